@@ -1,0 +1,31 @@
+"""What can go wrong, in words a user can act on.
+
+Every message is one line that names the input, says what was expected and what to do. The command line prints the
+line alone (`--debug` adds the traceback) and exits with 1.
+"""
+
+from __future__ import annotations
+
+
+class EverybodyError(Exception):
+    """Base of all errors that everybody raises on purpose."""
+
+
+class InputError(EverybodyError):
+    """A picture, video or stream that cannot be read."""
+
+
+class ModelError(EverybodyError):
+    """A model that is missing, broken or not what its manifest row says."""
+
+
+class DataError(EverybodyError):
+    """Annotations or results that do not have the expected form."""
+
+
+class OptionError(EverybodyError):
+    """An option, or a combination of options, that makes no sense."""
+
+
+class OutputError(EverybodyError):
+    """A result that cannot be written."""

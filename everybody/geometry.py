@@ -1,0 +1,108 @@
+"""Boxes, OKS, affine crops and mirrors, all under the coordinate law (see `people.py`).
+
+A transform is a 2×3 matrix that sends source pixels to target pixels. Because integers are pixel centres, a crop of
+width w shows the box edge to edge from -0.5 to w - 0.5, its middle is (w - 1) / 2, and a mirror is x → (w - 1) - x.
+OKS: COCO keypoint evaluation (Lin et al. 2014): exp(-d² / (2 · area · (2σ)²)), averaged over joints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.floating]
+
+
+def area(boxes: Array) -> Array:
+    """[..., 4] xyxy -> [...], 0 for inverted boxes."""
+    return np.clip(boxes[..., 2] - boxes[..., 0], 0, None) * np.clip(boxes[..., 3] - boxes[..., 1], 0, None)
+
+
+def iou(a: Array, b: Array) -> Array:
+    """[N, 4], [M, 4] -> [N, M] intersection over union; 0 where both are empty."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    overlap = np.prod(np.clip(high - low, 0, None), axis=-1)
+    union = area(a)[:, None] + area(b)[None] - overlap
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def clip(boxes: Array, width: int, height: int) -> Array:
+    """[N, 4] -> [N, 4], cut to the picture."""
+    low, high = (-0.5, -0.5) * 2, (width - 0.5, height - 0.5) * 2
+    return np.clip(boxes, np.array(low, boxes.dtype), np.array(high, boxes.dtype))
+
+
+def whole(width: int, height: int) -> Array:
+    """The box [1, 4] of the whole picture."""
+    return np.array([[-0.5, -0.5, width - 0.5, height - 0.5]], np.float32)
+
+
+def xywh(boxes: Array) -> Array:
+    """[..., 4] xyxy under the coordinate law -> COCO's x, y, width, height, which count from the picture's corner."""
+    return np.concatenate([boxes[..., :2] + 0.5, boxes[..., 2:] - boxes[..., :2]], -1)
+
+
+def xyxy(boxes: ArrayLike) -> Array:
+    """The inverse of `xywh`."""
+    boxes = np.asarray(boxes, np.float32)
+    return np.concatenate([boxes[..., :2] - 0.5, boxes[..., :2] + boxes[..., 2:] - 0.5], -1)
+
+
+def oks(a: Array, b: Array, areas: Array, sigmas: Sequence[float], weights: Array | None = None) -> Array:
+    """Object keypoint similarity of poses [N, K, 2+] and [M, K, 2+] -> [N, M].
+
+    areas [N] belong to the poses `a`; weights [N, K] choose the joints of `a` that count (default all). 0 where none do.
+    """
+    variances = (2 * np.asarray(sigmas, np.float64)) ** 2
+    distance = np.square(a[:, None, :, :2].astype(np.float64) - b[None, :, :, :2]).sum(-1)  # [N, M, K]
+    scale = 2 * np.maximum(areas, np.finfo(np.float64).eps)[:, None, None] * variances
+    similarity = np.exp(-distance / scale)
+    weight = np.ones(a.shape[:2]) if weights is None else weights
+    total = weight.sum(-1)[:, None]
+    summed = (similarity * weight[:, None]).sum(-1)
+    return np.divide(summed, total, out=np.zeros_like(summed), where=total > 0)
+
+
+def crop_matrices(boxes: Array, size: tuple[int, int], padding: float = 1.0) -> Array:
+    """[N, 4] -> [N, 2, 3]: the transforms that put each box, grown by `padding` and widened or heightened to the aspect
+    of `size` (width, height), edge to edge into a crop of that size. A box without area is taken as one pixel."""
+    boxes = np.asarray(boxes, np.float64)
+    width, height = size
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    extent = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0) * padding
+    scale = np.minimum(width / extent[:, 0], height / extent[:, 1])
+    matrices = np.zeros((len(boxes), 2, 3))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = scale
+    matrices[:, :, 2] = np.array([(width - 1) / 2, (height - 1) / 2]) - scale[:, None] * centre
+    return matrices
+
+
+def mirrored(matrices: Array, axis: float) -> Array:
+    """[N, 2, 3] -> [N, 2, 3]: the same, then mirrored at the vertical line x = axis of the target."""
+    out = np.array(matrices)
+    out[:, 0] *= -1
+    out[:, 0, 2] += 2 * axis
+    return out
+
+
+def transform(matrices: Array, points: Array) -> Array:
+    """[N, 2, 3], [N, K, 2+] -> [N, K, 2+]: x and y moved, what follows them (scores) kept."""
+    out = np.array(points)
+    out[..., :2] = points[..., :2] @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
+    return out
+
+
+def invert(matrices: Array) -> Array:
+    """[N, 2, 3] -> [N, 2, 3], the transforms back."""
+    linear = np.linalg.inv(matrices[:, :, :2])
+    return np.concatenate([linear, -linear @ matrices[:, :, 2:]], axis=2)
+
+
+def mirror_keypoints(keypoints: Array, width: float, mirror: Sequence[int]) -> Array:
+    """[..., K, 2+] -> [..., K, 2+] of the mirrored picture of that width: x → width - 1 - x, left joints become right."""
+    out = np.array(keypoints[..., list(mirror), :])
+    out[..., 0] = width - 1 - out[..., 0]
+    return out

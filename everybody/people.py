@@ -1,0 +1,238 @@
+"""The nouns that everything else speaks in: `Skeleton`, `People`, `Frame`.
+
+The coordinate law: an integer coordinate is the centre of a pixel, so a picture of W × H pixels spans
+[-0.5, W - 0.5] × [-0.5, H - 0.5]; boxes are x0, y0, x1, y1 in the same coordinates.
+
+        -0.5   0.5   1.5   2.5
+          |--0--|--1--|--2--|        three pixels; their centres are 0, 1 and 2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    import pandas
+
+Floats = NDArray[np.float32]
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skeleton:
+    """A keypoint format: pure data, one value per format (`everybody.skeletons`)."""
+
+    name: str
+    joints: tuple[str, ...]
+    limbs: tuple[tuple[int, int], ...]
+    mirror: tuple[int, ...]  # joint k of a mirrored picture is joint mirror[k] of the picture
+    sigmas: tuple[float, ...]  # OKS fall-off per joint, relative to the square root of the person's area
+
+    def __post_init__(self) -> None:
+        count = len(self.joints)
+        if not (len(self.mirror) == len(self.sigmas) == count):
+            raise ValueError(
+                f"skeleton '{self.name}': {count} joints need {count} mirror entries and sigmas, "
+                f"got {len(self.mirror)} and {len(self.sigmas)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def __repr__(self) -> str:
+        return f"Skeleton({self.name})"
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """'left', 'right' or 'centre', per joint."""
+        sides = []
+        for joint, partner in enumerate(self.mirror):
+            side = self.joints[joint].partition("_")[0]
+            if side not in ("left", "right"):  # the points of a face are numbered, its own right side first
+                side = "centre" if joint == partner else "right" if joint < partner else "left"
+            sides.append(side)
+        return tuple(sides)
+
+
+# A person that has been found but has no joints yet: what detectors return.
+BOX = Skeleton(name="box", joints=(), limbs=(), mirror=(), sigmas=())
+
+
+def _array(value: ArrayLike, shape: tuple[int | None, ...], what: str) -> Floats:
+    array = np.asarray(value, np.float32)
+    if array.size == 0 and array.ndim != len(shape):
+        array = array.reshape([0 if size is None else size for size in shape])
+    if array.ndim != len(shape) or any(e is not None and e != s for e, s in zip(shape, array.shape, strict=True)):
+        wanted = ", ".join("N" if size is None else str(size) for size in shape)
+        raise ValueError(f"{what} must have shape [{wanted}], got {list(array.shape)}")
+    return array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class People:
+    """The people of one picture, in its pixels (see the coordinate law above); indexes like an array.
+
+    keypoints [N, K, 3]: x, y, score in [0, 1]; a joint of low score keeps its coordinates.
+    boxes [N, 4]: x0, y0, x1, y1. scores [N] in [0, 1]. ids [N] int64, or None where nobody is tracked.
+    """
+
+    keypoints: Floats
+    boxes: Floats
+    scores: Floats
+    skeleton: Skeleton
+    ids: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        keypoints = _array(self.keypoints, (None, len(self.skeleton), 3), f"keypoints of {self.skeleton.name}")
+        count = len(keypoints)
+        object.__setattr__(self, "keypoints", keypoints)
+        object.__setattr__(self, "boxes", _array(self.boxes, (count, 4), "boxes"))
+        object.__setattr__(self, "scores", _array(self.scores, (count,), "scores"))
+        if self.ids is not None:
+            ids = np.asarray(self.ids, np.int64)
+            if ids.shape != (count,):
+                raise ValueError(f"ids must have shape [{count}], got {list(ids.shape)}")
+            object.__setattr__(self, "ids", ids)
+
+    @classmethod
+    def empty(cls, skeleton: Skeleton) -> People:
+        return cls(np.zeros((0, len(skeleton), 3)), np.zeros((0, 4)), np.zeros(0), skeleton)
+
+    @classmethod
+    def from_boxes(cls, boxes: ArrayLike, scores: ArrayLike | None = None) -> People:
+        """Boxes [N, 4] xyxy (and scores [N], else 1) -> people without joints, as detectors return them."""
+        boxes = _array(boxes, (None, 4), "boxes")
+        return cls(np.zeros((len(boxes), 0, 3)), boxes, np.ones(len(boxes)) if scores is None else scores, BOX)  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> People:
+        """One person, a slice, a list of places or a mask; always People again."""
+        if isinstance(index, (int, np.integer)):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"person {index} of {len(self)}")
+            index = [int(index)]
+        ids = None if self.ids is None else self.ids[index]
+        return replace(
+            self, keypoints=self.keypoints[index], boxes=self.boxes[index], scores=self.scores[index], ids=ids
+        )
+
+    def __iter__(self) -> Iterator[People]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"People({len(self)} × {self.skeleton.name})"
+
+    def to_dicts(self, digits: int | None = None) -> list[dict[str, Any]]:
+        """One dictionary per person, as in `frames.jsonl`: id, score, box [4], keypoints [K][3]."""
+
+        def plain(values: Floats) -> Any:
+            return (values if digits is None else np.round(values.astype(np.float64), digits)).tolist()
+
+        ids = [None] * len(self) if self.ids is None else self.ids.tolist()
+        columns = zip(ids, plain(self.scores), plain(self.boxes), plain(self.keypoints), strict=True)
+        return [{"id": i, "score": s, "box": b, "keypoints": k} for i, s, b, k in columns]
+
+    @classmethod
+    def from_dicts(cls, people: Sequence[dict[str, Any]], skeleton: Skeleton) -> People:
+        """The inverse of `to_dicts`. Ids survive if every person has one."""
+        if not people:
+            return cls.empty(skeleton)
+        ids = [person.get("id") for person in people]
+        return cls(
+            np.array([person["keypoints"] for person in people], np.float32),
+            np.array([person["box"] for person in people], np.float32),
+            np.array([person["score"] for person in people], np.float32),
+            skeleton,
+            None if any(i is None for i in ids) else np.array(ids, np.int64),
+        )
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """The tidy table: one flat row per person and joint (person, id, person_score, x0 … y1, joint, x, y, score)."""
+        return [
+            {
+                "person": n, "id": person["id"], "person_score": person["score"],
+                **dict(zip(("x0", "y0", "x1", "y1"), person["box"], strict=True)),
+                "joint": joint, "x": x, "y": y, "score": score,
+            }
+            for n, person in enumerate(self.to_dicts())
+            for joint, (x, y, score) in zip(self.skeleton.joints, person["keypoints"], strict=True)
+        ]  # fmt: skip
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """`to_records` as a pandas DataFrame; needs pandas (extra `viz`)."""
+        import pandas
+
+        return pandas.DataFrame(self.to_records())
+
+    def to(self, skeleton: Skeleton) -> People:
+        """The same people in another keypoint format: joints copied or derived by name, missing ones all zeros."""
+        from .skeletons import mapping
+
+        return replace(self, keypoints=mapping(self.skeleton, skeleton)(self.keypoints), skeleton=skeleton)
+
+    def draw(self, image: Image, **options: Any) -> Image:
+        """A copy of the picture [H, W, 3] with the people on it; options as in `everybody.media.draw.draw`."""
+        from .media.draw import draw
+
+        return draw(image, self, **options)
+
+
+def concatenate(groups: Sequence[People], skeleton: Skeleton) -> People:
+    """Several groups of one skeleton as one; ids survive if all groups have them."""
+    if not groups:
+        return People.empty(skeleton)
+    ids = [group.ids for group in groups if group.ids is not None]
+    return People(
+        np.concatenate([group.keypoints for group in groups]),
+        np.concatenate([group.boxes for group in groups]),
+        np.concatenate([group.scores for group in groups]),
+        skeleton,
+        np.concatenate(ids) if len(ids) == len(groups) else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of a source, and who is on it.
+
+    image [H, W, 3] uint8 RGB; index counts the frames of its source from 0 (a picture is frame 0 of itself);
+    time in seconds from the start of the source; source is a path, a URL or another name.
+    """
+
+    image: Image
+    index: int = 0
+    time: float = 0.0
+    source: str = ""
+    people: People = field(default_factory=lambda: People.empty(BOX))
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(
+                f"a frame's image must be [H, W, 3] uint8 RGB, got {list(self.image.shape)} {self.image.dtype}"
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.image.shape[1], self.image.shape[0]
+
+    def __repr__(self) -> str:
+        width, height = self.size
+        return f"Frame({self.source!r}, index={self.index}, time={self.time:.3f}, {width}×{height}, {self.people})"
+
+    def draw(self, **options: Any) -> Image:
+        """The picture with its people on it [H, W, 3]."""
+        return self.people.draw(self.image, **options)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the overlay."""
+        import cv2
+
+        return cv2.imencode(".png", self.draw()[..., ::-1])[1].tobytes()

@@ -1,0 +1,258 @@
+"""The keypoint formats of the field, as pure data, and the maps between them.
+
+Joint names are shared by all formats, so that the same joint of two formats has the same name, and what is copied,
+derived or missing from one format to another follows from the names alone (`mapping`). Left and right are the person's.
+
+OKS sigmas: COCO (Lin et al. 2014, and its keypoint evaluation page), CrowdPose (Li et al. 2019), COCO-WholeBody (Jin et
+al. 2020), Halpe-26 (Fang et al. 2022, as published with Halpe-FullBody). Formats that publish none (MPII, LSP, OpenPose,
+BlazePose, H36M) take, joint by joint, the COCO value of the nearest joint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import OptionError
+from .people import Skeleton
+
+SIGMAS = {
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062, "hip": 0.107,
+    "knee": 0.087, "ankle": 0.089, "head": 0.026, "head_top": 0.026, "neck": 0.026, "upper_neck": 0.026,
+    "thorax": 0.079, "spine": 0.107, "pelvis": 0.066, "big_toe": 0.079, "small_toe": 0.079, "heel": 0.079,
+    "mouth": 0.025, "eye_inner": 0.025, "eye_outer": 0.025, "pinky": 0.062, "index": 0.062, "thumb": 0.062,
+    "foot_index": 0.079,
+}  # fmt: skip
+
+CROWDPOSE_SIGMAS = (0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079)
+FOOT_SIGMAS = (0.068, 0.066, 0.066, 0.092, 0.094, 0.094)
+FACE_SIGMAS = (
+    0.042, 0.043, 0.044, 0.043, 0.040, 0.035, 0.031, 0.025, 0.020, 0.023, 0.029, 0.032, 0.037, 0.038, 0.043, 0.041,
+    0.045, 0.013, 0.012, 0.011, 0.011, 0.012, 0.012, 0.011, 0.011, 0.013, 0.015, 0.009, 0.007, 0.007, 0.007, 0.012,
+    0.009, 0.008, 0.016, 0.010, 0.017, 0.011, 0.009, 0.011, 0.009, 0.007, 0.013, 0.008, 0.011, 0.012, 0.010, 0.034,
+    0.008, 0.008, 0.009, 0.008, 0.008, 0.007, 0.010, 0.008, 0.009, 0.009, 0.009, 0.007, 0.007, 0.008, 0.011, 0.008,
+    0.008, 0.008, 0.010, 0.008,
+)  # fmt: skip
+HAND_SIGMAS = (
+    0.029, 0.022, 0.035, 0.037, 0.047, 0.026, 0.025, 0.024, 0.035, 0.018, 0.024, 0.022, 0.026, 0.017, 0.021, 0.021,
+    0.032, 0.020, 0.019, 0.022, 0.031,
+)  # fmt: skip
+
+# The 68 face points (iBUG order): which point a mirror puts in which place.
+_FACE_MIRROR = (
+    list(range(16, -1, -1)) + list(range(26, 16, -1)) + [27, 28, 29, 30] + list(range(35, 30, -1))
+    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
+    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+)  # fmt: skip
+_FACE_CHAINS = ((0, 17), (17, 22), (22, 27), (27, 31), (31, 36), (36, 42), (42, 48), (48, 60), (60, 68))
+_FACE_CLOSED = {36, 42, 48, 60}
+
+_LIMBS = """
+left_ankle-left_knee left_knee-left_hip right_ankle-right_knee right_knee-right_hip
+left_shoulder-left_elbow left_elbow-left_wrist right_shoulder-right_elbow right_elbow-right_wrist
+nose-left_eye nose-right_eye left_eye-left_ear right_eye-right_ear
+left_ankle-left_heel right_ankle-right_heel left_ankle-left_big_toe right_ankle-right_big_toe
+left_big_toe-left_small_toe right_big_toe-right_small_toe
+"""
+_BOX_TORSO = "left_shoulder-right_shoulder left_hip-right_hip left_shoulder-left_hip right_shoulder-right_hip"
+_SPINE_TORSO = "neck-left_shoulder neck-right_shoulder neck-pelvis pelvis-left_hip pelvis-right_hip"
+
+
+def _body(*, left_first: bool, parts: str) -> tuple[str, ...]:
+    """Side by side: 'shoulder elbow' -> left_shoulder, right_shoulder, left_elbow, right_elbow."""
+    sides = ("left", "right") if left_first else ("right", "left")
+    return tuple(f"{side}_{part}" for part in parts.split() for side in sides)
+
+
+def _sigma(joint: str) -> float:
+    return SIGMAS[joint.removeprefix("left_").removeprefix("right_")]
+
+
+def _mirror(joints: tuple[str, ...]) -> tuple[int, ...]:
+    """The permutation that exchanges left and right: joints that have no partner stay."""
+    place = {joint: index for index, joint in enumerate(joints)}
+    partner = dict(place)
+    for joint in joints:
+        for side, other in (("left_", "right_"), ("right_", "left_")):
+            if joint.startswith(side):
+                partner[joint] = place[other + joint.removeprefix(side)]
+        if joint.startswith("face_"):
+            partner[joint] = place[f"face_{_FACE_MIRROR[int(joint[5:])]}"]
+    return tuple(partner[joint] for joint in joints)
+
+
+def _skeleton(
+    name: str, joints: tuple[str, ...], limbs: str, sigmas: tuple[float, ...] | None = None, *, hands: bool = False
+) -> Skeleton:
+    place = {joint: index for index, joint in enumerate(joints)}
+    pairs = [pair.split("-") for pair in limbs.split()]
+    edges = [(place[a], place[b]) for a, b in pairs if a in place and b in place]
+    if hands:
+        for start, end in _FACE_CHAINS:
+            chain = [place[f"face_{i}"] for i in range(start, end)]
+            edges += zip(chain, chain[1:] + chain[:1] * (start in _FACE_CLOSED), strict=False)
+        for side in ("left", "right"):
+            hand = [place[f"{side}_hand_{i}"] for i in range(21)]
+            edges.append((place[f"{side}_wrist"], hand[0]))
+            edges += [(hand[i - 1] if i % 4 != 1 else hand[0], hand[i]) for i in range(1, 21)]
+    sigmas = sigmas or tuple(_sigma(joint) for joint in joints)
+    return Skeleton(name=name, joints=joints, limbs=tuple(edges), mirror=_mirror(joints), sigmas=sigmas)
+
+
+_ARMS_AND_LEGS = "shoulder elbow wrist hip knee ankle"
+_COCO = ("nose", *_body(left_first=True, parts="eye ear " + _ARMS_AND_LEGS))
+_FEET = tuple(f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel"))
+_FACE = tuple(f"face_{i}" for i in range(68))
+_HANDS = tuple(f"{side}_hand_{i}" for side in ("left", "right") for i in range(21))
+_HALPE = (*_COCO, "head", "neck", "pelvis", *_body(left_first=True, parts="big_toe small_toe heel"))
+_OPENPOSE_ARMS = ("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist")
+_OPENPOSE_LEGS = ("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle")
+_OPENPOSE_FACE = ("right_eye", "left_eye", "right_ear", "left_ear")
+_LSP_LEGS = ("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle")
+_LSP_ARMS = ("right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist")
+
+COCO17 = _skeleton(
+    "coco-17", _COCO, _LIMBS + _BOX_TORSO + " left_ear-left_shoulder right_ear-right_shoulder"
+)  # fmt: skip
+CROWDPOSE14 = _skeleton(
+    "crowdpose-14",
+    (*_body(left_first=True, parts=_ARMS_AND_LEGS), "head_top", "neck"),
+    _LIMBS + _BOX_TORSO + " head_top-neck neck-left_shoulder neck-right_shoulder",
+    CROWDPOSE_SIGMAS,
+)
+MPII16 = _skeleton(
+    "mpii-16",
+    (*_LSP_LEGS, "pelvis", "thorax", "upper_neck", "head_top", *_LSP_ARMS),
+    _LIMBS + " pelvis-left_hip pelvis-right_hip pelvis-thorax thorax-upper_neck upper_neck-head_top"
+    " thorax-left_shoulder thorax-right_shoulder",
+)
+LSP14 = _skeleton(
+    "lsp-14",
+    (*_LSP_LEGS, *_LSP_ARMS, "neck", "head_top"),
+    _LIMBS + " head_top-neck neck-left_shoulder neck-right_shoulder left_shoulder-left_hip right_shoulder-right_hip"
+    " left_hip-right_hip",
+)
+HALPE26 = _skeleton("halpe-26", _HALPE, _LIMBS + _SPINE_TORSO + " head-neck")
+HALPE136 = _skeleton(
+    "halpe-136",
+    (*_HALPE, *_FACE, *_HANDS),
+    _LIMBS + _SPINE_TORSO + " head-neck",
+    tuple(_sigma(joint) for joint in _HALPE) + FACE_SIGMAS + HAND_SIGMAS * 2,
+    hands=True,
+)
+WHOLEBODY133 = _skeleton(
+    "wholebody-133",
+    (*_COCO, *_FEET, *_FACE, *_HANDS),
+    _LIMBS + _BOX_TORSO,
+    tuple(_sigma(joint) for joint in _COCO) + FOOT_SIGMAS + FACE_SIGMAS + HAND_SIGMAS * 2,
+    hands=True,
+)
+OPENPOSE18 = _skeleton(
+    "openpose-18",
+    ("nose", "neck", *_OPENPOSE_ARMS, *_OPENPOSE_LEGS, *_OPENPOSE_FACE),
+    _LIMBS + " nose-neck neck-left_shoulder neck-right_shoulder neck-left_hip neck-right_hip",
+)
+OPENPOSE25 = _skeleton(
+    "openpose-25",
+    ("nose", "neck", *_OPENPOSE_ARMS, "pelvis", *_OPENPOSE_LEGS, *_OPENPOSE_FACE, *_FEET),
+    _LIMBS + _SPINE_TORSO + " nose-neck",
+)
+BLAZEPOSE33 = _skeleton(
+    "blazepose-33",
+    (
+        "nose",
+        *(f"{side}_{part}" for side in ("left", "right") for part in ("eye_inner", "eye", "eye_outer")),
+        *_body(
+            left_first=True, parts="ear mouth shoulder elbow wrist pinky index thumb hip knee ankle heel foot_index"
+        ),
+    ),
+    _LIMBS + _BOX_TORSO + " left_mouth-right_mouth left_wrist-left_thumb right_wrist-right_thumb left_wrist-left_index"
+    " right_wrist-right_index left_index-left_pinky right_index-right_pinky left_heel-left_foot_index"
+    " right_heel-right_foot_index",
+)
+H36M17 = _skeleton(
+    "h36m-17",
+    ("pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "spine", "thorax",
+     "upper_neck", "head_top", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow",
+     "right_wrist"),
+    _LIMBS + " pelvis-left_hip pelvis-right_hip pelvis-spine spine-thorax thorax-upper_neck upper_neck-head_top"
+    " thorax-left_shoulder thorax-right_shoulder",
+)  # fmt: skip
+
+SKELETONS: dict[str, Skeleton] = {
+    skeleton.name: skeleton
+    for skeleton in (
+        COCO17, CROWDPOSE14, MPII16, LSP14, HALPE26, HALPE136, WHOLEBODY133, OPENPOSE18, OPENPOSE25, BLAZEPOSE33, H36M17,
+    )
+}  # fmt: skip
+
+# Joints that a format may lack and that lie midway between two that it has.
+MIDPOINTS = {
+    "neck": ("left_shoulder", "right_shoulder"),
+    "thorax": ("left_shoulder", "right_shoulder"),
+    "pelvis": ("left_hip", "right_hip"),
+}
+# Two names that different data sets give to what is, within their noise, the same point.
+SYNONYMS = {"neck": "upper_neck", "upper_neck": "neck", "head_top": "head", "head": "head_top"}
+
+
+def skeleton(name: str) -> Skeleton:
+    """The skeleton of that name. Raises OptionError that lists the known ones."""
+    try:
+        return SKELETONS[name]
+    except KeyError:
+        raise OptionError(f"unknown skeleton '{name}': known are {', '.join(SKELETONS)}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """How each joint of the target comes from the source: by copy, as a midpoint, or not at all."""
+
+    source: Skeleton
+    target: Skeleton
+    parents: tuple[tuple[int, ...], ...]  # per target joint: source joints to average; () where missing
+
+    def _named(self, count: int) -> tuple[str, ...]:
+        return tuple(j for j, p in zip(self.target.joints, self.parents, strict=True) if len(p) == count)
+
+    @property
+    def copied(self) -> tuple[str, ...]:
+        return self._named(1)
+
+    @property
+    def derived(self) -> tuple[str, ...]:
+        return self._named(2)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return self._named(0)
+
+    def __call__(self, keypoints: NDArray[np.floating]) -> NDArray[np.floating]:
+        """[..., K, 3] of the source -> [..., K', 3] of the target; a midpoint scores as its worse parent, a joint that
+        the source lacks is all zeros."""
+        out = np.zeros((*keypoints.shape[:-2], len(self.parents), 3), keypoints.dtype)
+        for joint, parents in enumerate(self.parents):
+            if parents:
+                chosen = keypoints[..., list(parents), :]
+                out[..., joint, :2] = chosen[..., :2].mean(-2)
+                out[..., joint, 2] = chosen[..., 2].min(-1)
+        return out
+
+
+@lru_cache(maxsize=64)
+def mapping(source: Skeleton, target: Skeleton) -> Mapping:
+    """How to turn keypoints of `source` into keypoints of `target`, joint by joint, by name."""
+
+    def parents(joint: str) -> tuple[int, ...]:
+        for name in (joint, SYNONYMS.get(joint)):
+            if name in source.joints:
+                return (source.joints.index(name),)
+        pair = MIDPOINTS.get(joint, ())
+        if pair and all(name in source.joints for name in pair):
+            return tuple(source.joints.index(name) for name in pair)
+        return ()
+
+    return Mapping(source, target, tuple(parents(joint) for joint in target.joints))
