@@ -1,0 +1,199 @@
+"""A set of pictures and the people on them, labelled or found: one value for training and judging.
+
+People lie in columns over the whole set, not in objects per picture: a hundred thousand pictures stay a few arrays.
+Coordinates obey the coordinate law of `people.py` and are float64, because metrics are compared to the last digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import DataError
+from ..people import People, Skeleton
+from ..skeletons import mapping
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture as its annotations name it; width and height are 0 where they do not say."""
+
+    name: str  # as written: mostly a file name; "" in results that know pictures by number only
+    id: int
+    width: int = 0
+    height: int = 0
+    ignore: tuple[Array, ...] = ()  # polygons [P, 2] in which nobody is labelled
+    crowding: float = float("nan")  # CrowdPose's crowd index
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Dataset:
+    """Pictures, and in columns their people: person n is on `pictures[picture[n]]`.
+
+    keypoints [N, K, 3]: x, y and, in truth, COCO's flag (0 not labelled, 1 occluded, 2 visible); in results, the score.
+    boxes [N, 4] xyxy. areas [N] is what OKS divides by. scores [N]: 1 in truth. ids [N]: of annotations or people.
+    tracks [N]: who is who across pictures, -1 unknown. heads [N]: PCKh's length, 0.6 × the diagonal of the head box in
+    pixels, NaN where no head box is labelled. crowd [N]: a region of many. ignored [N]: neither to find nor false.
+    """
+
+    skeleton: Skeleton
+    pictures: tuple[Picture, ...]
+    picture: NDArray[np.int64]
+    keypoints: Array
+    boxes: Array = None  # type: ignore[assignment]  # default: the extent of the labelled joints
+    areas: Array = None  # type: ignore[assignment]  # default: of the box
+    scores: Array = None  # type: ignore[assignment]
+    ids: NDArray[np.int64] = None  # type: ignore[assignment]  # default: 1, 2, 3, ...
+    tracks: NDArray[np.int64] = None  # type: ignore[assignment]
+    heads: Array = None  # type: ignore[assignment]
+    crowd: NDArray[np.bool_] = None  # type: ignore[assignment]
+    ignored: NDArray[np.bool_] = None  # type: ignore[assignment]  # default: crowds, and people without labelled joints
+    name: str = ""
+    format: str = ""
+    folder: Path | None = None  # where the pictures lie, if known
+    notes: tuple[str, ...] = ()  # what was odd but accepted
+
+    def __post_init__(self) -> None:
+        count, joints = len(self.picture), len(self.skeleton)
+        keypoints = np.asarray(self.keypoints, np.float64).reshape(-1, joints, 3)
+        boxes = extents(keypoints) if self.boxes is None else np.asarray(self.boxes, np.float64).reshape(-1, 4)
+        crowd = np.zeros(count, bool) if self.crowd is None else self.crowd
+        sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
+        columns: dict[str, tuple[ArrayLike, type]] = {
+            "picture": (self.picture, np.int64),
+            "areas": (sides.prod(1) if self.areas is None else self.areas, np.float64),
+            "scores": (np.ones(count) if self.scores is None else self.scores, np.float64),
+            "ids": (np.arange(1, count + 1) if self.ids is None else self.ids, np.int64),
+            "tracks": (np.full(count, -1) if self.tracks is None else self.tracks, np.int64),
+            "heads": (np.full(count, np.nan) if self.heads is None else self.heads, np.float64),
+            "crowd": (crowd, np.bool_),
+            "ignored": (
+                crowd | ~(keypoints[..., 2] > 0).any(1) if self.ignored is None else self.ignored,
+                np.bool_,
+            ),
+        }
+        for what, (values, kind) in columns.items():
+            object.__setattr__(self, what, np.asarray(values, kind))
+        object.__setattr__(self, "keypoints", keypoints)
+        object.__setattr__(self, "boxes", boxes)
+        object.__setattr__(self, "pictures", tuple(self.pictures))
+        for what in ("keypoints", "boxes", *columns):
+            if len(getattr(self, what)) != count:
+                raise ValueError(f"{what} must have {count} rows, as 'picture' has, got {len(getattr(self, what))}")
+
+    def __len__(self) -> int:
+        """How many pictures."""
+        return len(self.pictures)
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name}: {len(self)} pictures, {len(self.picture)} people × {self.skeleton.name})"
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """[N, K]: which joints are labelled."""
+        return self.keypoints[..., 2] > 0
+
+    def where(self, picture: int) -> NDArray[np.int64]:
+        """The rows of the people of one picture. For many pictures, `rows` is faster."""
+        return np.flatnonzero(self.picture == picture)
+
+    def rows(self) -> list[NDArray[np.int64]]:
+        """The rows of the people, one array per picture, in their order."""
+        order = np.argsort(self.picture, kind="stable")
+        return np.split(order, np.searchsorted(self.picture[order], np.arange(1, len(self))))
+
+    def people(self, picture: int) -> People:
+        """The people of one picture; joints that are not labelled score 0."""
+        some = self.where(picture)
+        keypoints = self.keypoints[some].astype(np.float32)
+        keypoints[..., 2] = keypoints[..., 2].clip(0, 1)
+        return People(keypoints, self.boxes[some], self.scores[some], self.skeleton, self.ids[some])  # type: ignore[arg-type]
+
+    def path(self, picture: int) -> Path:
+        """Where the file of a picture is."""
+        return (self.folder or Path()) / self.pictures[picture].name
+
+    def select(self, rows: NDArray[Any]) -> Dataset:
+        """The same pictures with some of the people: a mask [N] or rows."""
+        columns = ("picture", "keypoints", "boxes", "areas", "scores", "ids", "tracks", "heads", "crowd", "ignored")
+        return replace(self, **{what: getattr(self, what)[rows] for what in columns})
+
+    def subset(self, pictures: Iterable[int]) -> Dataset:
+        """Some of the pictures, with their people."""
+        chosen = np.asarray(list(pictures), np.int64)
+        place = np.full(len(self) + 1, -1)
+        place[chosen] = np.arange(len(chosen))
+        part = self.select(place[self.picture] >= 0)
+        return replace(part, pictures=tuple(self.pictures[i] for i in chosen), picture=place[part.picture])
+
+    def to(self, skeleton: Skeleton) -> Dataset:
+        """In another keypoint format, joint by joint by name (`skeletons.mapping`); missing joints are not labelled.
+
+        What is copied, derived and missing is said in `notes`. Raises DataError where nothing is shared.
+        """
+        if skeleton == self.skeleton:
+            return self
+        table = mapping(self.skeleton, skeleton)
+        if len(table.missing) == len(skeleton):
+            raise DataError(f"{self.name}: {self.skeleton.name} and {skeleton.name} share no joint")
+        note = f"{self.skeleton.name} → {skeleton.name}: {len(table.copied)} joints copied"
+        note += f", derived {', '.join(table.derived)}" if table.derived else ""
+        note += f", missing {', '.join(table.missing)}" if table.missing else ""
+        keypoints = table(self.keypoints)
+        blank = self.ignored | ~(keypoints[..., 2] > 0).any(1)
+        return replace(self, skeleton=skeleton, keypoints=keypoints, ignored=blank, notes=(*self.notes, note))
+
+    def join(self, truth: Dataset) -> Dataset:
+        """Results told by the pictures of the truth: `picture` then counts `truth.pictures`.
+
+        Pictures are matched by number where results have no names, else by file name, with or without folders.
+        Raises DataError that names the first picture which the truth does not have.
+        """
+        by_number = not any(picture.name for picture in self.pictures)
+        known: dict[Any, int] = {}
+        if by_number:
+            known = {picture.id: i for i, picture in enumerate(truth.pictures)}
+        else:
+            for i, picture in enumerate(truth.pictures):
+                for key in {picture.name, Path(picture.name).name, Path(picture.name).stem}:
+                    known[key] = -1 if key in known else i  # -1: two pictures of that name
+            known |= {picture.name: i for i, picture in enumerate(truth.pictures)}
+        places = np.zeros(len(self), np.int64)
+        for n, picture in enumerate(self.pictures):
+            path = Path(picture.name)
+            keys = (picture.id,) if by_number else (picture.name, *(_tails(path)), path.stem)
+            found = next((known[key] for key in keys if key in known), None)
+            said = f"picture {picture.id}" if by_number else f"'{picture.name}'"
+            if found is None:
+                raise DataError(
+                    f"{self.name}: {said} is not in {truth.name} ({len(truth)} pictures): are these the right data?"
+                )
+            if found < 0:
+                raise DataError(f"{self.name}: {said} fits several pictures of {truth.name}: give names with folders")
+            places[n] = found
+        if len(np.unique(places)) < len(places):
+            twice = self.pictures[int(np.flatnonzero(np.bincount(places)[places] > 1)[1])]
+            raise DataError(f"{self.name}: picture '{twice.name or twice.id}' appears twice: keep one result each")
+        return replace(self, pictures=truth.pictures, picture=places[self.picture])
+
+
+def extents(keypoints: Array) -> Array:
+    """[N, K, 3] -> boxes [N, 4] around the joints whose third value is above 0; all zeros where there are none."""
+    if keypoints.shape[1] == 0:
+        return np.zeros((len(keypoints), 4))
+    seen = (keypoints[..., 2] > 0)[..., None]
+    low = np.where(seen, keypoints[..., :2], np.inf).min(1)
+    high = np.where(seen, keypoints[..., :2], -np.inf).max(1)
+    return np.where(seen.any(1), np.concatenate([low, high], 1), 0.0)
+
+
+def _tails(path: Path) -> list[str]:
+    """'a/b/c.jpg' -> 'a/b/c.jpg', 'b/c.jpg', 'c.jpg': an absolute path against names relative to somewhere."""
+    return ["/".join(path.parts[i:]) for i in range(len(path.parts))]
