@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..people import Skeleton
 from ..skeletons import WHOLEBODY133
-from .dataset import Dataset, Picture, extents
+from .dataset import Dataset, Picture, extents, image_folder
 from .formats import recognise
 from .records import Array, Records, load_json
 
@@ -60,7 +60,7 @@ def read_coco(path: Path, content: Any = None, *, skeleton: Skeleton | None = No
         ignored=crowd | (stated == 0) | ~(keypoints[..., 2] > 0).any(1),
         name=path.name,
         format="COCO annotations",
-        folder=_folder(path, pictures),
+        folder=image_folder(path, pictures),
         notes=notes,
     )
 
@@ -144,11 +144,3 @@ def _heads(people: Records) -> Array:
     sides = people.numbers([(record.get("bbox_head") or [0, 0, 0, 0])[2:] for record in people.records], 2, "bbox_head")
     length = HEAD_SHARE * np.hypot(sides[:, 0], sides[:, 1])
     return np.where(length > 0, length, np.nan)
-
-
-def _folder(path: Path, pictures: tuple[Picture, ...]) -> Path | None:
-    """Where the pictures lie: beside the file, in 'images' beside it, or one level up."""
-    if not pictures:
-        return None
-    places = (path.parent / "images", path.parent, path.parent.parent / "images", path.parent.parent)
-    return next((place for place in places if (place / pictures[0].name).is_file()), None)

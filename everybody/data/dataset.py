@@ -194,6 +194,14 @@ def extents(keypoints: Array) -> Array:
     return np.where(seen.any(1), np.concatenate([low, high], 1), 0.0)
 
 
+def image_folder(path: Path, pictures: tuple[Picture, ...]) -> Path | None:
+    """Where the pictures of an annotation file lie: in 'images' beside it, beside it, or the same one level up."""
+    if not pictures:
+        return None
+    places = (path.parent / "images", path.parent, path.parent.parent / "images", path.parent.parent)
+    return next((place for place in places if (place / pictures[0].name).is_file()), None)
+
+
 def _tails(path: Path) -> list[str]:
     """'a/b/c.jpg' -> 'a/b/c.jpg', 'b/c.jpg', 'c.jpg': an absolute path against names relative to somewhere."""
     return ["/".join(path.parts[i:]) for i in range(len(path.parts))]
