@@ -1,0 +1,68 @@
+"""everybody finds every body in a picture: multi-person pose estimation for images and video.
+
+    import everybody
+
+    people = everybody.estimate("photo.jpg")
+    people.keypoints                      # [N, 17, 3]: x, y, score
+    for frame in everybody.stream("match.mp4"):
+        print(frame.time, len(frame.people))
+
+The names below are loaded when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import DataError, EverybodyError, InputError, ModelError, OptionError, OutputError
+    from .media.draw import draw
+    from .media.read import Selection, read
+    from .people import Frame, People, Skeleton
+    from .pipeline import Estimator, estimate, stream
+    from .skeletons import SKELETONS, mapping
+
+__version__ = version("everybody")
+
+_PLACES = {
+    "errors": ("DataError", "EverybodyError", "InputError", "ModelError", "OptionError", "OutputError"),
+    "media.draw": ("draw",),
+    "media.read": ("Selection", "read"),
+    "people": ("Frame", "People", "Skeleton"),
+    "pipeline": ("Estimator", "estimate", "stream"),
+    "skeletons": ("SKELETONS", "mapping"),
+}
+
+__all__ = [
+    "SKELETONS",
+    "DataError",
+    "Estimator",
+    "EverybodyError",
+    "Frame",
+    "InputError",
+    "ModelError",
+    "OptionError",
+    "OutputError",
+    "People",
+    "Selection",
+    "Skeleton",
+    "__version__",
+    "draw",
+    "estimate",
+    "mapping",
+    "read",
+    "stream",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _PLACES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

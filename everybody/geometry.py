@@ -54,7 +54,8 @@ def xyxy(boxes: ArrayLike) -> Array:
 def oks(a: Array, b: Array, areas: Array, sigmas: Sequence[float], weights: Array | None = None) -> Array:
     """Object keypoint similarity of poses [N, K, 2+] and [M, K, 2+] -> [N, M].
 
-    areas [N] belong to the poses `a`; weights [N, K] choose the joints of `a` that count (default all). 0 where none do.
+    areas [N] belong to the poses `a`; weights [N, K] choose the joints of `a` that count (default all); 0 if
+    none do.
     """
     variances = (2 * np.asarray(sigmas, np.float64)) ** 2
     distance = np.square(a[:, None, :, :2].astype(np.float64) - b[None, :, :, :2]).sum(-1)  # [N, M, K]
@@ -102,7 +103,7 @@ def invert(matrices: Array) -> Array:
 
 
 def mirror_keypoints(keypoints: Array, width: float, mirror: Sequence[int]) -> Array:
-    """[..., K, 2+] -> [..., K, 2+] of the mirrored picture of that width: x → width - 1 - x, left joints become right."""
+    """[..., K, 2+] -> [..., K, 2+] of the mirrored picture: x → width - 1 - x, left joints become right."""
     out = np.array(keypoints[..., list(mirror), :])
     out[..., 0] = width - 1 - out[..., 0]
     return out

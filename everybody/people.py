@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,13 +102,15 @@ class People:
 
     @classmethod
     def empty(cls, skeleton: Skeleton) -> People:
-        return cls(np.zeros((0, len(skeleton), 3)), np.zeros((0, 4)), np.zeros(0), skeleton)
+        zeros = partial(np.zeros, dtype=np.float32)
+        return cls(zeros((0, len(skeleton), 3)), zeros((0, 4)), zeros(0), skeleton)
 
     @classmethod
     def from_boxes(cls, boxes: ArrayLike, scores: ArrayLike | None = None) -> People:
         """Boxes [N, 4] xyxy (and scores [N], else 1) -> people without joints, as detectors return them."""
         boxes = _array(boxes, (None, 4), "boxes")
-        return cls(np.zeros((len(boxes), 0, 3)), boxes, np.ones(len(boxes)) if scores is None else scores, BOX)  # type: ignore[arg-type]
+        scores = np.ones(len(boxes)) if scores is None else scores
+        return cls(np.zeros((len(boxes), 0, 3), np.float32), boxes, _array(scores, (len(boxes),), "scores"), BOX)
 
     def __len__(self) -> int:
         return len(self.scores)

@@ -4,8 +4,8 @@ Joint names are shared by all formats, so that the same joint of two formats has
 derived or missing from one format to another follows from the names alone (`mapping`). Left and right are the person's.
 
 OKS sigmas: COCO (Lin et al. 2014, and its keypoint evaluation page), CrowdPose (Li et al. 2019), COCO-WholeBody (Jin et
-al. 2020), Halpe-26 (Fang et al. 2022, as published with Halpe-FullBody). Formats that publish none (MPII, LSP, OpenPose,
-BlazePose, H36M) take, joint by joint, the COCO value of the nearest joint.
+al. 2020), Halpe-26 (Fang et al. 2022, as published with Halpe-FullBody). Formats that publish none (MPII, LSP,
+OpenPose, BlazePose, H36M) take, joint by joint, the COCO value of the nearest joint.
 """
 
 from __future__ import annotations
@@ -185,7 +185,8 @@ H36M17 = _skeleton(
 SKELETONS: dict[str, Skeleton] = {
     skeleton.name: skeleton
     for skeleton in (
-        COCO17, CROWDPOSE14, MPII16, LSP14, HALPE26, HALPE136, WHOLEBODY133, OPENPOSE18, OPENPOSE25, BLAZEPOSE33, H36M17,
+        COCO17, CROWDPOSE14, MPII16, LSP14, HALPE26, HALPE136, WHOLEBODY133, OPENPOSE18, OPENPOSE25, BLAZEPOSE33,
+        H36M17,
     )
 }  # fmt: skip
 

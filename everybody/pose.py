@@ -1,0 +1,113 @@
+"""Boxes → crops → SPPE → keypoints in the picture: the single-person pose estimator around any ONNX file and codec.
+
+One affine warp makes each crop straight from the picture; the crops of all people of several pictures share one call of
+the network; its inverse brings the keypoints back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+
+from . import geometry
+from .codecs import Codec, Heatmap, SimCC
+from .detect import normalise
+from .errors import ModelError
+from .geometry import Array
+from .people import Floats, Image, People, Skeleton
+from .runtime import Session
+from .weights.manifest import Input
+
+VISIBLE = 0.2  # joints that score more than this vote on the person's score
+
+
+def person_scores(boxes: Array, joints: Array) -> Array:
+    """Box scores [N], joint scores [N, K] -> [N]: box × mean of the joints above `VISIBLE`, 0 where there are none.
+
+    The rescoring of Papandreou et al. (2017), as Simple Baselines (Xiao et al. 2018) uses it.
+    """
+    visible = joints > VISIBLE
+    count = visible.sum(1)
+    return boxes * (joints * visible).sum(1) / np.maximum(count, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sppe:
+    """Pictures [H, W, 3] RGB and the people found in each (boxes) -> the same people with keypoints and scores.
+
+    padding grows the box before the crop; batch is the most crops per call of the network (0: one call for all of a
+    task); flip_test averages the outputs for each crop and its mirror image.
+    """
+
+    session: Session
+    skeleton: Skeleton
+    codec: Codec
+    input: Input
+    padding: float = 1.25
+    batch: int = 8
+    flip_test: bool = False
+    _limit: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        width, height = self.input.size
+        shape = self.session.input.shape
+        wanted = (None, 3, height, width)
+        if len(shape) != 4 or any(
+            s is not None and w is not None and s != w for s, w in zip(shape, wanted, strict=True)
+        ):
+            raise ModelError(
+                f"{self.session.path}: an SPPE for crops of {width}×{height} takes [B, 3, {height}, {width}], "
+                f"the file takes {self.session.input}: give its input size (width×height)"
+            )
+        outputs, joints = self.session.outputs, len(self.skeleton)
+        ranks = {Heatmap: (4,), SimCC: (3, 3)}[type(self.codec)]
+        if tuple(len(port.shape) for port in outputs) != ranks or any(
+            p.shape[1] not in (None, joints) for p in outputs
+        ):
+            raise ModelError(
+                f"{self.session.path}: {type(self.codec).__name__} of {self.skeleton.name} means "
+                f"{len(ranks)} output(s) [B, {joints}, …], the file gives {', '.join(map(str, outputs))}: "
+                f"give its skeleton and codec"
+            )
+        object.__setattr__(self, "_limit", shape[0] or self.batch or 1 << 30)
+
+    def __call__(self, images: Sequence[Image], people: Sequence[People]) -> list[People]:
+        counts = [len(group) for group in people]
+        if sum(counts) == 0:
+            return [People.empty(self.skeleton) for _ in images]
+        matrices = [geometry.crop_matrices(group.boxes, self.input.size, self.padding) for group in people]
+        crops = [(image, matrix) for image, group in zip(images, matrices, strict=True) for matrix in group]
+        in_crops = np.concatenate(
+            [self._estimate(crops[i : i + self._limit]) for i in range(0, len(crops), self._limit)]
+        )
+        keypoints = geometry.transform(geometry.invert(np.concatenate(matrices)), in_crops)
+        groups = np.split(keypoints, np.cumsum(counts)[:-1])
+        return [
+            replace(group, keypoints=k, scores=person_scores(group.scores, k[..., 2]), skeleton=self.skeleton)
+            for group, k in zip(people, groups, strict=True)
+        ]
+
+    def _estimate(self, crops: Sequence[tuple[Image, Array]]) -> Floats:
+        """At most one batch of (picture, matrix) -> keypoints [N, K, 3] in crop pixels."""
+        outputs = self._run(crops)
+        if self.flip_test:
+            mirrors = geometry.mirrored(np.stack([matrix for _, matrix in crops]), self.codec.axis)
+            flipped = self._run([(image, mirror) for (image, _), mirror in zip(crops, mirrors, strict=True)])
+            restored = self.codec.flip(flipped, self.skeleton.mirror)
+            outputs = [(a + b) / 2 for a, b in zip(outputs, restored, strict=True)]
+        return self.codec.decode(outputs)  # type: ignore[return-value]
+
+    def _run(self, crops: Sequence[tuple[Image, Array]]) -> list[Array]:
+        fixed = self.session.input.shape[0]
+        filled = list(crops) + [crops[-1]] * ((fixed or 0) - len(crops))  # a network of fixed batch wants it full
+        batch = normalise([crop(image, matrix, self.input) for image, matrix in filled], self.input)
+        return [output[: len(crops)] for output in self.session(batch)]
+
+
+def crop(image: Image, matrix: Array, input: Input) -> Image:
+    """The part of a picture that a transform [2, 3] puts into a crop of the input's size; `fill` beyond its edges."""
+    border = (input.fill,) * 3
+    return cv2.warpAffine(image, matrix, input.size, flags=cv2.INTER_LINEAR, borderValue=border)  # type: ignore[return-value]

@@ -1,0 +1,208 @@
+"""Running ONNX files: the only place that knows the inference engines.
+
+onnxruntime is the engine; OpenVINO (extra `openvino`) is a second one, which runs small networks faster on some CPUs,
+in bfloat16 where the CPU computes that natively. Both give the same `Session`: called with one input array it returns
+the list of outputs, from any number of threads at once.
+
+`threads` is what one call may use, `parallel` how many calls come at the same time. On CPUs, N calls of one thread each
+do more work per second than one call of N threads, so streams run the former and single pictures the latter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from .errors import ModelError, OptionError
+
+ENGINES = ("auto", "onnxruntime", "openvino")
+# What --device calls them, in the order in which `auto` prefers them.
+PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "migraphx": "MIGraphXExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+AUTO = ("cuda", "directml", "cpu")  # the others need a compilation of minutes or do not run every operator
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One input or output of a network: sizes are numbers, or None where they may vary."""
+
+    name: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} [{', '.join('?' if size is None else str(size) for size in self.shape)}]"
+
+
+class Session(Protocol):
+    """A loaded network of one input."""
+
+    path: Path
+    engine: str
+    device: str
+    input: Port
+    outputs: tuple[Port, ...]
+
+    def __call__(self, array: NDArray[Any]) -> list[NDArray[Any]]: ...
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def devices() -> list[str]:
+    """The devices that the installed onnxruntime can use, best first."""
+    import onnxruntime
+
+    available = onnxruntime.get_available_providers()
+    return [name for name, provider in PROVIDERS.items() if provider in available]
+
+
+def engines() -> list[str]:
+    """The engines that are installed."""
+    return [name for name in ENGINES[1:] if importlib.util.find_spec(name)]
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load(
+    path: Path | str, *, device: str = "auto", engine: str = "auto", threads: int = 0, parallel: int = 1
+) -> Session:
+    """Load an ONNX file. `threads` 0 means all cores. Raises ModelError for a file that is no such network, OptionError
+    for a device or an engine that is not here."""
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file")
+    if engine not in ENGINES:
+        raise OptionError(f"unknown engine '{engine}': known are {', '.join(ENGINES)}")
+    if device != "auto" and device not in PROVIDERS:
+        raise OptionError(f"unknown device '{device}': known are auto, {', '.join(PROVIDERS)}")
+    threads = threads or cores()
+    if engine == "auto":
+        on_cpu = device == "cpu" or (device == "auto" and not {"cuda", "directml"} & set(devices()))
+        engine = "openvino" if on_cpu and "openvino" in engines() else "onnxruntime"
+    if engine == "openvino":
+        if "openvino" not in engines():
+            raise OptionError("engine 'openvino' is not installed: pip install 'everybody[openvino]'")
+        if device not in ("auto", "cpu"):
+            raise OptionError(f"engine 'openvino' runs on the CPU here, not on '{device}': choose --engine onnxruntime")
+        return OpenVino(path, threads, parallel)
+    return OnnxRuntime(path, device, threads)
+
+
+def _broken(path: Path, error: Exception) -> ModelError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return ModelError(f"{path}: not a usable ONNX model ({reason[:200]})")
+
+
+def _only_input(path: Path, ports: list[Port]) -> Port:
+    if len(ports) != 1:
+        raise ModelError(f"{path}: expected a network with one input, found {', '.join(map(str, ports)) or 'none'}")
+    return ports[0]
+
+
+class OnnxRuntime:
+    """A `Session` on onnxruntime."""
+
+    engine = "onnxruntime"
+
+    def __init__(self, path: Path, device: str, threads: int) -> None:
+        import onnxruntime
+
+        available = devices()
+        self.device = next(name for name in AUTO if name in available) if device == "auto" else device
+        if self.device not in available:
+            raise OptionError(
+                f"device '{device}' is not available: this onnxruntime has {', '.join(available)}"
+                + ("; for NVIDIA, pip install onnxruntime-gpu" if device in ("cuda", "tensorrt") else "")
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # errors come as exceptions; the log would say them twice
+        if threads > 1:  # a waiting thread that spins takes the core from the decoder and the other stages
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers = [PROVIDERS[self.device]] + ["CPUExecutionProvider"] * (self.device != "cpu")
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:  # onnxruntime's own classes have no common base
+            raise _broken(path, error) from error
+
+        def port(node: Any) -> Port:
+            return Port(node.name, tuple(size if isinstance(size, int) else None for size in node.shape))
+
+        self.path = path
+        self.input = _only_input(path, [port(node) for node in self._session.get_inputs()])
+        self.outputs = tuple(port(node) for node in self._session.get_outputs())
+
+    def __call__(self, array: NDArray[Any]) -> list[NDArray[Any]]:
+        try:
+            return list(self._session.run(None, {self.input.name: array}))  # type: ignore[arg-type]
+        except Exception as error:
+            raise _failed(self, array, error) from error
+
+
+class OpenVino:
+    """A `Session` on OpenVINO: one inference request per calling thread."""
+
+    engine = "openvino"
+    device = "cpu"
+
+    def __init__(self, path: Path, threads: int, parallel: int) -> None:
+        import openvino
+
+        try:
+            core = openvino.Core()
+            native = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+            hints = {
+                "INFERENCE_NUM_THREADS": threads * parallel,
+                "NUM_STREAMS": parallel,
+                "INFERENCE_PRECISION_HINT": "bf16" if "BF16" in native else "f32",
+            }
+            self._model = core.compile_model(core.read_model(path), "CPU", hints)
+        except Exception as error:  # one RuntimeError for everything
+            raise _broken(path, error) from error
+
+        def port(node: Any) -> Port:
+            shape = node.get_partial_shape()
+            return Port(node.get_any_name(), tuple(s.get_length() if s.is_static else None for s in shape))
+
+        self.path = path
+        self.input = _only_input(path, [port(node) for node in self._model.inputs])
+        self.outputs = tuple(port(node) for node in self._model.outputs)
+        self._local = threading.local()
+
+    def __call__(self, array: NDArray[Any]) -> list[NDArray[Any]]:
+        if not hasattr(self._local, "request"):
+            self._local.request = self._model.create_infer_request()
+        try:
+            results = self._local.request.infer({0: array}, share_inputs=True)
+        except Exception as error:
+            raise _failed(self, array, error) from error
+        return [results[output] for output in self._model.outputs]
+
+
+def _failed(session: Session, array: NDArray[Any], error: Exception) -> ModelError:
+    reason = str(error).strip().splitlines()[0][:200]
+    return ModelError(
+        f"{session.path}: failed on an input of shape {list(array.shape)} {array.dtype}; "
+        f"it takes {session.input} ({reason})"
+    )

@@ -1,0 +1,115 @@
+"""The manifest: what everybody knows of each model, as typed rows read from TOML.
+
+A row is data: task, file, checksum and licence, and how to speak to the network (input size, normalisation, output
+layout or codec, skeleton). Users add rows with a `manifest.toml` in a folder that EVERYBODY_WEIGHTS names.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from ..codecs import CODECS, Codec
+from ..errors import ModelError
+from ..skeletons import SKELETONS
+
+HERE = Path(__file__).parent
+TASKS = ("detector", "pose", "embedding")
+LAYOUTS = ("rtmdet", "yolox", "picodet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """What a network wants to see: (x - mean) / std of the 0-255 values, channels first."""
+
+    size: tuple[int, int]  # width, height
+    channels: Literal["rgb", "bgr"] = "rgb"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # in the order of `channels`
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    resize: Literal["letterbox", "stretch"] = "letterbox"  # detectors
+    fill: int = 0  # grey value around a letterboxed picture or beyond a picture's edge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One model of the manifest."""
+
+    name: str
+    task: str
+    file: str
+    input: Input
+    licence: str
+    sha256: str = ""
+    bytes: int = 0
+    url: str = ""
+    member: str = ""
+    bundled: bool = False
+    verified: bool = False
+    paper: str = ""
+    origin: str = ""
+    layout: str = ""  # detectors
+    nms: float = 0.6
+    skeleton: str = ""  # SPPEs
+    codec: Mapping[str, Any] = field(default_factory=dict)
+    padding: float = 1.25
+
+
+def make_codec(row: Mapping[str, Any], size: tuple[int, int]) -> Codec:
+    """{type, …} and the crop's size (width, height) -> the codec. Raises KeyError, TypeError, ValueError."""
+    options = dict(row)
+    return CODECS[options.pop("type")](size=size, **options)
+
+
+def _row(name: str, data: Mapping[str, Any], where: str) -> Row:
+    known = {f.name for f in fields(Row)} - {"name"}
+    try:
+        if unknown := sorted(set(data) - known):
+            raise ValueError(f"unknown key '{unknown[0]}'; known are {', '.join(sorted(known))}")
+        tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data["input"].items()}
+        row = Row(name=name, **{**data, "input": Input(**tuples)})
+        if row.task not in TASKS:
+            raise ValueError(f"task '{row.task}' is not one of {', '.join(TASKS)}")
+        if row.task == "detector" and row.layout not in LAYOUTS:
+            raise ValueError(f"layout '{row.layout}' is not one of {', '.join(LAYOUTS)}")
+        if row.task == "pose":
+            if row.skeleton not in SKELETONS:
+                raise ValueError(f"skeleton '{row.skeleton}' is not one of {', '.join(SKELETONS)}")
+            make_codec(row.codec, row.input.size)
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"missing key {error}" if isinstance(error, KeyError) else error
+        raise ModelError(f"{where}: model '{name}': {reason}") from error
+    return row
+
+
+def folders() -> list[Path]:
+    """The folders of EVERYBODY_WEIGHTS that exist."""
+    return [Path(part) for part in os.environ.get("EVERYBODY_WEIGHTS", "").split(os.pathsep) if part]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ModelError(f"{path}: not a readable manifest ({error})") from error
+
+
+@lru_cache(maxsize=8)
+def _load(paths: tuple[Path, ...]) -> tuple[dict[str, Row], dict[str, str]]:
+    rows: dict[str, Row] = {}
+    default: dict[str, str] = {}
+    for path in paths:
+        data = _read(path)
+        default |= data.get("default", {})
+        rows |= {name: _row(name, row, str(path)) for name, row in data.get("model", {}).items()}
+    return rows, default
+
+
+def load() -> tuple[dict[str, Row], dict[str, str]]:
+    """(all rows by name, default names by task 'detector' and 'pose'); later folders override earlier ones."""
+    extra = [folder / "manifest.toml" for folder in folders()]
+    return _load((HERE / "manifest.toml", *(path for path in extra if path.is_file())))
