@@ -30,7 +30,7 @@ from .load import Engine, load_detector, load_sppe
 from .media.read import Selection, read
 from .people import BOX, Frame, People, Skeleton
 from .pose import Sppe
-from .stages import ahead, grouped, mapped
+from .stages import ahead, flattened, grouped, mapped
 
 PoseNms = Literal["oks", "none"]
 POSE_NMS: dict[str, Callable[[People], People]] = {"oks": nms.oks_nms, "none": lambda people: people}
@@ -209,9 +209,7 @@ class Estimator:
         try:
             groups = grouped(ahead(frames, depth), partial(_full, count=self.det_batch))
             found = mapped(partial(_named, "finding people", self.find), groups, pool, depth)
-            regrouped = grouped(
-                (frame for group in found for frame in group), partial(_full, count=self.batch, crops=True)
-            )
+            regrouped = grouped(flattened(found), partial(_full, count=self.batch, crops=True))
             posed = mapped(partial(_named, "pose", self.pose), regrouped, pool, depth)
             with closing(posed):
                 for group in posed:

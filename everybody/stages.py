@@ -48,8 +48,7 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
         except BaseException as error:  # whatever it is, it belongs to the consumer
             last = (done, error)
         finally:
-            if isinstance(iterator, Generator):
-                iterator.close()
+            _close(iterator)
             put(last)
 
     thread = threading.Thread(target=produce, name="everybody-ahead", daemon=True)
@@ -71,8 +70,11 @@ def mapped(function: Callable[[T], R], items: Iterable[T], pool: Executor, depth
     """function(item) for each item, in order, computed in the pool with at most `depth` in hand."""
 
     def submitted() -> Iterator[Future[R]]:
-        for item in items:
-            yield pool.submit(function, item)
+        try:
+            for item in items:
+                yield pool.submit(function, item)
+        finally:
+            _close(items)
 
     futures = ahead(submitted(), depth)
     with closing(futures):
@@ -83,10 +85,28 @@ def mapped(function: Callable[[T], R], items: Iterable[T], pool: Executor, depth
 def grouped(items: Iterable[T], full: Callable[[list[T]], bool]) -> Iterator[list[T]]:
     """Items gathered into lists that end as soon as `full(list)`; the last may be shorter."""
     group: list[T] = []
-    for item in items:
-        group.append(item)
-        if full(group):
+    try:
+        for item in items:
+            group.append(item)
+            if full(group):
+                yield group
+                group = []
+        if group:
             yield group
-            group = []
-    if group:
-        yield group
+    finally:
+        _close(items)
+
+
+def flattened(groups: Iterable[Iterable[T]]) -> Iterator[T]:
+    """The inverse of `grouped`."""
+    try:
+        for group in groups:
+            yield from group
+    finally:
+        _close(groups)
+
+
+def _close(items: object) -> None:
+    """End a generator now: garbage collection would, but only once nobody holds its frame, as a traceback does."""
+    if isinstance(items, Generator):
+        items.close()

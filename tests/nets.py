@@ -1,0 +1,153 @@
+"""Small ONNX files whose answers are known, so that the pipeline is tested end to end without anybody's weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+ALIGNMENTS = {"centre": "half_pixel", "corner": "asymmetric", "udp": "align_corners"}
+
+
+def _save(path: Path, nodes: list, inputs: list, outputs: list, constants: dict[str, np.ndarray]) -> Path:
+    initialisers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "known", inputs, outputs, initialisers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+    return path
+
+
+def _float(name: str, shape: list) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+def heatmap_finder(path: Path, joints: int, size=(96, 128), stride: int = 4, alignment: str = "corner") -> Path:
+    """An SPPE whose joints are all at the brightest spot of the crop, on a grid of the given alignment."""
+    width, height = size
+    h, w = height // stride, width // stride
+    nodes = [
+        helper.make_node("ReduceMean", ["image", "channel"], ["grey"], keepdims=1),
+        helper.make_node("Mul", ["grey", "unit"], ["bright"]),
+        helper.make_node("Shape", ["bright"], ["shape"], start=0, end=2),
+        helper.make_node("Concat", ["shape", "grid"], ["sizes"], axis=0),
+        helper.make_node(
+            "Resize", ["bright", "", "", "sizes"], ["small"], mode="linear",
+            coordinate_transformation_mode=ALIGNMENTS[alignment],
+        ),
+        helper.make_node("Tile", ["small", "joints"], ["heatmaps"]),
+    ]  # fmt: skip
+    constants = {
+        "channel": np.array([1]), "unit": np.array(1 / 255, np.float32), "grid": np.array([h, w]),
+        "joints": np.array([1, joints, 1, 1]),
+    }  # fmt: skip
+    return _save(
+        path, nodes, [_float("image", ["batch", 3, height, width])], [_float("heatmaps", ["batch", joints, h, w])],
+        constants,
+    )  # fmt: skip
+
+
+def simcc_finder(path: Path, joints: int, size=(96, 128), split: int = 2) -> Path:
+    """An SPPE with SimCC outputs whose joints are all at the brightest spot of the crop."""
+    width, height = size
+    nodes = [
+        helper.make_node("ReduceMean", ["image", "channel"], ["grey"], keepdims=1),
+        helper.make_node("Mul", ["grey", "unit"], ["bright"]),
+    ]
+    constants = {"channel": np.array([1]), "unit": np.array(1 / 255, np.float32), "tiles": np.array([1, joints, 1])}
+    for name, over in (("x", 2), ("y", 3)):
+        constants |= {f"{name}_over": np.array([over]), f"{name}_scale": np.array([1, 1, split], np.float32)}
+        nodes += [
+            helper.make_node("ReduceMax", ["bright", f"{name}_over"], [f"{name}_profile"], keepdims=0),
+            helper.make_node(
+                "Resize", [f"{name}_profile", "", f"{name}_scale"], [f"{name}_bins"], mode="linear",
+                coordinate_transformation_mode="asymmetric",
+            ),
+            helper.make_node("Tile", [f"{name}_bins", "tiles"], [f"simcc_{name}"]),
+        ]  # fmt: skip
+    outputs = [
+        _float("simcc_x", ["batch", joints, width * split]),
+        _float("simcc_y", ["batch", joints, height * split]),
+    ]
+    return _save(path, nodes, [_float("image", ["batch", 3, height, width])], outputs, constants)
+
+
+def heatmap_constant(
+    path: Path, cells: np.ndarray, size=(96, 128), stride: int = 4, batch: int | str = "batch"
+) -> Path:
+    """An SPPE that says the same whatever it sees: joint k peaks (0.9) at cell (x, y) = cells[k]."""
+    width, height = size
+    h, w = height // stride, width // stride
+    maps = np.zeros((1, len(cells), h, w), np.float32)
+    for joint, (x, y) in enumerate(cells):
+        maps[0, joint] = 0.9 * np.exp(-((np.arange(w) - x) ** 2 + (np.arange(h)[:, None] - y) ** 2) / 8)
+    nodes = [
+        helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=1),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "maps"], ["heatmaps"]),
+    ]
+    constants = {"axes": np.array([1, 2, 3]), "zero": np.array(0, np.float32), "maps": maps}
+    return _save(
+        path, nodes, [_float("image", [batch, 3, height, width])], [_float("heatmaps", [batch, len(cells), h, w])],
+        constants,
+    )  # fmt: skip
+
+
+def rtmdet_constant(path: Path, boxes: np.ndarray, labels: list[int] | None = None) -> Path:
+    """A detector of dynamic size that always finds these boxes [N, 5] (x0, y0, x1, y1 in input pixels, score)."""
+    nodes = [
+        helper.make_node("ReduceMean", ["input", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Reshape", ["nothing", "column"], ["per_picture"]),
+        helper.make_node("Add", ["per_picture", "boxes"], ["dets"]),
+        helper.make_node("Reshape", ["nothing", "row"], ["flat"]),
+        helper.make_node("Add", ["flat", "classes"], ["float_labels"]),
+        helper.make_node("Cast", ["float_labels"], ["labels"], to=TensorProto.INT64),
+    ]
+    constants = {
+        "axes": np.array([1, 2, 3]), "zero": np.array(0, np.float32), "column": np.array([-1, 1, 1]),
+        "row": np.array([-1, 1]), "boxes": boxes[None].astype(np.float32),
+        "classes": np.array([labels or [0] * len(boxes)], np.float32),
+    }  # fmt: skip
+    outputs = [
+        _float("dets", ["batch", len(boxes), 5]),
+        helper.make_tensor_value_info("labels", TensorProto.INT64, ["batch", len(boxes)]),
+    ]
+    return _save(path, nodes, [_float("input", ["batch", 3, "height", "width"])], outputs, constants)
+
+
+def _constant(path: Path, size: tuple[int, int], outputs: dict[str, np.ndarray]) -> Path:
+    """Batch 1 and fixed size (width, height); answers with these arrays."""
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+    ]
+    nodes += [helper.make_node("Add", ["nothing", f"{name}_value"], [name]) for name in outputs]
+    constants = {"zero": np.array(0, np.float32)} | {f"{n}_value": v.astype(np.float32) for n, v in outputs.items()}
+    width, height = size
+    ports = [_float(name, list(value.shape)) for name, value in outputs.items()]
+    return _save(path, nodes, [_float("image", [1, 3, height, width])], ports, constants)
+
+
+def yolox_constant(path: Path, side: int, boxes: np.ndarray, classes: int = 80) -> Path:
+    """A raw YOLOX grid that says these boxes [N, 5] (x0, y0, x1, y1, score), each in the stride-8 cell of its centre."""
+    grid = np.full((1, sum((side // s) ** 2 for s in (8, 16, 32)), 5 + classes), 0.0)
+    for x0, y0, x1, y1, score in boxes:
+        x, y = (x0 + x1) / 16, (y0 + y1) / 16
+        row = grid[0, int(y) * (side // 8) + int(x)]
+        row[:4] = x - int(x), y - int(y), np.log((x1 - x0) / 8), np.log((y1 - y0) / 8)
+        row[4:6] = 1.0, score
+    return _constant(path, (side, side), {"output": grid})
+
+
+def picodet_constant(path: Path, side: int, boxes: np.ndarray) -> Path:
+    """Boxes [1, A, 4] and scores [1, 1, A] apart, as PicoDet gives them."""
+    return _constant(path, (side, side), {"boxes": boxes[None, :, :4], "scores": boxes[None, None, :, 4]})
+
+
+def blob(width: int, height: int, x: float, y: float, sigma: float = 8.0) -> np.ndarray:
+    """A grey picture [H, W, 3] with one soft bright spot at (x, y): wide enough that any resampling keeps its centre."""
+    bright = np.exp(-((np.arange(width) - x) ** 2 + (np.arange(height)[:, None] - y) ** 2) / (2 * sigma**2))
+    return np.repeat((255 * bright).round().astype(np.uint8)[..., None], 3, 2)

@@ -1,0 +1,106 @@
+"""Laws of geometry: there and back is the identity, and pixels land where keypoints do."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from everybody import geometry
+from everybody.skeletons import COCO17
+
+coordinate = st.floats(-200, 800)
+length = st.floats(1, 500)
+
+
+@st.composite
+def boxes(draw, least=0, most=6):
+    count = draw(st.integers(least, most))
+    corners = [(draw(coordinate), draw(coordinate), draw(length), draw(length)) for _ in range(count)]
+    return np.array([(x, y, x + w, y + h) for x, y, w, h in corners], np.float64).reshape(-1, 4)
+
+
+@given(boxes(), boxes())
+def test_iou_is_symmetric_bounded_and_one_for_itself(a, b):
+    pairs = geometry.iou(a, b)
+    assert pairs.shape == (len(a), len(b))
+    assert np.allclose(pairs, geometry.iou(b, a).T)
+    assert ((pairs >= 0) & (pairs <= 1 + 1e-9)).all()
+    assert np.allclose(np.diag(geometry.iou(a, a)), 1)
+
+
+def test_iou_by_hand():
+    """Two 2 × 2 boxes that share one pixel: 1 of 7. Empty boxes share nothing, not even with themselves."""
+    a, b = np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 1, 3, 3], [5, 5, 5, 5]])
+    assert geometry.iou(a, b) == pytest.approx(np.array([[1 / 7, 0]]))
+    assert geometry.iou(b[1:], b[1:]) == 0
+
+
+@given(boxes(), st.floats(1, 1.5))
+def test_crop_and_back_is_the_identity(found, padding):
+    matrices = geometry.crop_matrices(found, (192, 256), padding)
+    points = np.random.default_rng(0).uniform(-100, 900, (len(found), 17, 3))
+    there = geometry.transform(matrices, points)
+    assert np.allclose(geometry.transform(geometry.invert(matrices), there), points, atol=1e-6)
+    assert np.array_equal(there[..., 2], points[..., 2])
+
+
+@given(boxes(1, 1))
+def test_a_crop_shows_the_whole_box_edge_to_edge_in_its_middle(found):
+    corners = geometry.transform(geometry.crop_matrices(found, (192, 256)), found.reshape(1, 2, 2))[0]
+    low, high = corners
+    assert np.allclose((low + high) / 2, (95.5, 127.5))
+    assert np.isclose(low, -0.5).any()
+    assert (low >= -0.5 - 1e-6).all()
+    assert (high <= (191.5 + 1e-6, 255.5 + 1e-6)).all()
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("box", [(10, 20, 58, 84), (30, 10, 40, 60), (-20, -10, 50, 90)])
+def test_one_pixel_lands_where_its_keypoint_lands(mirror, box):
+    """Light one pixel, warp, and find the light's centre of mass: it is where the transform sends the keypoint."""
+    image = np.zeros((120, 100), np.float32)
+    image[40, 37] = 1
+    matrices = geometry.crop_matrices(np.array([box], float), (192, 256), 1.25)
+    if mirror:
+        matrices = geometry.mirrored(matrices, 95.5)
+    crop = cv2.warpAffine(image, matrices[0], (192, 256), flags=cv2.INTER_LINEAR)
+    y, x = np.mgrid[:256, :192]
+    centre = np.array([(crop * x).sum(), (crop * y).sum()]) / crop.sum()
+    expected = geometry.transform(matrices, np.array([[[37.0, 40.0]]]))[0, 0]
+    assert np.abs(centre - expected).max() < 0.1
+
+
+@given(boxes())
+def test_coco_boxes_and_back(found):
+    assert np.allclose(geometry.xyxy(geometry.xywh(found)), found, atol=1e-3)
+
+
+def test_the_box_of_a_picture_is_coco_zero_zero_width_height():
+    assert geometry.xywh(geometry.whole(640, 480)).tolist() == [[0, 0, 640, 480]]
+    assert geometry.clip(np.array([[-9.0, -9, 999, 999]]), 640, 480).tolist() == geometry.whole(640, 480).tolist()
+
+
+def test_oks_by_hand():
+    """One joint, 2σ = 0.2, area 100, off by 2 pixels: exp(-4 / (2 · 100 · 0.04)); the other joint does not count."""
+    a, b = np.zeros((1, 2, 2)), np.array([[[2.0, 0], [50, 50]]])
+    found = geometry.oks(a, b, np.array([100.0]), (0.1, 0.1), np.array([[1.0, 0]]))
+    assert found[0, 0] == pytest.approx(np.exp(-4 / 8))
+
+
+def test_oks_of_itself_is_one_and_without_joints_zero():
+    poses = np.random.default_rng(0).uniform(0, 100, (3, 17, 2))
+    areas = np.array([1.0, 100, 1e4])
+    assert np.allclose(np.diag(geometry.oks(poses, poses, areas, COCO17.sigmas)), 1)
+    assert (geometry.oks(poses, poses, areas, COCO17.sigmas, np.zeros((3, 17))) == 0).all()
+
+
+def test_mirroring_keypoints_twice_is_the_identity():
+    keypoints = np.random.default_rng(0).uniform(0, 100, (4, 17, 3))
+    once = geometry.mirror_keypoints(keypoints, 100, COCO17.mirror)
+    assert np.allclose(geometry.mirror_keypoints(once, 100, COCO17.mirror), keypoints)
+    assert np.allclose(once[:, 1, 0], 99 - keypoints[:, 2, 0])
+
+
+def test_boxes_without_area_have_a_crop():
+    assert np.isfinite(geometry.crop_matrices(np.array([[5.0, 5, 5, 5], [9, 9, 3, 3]]), (96, 128))).all()
