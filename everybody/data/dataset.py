@@ -6,7 +6,7 @@ Coordinates obey the coordinate law of `people.py` and are float64, because metr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,19 @@ class Dataset:
         place[chosen] = np.arange(len(chosen))
         part = self.select(place[self.picture] >= 0)
         return replace(part, pictures=tuple(self.pictures[i] for i in chosen), picture=place[part.picture])
+
+    def only(self, joints: Sequence[int]) -> Dataset:
+        """With some of the joints; people who have none of them labelled are ignored."""
+        whole, place = self.skeleton, {joint: i for i, joint in enumerate(joints)}
+        part = Skeleton(
+            name=f"{whole.name}/{len(joints)}",
+            joints=tuple(whole.joints[joint] for joint in joints),
+            limbs=tuple((place[a], place[b]) for a, b in whole.limbs if a in place and b in place),
+            mirror=tuple(place.get(whole.mirror[joint], place[joint]) for joint in joints),
+            sigmas=tuple(whole.sigmas[joint] for joint in joints),
+        )
+        keypoints = self.keypoints[:, list(joints)]
+        return replace(self, skeleton=part, keypoints=keypoints, ignored=self.ignored | ~(keypoints[..., 2] > 0).any(1))
 
     def to(self, skeleton: Skeleton) -> Dataset:
         """In another keypoint format, joint by joint by name (`skeletons.mapping`); missing joints are not labelled.

@@ -1,8 +1,8 @@
 """Leeds Sports Poses (Johnson & Everingham 2010) and its extension (2011): one person per picture, fourteen joints.
 
-LSP's joints.mat is [3, 14, N], its third number 1 where a joint is hidden; the extension's is [14, 3, N], its third number
-1 where a joint is labelled. Both count pixels from 1 and number the pictures im0001.jpg and im00001.jpg on. Our .npz of
-the extension (names, joints [N, 14, 3]) is in pixel indices of its own, smaller pictures.
+LSP's joints.mat is [3, 14, N], its third number 1 where a joint is hidden. The extension's is [14, 3, N], its third
+number 1 where a joint is labelled. Both count pixels from 1 and number the pictures im0001.jpg and im00001.jpg on. Our
+.npz of the extension (names, joints [N, 14, 3]) is in pixel indices of its own, smaller pictures.
 """
 
 from __future__ import annotations

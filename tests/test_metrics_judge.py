@@ -1,0 +1,205 @@
+"""Measures by name, matching, and the bootstrap."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from everybody.data.dataset import Dataset, Picture
+from everybody.data.read import read, read_results
+from everybody.errors import OptionError
+from everybody.metrics import bootstrap, oks
+from everybody.metrics.judge import defaults, judge, parse
+from everybody.metrics.matching import match
+from everybody.skeletons import COCO17, LSP14, WHOLEBODY133, Skeleton
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def world(seed: int, pictures: int = 6, skeleton: Skeleton = COCO17) -> tuple[Dataset, Dataset]:
+    """Random people, and found ones that are near some of them."""
+    random = np.random.default_rng(seed)
+    count, joints = pictures * 3, len(skeleton)
+    points = random.uniform(0, 60, (count, joints, 2)) + random.uniform(0, 400, (count, 1, 2))
+    flags = np.where(random.random((count, joints)) < 0.9, 2.0, 0.0)
+    truth = Dataset(
+        skeleton=skeleton, pictures=tuple(Picture(f"{i}.jpg", i + 1, 500, 500) for i in range(pictures)),
+        picture=random.integers(0, pictures, count), keypoints=np.concatenate([points, flags[..., None]], 2),
+        name="truth",
+    )  # fmt: skip
+    rows = np.flatnonzero(random.random(count) < 0.8)
+    noise = random.normal(0, 4, (len(rows), joints, 2))
+    found = np.concatenate([points[rows] + noise, np.ones((len(rows), joints, 1))], 2)
+    results = Dataset(
+        skeleton=skeleton, pictures=truth.pictures, picture=truth.picture[rows], keypoints=found,
+        scores=random.random(len(rows)).round(1), name="results",
+    )  # fmt: skip
+    return truth, results
+
+
+def value(truth: Dataset, results: Dataset, name: str, **options: str) -> float:
+    return judge(truth, results, [name], **options)[0].value  # type: ignore[arg-type]
+
+
+def test_mpii_predictions_of_the_literature() -> None:
+    path = SHARED / "formats" / "mpii" / "detections_our_format.mat"
+    if not path.exists():
+        pytest.skip(f"needs {path}")
+    truth = read(path)
+    figures = {figure.name: figure for figure in judge(truth, read_results(path, truth), ["PCKh"], by="order")}
+    assert round(figures["PCKh@0.5"].value, 4) == 0.8234
+    assert round(figures["PCKh@0.5 mean of joints"].value, 4) == 0.8146
+    from everybody.metrics.pck import distances, pck
+
+    found = read_results(path, truth)
+    everything = pck(distances(found.keypoints, truth.keypoints), truth.labelled, truth.heads, 0.5)
+    assert round(everything.over_all, 4) == 0.7152
+
+
+def test_names_are_read_in_any_case_and_unknown_ones_are_said() -> None:
+    assert parse(["pckh@0.5", "AP", "pcp", "PCK@.1"]) == [("PCKh", 0.5), ("AP", 0.0), ("PCP", 0.5), ("PCK", 0.1)]
+    for wrong in ("mAP", "PCK@x", "AP@0.5", "PCK@-1"):
+        with pytest.raises(OptionError, match="unknown measure"):
+            parse([wrong])
+
+
+def test_defaults_follow_the_data() -> None:
+    truth, _ = world(0)
+    assert defaults(truth) == ["AP"]
+    assert defaults(replace(truth, format="LSP")) == ["PCK@0.2", "PCP@0.5"]
+
+
+def test_a_measure_that_the_data_do_not_allow_says_what_is_missing() -> None:
+    truth, results = world(0)
+    with pytest.raises(OptionError, match="PCKh divides by neck to head top"):
+        judge(truth, results, ["PCKh"])
+
+
+def test_perfect_results_are_perfect_by_every_measure() -> None:
+    truth, _ = world(1, skeleton=LSP14)
+    results = replace(truth, name="results", ignored=np.zeros(len(truth.picture), bool))
+    names = ["AP", "PCK", "PCKh", "PCKb", "PDJ", "PCP", "PCPl", "AUC"]
+    for figure in judge(truth, results, names):
+        assert figure.value == pytest.approx(1) or math.isnan(figure.value), figure.name
+    assert value(truth, results, "NME") == 0
+
+
+def test_nothing_found_is_zero_by_every_measure() -> None:
+    truth, results = world(1, skeleton=LSP14)
+    nothing = results.select(np.zeros(0, int))
+    for figure in judge(truth, nothing, ["AP", "PCK", "PCKh", "PCKb", "PDJ", "PCP", "PCPl", "AUC"]):
+        assert figure.value == 0 or math.isnan(figure.value), figure.name
+    assert math.isnan(value(truth, nothing, "NME"))
+
+
+def test_matching_by_oks_box_and_order() -> None:
+    """Two true people a and b, found as b' and a' in this order: only the assignments by likeness undo the swap."""
+    truth, _ = world(2)
+    truth = truth.select(np.arange(2))
+    truth = replace(truth, picture=np.zeros(2, np.int64))
+    results = truth.select(np.array([1, 0]))
+    assert match(truth, results, "oks").tolist() == [1, 0]
+    assert match(truth, results, "box").tolist() == [1, 0]
+    assert match(truth, results, "order").tolist() == [0, 1]
+    assert match(truth, results.select(np.array([0])), "oks").tolist() == [-1, 0]
+    with pytest.raises(OptionError, match="unknown matching"):
+        match(truth, results, "age")  # type: ignore[arg-type]
+
+
+def test_ignored_people_count_for_nothing() -> None:
+    truth, results = world(3)
+    ignored = truth.ignored.copy()
+    ignored[:5] = True
+    fewer = truth.select(~ignored)
+    assert value(replace(truth, ignored=ignored), results, "PCKb") == value(fewer, results, "PCKb")
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32))
+def test_laws_of_all_measures(seed: int) -> None:
+    """Permuting people and scaling picture and pose together change nothing; nor does counting each picture once."""
+    truth, results = world(seed)
+    names = ["AP", "PCK", "PCKb", "PCP", "NME", "AUC"]
+    figures = judge(truth, results, names)
+    expected = {figure.name: figure.value for figure in figures}
+    once = {figure.name: figure(np.ones(len(truth))) for figure in figures}
+    assert once == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+    random = np.random.default_rng(seed)
+    shuffled = truth.select(random.permutation(len(truth.picture)))
+    scaled = [
+        replace(data, keypoints=data.keypoints * (3, 3, 1), boxes=data.boxes * 3, areas=data.areas * 9)
+        for data in (truth, results)
+    ]
+    sizes = {"APM", "APL", "ARM", "ARL"}  # bound to pixels
+    for a, b in ((shuffled, results), scaled):
+        again = {figure.name: figure.value for figure in judge(a, b, names)}
+        for name in expected.keys() - (sizes if b is not results else set()):
+            assert again[name] == pytest.approx(expected[name], abs=1e-9, nan_ok=True), name
+
+
+def test_drawing_a_picture_twice_is_having_it_twice() -> None:
+    truth, results = world(4)
+    weights = np.array([2.0, 1, 0, 1, 1, 1])
+    drawn = [0, 0, 1, 3, 4, 5]
+    parts = [[data.subset([i]) for i in drawn] for data in (truth, results)]
+    twice = [
+        replace(
+            group[0],
+            pictures=tuple(Picture(f"{n}.jpg", n + 1) for n in range(len(drawn))),
+            **{
+                name: np.concatenate([getattr(part, name) for part in group])
+                for name in ("keypoints", "boxes", "areas", "scores", "heads", "crowd", "ignored", "tracks")
+            },
+            ids=np.arange(1, 1 + sum(len(part.picture) for part in group)),
+            picture=np.repeat(np.arange(len(drawn)), [len(part.picture) for part in group]),
+        )
+        for group in parts
+    ]
+    for figure in judge(truth, results, ["PCKb", "NME", "AUC"]):
+        name = figure.name.split(" ")[0]
+        if name == figure.name:
+            assert figure(weights) == pytest.approx(value(twice[0], twice[1], name))
+
+
+def test_intervals_cover_and_equal_methods_do_not_differ() -> None:
+    truth, results = world(5, pictures=40)
+    weights = bootstrap.draws(len(truth), 200, np.random.default_rng(0))
+    assert weights.sum(1).tolist() == [40.0] * 200
+    worse = replace(results, keypoints=results.keypoints + np.array([6, 0, 0]))
+    first, second = (judge(truth, some, ["AP"])[0] for some in (worse, results))
+    a, b = bootstrap.sample([first, second], weights)
+    low, high = bootstrap.interval(b)
+    assert low < second.value < high
+    better = bootstrap.difference(a, b, second.value - first.value)
+    assert better.low > 0
+    assert better.p < 0.05
+    same = bootstrap.difference(b, b, 0.0)
+    assert (same.value, same.low, same.high, same.p) == (0, 0, 0, 1)
+    assert all(math.isnan(x) for x in bootstrap.interval(np.array([np.nan])))
+
+
+def test_crowdpose_is_judged_by_crowding_and_whole_bodies_by_part() -> None:
+    truth, results = world(6)
+    crowded = replace(truth, pictures=tuple(replace(p, crowding=p.id / 7) for p in truth.pictures))
+    names = [figure.name for figure in judge(crowded, replace(results, pictures=crowded.pictures))]
+    assert names[10:] == ["AP easy", "AP medium", "AP hard"]
+    figures = judge(*world(7, skeleton=WHOLEBODY133))
+    assert [f.name for f in figures[10:]] == ["AP body", "AP feet", "AP face", "AP left hand", "AP right hand"]
+    for figure in figures:
+        assert figure(np.ones(6)) == pytest.approx(figure.value, nan_ok=True)
+
+
+def test_precision_recall_curve_ends_at_the_highest_recall() -> None:
+    truth, results = world(8)
+    evaluator = oks.evaluation(truth, results)
+    recall, precision, scores = oks.Matches(evaluator, truth).curve()
+    assert recall[-1] == pytest.approx(oks.summary(evaluator.eval or {})["AR50"])
+    assert (np.diff(scores) <= 0).all()
+    assert ((precision >= 0) & (precision <= 1)).all()
