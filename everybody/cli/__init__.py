@@ -1,0 +1,60 @@
+"""The command line: `everybody run`, `models`, `eval`, `convert`, `doctor`.
+
+Commands only parse and print; what they do lives in the package. Results go to files or stdout, messages to stderr.
+An error is one line and exit code 1; `--debug`, anywhere on the line, adds the traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..errors import EverybodyError
+from .convert import convert
+from .doctor import doctor
+from .eval import evaluate
+from .models import app as models
+from .run import run
+
+app = typer.Typer(
+    help="everybody finds every body in a picture: multi-person pose estimation for images and video.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(no_args_is_help=True)(run)
+app.command("eval", no_args_is_help=True)(evaluate)
+app.command(no_args_is_help=True)(convert)
+app.add_typer(models, name="models")
+app.command()(doctor)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"everybody {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _everybody(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False,
+) -> None: ...
+
+
+def main() -> None:
+    """The entry point of the `everybody` command."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments)
+    except EverybodyError as error:
+        if len(arguments) < len(sys.argv) - 1:
+            raise
+        print(f"everybody: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of our stdout has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,78 @@
+"""`everybody models`: which models there are, and fetching one."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from ..weights import fetch, manifest
+
+app = typer.Typer(help="List the models, or fetch one.", invoke_without_command=True)
+
+
+@app.callback()
+def models(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout instead of a table.")] = False,
+) -> None:
+    """List all models of the manifest: what they are, their licence, and whether they are on this machine."""
+    if context.invoked_subcommand:
+        return
+    rows, default = manifest.load()
+    entries = [
+        {
+            "name": row.name, "task": row.task, "default": default.get(row.task) == row.name,
+            "path": str(fetch.find(row) or "") or None, "bundled": row.bundled, "bytes": row.bytes or None,
+            "skeleton": row.skeleton or None, "codec": row.codec.get("type"), "input": list(row.input.size),
+            "licence": row.licence, "verified": row.verified, "paper": row.paper, "origin": row.origin,
+            "url": row.url or None, "sha256": row.sha256 or None,
+        }
+        for row in rows.values()
+    ]  # fmt: skip
+    if as_json:
+        print(json.dumps(entries, indent=1))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("model", "task", "input", "joints", "size", "licence", "on this machine", "paper"):
+        table.add_column(column, overflow="fold")
+    for entry in entries:
+        if entry["bundled"]:
+            where = "bundled"
+        elif entry["path"]:
+            where = "yes"
+        else:
+            where = f"models pull {entry['name']}" if entry["url"] else "bring it"
+        table.add_row(
+            entry["name"] + (" *" if entry["default"] else ""),
+            entry["task"],
+            "×".join(map(str, entry["input"])),
+            f"{entry['skeleton']} {entry['codec']}" if entry["skeleton"] else "",
+            f"{entry['bytes'] / 1e6:.1f} MB" if entry["bytes"] else "?",
+            entry["licence"],
+            where,
+            entry["paper"],
+        )
+    console = Console()
+    console.print(table)
+    console.print("\n* default. A model without verified checksum is checked on no more than arrival whole.", style="dim")
+
+
+@app.command()
+def pull(
+    names: Annotated[list[str], typer.Argument(help="Names from `everybody models`.")],
+) -> None:
+    """Fetch models into the cache, going on where an earlier try broke off, checksums proven."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    for row in [fetch.row(name) for name in names]:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+            task = progress.add_task(row.name, total=row.bytes or None)
+            path = fetch.pull(row, lambda done, total, t=task, p=progress: p.update(t, completed=done, total=total))
+        if not row.sha256:
+            console.print(f"{row.name}: the manifest knows no checksum of this file; its sha256 is {fetch.sha256(path)}")
+        print(path)

@@ -1,0 +1,23 @@
+"""How the command line writes sizes, tiles and formats."""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import OptionError
+
+
+def pair(text: str | None, option: str, *, single: bool = True) -> tuple[int, int] | None:
+    """'416x320' or, where one number is enough, '416' -> (416, 320) or (416, 416). Raises OptionError."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)(?:[x×](\d+))?", text.strip().lower())
+    if not match or (not single and not match[2]) or "0" in (match[1], match[2]):
+        wanted = "a number or two as in 640x480" if single else "two numbers as in 192x256"
+        raise OptionError(f"{option} '{text}': expected {wanted}")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def listed(values: list[str]) -> list[str]:
+    """['coco,csv', 'parquet'] -> ['coco', 'csv', 'parquet'], each once."""
+    return list(dict.fromkeys(part.strip() for value in values for part in value.split(",") if part.strip()))

@@ -1,0 +1,205 @@
+"""Pictures -> video: H.264 in a fragmented MP4, which plays up to its last fragment, about a second, whatever happens
+to the program that writes it or to the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import PictureType
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+from ..errors import OutputError
+from ..people import Image
+from .records import Say, warn
+
+_TICKS = 90_000  # per second: what MPEG counts time in, and fine enough for every camera
+_FRAGMENT = 1.0  # seconds
+_CONTAINER = {
+    "movflags": "frag_keyframe+empty_moov+default_base_moof",
+    "flush_packets": "1",  # a fragment goes to the system when it is complete
+    "max_interleave_delta": "1000000",  # microseconds: pictures wait no longer for sound that has ended
+}
+# No B-frames: then frames are stored in the order they are shown, and the file starts at 0 without an edit list.
+_H264 = {"crf": "20", "preset": "veryfast", "bf": "0", "forced-idr": "1"}
+_BT709 = 1  # for primaries, transfer and matrix alike: players take unmarked video for this or for that
+_SOUND = {"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac", "mp2"}  # what MP4 holds and players play
+
+
+def unused(path: Path) -> Path:
+    """The path, or where it exists NAME.2.mp4, NAME.3.mp4, ...: a second part destroys no first one."""
+    part, number = path, 1
+    while part.exists():
+        number += 1
+        part = path.with_name(f"{path.stem}.{number}{path.suffix}")
+    return part
+
+
+class VideoWriter:
+    """Pictures and their times -> a video; a context manager.
+
+    The first picture is shown at 0 s, the gaps are those of the times: variable rates stay variable. audio: the video
+    file whose sound goes with the pictures, copied as it is from the first one's time to the last one's; where MP4
+    cannot hold it, `say` is told. A picture of another size than the first is fitted into it with black bars. Without
+    pictures there is no file. Raises OutputError where it cannot be written; what is there plays.
+    """
+
+    def __init__(self, path: Path | str, *, audio: str | None = None, say: Say = warn) -> None:
+        self.path = Path(path)
+        self._audio, self._say = audio, say
+        self._container: OutputContainer | None = None  # opened with the first picture, which tells size and start
+        self._sound: _Sound | None = None
+        self._closed = False
+
+    def write(self, image: Image, time: float) -> None:
+        """A picture [H, W, 3] uint8 RGB and when it is to be seen, in seconds. Times go up; where one does not, its
+        picture follows a tick after the last."""
+        if self._closed:
+            raise ValueError(f"{self.path} is closed")
+        with self._failing():
+            if self._container is None:
+                self._container = self._begin(image, time)
+            pts = max(round((time - self._start) * _TICKS), self._pts + 1)
+            frame = av.VideoFrame.from_ndarray(_fitted(image, self._size), format="rgb24")
+            frame = self._converter.reformat(
+                frame, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+            )
+            frame.pts, frame.time_base, frame.pict_type = pts, Fraction(1, _TICKS), PictureType.NONE
+            if self._key is None or pts - self._key >= _FRAGMENT * _TICKS:
+                frame.pict_type, self._key = PictureType.I, pts
+            self._last_gap, self._pts = (pts - self._pts if pts else self._last_gap), pts
+            self._container.mux(self._stream.encode(frame))
+            self._copy_sound(pts)
+
+    def _begin(self, image: Image, time: float) -> OutputContainer:
+        height, width = image.shape[:2]
+        self._start, self._pts, self._key, self._last_gap = time, -1, None, _TICKS // 25
+        self._size = (width, height)
+        self._converter = VideoReformatter()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        container = av.open(str(self.path), "w", format="mp4", options=_CONTAINER)
+        self._stream = stream = container.add_stream("libx264", rate=25, options=_H264)
+        stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+        context = stream.codec_context
+        context.time_base, context.gop_size = Fraction(1, _TICKS), 100_000  # key frames come when time is up
+        context.colorspace = context.color_primaries = context.color_trc = context.color_range = _BT709
+        if self._audio is not None and Path(self._audio).is_file():
+            self._sound = _Sound.open(self._audio, container, time, self._say)
+        return container
+
+    def _copy_sound(self, until: int) -> None:
+        if self._sound and self._container:
+            self._container.mux(self._sound.until(Fraction(until, _TICKS)))
+
+    def close(self) -> None:
+        """Complete the file. Closing twice is closing once. Raises OutputError."""
+        if not self._closed and self._container is not None:
+            with self._failing():
+                self._container.mux(self._stream.encode(None))
+                self._copy_sound(self._pts + self._last_gap)
+                self._container.close()
+        self._release()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except (FFmpegError, OSError) as error:
+            if self._container is not None:
+                with suppress(FFmpegError, OSError):  # it failed already, and says so below
+                    self._container.close()
+            self._release()
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(
+                f"{self.path}: cannot be written ({reason}); free space or choose another place"
+            ) from error
+
+    def _release(self) -> None:
+        self._closed = True
+        if self._sound:
+            self._sound.close()
+            self._sound = None
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class _Sound:
+    """The packets of a file's first sound track from a time on, moved so that this time is 0."""
+
+    def __init__(self, source: Any, stream: Any, copy: Any, start: float, say: Say) -> None:
+        self._source, self._copy, self._say = source, copy, say
+        zero = (source.start_time or 0) / av.time_base + start  # as `video.frames` counts time
+        self._zero = round(zero / stream.time_base)
+        source.seek(int(zero * av.time_base))
+        self._packets: Iterator[Packet] = source.demux(stream)
+        self._next = self._read()
+
+    @classmethod
+    def open(cls, path: str, container: Any, start: float, say: Say) -> _Sound | None:
+        """None where there is no sound to copy, which is said where there is some."""
+        source = None
+        try:
+            source = av.open(path)
+            stream = next(iter(source.streams.audio), None)
+            if stream is not None and stream.codec_context.name in _SOUND:
+                return cls(source, stream, container.add_stream_from_template(stream), start, say)
+            if stream is not None:
+                say(f"{path}: its sound ({stream.codec_context.name}) does not fit into MP4; the video has none")
+        except (FFmpegError, OSError, ValueError) as error:
+            say(f"{path}: its sound cannot be copied ({error}); the video has none")
+        if source is not None:
+            source.close()
+        return None
+
+    def _read(self) -> Packet | None:
+        """The next packet that begins at 0 or later, None after the last."""
+        try:
+            for packet in self._packets:
+                if packet.pts is not None and packet.dts is not None and packet.pts >= self._zero:
+                    packet.pts, packet.dts = packet.pts - self._zero, packet.dts - self._zero
+                    packet.stream = self._copy
+                    return packet
+        except (FFmpegError, OSError) as error:
+            self._say(f"{self._source.name}: its sound breaks off ({error})")
+        return None
+
+    def until(self, time: Fraction) -> list[Packet]:
+        """The packets that begin before that time in seconds."""
+        packets = []
+        while self._next is not None and (self._next.pts or 0) * self._next.time_base < time:
+            packets.append(self._next)
+            self._next = self._read()
+        return packets
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def _fitted(image: Image, size: tuple[int, int]) -> Image:
+    """[H, W, 3] -> the picture of that width and height, with black bars where its shape is another, and one more
+    column or row where those are odd, which H.264 does not do."""
+    width, height = size
+    if image.shape[:2] != (height, width):
+        scale = min(width / image.shape[1], height / image.shape[0])
+        inner = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        x, y = (width - inner[0]) // 2, (height - inner[1]) // 2
+        canvas = np.zeros((height, width, 3), np.uint8)
+        canvas[y : y + inner[1], x : x + inner[0]] = cv2.resize(np.ascontiguousarray(image), inner, interpolation=way)
+        image = canvas
+    if width % 2 or height % 2:
+        return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return np.ascontiguousarray(image)

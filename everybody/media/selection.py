@@ -1,0 +1,106 @@
+"""Which frames to keep: by index or by time."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from ..errors import OptionError
+
+_TOLERANCE = 1e-6  # seconds; the times of frames are rounded rationals
+_UNITS = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?|\.\d+)s)?", re.ASCII)
+_CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d*)?)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Frames from `start` up to, not including, `end`: an int is an index, a float seconds from the source's start.
+
+    every: an int keeps each n-th frame, a float one frame per so many seconds. Times do not apply to pictures.
+    """
+
+    start: int | float | None = None
+    end: int | float | None = None
+    every: int | float = 1
+
+    def __post_init__(self) -> None:
+        for name, value in (("start", self.start), ("end", self.end)):
+            if value is not None and not (value >= 0 and math.isfinite(value)):
+                raise OptionError(f"{name} must be 0 or more, got {value}")
+        if not (self.every > 0 and math.isfinite(self.every)):
+            raise OptionError(f"every must be more than 0, got {self.every}")
+        same = isinstance(self.start or 0, int) == isinstance(self.end, int) or not self.start
+        if self.end is not None and same and self.end <= (self.start or 0):
+            raise OptionError(f"end must come after start, got start {self.start or 0} and end {self.end}")
+
+    @classmethod
+    def parse(cls, start: str | None, end: str | None, every: str | None) -> Selection:
+        """What a user types: '120' is an index; '90s', '1.5s', '2m', '1h30m', '0:10' and '01:02:03.5' are times."""
+        parsed_every = _parse("every", every)
+        return cls(_parse("start", start), _parse("end", end), 1 if parsed_every is None else parsed_every)
+
+    def untimed(self) -> Selection:
+        """The same for pictures, which have no time: times dropped."""
+        start, end = (None if isinstance(value, float) else value for value in (self.start, self.end))
+        return Selection(start, end, 1 if isinstance(self.every, float) else self.every)
+
+    def estimate(self, frames: float, rate: float) -> int:
+        """About how many of so many frames, at `rate` per second, are kept."""
+
+        def index(value: int | float) -> float:
+            return value * rate if isinstance(value, float) else value
+
+        start = index(self.start or 0)
+        end = frames if self.end is None else min(index(self.end), frames)
+        return max(0, math.ceil((end - start) / max(index(self.every), 1) - _TOLERANCE))
+
+
+class Sieve:
+    """A Selection at work on one source, whose frames it must see in order."""
+
+    def __init__(self, select: Selection) -> None:
+        self._select = select
+        self._first: tuple[int, float] | None = None  # index and time that `every` counts from
+        self._steps = -1
+
+    def within(self, index: int, time: float) -> bool:
+        """Whether the frame lies between start and end, `every` aside."""
+        return _reached(self._select.start or 0, index, time) and not self.over(index, time)
+
+    def over(self, index: int, time: float) -> bool:
+        """Whether the frame, and so all that follow, lie behind the end."""
+        return self._select.end is not None and _reached(self._select.end, index, time)
+
+    def keep(self, index: int, time: float) -> bool:
+        if not self.within(index, time):
+            return False
+        start, every = self._select.start, self._select.every
+        if self._first is None:
+            self._first = (start if isinstance(start, int) else index, start if isinstance(start, float) else time)
+        if isinstance(every, int):
+            return (index - self._first[0]) % every == 0
+        steps = math.floor((time - self._first[1] + _TOLERANCE) / every)
+        if steps <= self._steps:
+            return False
+        self._steps = steps
+        return True
+
+
+def _reached(limit: int | float, index: int, time: float) -> bool:
+    return index >= limit if isinstance(limit, int) else time + _TOLERANCE >= limit
+
+
+def _parse(name: str, text: str | None) -> int | float | None:
+    if text is None:
+        return None
+    text = text.strip()
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    match = _CLOCK.fullmatch(text) or (_UNITS.fullmatch(text) if text else None)
+    if match is None:
+        raise OptionError(
+            f"--{name} '{text}': expected a frame index such as 120 or a time such as 90s, 1.5s, 2m or 0:10"
+        )
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
