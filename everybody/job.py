@@ -10,11 +10,10 @@ finished frame, the other formats are derived from what it holds, and `existing=
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -92,45 +91,80 @@ def run(
     """
     summary = Summary()
     done: dict[str, int] = {}
+    if isinstance(results.out, Path) and results.existing == "resume":
+        done = last_frames(results.out, say=warn)
+        for source, index in done.items():
+            say(f"{source}: going on behind frame {index}")
+
+    def problem(error: EverybodyError) -> None:
+        if strict:
+            raise error
+        summary.problems.append(str(error))
+        warn(str(error))
+
     with ExitStack() as stack:
-        sinks: list[Sink] = []
-        if isinstance(results.out, Path):
-            if results.existing == "resume":
-                done = last_frames(results.out, say=say)
-                for source, index in done.items():
-                    say(f"{source}: going on behind frame {index}")
-            run_record = {"options": options or {}, "models": estimator.models()}
-            journal = Journal(results.out, estimator.skeleton, run_record, existing=results.existing)
-            stack.push(journal)
-            sinks += _sinks(results, results.out, journal, stack, list(done), say)
-            note = journal.problem
-        else:
-            stream = results.out
-            sinks.append(lambda frame: (stream.write(encode(frame, named=True)), stream.flush()))
-            note = summary.problems.append
-
-        def problem(error: EverybodyError) -> None:
-            if strict:
-                raise error
-            if note is not summary.problems.append:
-                note(str(error))
-            summary.problems.append(str(error))
-            warn(str(error))
-
+        sinks = _sinks(results, estimator, options or {}, summary, done, stack, say)
         begun = time.perf_counter()
         try:
             with _terminable():
                 frames = read(sources, select=select or Selection(), after=done, max_pixels=max_pixels, problem=problem)
-                for frame in estimator.frames(frames):
-                    for sink in sinks:
-                        sink(frame)
-                    summary.frames += 1
-                    summary.people += len(frame.people)
-                    progress(frame)
+                with closing(estimator.frames(frames)) as estimated:
+                    for frame in estimated:
+                        for sink in sinks:
+                            sink(frame)
+                        summary.frames += 1
+                        summary.people += len(frame.people)
+                        progress(frame)
         except KeyboardInterrupt:
             summary.interrupted = True
-        finally:
-            summary.seconds = time.perf_counter() - begun
-            if isinstance(results.out, Path):
-                stack.callback(_derive, results, results.out, summary, say)
+        summary.seconds = time.perf_counter() - begun
     return summary
+
+
+def _sinks(
+    results: Results, estimator: Estimator, options: dict[str, Any], summary: Summary, done: dict[str, int],
+    stack: ExitStack, say: Callable[[str], None],
+) -> list[Sink]:  # fmt: skip
+    """What takes each frame, the journal first; the stack closes all of it in order: videos, journal, derived formats."""
+    out = results.out
+    if not isinstance(out, Path):
+        return [lambda frame: (out.write(encode(frame, named=True)), out.flush())]
+    record = {"options": options, "models": estimator.models()}
+    journal = Journal(out, estimator.skeleton, record, existing=results.existing)
+    stack.callback(
+        lambda: summary.files.update({n: str(p) for n, p in write_all(out, results.formats, say=say).items()})
+    )
+    stack.callback(lambda: journal.close(finished=not summary.interrupted))
+    stack.callback(lambda: [journal.problem(text) for text in summary.problems])
+    summary.files["jsonl"] = str(journal.path)
+    sinks: list[Sink] = [journal.write]
+    known = list(done) if done else None
+    for name, wanted in (("images", results.images), ("video", results.video)):
+        if wanted:
+            overlays = Overlays(out / name, video=name == "video", known=known, say=say, **results.drawing)
+            sinks.append(stack.enter_context(overlays).write)
+            summary.files[name] = str(out / name)
+    if results.crops:
+        names = Names()
+        for source in done:
+            names(source)
+        sinks.append(lambda frame: save_crops(frame, out / "crops", names))
+        summary.files["crops"] = str(out / "crops")
+    return sinks
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM, as batch systems send it, ends the run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -168,6 +168,17 @@ class Estimator:
     def skeleton(self) -> Skeleton:
         return self.sppe.skeleton
 
+    def models(self) -> list[dict[str, str]]:
+        """Which files are loaded: task, name, path, sha256, engine and device of each."""
+        loaded = [("detector", self.detector.session)] if self.detector else []
+        return [
+            {
+                "task": task, "name": session.path.stem, "path": str(session.path),
+                "sha256": runtime.sha256(session.path), "engine": session.engine, "device": session.device,
+            }
+            for task, session in [*loaded, ("pose", self.sppe.session)]
+        ]  # fmt: skip
+
     def find(self, frames: Sequence[Frame]) -> list[Frame]:
         """The frames with their people as boxes without joints."""
         found = self._find(frames)
@@ -202,7 +213,7 @@ class Estimator:
         frames = read(source, select=select or Selection(), after=after, max_pixels=max_pixels, problem=problem)
         return self.frames(frames)
 
-    def frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+    def frames(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
         """Frames -> the same frames with their people, in order, while the frames after them are read and estimated."""
         depth = self.workers + 1
         pool = ThreadPoolExecutor(self.workers, "everybody-worker")

@@ -59,7 +59,9 @@ def models(
         )
     console = Console()
     console.print(table)
-    console.print("\n* default. A model without verified checksum is checked on no more than arrival whole.", style="dim")
+    console.print(
+        "\n* default. A model without verified checksum is checked on no more than arrival whole.", style="dim"
+    )
 
 
 @app.command()
@@ -74,5 +76,7 @@ def pull(
             task = progress.add_task(row.name, total=row.bytes or None)
             path = fetch.pull(row, lambda done, total, t=task, p=progress: p.update(t, completed=done, total=total))
         if not row.sha256:
-            console.print(f"{row.name}: the manifest knows no checksum of this file; its sha256 is {fetch.sha256(path)}")
+            console.print(
+                f"{row.name}: the manifest knows no checksum of this file; its sha256 is {fetch.sha256(path)}"
+            )
         print(path)

@@ -3,108 +3,143 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import time
-from contextlib import ExitStack, closing
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..errors import EverybodyError, OptionError
-from ..people import Frame
 from .options import listed, pair
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; '-' writes the journal to stdout.")]
+write, pick = partial(typer.Option, rich_help_panel="Results"), partial(typer.Option, rich_help_panel="Frames")
+find, pose_ = partial(typer.Option, rich_help_panel="Finding people"), partial(typer.Option, rich_help_panel="Pose")
+how = partial(typer.Option, rich_help_panel="Running")
+
+SOURCES = "Pictures, videos, folders, globs, text files that list paths, a camera's number, URLs, or - for stdin."
+FORMAT = "Besides the journal: coco, alphapose(-cmu, -open), openpose(-18), csv, parquet; several with commas."
 
 
 def run(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCE...",
-            help="Pictures, videos, folders, globs, text files that list paths, a camera's number, URLs, or - for stdin.",
-        ),
-    ],
-    out: Out = Path("everybody-out"),
-    formats: Annotated[
-        list[str],
-        typer.Option(
-            "--format", "-f", rich_help_panel="Results",
-            help="Besides the journal (jsonl): coco, alphapose, alphapose-cmu, alphapose-open, openpose, openpose-18, "
-            "csv, parquet. Several with commas.",
-        ),
-    ] = [],  # noqa: B006 (typer copies it)
-    save_images: Annotated[bool, typer.Option(help="Draw every frame into OUT/images.", rich_help_panel="Results")] = False,
-    save_video: Annotated[bool, typer.Option(help="Draw videos into OUT/video (MP4).", rich_help_panel="Results")] = False,
-    crops: Annotated[bool, typer.Option(help="Save every person's crop in OUT/crops.", rich_help_panel="Results")] = False,
-    colour: Annotated[str, typer.Option(help="Draw by body 'side' or by 'person'.", rich_help_panel="Results")] = "side",
-    draw_boxes: Annotated[bool, typer.Option(help="Draw boxes too.", rich_help_panel="Results")] = False,
-    draw_scores: Annotated[bool, typer.Option(help="Draw scores too.", rich_help_panel="Results")] = False,
-    draw_min_score: Annotated[float, typer.Option(help="Leave joints below out of drawings.", rich_help_panel="Results")] = 0.3,
-    resume: Annotated[bool, typer.Option(help="Go on behind the last frame of OUT's journal.", rich_help_panel="Results")] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace OUT's journal.", rich_help_panel="Results")] = False,
-    start: Annotated[str | None, typer.Option(help="First frame: 120, or a time: 4.5s, 1:30.", rich_help_panel="Frames")] = None,
-    end: Annotated[str | None, typer.Option(help="Stop before this frame or time.", rich_help_panel="Frames")] = None,
-    every: Annotated[str | None, typer.Option(help="Each n-th frame, or one per time: 0.5s.", rich_help_panel="Frames")] = None,
-    max_pixels: Annotated[int, typer.Option(help="Refuse larger pictures.", rich_help_panel="Frames")] = 200_000_000,
-    detector: Annotated[str | None, typer.Option(help="Name from `everybody models`, or an ONNX file.", rich_help_panel="Finding people")] = None,
-    boxes: Annotated[Path | None, typer.Option(help="Your own: COCO detection results JSON.", rich_help_panel="Finding people")] = None,
-    whole: Annotated[bool, typer.Option("--whole", help="Take each picture as one box.", rich_help_panel="Finding people")] = False,
-    det_size: Annotated[str | None, typer.Option(help="Detector input: 416 or 640x384.", rich_help_panel="Finding people")] = None,
-    det_score: Annotated[float, typer.Option(help="Least score of a box.", rich_help_panel="Finding people")] = 0.3,
-    det_nms: Annotated[float | None, typer.Option(help="Greatest IoU of two boxes.", rich_help_panel="Finding people")] = None,
-    min_size: Annotated[float, typer.Option(help="Least length of a box's longer side, pixels.", rich_help_panel="Finding people")] = 0.0,
-    max_people: Annotated[int | None, typer.Option(help="Keep the most certain so many.", rich_help_panel="Finding people")] = None,
-    tiles: Annotated[str, typer.Option(help="Look at overlapping tiles too: 2 or 3x2 (columns × rows).", rich_help_panel="Finding people")] = "1",
-    det_batch: Annotated[int, typer.Option(help="Frames per detector call; 0: by device.", rich_help_panel="Finding people")] = 0,
-    pose: Annotated[str | None, typer.Option(help="Name from `everybody models`, or an ONNX file.", rich_help_panel="Pose")] = None,
-    skeleton: Annotated[str | None, typer.Option(help="Of your ONNX file: coco-17, halpe-26, …", rich_help_panel="Pose")] = None,
-    codec: Annotated[str | None, typer.Option(help="Of your ONNX file: heatmap,alignment=udp or simcc,split=2, …", rich_help_panel="Pose")] = None,
-    input_size: Annotated[str | None, typer.Option(help="Of your ONNX file: width×height, 192x256.", rich_help_panel="Pose")] = None,
-    normalise: Annotated[str | None, typer.Option(help="Of your ONNX file: imagenet, unit or none.", rich_help_panel="Pose")] = None,
-    channels: Annotated[str | None, typer.Option(help="Of your ONNX file: rgb or bgr.", rich_help_panel="Pose")] = None,
-    padding: Annotated[float | None, typer.Option(help="How much the crop grows the box.", rich_help_panel="Pose")] = None,
-    batch: Annotated[int, typer.Option(help="Crops per call; 0: by device.", rich_help_panel="Pose")] = 0,
-    flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirrored crop.", rich_help_panel="Pose")] = False,
-    pose_nms: Annotated[str, typer.Option(help="Remove duplicate poses: oks or none.", rich_help_panel="Pose")] = "oks",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, coreml, directml, …", rich_help_panel="Running")] = "auto",
-    engine: Annotated[str, typer.Option(help="auto, onnxruntime or openvino.", rich_help_panel="Running")] = "auto",
-    threads: Annotated[int, typer.Option(help="CPU cores to use; 0: all.", rich_help_panel="Running")] = 0,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first input that cannot be read.", rich_help_panel="Running")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel="Running")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A summary as one JSON object on stdout.", rich_help_panel="Running")] = False,
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help=SOURCES)],
+    out: Annotated[str, write("--out", "-o", help="Folder; '-' writes the journal to stdout.")] = "everybody-out",
+    formats: Annotated[list[str] | None, write("--format", "-f", help=FORMAT)] = None,
+    save_images: Annotated[bool, write("--save-images", help="Draw every frame into OUT/images.")] = False,
+    save_video: Annotated[bool, write("--save-video", help="Draw videos into OUT/video.")] = False,
+    crops: Annotated[bool, write("--crops", help="Save every person's crop in OUT/crops.")] = False,
+    colour: Annotated[str, write(help="Draw by body 'side' or by 'person'.")] = "side",
+    draw_boxes: Annotated[bool, write("--draw-boxes", help="Draw boxes too.")] = False,
+    draw_scores: Annotated[bool, write("--draw-scores", help="Draw scores too.")] = False,
+    draw_min_score: Annotated[float, write(help="Leave joints that score less out of drawings.")] = 0.3,
+    resume: Annotated[bool, write("--resume", help="Go on behind the last frame of OUT's journal.")] = False,
+    overwrite: Annotated[bool, write("--overwrite", help="Replace OUT's journal.")] = False,
+    start: Annotated[str | None, pick(help="First frame: 120, or a time: 4.5s, 1:30.")] = None,
+    end: Annotated[str | None, pick(help="Stop before this frame or time.")] = None,
+    every: Annotated[str | None, pick(help="Each n-th frame, or one per time: 0.5s.")] = None,
+    max_pixels: Annotated[int, pick(help="Refuse larger pictures.")] = 200_000_000,
+    detector: Annotated[str | None, find(help="Name from `everybody models`, or an ONNX file.")] = None,
+    boxes: Annotated[Path | None, find(help="Your own: COCO detection results JSON.")] = None,
+    whole: Annotated[bool, find("--whole", help="Take each picture as one box.")] = False,
+    det_size: Annotated[str | None, find(help="Detector input: 416 or 640x384.")] = None,
+    det_score: Annotated[float, find(help="Least score of a box.")] = 0.3,
+    det_nms: Annotated[float | None, find(help="Greatest IoU of two boxes.")] = None,
+    min_size: Annotated[float, find(help="Least length of a box's longer side, in pixels.")] = 0.0,
+    max_people: Annotated[int | None, find(help="Keep so many, the most certain.")] = None,
+    tiles: Annotated[str, find(help="Look at overlapping tiles too: 2 or 3x2 (columns x rows).")] = "1",
+    det_batch: Annotated[int, find(help="Frames per call of the detector; 0: by device.")] = 0,
+    pose: Annotated[str | None, pose_(help="Name from `everybody models`, or an ONNX file.")] = None,
+    skeleton: Annotated[str | None, pose_(help="Of your ONNX file: coco-17, halpe-26, ...")] = None,
+    codec: Annotated[str | None, pose_(help="Of your ONNX file: heatmap,alignment=udp or simcc,split=2.")] = None,
+    input_size: Annotated[str | None, pose_(help="Of your ONNX file: width x height, 192x256.")] = None,
+    normalise: Annotated[str | None, pose_(help="Of your ONNX file: imagenet, unit or none.")] = None,
+    channels: Annotated[str | None, pose_(help="Of your ONNX file: rgb or bgr.")] = None,
+    padding: Annotated[float | None, pose_(help="How much the crop grows the box.")] = None,
+    batch: Annotated[int, pose_(help="Crops per call; 0: by device.")] = 0,
+    flip_test: Annotated[bool, pose_("--flip-test", help="Average with the mirrored crop.")] = False,
+    pose_nms: Annotated[str, pose_(help="Remove duplicate poses: oks or none.")] = "oks",
+    device: Annotated[str, how(help="auto, cpu, cuda, coreml, directml, ...")] = "auto",
+    engine: Annotated[str, how(help="auto, onnxruntime or openvino.")] = "auto",
+    threads: Annotated[int, how(help="CPU cores to use; 0: all.")] = 0,
+    strict: Annotated[bool, how("--strict", help="Stop at the first input that cannot be read.")] = False,
+    quiet: Annotated[bool, how("--quiet", "-q", help="Say nothing but errors.")] = False,
+    as_json: Annotated[bool, how("--json", help="A summary as one JSON object on stdout.")] = False,
 ) -> None:
     """Find every body in pictures and videos.
 
     Writes OUT/frames.jsonl, a line per frame as it comes, and OUT/run.json; other formats and drawings as asked for.
-    Exit code 1 if any input could not be read. `--debug` shows tracebacks.
+    Exit code 1 if any input could not be read. --debug shows tracebacks.
     """
-    options = {key: str(value) if isinstance(value, Path) else value for key, value in locals().items()}
-    from ..media import draw as _draw  # noqa: F401 (loads OpenCV while nothing waits for it)
-    from ..media.formats import FORMATS, write_all
-    from ..media.journal import Journal, last_frames
-    from ..media.names import Names
-    from ..media.read import Selection, count, expand, read
-    from ..media.records import encode
-    from ..media.write import Overlays, save_crops
+    options = {k: str(v) if isinstance(v, Path) else v for k, v in locals().items() if v is not None}
+    from .. import job
+    from ..media.read import Selection, count, expand
     from ..pipeline import Estimator
 
-    to_stdout = str(out) == "-"
-    chosen = listed(formats)
-    if unknown := [name for name in chosen if name not in FORMATS]:
-        raise OptionError(f"unknown format '{unknown[0]}': known are {', '.join(FORMATS)}")
-    if to_stdout and (as_json or resume or save_images or save_video or crops or set(chosen) - {"jsonl"}):
-        raise OptionError("--out - writes the journal to stdout and nothing else: give a folder for the other results")
     if resume and overwrite:
         raise OptionError("--resume and --overwrite exclude each other: choose one")
     if colour not in ("side", "person"):
         raise OptionError(f"unknown colour '{colour}': known are side, person")
+    if out == "-" and as_json:
+        raise OptionError("--out - and --json both write to stdout: choose one")
+    results = job.Results(
+        out=sys.stdout.buffer if out == "-" else Path(out),
+        formats=listed(formats or []), images=save_images, video=save_video, crops=crops,
+        existing="resume" if resume else "overwrite" if overwrite else "refuse",
+        drawing={"colour": colour, "boxes": draw_boxes, "scores": draw_scores, "min_score": draw_min_score},
+    )  # fmt: skip
     select = Selection.parse(start, end, every)
+    try:
+        total = count(expand(sources), select)
+    except EverybodyError:  # reading will tell which input it is, and go on with the others
+        total = None
+    estimator = Estimator(
+        detector=detector, pose=pose, whole=whole, boxes=boxes, det_size=pair(det_size, "--det-size"),
+        det_score=det_score, det_nms=det_nms, min_size=min_size, max_people=max_people,
+        tiles=pair(tiles, "--tiles") or (1, 1), skeleton=skeleton, codec=codec,
+        input_size=pair(input_size, "--input-size", single=False), normalise=normalise, channels=channels,
+        padding=padding, flip_test=flip_test, pose_nms=pose_nms, batch=batch, det_batch=det_batch, device=device,
+        engine=engine, threads=threads, workers=1 if total == 1 else 0,
+    )  # fmt: skip
+
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
-    problems: list[str] = []
-'''
-'''
+
+    def warn(text: str) -> None:
+        messages.print(f"everybody: {text}", markup=False)
+
+    def say(text: str) -> None:
+        if not quiet:
+            messages.print(text, markup=False)
+
+    people = 0
+    columns = (
+        TextColumn("{task.percentage:>3.0f} %"), BarColumn(), MofNCompleteColumn(), TextColumn("frames"),
+        TextColumn("{task.fields[rate]} frames/s"), TextColumn("{task.fields[people]} people"), TimeRemainingColumn(),
+    )  # fmt: skip
+    bar = Progress(*columns, console=messages) if messages.is_terminal and not quiet else nullcontext()
+    with bar as shown:
+        task = shown.add_task("", total=total, rate="", people=0) if shown else None
+
+        def progress(frame: job.Frame) -> None:
+            nonlocal people
+            people += len(frame.people)
+            if shown and task is not None:
+                speed = shown.tasks[0].speed
+                shown.update(task, advance=1, people=people, rate=f"{speed:.1f}" if speed else "")
+
+        summary = job.run(
+            sources, estimator, results, select=select, max_pixels=max_pixels, strict=strict, options=options,
+            say=say, warn=warn, progress=progress,
+        )  # fmt: skip
+    if as_json:
+        print(json.dumps(summary.to_dict()))
+    rate = summary.frames / summary.seconds if summary.seconds else 0
+    where = "" if out == "-" else f" -> {out}"
+    say(f"{summary.frames} frames, {summary.people} people, {rate:.1f} frames/s{where}")
+    if summary.interrupted:
+        warn("interrupted; what was done is kept" + ("" if out == "-" else ", --resume goes on behind it"))
+        raise typer.Exit(130)
+    if summary.problems:
+        raise typer.Exit(1)

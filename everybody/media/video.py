@@ -90,15 +90,17 @@ def frames(
         assert stream is not None
         stream.thread_type = "AUTO"
         rate = float(stream.average_rate or _RATE)
-        start = None if container.start_time is None else container.start_time / av.time_base
+        # Live, the first frame may come without a stamp, and the container starts with the second.
+        start = None if live or container.start_time is None else container.start_time / av.time_base
         sieve, converter, time, orientation = Sieve(select), VideoReformatter(), 0.0, None
         for index, frame, trouble in _decoded(container, stream, live=live):
             if frame is not None:
                 orientation = _orientation(frame) or orientation or 1
-                tick = stream.time_base
-                stamp = index / rate if frame.pts is None or tick is None else float(frame.pts * tick)
-                start = stamp if start is None else start
-                time = stamp - start
+                time = index / rate
+                if frame.pts is not None and stream.time_base is not None:
+                    stamp = float(frame.pts * stream.time_base)
+                    start = stamp - time if start is None else start
+                    time = stamp - start
             if sieve.over(index, time):
                 return
             if trouble and index > after and sieve.within(index, time):

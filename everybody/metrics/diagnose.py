@@ -1,0 +1,171 @@
+"""What the mistakes are, and what each costs (Ronchi & Perona 2017, "Benchmarking and Error Diagnosis in Multi-Instance
+Pose Estimation").
+
+Found people, best score first, take the free true person of the highest OKS, at least .1. Of a pair, every labelled
+joint is sorted by its similarity ks = exp(-d² / 2s²κ²) to where it should be (section 3.1 there):
+
+    good .85 ≤ ks    jitter .5 ≤ ks < .85    else inversion, if ks ≥ .5 to the mirrored joint of the same person,
+                                             swap, if to this or the mirrored joint of another person, else miss
+
+A gain is the AP that the results would have if one kind of mistake had not been made: joints put where they belong,
+scores replaced by the OKS they stand for, false people taken away, overlooked people not asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.dataset import Dataset
+from ..geometry import iou
+from . import oks
+from .matching import similarities
+from .sensitivity import Slice, slices
+
+Array = NDArray[np.floating]
+Rows = NDArray[np.int64]
+
+KINDS = ("good", "jitter", "inversion", "swap", "miss")
+FOUND, GOOD, NEAR = 0.1, 0.85, 0.5  # of OKS; of ks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairing:
+    """found [N]: the row found for each true person, -1 none. likeness [N]: their OKS, 0 where none. best [M]: the highest
+    OKS of each found person with anybody to find. paired, excused [M]: has a true person; is on somebody to ignore."""
+
+    found: Rows
+    likeness: Array
+    best: Array
+    paired: NDArray[np.bool_]
+    excused: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Diagnosis:
+    """kinds [K, 5]: labelled joints of matched people by KINDS. gains: AP without one kind of mistake. stairs: AP as one
+    kind after the other is taken away. slices: by size, crowding … loss [P]: what each picture adds to the mistakes."""
+
+    figures: dict[str, float]
+    pairing: Pairing
+    kinds: Array
+    gains: dict[str, float]
+    stairs: list[tuple[str, float]]
+    slices: dict[str, list[Slice]]
+    loss: Array
+    overlooked: int
+    background: int
+    duplicates: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _State:
+    """Truth and results on the way to being perfect; who is taken away stays in his row, so that rows keep meaning."""
+
+    truth: Dataset
+    results: Dataset
+    kept: NDArray[np.bool_]
+
+    def precision(self) -> float:
+        return oks.figures(self.truth, self.results.select(self.kept))["AP"]
+
+
+Fix = Callable[[_State], _State]
+
+
+def diagnose(truth: Dataset, results: Dataset) -> Diagnosis:
+    """`results` are joined to the pictures of `truth` and have its skeleton."""
+    pairing = pair(truth, results)
+    kind = joint_kinds(truth, results, pairing)
+    loose = ~pairing.paired & ~pairing.excused
+    background, duplicate = loose & (pairing.best < FOUND), loose & (pairing.best >= FOUND)
+    overlooked = ~truth.ignored & (pairing.found < 0)
+
+    fixes: dict[str, Fix] = {
+        name: partial(_put_right, source=truth, pairing=pairing, wrong=kind == number)
+        for number, name in enumerate(KINDS)
+        if number
+    }
+    fixes["scores"] = lambda s: replace(s, results=replace(s.results, scores=pair(s.truth, s.results).best))
+    fixes["duplicates"] = lambda s: replace(s, kept=s.kept & ~duplicate)
+    fixes["background"] = lambda s: replace(s, kept=s.kept & ~background)
+    fixes["overlooked"] = lambda s: replace(s, truth=replace(s.truth, ignored=s.truth.ignored | overlooked))
+
+    figures = oks.figures(truth, results)
+    start = _State(truth, results, np.ones(len(results.picture), bool))
+    gains = {name: fix(start).precision() - figures["AP"] for name, fix in fixes.items()}
+    stairs, now = [("as it is", figures["AP"])], start
+    for name, fix in fixes.items():
+        now = fix(now)
+        stairs.append((name, now.precision()))
+    counts = np.stack([(kind == number).sum(0) for number in range(len(KINDS))], 1).astype(np.float64)
+    loss = np.bincount(truth.picture, np.where(truth.ignored, 0, 1 - pairing.likeness), len(truth))
+    loss += np.bincount(results.picture, np.where(loose, results.scores.clip(0, 1), 0), len(truth))
+    return Diagnosis(
+        figures=figures, pairing=pairing, kinds=counts, gains=gains, stairs=stairs, slices=slices(truth, pairing.likeness),
+        loss=loss, overlooked=int(overlooked.sum()), background=int(background.sum()), duplicates=int(duplicate.sum()),
+    )  # fmt: skip
+
+
+def pair(truth: Dataset, results: Dataset) -> Pairing:
+    """Who is whose, greedily by score; at most the 20 best found of a picture."""
+    found, likeness = np.full(len(truth.picture), -1), np.zeros(len(truth.picture))
+    best, paired, excused = (np.zeros(len(results.picture), kind) for kind in (float, bool, bool))
+    for true, rows in zip(truth.rows(), results.rows(), strict=True):
+        rows = rows[np.argsort(-results.scores[rows], kind="stable")][: oks.MAX_PEOPLE]
+        if not len(true) or not len(rows):
+            continue
+        wanted, ignored = true[~truth.ignored[true]], true[truth.ignored[true]]
+        if len(wanted):
+            table = similarities(truth, results, wanted, rows)
+            best[rows] = table.max(0)
+            free = np.ones(len(wanted), bool)
+            for column, row in enumerate(rows):
+                n = int(np.argmax(np.where(free, table[:, column], -1)))
+                if free[n] and table[n, column] >= FOUND:
+                    free[n] = False
+                    found[wanted[n]], likeness[wanted[n]], paired[row] = row, table[n, column], True
+        if len(ignored):
+            excused[rows] = ~paired[rows] & (iou(truth.boxes[ignored], results.boxes[rows]).max(0) > FOUND)
+    return Pairing(found, likeness, best, paired, excused)
+
+
+def joint_kinds(truth: Dataset, results: Dataset, pairing: Pairing) -> NDArray[np.int8]:
+    """[N, K]: the place in KINDS of every labelled joint of every pair, -1 elsewhere."""
+    out = np.full(truth.labelled.shape, -1, np.int8)
+    joints, mirror = np.arange(len(truth.skeleton)), np.array(truth.skeleton.mirror, int)
+    by_picture = truth.rows()
+    for n in np.flatnonzero(pairing.found >= 0):
+        points = results.keypoints[pairing.found[n], :, :2]
+        own = _similarity(truth, points, np.array([n]), joints)[0]
+        inverted = np.where(mirror == joints, 0, _similarity(truth, points, np.array([n]), mirror)[0])
+        others = by_picture[truth.picture[n]]
+        others = others[(others != n) & ~truth.crowd[others]]
+        swapped = np.zeros(len(joints))
+        if len(others):
+            swapped = np.maximum(
+                _similarity(truth, points, others, joints).max(0), _similarity(truth, points, others, mirror).max(0)
+            )
+        far = np.where(np.maximum(inverted, swapped) < NEAR, 4, np.where(inverted >= swapped, 2, 3))
+        kind = np.where(own >= GOOD, 0, np.where(own >= NEAR, 1, far))
+        out[n] = np.where(truth.labelled[n], kind, -1)
+    return out
+
+
+def _similarity(truth: Dataset, points: Array, people: Rows, joints: NDArray[np.int64]) -> Array:
+    """ks of found joints [K, 2] to the given joints of some true people -> [people, K]; 0 where not labelled."""
+    goal = truth.keypoints[people][:, joints]
+    spread = 2 * np.maximum(truth.areas[people], np.finfo(float).eps)[:, None]
+    variances = (2 * np.array(truth.skeleton.sigmas)[joints]) ** 2
+    return np.exp(-np.square(goal[..., :2] - points).sum(-1) / (spread * variances)) * (goal[..., 2] > 0)
+
+
+def _put_right(state: _State, source: Dataset, pairing: Pairing, wrong: NDArray[np.bool_]) -> _State:
+    people, joints = np.nonzero(wrong)
+    keypoints = state.results.keypoints.copy()
+    keypoints[pairing.found[people], joints, :2] = source.keypoints[people, joints, :2]
+    return replace(state, results=replace(state.results, keypoints=keypoints))
