@@ -113,7 +113,7 @@ def rgb(picture: Pillow.Image, name: str) -> Image:
         white = Pillow.new("RGBA", cutout.size, "white")
         image = np.array(Pillow.alpha_composite(white, cutout).convert("RGB"))
     else:
-        image = np.array(picture.convert("RGB"))
+        image = np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
     return upright(image, _orientation(picture))
 
 

@@ -28,6 +28,7 @@ from av.video.stream import VideoStream
 from ..errors import InputError
 from ..people import Frame, Image
 from .images import FORMATS, MAX_PIXELS, upright
+from .network import shown
 from .selection import Selection, Sieve
 from .sources import Report
 
@@ -92,6 +93,7 @@ def frames(
         rate = float(stream.average_rate or _RATE)
         # Live, the first frame may come without a stamp, and the container starts with the second.
         start = None if live or container.start_time is None else container.start_time / av.time_base
+        said = shown(name)
         sieve, converter, time, orientation = Sieve(select), VideoReformatter(), 0.0, None
         for index, frame, trouble in _decoded(container, stream, live=live):
             if frame is not None:
@@ -104,17 +106,17 @@ def frames(
             if sieve.over(index, time):
                 return
             if trouble and index > after and sieve.within(index, time):
-                report(InputError(f"{name}: frame {index} {trouble}"))
+                report(InputError(f"{said}: frame {index} {trouble}"))
             if frame is None or not sieve.keep(index, time) or index <= after:
                 continue
             if frame.width * frame.height > max_pixels:
                 report(
-                    InputError(f"{name}: frame {index} is {frame.width} × {frame.height}, over max_pixels {max_pixels}")
+                    InputError(f"{said}: frame {index} is {frame.width} × {frame.height}, over max_pixels {max_pixels}")
                 )
                 return
             yield Frame(_rgb(frame, converter, orientation or 1), index, time, name)
         if orientation is None:
-            report(InputError(f"{name}: holds no frames that can be decoded; the video is empty or cut short"))
+            report(InputError(f"{said}: holds no frames that can be decoded; the video is empty or cut short"))
 
 
 def estimate(container: InputContainer, select: Selection) -> int | None:
