@@ -60,9 +60,9 @@ def save_crops(frame: Frame, directory: Path | str, names: Names, *, grow: float
 class Overlays:
     """Writes each frame with its people drawn: a picture as a picture of the same name, a video as NAME.mp4.
 
-    A context manager; the frames of a source come one after the other. video=False: the frames of videos become numbered
-    pictures. known: the sources that an earlier run has named, in its order (`last_frames`), where this one resumes it;
-    its videos go into NAME.2.mp4 and so on, beside what is there. Further options are those of `draw`.
+    A context manager; the frames of a source come one after the other. video=False: the frames of videos become
+    numbered pictures. known: the sources that an earlier run has named, in its order (`last_frames`), where this one
+    resumes it; its videos go into NAME.2.mp4 and so on, beside what is there. Further options are those of `draw`.
     """
 
     def __init__(
@@ -80,29 +80,37 @@ class Overlays:
         for source in known or ():
             self._names(source)
         self._writer: VideoWriter | None = None
-        self._source: str | None = None
+        self._source = ""
+        self._begun: set[Path] = set()
+        self._first: tuple[str, Image, float] | None = (
+            None  # what looked like a picture and may turn out to begin a video
+        )
 
     def write(self, frame: Frame) -> Path:
         """Returns the file that the frame went to. Raises OutputError."""
         picture = draw(frame.image, frame.people, **self._options)
         moving = numbered(frame.source, frame.index)
         if moving and self._video:
-            writer = self._writer_of(frame.source)
-            writer.write(picture, frame.time)
-            return writer.path
+            return self._write_video(frame.source, picture, frame.time)
         suffix = PurePath(frame.source).suffix
         suffix = suffix if suffix.lower() in _QUALITY and not moving else ".jpg"
         path = self.directory / (self._names.frame(frame.source, frame.index) + suffix)
         save_image(path, picture)
+        self._first = (frame.source, picture, frame.time)
         return path
 
-    def _writer_of(self, source: str) -> VideoWriter:
+    def _write_video(self, source: str, picture: Image, time: float) -> Path:
         if self._writer is None or source != self._source:
             self.close()
             path = self.directory / f"{self._names(source)}.mp4"
-            self._writer = VideoWriter(unused(path) if self._resumed else path, audio=source, say=self._say)
-            self._source = source
-        return self._writer
+            path = unused(path) if self._resumed or path in self._begun else path
+            self._writer, self._source = VideoWriter(path, audio=source, say=self._say), source
+            self._begun.add(path)
+            if self._first and self._first[0] == source:
+                self._writer.write(*self._first[1:])
+        self._first = None
+        self._writer.write(picture, time)
+        return self._writer.path
 
     def close(self) -> None:
         """Complete the video that is being written; another may follow. Raises OutputError."""
