@@ -149,7 +149,9 @@ class People:
             return cls.empty(skeleton)
         ids = [person.get("id") for person in people]
         return cls(
-            np.array([person["keypoints"] for person in people], np.float32),
+            np.array([person["keypoints"] for person in people], np.float32).reshape(len(people), -1, 3)
+            if len(skeleton)
+            else np.zeros((len(people), 0, 3), np.float32),
             np.array([person["box"] for person in people], np.float32),
             np.array([person["score"] for person in people], np.float32),
             skeleton,

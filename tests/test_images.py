@@ -137,13 +137,21 @@ def test_broken_metadata_spoils_no_picture() -> None:
         assert decode(saved(SCENE, format, exif=exif), "x").shape == SCENE.shape
 
 
-def test_large_pictures_are_told_by_their_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = saved(Image.new("1", (12000, 9000)), "PNG")  # 108 megapixels in 15 kB
-    limit = Image.MAX_IMAGE_PIXELS
-    image = decode(data, "x")
-    assert image.shape == (9000, 12000, 3)
-    assert limit == Image.MAX_IMAGE_PIXELS
-    monkeypatch.setattr("everybody.media.images.rgb", lambda *_: pytest.fail("decoded"))
+def test_pillows_limit_on_pixels_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # to `Image.open`, 960 pixels are now a bomb
+    for format in ("JPEG", "PNG", "BMP", "GIF", "AVIF"):
+        assert decode(saved(SCENE, format), "x").shape == SCENE.shape
+    assert Image.MAX_IMAGE_PIXELS == 100
+    with pytest.raises(InputError, match="more pixels than Pillow reads of a WebP"):
+        decode(saved(SCENE, "WebP"), "x")
+
+
+def test_too_large_pictures_are_told_by_their_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(Image.new("1", (12000, 9000)), "PNG")
+    monkeypatch.setattr("everybody.media.images.rgb", lambda *_: np.zeros((1, 1, 3)))
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda _: None)
+    assert decode(data, "x").shape == (1, 1, 3)  # 108 megapixels, as phones have, are welcome
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda _: pytest.fail("decoded"))
     with pytest.raises(InputError, match=r"12000 × 9000 is 108 megapixels, more than the limit of 100;.*max_pixels"):
         decode(data, "x", max_pixels=100_000_000)
 

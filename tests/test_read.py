@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from movies import encode, grey, number
+from .movies import encode, grey, number
 from PIL import Image
 
 from everybody.errors import EverybodyError, InputError

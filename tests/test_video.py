@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from movies import FAST, encode, grey, number, spoil
+from .movies import FAST, encode, grey, number, spoil
 
 from everybody.errors import EverybodyError, InputError, OptionError
 from everybody.media import video

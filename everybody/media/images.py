@@ -86,11 +86,10 @@ def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image:
             return rgb(picture, name)
     except InputError:
         raise
+    except Pillow.DecompressionBombError as error:  # WebP and TIFF ask Pillow's own limit, about 179 megapixels
+        raise InputError(f"{name}: has more pixels than Pillow reads of a {kind}; make it smaller") from error
     except Exception as error:  # broken bytes make Pillow raise nearly anything, SyntaxError and struct.error included
-        said = f"{error}" or type(error).__name__
-        raise InputError(
-            f"{name}: is a broken or truncated {kind} picture ({said}); save or download it again"
-        ) from error
+        raise InputError(_broken(name, f"{kind} picture", error)) from error
 
 
 def rgb(picture: Pillow.Image, name: str) -> Image:
@@ -102,7 +101,7 @@ def rgb(picture: Pillow.Image, name: str) -> Image:
     try:
         picture.load()
     except Exception as error:  # see `decode`
-        raise InputError(f"{name}: is a broken or truncated picture ({error}); save or download it again") from error
+        raise InputError(_broken(name, "picture", error)) from error
     if picture.mode.startswith("I;16"):
         grey = ((np.asarray(picture).astype(np.uint32) + 128) // 257).astype(np.uint8)
         image = np.repeat(grey[..., None], 3, axis=2)
@@ -142,6 +141,11 @@ def _heif_opener(name: str) -> Callable[[BytesIO], Pillow.Image]:
     except ImportError:
         raise InputError(f"{name}: is a HEIC picture; to read those: pip install 'everybody[heif]'") from None
     return HeifImageFile
+
+
+def _broken(name: str, what: str, error: Exception) -> str:
+    said = " ".join(str(error).split()) or type(error).__name__  # libheif's words come in several lines
+    return f"{name}: is a broken or truncated {what} ({said}); save or download it again"
 
 
 def _too_large(name: str, width: int, height: int, max_pixels: int) -> str:

@@ -170,9 +170,10 @@ class _Reader:
     def video(
         self, item: Item, file: Any, options: dict[str, str] | None = None, live: bool = False
     ) -> Iterator[Frame]:
-        name = network.shown(item.name)
+        """options: FFmpeg's, for an address; a file of ours may take its time."""
+        name, timeout = network.shown(item.name), None if options is None else network.TIMEOUT
         try:
-            container = video.open_video(file, name, options=options, timeout=network.TIMEOUT if options else None)
+            container = video.open_video(file, name, options=options, timeout=timeout)
         except InputError as error:
             self.report(error)
             return

@@ -35,8 +35,8 @@ FOUND, GOOD, NEAR = 0.1, 0.85, 0.5  # of OKS; of ks
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairing:
-    """found [N]: the row found for each true person, -1 none. likeness [N]: their OKS, 0 where none. best [M]: the highest
-    OKS of each found person with anybody to find. paired, excused [M]: has a true person; is on somebody to ignore."""
+    """found [N]: whose row each true person has, -1 nobody's. likeness [N]: their OKS, 0 where none. best [M]: the highest
+    OKS of each found person with anybody to find; paired, excused [M]: has a true person; is on somebody to ignore."""
 
     found: Rows
     likeness: Array
@@ -47,8 +47,8 @@ class Pairing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Diagnosis:
-    """kinds [K, 5]: labelled joints of matched people by KINDS. gains: AP without one kind of mistake. stairs: AP as one
-    kind after the other is taken away. slices: by size, crowding … loss [P]: what each picture adds to the mistakes."""
+    """kinds [K, 5]: labelled joints of matched people by KINDS. gains: what AP gains without one kind of mistake. stairs:
+    AP as one after the other is taken away. slices: by size, crowding … loss [P]: what each picture adds to mistakes."""
 
     figures: dict[str, float]
     pairing: Pairing
@@ -90,7 +90,7 @@ def diagnose(truth: Dataset, results: Dataset) -> Diagnosis:
         for number, name in enumerate(KINDS)
         if number
     }
-    fixes["scores"] = lambda s: replace(s, results=replace(s.results, scores=pair(s.truth, s.results).best))
+    fixes["scores"] = _rank
     fixes["duplicates"] = lambda s: replace(s, kept=s.kept & ~duplicate)
     fixes["background"] = lambda s: replace(s, kept=s.kept & ~background)
     fixes["overlooked"] = lambda s: replace(s, truth=replace(s.truth, ignored=s.truth.ignored | overlooked))
@@ -103,20 +103,21 @@ def diagnose(truth: Dataset, results: Dataset) -> Diagnosis:
         now = fix(now)
         stairs.append((name, now.precision()))
     counts = np.stack([(kind == number).sum(0) for number in range(len(KINDS))], 1).astype(np.float64)
-    loss = np.bincount(truth.picture, np.where(truth.ignored, 0, 1 - pairing.likeness), len(truth))
-    loss += np.bincount(results.picture, np.where(loose, results.scores.clip(0, 1), 0), len(truth))
+    loss = np.zeros(len(truth))
+    np.add.at(loss, truth.picture, np.where(truth.ignored, 0, 1 - pairing.likeness))
+    np.add.at(loss, results.picture, np.where(loose, results.scores.clip(0, 1), 0))
     return Diagnosis(
-        figures=figures, pairing=pairing, kinds=counts, gains=gains, stairs=stairs, slices=slices(truth, pairing.likeness),
-        loss=loss, overlooked=int(overlooked.sum()), background=int(background.sum()), duplicates=int(duplicate.sum()),
+        figures=figures, pairing=pairing, kinds=counts, gains=gains, stairs=stairs,
+        slices=slices(truth, pairing.likeness), loss=loss, overlooked=int(overlooked.sum()), background=int(background.sum()), duplicates=int(duplicate.sum()),
     )  # fmt: skip
 
 
-def pair(truth: Dataset, results: Dataset) -> Pairing:
-    """Who is whose, greedily by score; at most the 20 best found of a picture."""
+def pair(truth: Dataset, results: Dataset, *, most: int = oks.MAX_PEOPLE) -> Pairing:
+    """Who is whose, greedily by score; at most so many of the best found of a picture."""
     found, likeness = np.full(len(truth.picture), -1), np.zeros(len(truth.picture))
     best, paired, excused = (np.zeros(len(results.picture), kind) for kind in (float, bool, bool))
     for true, rows in zip(truth.rows(), results.rows(), strict=True):
-        rows = rows[np.argsort(-results.scores[rows], kind="stable")][: oks.MAX_PEOPLE]
+        rows = rows[np.argsort(-results.scores[rows], kind="stable")][:most]
         if not len(true) or not len(rows):
             continue
         wanted, ignored = true[~truth.ignored[true]], true[truth.ignored[true]]
@@ -162,6 +163,16 @@ def _similarity(truth: Dataset, points: Array, people: Rows, joints: NDArray[np.
     spread = 2 * np.maximum(truth.areas[people], np.finfo(float).eps)[:, None]
     variances = (2 * np.array(truth.skeleton.sigmas)[joints]) ** 2
     return np.exp(-np.square(goal[..., :2] - points).sum(-1) / (spread * variances)) * (goal[..., 2] > 0)
+
+
+def _rank(state: _State) -> _State:
+    """Every score is the OKS with the person it stands for, 0 if for nobody (section 3.2 there)."""
+    truth, results = state.truth, state.results
+    best = replace(results, scores=pair(truth, results, most=len(results.picture)).best)
+    pairing, scores = pair(truth, best, most=len(results.picture)), np.zeros(len(results.picture))
+    some = pairing.found >= 0
+    scores[pairing.found[some]] = pairing.likeness[some]
+    return replace(state, results=replace(results, scores=scores))
 
 
 def _put_right(state: _State, source: Dataset, pairing: Pairing, wrong: NDArray[np.bool_]) -> _State:

@@ -1,4 +1,4 @@
-"""How much harder it gets with size, occlusion, crowding, truncation and rotation of the body: recall by sorts of people."""
+"""How much harder it gets with size, occlusion, crowding, truncation and rotation: recall by sorts of people."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Slice:
 
 
 def slices(truth: Dataset, likeness: Array) -> dict[str, list[Slice]]:
-    """likeness [N]: the OKS at which each true person was found, 0 if not. People to ignore are left out, as is what the
-    data do not tell (the size of the picture, both shoulders and hips)."""
+    """likeness [N]: the OKS at which each true person was found, 0 if not. People to ignore are left out, as is what
+    the data do not tell (the size of the picture, both shoulders and hips)."""
     side = np.sqrt(truth.areas)
     labelled = truth.labelled.sum(1)
     hidden = (truth.keypoints[..., 2] == 1).sum(1) / np.maximum(labelled, 1)
@@ -36,7 +36,7 @@ def slices(truth: Dataset, likeness: Array) -> dict[str, list[Slice]]:
     groups = {
         "size (√ area, pixels)": (side, (0, 64, 96, 192, np.inf), ("below 64", "64 – 96", "96 – 192", "above 192")),
         "labelled joints": (
-            labelled / len(truth.skeleton), (0, 0.34, 0.67, 0.99, 2), ("up to a third", "up to two thirds", "more", "all")
+            labelled / len(truth.skeleton), (0, 0.34, 0.67, 0.99, 2), ("to a third", "to two thirds", "more", "all")
         ),
         "occlusion (hidden joints)": (hidden, (0, 0.001, 0.25, 2), ("none", "up to 25 %", "more")),
         "crowding (IoU with a neighbour)": (_crowding(truth), (0, 0.1, 0.4, 2), ("below .1", ".1 – .4", "above .4")),
@@ -76,7 +76,7 @@ def _crowding(truth: Dataset) -> Array:
 
 
 def _rotation(truth: Dataset) -> Array:
-    """[N]: by how many degrees the line from hips to shoulders leans from upright, NaN where one of the four is missing."""
+    """[N]: by how many degrees the line from hips to shoulders leans from upright, NaN where one of them is missing."""
     names = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
     if not set(names) <= set(truth.skeleton.joints):
         return np.full(len(truth.picture), np.nan)

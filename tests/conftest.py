@@ -1,0 +1,23 @@
+"""What several tests share: the tests run without anybody's weights, and on one thread each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The workplace's folder of real pictures and public models; tests that need it skip where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("needs ../shared (real pictures and public models)")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.delenv("EVERYBODY_WEIGHTS", raising=False)
+    monkeypatch.setenv("EVERYBODY_CACHE", str(tmp_path_factory.mktemp("cache")))

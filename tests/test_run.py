@@ -1,0 +1,210 @@
+"""The main job through the command line, end to end, on pictures and videos made here and networks of known answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import everybody
+from everybody.cli import main
+from everybody.errors import OptionError
+from everybody.media.formats import read_results
+from everybody.media.journal import read_journal
+from everybody.skeletons import SKELETONS
+
+from . import nets
+
+BOX = np.array([[20, 20, 116, 148, 0.9]], np.float32)
+SPOT = (60.0, 70.0)
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> list[str]:
+    detector = nets.rtmdet_constant(tmp_path / "detector.onnx", BOX)
+    pose = nets.heatmap_finder(tmp_path / "pose.onnx", 17)
+    return [
+        *("--detector", str(detector), "--det-size", "160", "--pose", str(pose), "--skeleton", "coco-17"),
+        *("--codec", "heatmap,alignment=corner", "--normalise", "none", "--padding", "1.25"),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(5):
+        Image.fromarray(nets.blob(160, 160, *SPOT)).save(folder / f"{number:012d}.png")
+    return folder
+
+
+def everybody_run(monkeypatch, *arguments: object, command: str = "run") -> int:
+    monkeypatch.setattr(sys, "argv", ["everybody", command, *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+def lines(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "frames.jsonl").read_text().splitlines()]
+
+
+def test_pictures_in_every_body_out_in_every_format(tmp_path, monkeypatch, models, pictures):
+    out = tmp_path / "out"
+    formats = "coco,alphapose,alphapose-cmu,alphapose-open,openpose,openpose-18,csv,parquet"
+    assert everybody_run(monkeypatch, pictures, *models, "-o", out, "-f", formats, "--save-images", "--crops") == 0
+    found = lines(out)
+    assert [Path(line["source"]).name for line in found] == [f"{n:012d}.png" for n in range(5)]
+    for line in found:
+        (person,) = line["people"]
+        assert np.abs(np.array(person["keypoints"])[:, :2] - SPOT).max() < 0.6
+        assert person["box"] == [19.5, 19.5, 115.5, 147.5]
+    run = json.loads((out / "run.json").read_text())
+    assert run["frames"] == run["people"] == 5
+    assert {model["task"] for model in run["models"]} == {"detector", "pose"}
+    assert len(list((out / "images").iterdir())) == len(list((out / "crops").iterdir())) == 5
+    assert [entry["image_id"] for entry in json.loads((out / "results.json").read_text())] == list(range(5))
+    for name in ("results.json", "alphapose-results.json", "results.csv", "results.parquet", "openpose"):
+        assert sum(len(record.people) for record in read_results(out / name)) == 5
+
+
+@pytest.mark.parametrize(("skeleton", "joints"), [("halpe-26", 26), ("halpe-136", 136)])
+def test_simcc_and_other_joint_counts_get_into_every_format(tmp_path, monkeypatch, pictures, skeleton, joints):
+    pose = nets.simcc_finder(tmp_path / "pose.onnx", joints)
+    options = ["--whole", "--pose", pose, "--skeleton", skeleton, "--codec", "simcc,split=2", "--normalise", "none"]
+    formats = ["coco", "alphapose", "alphapose-cmu", "alphapose-open", "openpose", "openpose-18", "csv", "parquet"]
+    assert everybody_run(monkeypatch, pictures, *options, "-o", tmp_path / "o", "-f", ",".join(formats)) == 0
+    for name in ("results.json", "results.csv", "results.parquet"):
+        for record in read_results(tmp_path / "o" / name, SKELETONS[skeleton]):
+            assert record.people.keypoints.shape == (1, joints, 3)
+            assert np.abs(record.people.keypoints[..., :2] - SPOT).max() < 1.2
+
+
+def test_own_boxes_by_file_name_number_and_frame(tmp_path, monkeypatch, models, pictures):
+    boxes = [
+        {"image_id": 1, "category_id": 1, "bbox": [20, 20, 96, 128], "score": 0.5},
+        {"image_id": 9, "file_name": "000000000002.png", "bbox": [20, 20, 96, 128]},
+        {"image_id": 1, "category_id": 3, "bbox": [0, 0, 10, 10], "score": 0.5},
+    ]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    options = [*models[4:], "--boxes", tmp_path / "boxes.json", "-o", tmp_path / "o"]
+    assert everybody_run(monkeypatch, pictures, *options) == 0
+    assert [len(line["people"]) for line in lines(tmp_path / "o")] == [0, 1, 1, 0, 0]
+    (tmp_path / "boxes.json").write_text('[{"image_id": 1, "bbox": [1, 2, 3]}]')
+    assert everybody_run(monkeypatch, pictures, *options, "--overwrite") == 1
+
+
+def test_a_bad_input_is_one_line_the_others_go_on_and_the_code_is_one(tmp_path, monkeypatch, capsys, models, pictures):
+    (pictures / "000000000002.png").write_bytes((pictures / "000000000002.png").read_bytes()[:200])
+    (tmp_path / "text.jpg").write_text("hello")
+    sources = [tmp_path / "missing.jpg", tmp_path / "text.jpg", pictures]
+    assert everybody_run(monkeypatch, *sources, *models, "-o", tmp_path / "o", "--quiet") == 1
+    complaints = capsys.readouterr().err.strip().splitlines()
+    assert len(complaints) == 3
+    assert all(line.startswith("everybody: ") for line in complaints)
+    for line, name in zip(complaints, ("missing.jpg", "text.jpg", "000000000002.png"), strict=True):
+        assert name in line
+    assert len(lines(tmp_path / "o")) == 4
+    assert len(json.loads((tmp_path / "o" / "run.json").read_text())["problems"]) == 3
+    assert everybody_run(monkeypatch, *sources, *models, "-o", tmp_path / "s", "--strict", "--quiet") == 1
+    assert lines(tmp_path / "s") == []
+
+
+def test_resume_goes_on_where_a_kill_tore_the_journal(tmp_path, monkeypatch, models, pictures):
+    out = tmp_path / "out"
+    assert everybody_run(monkeypatch, pictures, *models, "-o", out) == 0
+    whole = (out / "frames.jsonl").read_bytes()
+    (out / "frames.jsonl").write_bytes(whole[: len(whole) * 5 // 10])
+    assert everybody_run(monkeypatch, pictures, *models, "-o", out) == 1, "an existing journal is not destroyed"
+    assert everybody_run(monkeypatch, pictures, *models, "-o", out, "--resume") == 0
+    assert (out / "frames.jsonl").read_bytes() == whole
+
+
+def test_the_journal_on_stdout_is_alone_there(tmp_path, models, pictures):
+    command = [sys.executable, "-c", "from everybody.cli import main; main()", "run", str(pictures), *models, "-o", "-"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert [json.loads(line)["frame"] for line in done.stdout.splitlines()] == [0] * 5
+    assert b"5 frames, 5 people" in done.stderr
+
+
+def test_sigterm_keeps_what_was_done_and_derives_the_formats(tmp_path, models):
+    """An endless stream of pictures on a list: killed after some, the journal and results.json hold the same frames."""
+    Image.fromarray(nets.blob(160, 160, *SPOT)).save(tmp_path / "a.png")
+    (tmp_path / "list.txt").write_text("a.png\n" * 20_000)
+    command = [
+        sys.executable,
+        "-c",
+        "from everybody.cli import main; main()",
+        "run",
+        str(tmp_path / "list.txt"),
+        *models,
+    ]
+    process = subprocess.Popen([*command, "-o", str(tmp_path / "o"), "-f", "coco"], stderr=subprocess.PIPE)
+    journal = tmp_path / "o" / "frames.jsonl"
+    waiting = threading.Event()
+    for _ in range(600):
+        if journal.exists() and journal.stat().st_size > 20_000:
+            break
+        waiting.wait(0.05)
+    os.kill(process.pid, signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    written = len(lines(tmp_path / "o"))
+    assert 0 < written < 20_000
+    assert len(json.loads((tmp_path / "o" / "results.json").read_text())) == written
+
+
+def test_wrong_options_say_what_would_be_right(tmp_path, monkeypatch, capsys, models, pictures):
+    for options, message in (
+        (["-f", "excel"], "unknown format 'excel': known are"),
+        (["--det-size", "big"], "--det-size 'big': expected a number or two"),
+        (["--resume", "--overwrite"], "exclude each other"),
+        (["--start", "soon"], "soon"),
+        (["-o", "-", "-f", "coco"], "give a folder"),
+        (["--pose-nms", "magic"], "unknown pose NMS 'magic'"),
+    ):
+        out = [] if "-o" in options else ["-o", tmp_path / "o"]
+        assert everybody_run(monkeypatch, pictures, *models, *out, *options) == 1
+        assert message in capsys.readouterr().err
+    assert everybody_run(monkeypatch, pictures, "-o", tmp_path / "o") == 1
+    assert "EVERYBODY_WEIGHTS" in capsys.readouterr().err
+
+
+def test_python_finds_the_same(tmp_path, models, pictures):
+    options = {"detector": models[1], "det_size": (160, 160), "pose": models[5], "skeleton": "coco-17"}
+    options |= {"codec": "heatmap,alignment=corner", "normalise": "none", "padding": 1.25}
+    image = nets.blob(160, 160, *SPOT)
+    people = everybody.estimate(image, **options)
+    assert np.abs(people.keypoints[0, :, :2] - SPOT).max() < 0.6
+    frames = list(everybody.stream([image, np.zeros((8, 9, 3), np.uint8), image], **options))
+    assert [frame.index for frame in frames] == [0, 1, 2]
+    assert np.allclose(frames[2].people.keypoints, people.keypoints, atol=0.01)
+    with pytest.raises(OptionError, match="several frames"):
+        everybody.estimate([image, image], **options)
+
+
+def test_every_frame_of_a_video_comes_out_once_and_in_order(shared, tmp_path, monkeypatch, models):
+    video = shared / "data/video/jump.mp4"
+    assert everybody_run(monkeypatch, video, *models, "-o", tmp_path / "o", "--every", "3") == 0
+    _, records = None, list(read_journal(tmp_path / "o"))
+    assert [record.index for record in records] == list(range(0, 230, 3))
+    assert all(a.time < b.time for a, b in zip(records, records[1:], strict=False))
+
+
+def test_convert_models_and_doctor(tmp_path, monkeypatch, capsys, models, pictures):
+    assert everybody_run(monkeypatch, pictures, *models, "-o", tmp_path / "o") == 0
+    assert everybody_run(monkeypatch, tmp_path / "o", tmp_path / "r.csv", command="convert") == 0
+    assert sum(len(record.people) for record in read_results(tmp_path / "r.csv")) == 5
+    capsys.readouterr()
+    assert everybody_run(monkeypatch, "--json", command="models") == 0
+    assert {"rtmdet-nano-person", "tinypose-256x192"} <= {row["name"] for row in json.loads(capsys.readouterr().out)}
+    assert everybody_run(monkeypatch, command="doctor") == 1
+    assert "EVERYBODY_WEIGHTS" in capsys.readouterr().out
