@@ -118,7 +118,7 @@ def test_a_torn_last_line_is_dropped_and_resumed_over(tmp_path, cut):
 def test_a_first_line_that_is_torn_leaves_an_empty_journal(tmp_path):
     write(tmp_path, [])
     (tmp_path / "frames.jsonl").write_bytes(b'{"source":"a')
-    assert last_frames(tmp_path, say=list().append) == {}
+    assert last_frames(tmp_path, say=[].append) == {}
     write(tmp_path, records(2), existing="resume")
     assert len(list(read_journal(tmp_path))) == 2
 
@@ -175,9 +175,13 @@ def test_resuming_needs_the_same_skeleton_and_models(tmp_path):
 
 
 def test_an_error_leaves_a_run_that_is_not_finished(tmp_path):
-    with pytest.raises(KeyboardInterrupt), Journal(tmp_path, COCO17) as journal:
-        journal.write(records(1)[0])
-        raise KeyboardInterrupt
+    def interrupted():
+        with Journal(tmp_path, COCO17) as journal:
+            journal.write(records(1)[0])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert read_journal(tmp_path).run["finished"] is None
 
 
@@ -216,11 +220,9 @@ def test_lines_that_travel_alone_name_their_skeleton(tmp_path):
 
 def test_a_full_disk_keeps_what_is_written(tmp_path):
     size = len(b"".join(encode(record) for record in records(3)))
-    with pytest.raises(OutputError, match=r"frames\.jsonl"), disk(size + 20000):
-        with Journal(tmp_path, COCO17) as journal:
-            for record in records(1000):
-                journal.write(record)
-    kept = list(read_journal(tmp_path, say=list().append))
+    with disk(size + 20000), pytest.raises(OutputError, match=r"frames\.jsonl"):
+        write(tmp_path, records(1000))
+    kept = list(read_journal(tmp_path, say=[].append))
     assert len(kept) >= 3
     for one, two in zip(records(len(kept)), kept, strict=True):
         same(one, two)

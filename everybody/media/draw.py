@@ -156,7 +156,7 @@ def _draw_label(canvas: Image, text: str, extent: Floats, width: float, colour: 
     pad = round(0.45 * height)
     x = int(np.clip(np.nan_to_num(extent[0]), 0, max(0, canvas.shape[1] - wide - 2 * pad)))
     y = int(np.clip(np.nan_to_num(extent[1]) - high - 2 * pad, 0, max(0, canvas.shape[0] - high - 2 * pad)))
-    cv2.rectangle(canvas, (x, y), (x + wide + 2 * pad, y + high + 2 * pad), DARK, -1)
+    canvas[y : y + high + 2 * pad, x : x + wide + 2 * pad] = DARK
     cv2.putText(canvas, text, (x + pad, y + pad + high), _FONT, scale, colour, weight, cv2.LINE_AA)
 
 
