@@ -85,8 +85,8 @@ def run(
 ) -> Summary:
     """Estimate every frame of the sources and write the results; returns what was done.
 
-    strict raises the first problem with an input; otherwise `warn` is told, it is noted in run.json and the summary, and
-    the other inputs go on. options is what run.json should say of how this was called. say is told what a user may want
+    strict raises the first problem with an input; otherwise `warn` is told, run.json and the summary note it, and the
+    other inputs go on. options is what run.json should say of how this was called. say is told what a user may want
     to know, progress each frame when it is written. Ctrl-C and SIGTERM end the run early and in order.
     """
     summary = Summary()
@@ -151,6 +151,12 @@ def _sinks(
         sinks.append(lambda frame: save_crops(frame, out / "crops", names))
         summary.files["crops"] = str(out / "crops")
     return sinks
+
+
+def _derive(results: Results, out: Path, summary: Summary, say: Callable[[str], None]) -> None:
+    """Write the other formats from the journal."""
+    written = write_all(out, results.formats, say=say)
+    summary.files.update({name: str(path) for name, path in written.items()})
 
 
 @contextmanager

@@ -148,6 +148,6 @@ def picodet_constant(path: Path, side: int, boxes: np.ndarray) -> Path:
 
 
 def blob(width: int, height: int, x: float, y: float, sigma: float = 8.0) -> np.ndarray:
-    """A grey picture [H, W, 3] with one soft bright spot at (x, y): wide enough that any resampling keeps its centre."""
+    """A grey picture [H, W, 3] with a soft bright spot at (x, y): so wide that any resampling keeps its centre."""
     bright = np.exp(-((np.arange(width) - x) ** 2 + (np.arange(height)[:, None] - y) ** 2) / (2 * sigma**2))
     return np.repeat((255 * bright).round().astype(np.uint8)[..., None], 3, 2)

@@ -1,4 +1,4 @@
-"""Detectors and SPPEs from ONNX files whose answers are known: every layout, codec and alignment, through the engine."""
+"""Detectors and SPPEs from ONNX files whose answers are known: every layout, codec and alignment."""
 
 import numpy as np
 import pytest

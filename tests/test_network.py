@@ -17,12 +17,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from .movies import encode, grey, number
 from PIL import Image
 
 from everybody.errors import EverybodyError, InputError
 from everybody.media import network, streams
 from everybody.media.read import Selection, count, expand, read
+
+from .movies import encode, grey, number
 
 
 @pytest.fixture(autouse=True)

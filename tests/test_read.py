@@ -14,12 +14,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from .movies import encode, grey, number
 from PIL import Image
 
 from everybody.errors import EverybodyError, InputError
 from everybody.media.read import Item, Selection, count, expand, read
 from everybody.people import Frame
+
+from .movies import encode, grey, number
 
 
 def picture(value: int) -> np.ndarray:

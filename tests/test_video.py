@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from .movies import FAST, encode, grey, number, spoil
 
 from everybody.errors import EverybodyError, InputError, OptionError
 from everybody.media import video
 from everybody.media.images import upright
 from everybody.media.read import Selection, count, expand, read
+
+from .movies import FAST, encode, grey, number, spoil
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "video"
 

@@ -1,4 +1,4 @@
-"""`everybody doctor`: what is installed, what it can use, where things are; and whether the default models would run."""
+"""`everybody doctor`: what is installed, what it can use, where things are; and whether the default models load."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ..weights import fetch, manifest
 
 PACKAGES = ("numpy", "opencv-python-headless", "pillow", "av", "onnxruntime", "scipy", "hotcoco", "pyarrow")
 EXTRAS = {
-    "heif": "pillow_heif", "openvino": "openvino", "train": "torch", "web": "fastapi", "scale": "ray", "viz": "matplotlib",
+    "heif": "pillow_heif", "openvino": "openvino", "train": "torch", "web": "fastapi", "scale": "ray",
+    "viz": "matplotlib",
 }  # fmt: skip
 
 

@@ -133,7 +133,9 @@ def read_journal(path: Path | str, skeleton: Skeleton | None = None, *, say: Say
     if not path.is_file():
         raise DataError(f"{path}: no journal there; expected a folder with {LINES}, or that file")
     run = _read_run(path.with_name(RUN)) if path.name == LINES else {}
-    chosen = skeleton or (skeleton_of(run["skeleton"], path) if run else _tell(path))
+    if skeleton is None:
+        skeleton = skeleton_of(run["skeleton"], path) if run else _tell(path)
+    chosen = skeleton
     return Results(chosen, lambda: (_record(line, chosen, at) for at, line in _parsed(path, say)), run)
 
 

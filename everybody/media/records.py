@@ -95,7 +95,7 @@ def by_count(joints: int, path: Path | str, name: str | None = None) -> Skeleton
     """The skeleton of that name or, for files that do not tell theirs, the first known one of that many joints; a
     DataError if there is none."""
     for skeleton in (SKELETONS.get(name or ""), BOX, *SKELETONS.values()):
-        if skeleton and len(skeleton) == joints:
+        if skeleton is not None and len(skeleton) == joints:  # an empty skeleton, `BOX`, is false
             return skeleton
     known = sorted({len(skeleton) for skeleton in SKELETONS.values()})
     raise DataError(

@@ -152,6 +152,8 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet 
                 refusals = 0
                 yield packet
             return
+        except IndexError:  # PyAV 18 trips over streams that first appear in mid-file, after it has flushed ours
+            return
         except (FFmpegError, OSError) as error:
             yield error
             refusals += 1

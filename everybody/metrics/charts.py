@@ -24,7 +24,8 @@ def _text(x: float, y: float, text: str, anchor: str = "start", more: str = "") 
 
 def _rect(x: float, y: float, width: float, height: float, colour: str, title: str = "") -> str:
     hint = f"<title>{escape(title)}</title>" if title else ""
-    return f"<rect x='{x:.2f}' y='{y:.2f}' width='{max(width, 0):.2f}' height='{height:g}' rx='2' fill='{colour}'>{hint}</rect>"
+    place = f"x='{x:.2f}' y='{y:.2f}' width='{max(width, 0):.2f}' height='{height:g}'"
+    return f"<rect {place} rx='2' fill='{colour}'>{hint}</rect>"
 
 
 def _line(x0: float, y0: float, x1: float, y1: float, colour: str = "#d5dae0") -> str:
@@ -76,35 +77,30 @@ def lines(
     limits: tuple[float, float] = (0.0, 1.0), width: float = 560, height: float = 340, diagonal: bool = False,
 ) -> str:  # fmt: skip
     """Curves (name, xs, ys) over x in `limits` and y in 0 … 1, with grid, axes and a legend."""
-    left, bottom, low, high = 48.0, height - 42, *limits
-    span, rise = width - left - 14, bottom - 10
+    left, bottom, top, low, high = 48.0, height - 42, 34.0 if len(series) > 1 else 10.0, *limits
+    span, rise = width - left - 14, bottom - top
 
     def place(a: float, b: float) -> tuple[float, float]:
         return left + span * (a - low) / (high - low), bottom - rise * min(max(b, 0), 1)
 
-    body = []
+    body, start = [], left
     for step in range(6):
         share = step / 5
         across, down = place(low + share * (high - low), share)
-        body += [_line(left, down, left + span, down), _line(across, 10, across, bottom)]
-        body += [
-            _text(left - 7, down + 4, f"{share:.1f}", "end"),
-            _text(across, bottom + 16, f"{low + share * (high - low):.2g}", "middle"),
-        ]
-    body += [
-        _text(left + span / 2, height - 6, x, "middle"),
-        _text(0, 0, y, "middle", f"transform='translate(12 {10 + rise / 2:g}) rotate(-90)'"),
-    ]
+        body += [_line(left, down, left + span, down), _line(across, top, across, bottom)]
+        body.append(_text(left - 7, down + 4, f"{share:.1f}", "end"))
+        body.append(_text(across, bottom + 16, f"{low + share * (high - low):.2g}", "middle"))
+    body.append(_text(left + span / 2, height - 6, x, "middle"))
+    body.append(_text(0, 0, y, "middle", f"transform='translate(12 {top + rise / 2:g}) rotate(-90)'"))
     if diagonal:
-        body.append(
-            f"<path d='M{left:g} {bottom:g} L{left + span:g} 10' stroke='#9aa3ad' stroke-dasharray='4 4' fill='none'/>"
-        )
+        line = f"M{left:g} {bottom:g} L{left + span:g} {top:g}"
+        body.append(f"<path d='{line}' stroke='#9aa3ad' stroke-dasharray='4 4' fill='none'/>")
     for i, (name, xs, ys) in enumerate(series):
         points = [place(a, b) for a, b in zip(xs, ys, strict=True) if not math.isnan(b)]
         colour = COLOURS[i % len(COLOURS)]
         path = " ".join(f"{'L' if n else 'M'}{a:.1f} {b:.1f}" for n, (a, b) in enumerate(points))
         body.append(f"<path d='{path}' fill='none' stroke='{colour}' stroke-width='2.2' stroke-linejoin='round'/>")
         if len(series) > 1:
-            body += [_rect(left + 12, bottom - 18 * (len(series) - i), 12, 4, colour)]
-            body.append(_text(left + 30, bottom - 18 * (len(series) - i) + 6, name))
+            body += [_rect(start, 12, 14, 4, colour), _text(start + 20, 18, name)]
+            start += 40 + 7 * len(name)
     return _svg(width, height, body, title)

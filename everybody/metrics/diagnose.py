@@ -35,8 +35,11 @@ FOUND, GOOD, NEAR = 0.1, 0.85, 0.5  # of OKS; of ks
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairing:
-    """found [N]: whose row each true person has, -1 nobody's. likeness [N]: their OKS, 0 where none. best [M]: the highest
-    OKS of each found person with anybody to find; paired, excused [M]: has a true person; is on somebody to ignore."""
+    """found [N]: the row found for each true person, -1 none. likeness [N]: their OKS, 0 where none.
+
+    best [M]: the highest OKS of each found person with anybody to find. paired [M]: has a true person. excused [M]: has
+    none, but is on somebody to ignore or not among the 20 best of the picture.
+    """
 
     found: Rows
     likeness: Array
@@ -44,11 +47,19 @@ class Pairing:
     paired: NDArray[np.bool_]
     excused: NDArray[np.bool_]
 
+    @property
+    def loose(self) -> NDArray[np.bool_]:
+        """[M]: false positives."""
+        return ~self.paired & ~self.excused
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Diagnosis:
-    """kinds [K, 5]: labelled joints of matched people by KINDS. gains: what AP gains without one kind of mistake. stairs:
-    AP as one after the other is taken away. slices: by size, crowding … loss [P]: what each picture adds to mistakes."""
+    """kinds [K, 5]: labelled joints of matched people by KINDS. gains: what AP gains without one kind of mistake.
+
+    stairs: AP as one kind after the other is taken away. slices: recall by size, crowding … loss [P]: what each picture
+    adds to the mistakes. overlooked true people; found people who are background or duplicates.
+    """
 
     figures: dict[str, float]
     pairing: Pairing
@@ -81,19 +92,13 @@ def diagnose(truth: Dataset, results: Dataset) -> Diagnosis:
     """`results` are joined to the pictures of `truth` and have its skeleton."""
     pairing = pair(truth, results)
     kind = joint_kinds(truth, results, pairing)
-    loose = ~pairing.paired & ~pairing.excused
-    background, duplicate = loose & (pairing.best < FOUND), loose & (pairing.best >= FOUND)
-    overlooked = ~truth.ignored & (pairing.found < 0)
 
     fixes: dict[str, Fix] = {
         name: partial(_put_right, source=truth, pairing=pairing, wrong=kind == number)
         for number, name in enumerate(KINDS)
         if number
     }
-    fixes["scores"] = _rank
-    fixes["duplicates"] = lambda s: replace(s, kept=s.kept & ~duplicate)
-    fixes["background"] = lambda s: replace(s, kept=s.kept & ~background)
-    fixes["overlooked"] = lambda s: replace(s, truth=replace(s.truth, ignored=s.truth.ignored | overlooked))
+    fixes |= {"scores": _rank, "duplicates": _once, "background": _nobody_else, "overlooked": _nobody_missing}
 
     figures = oks.figures(truth, results)
     start = _State(truth, results, np.ones(len(results.picture), bool))
@@ -103,12 +108,14 @@ def diagnose(truth: Dataset, results: Dataset) -> Diagnosis:
         now = fix(now)
         stairs.append((name, now.precision()))
     counts = np.stack([(kind == number).sum(0) for number in range(len(KINDS))], 1).astype(np.float64)
+    loose, overlooked = pairing.loose, ~truth.ignored & (pairing.found < 0)
     loss = np.zeros(len(truth))
     np.add.at(loss, truth.picture, np.where(truth.ignored, 0, 1 - pairing.likeness))
     np.add.at(loss, results.picture, np.where(loose, results.scores.clip(0, 1), 0))
     return Diagnosis(
         figures=figures, pairing=pairing, kinds=counts, gains=gains, stairs=stairs,
-        slices=slices(truth, pairing.likeness), loss=loss, overlooked=int(overlooked.sum()), background=int(background.sum()), duplicates=int(duplicate.sum()),
+        slices=slices(truth, pairing.likeness), loss=loss, overlooked=int(overlooked.sum()),
+        background=int((loose & (pairing.best < FOUND)).sum()), duplicates=int((loose & (pairing.best >= FOUND)).sum()),
     )  # fmt: skip
 
 
@@ -117,7 +124,9 @@ def pair(truth: Dataset, results: Dataset, *, most: int = oks.MAX_PEOPLE) -> Pai
     found, likeness = np.full(len(truth.picture), -1), np.zeros(len(truth.picture))
     best, paired, excused = (np.zeros(len(results.picture), kind) for kind in (float, bool, bool))
     for true, rows in zip(truth.rows(), results.rows(), strict=True):
-        rows = rows[np.argsort(-results.scores[rows], kind="stable")][:most]
+        rows = rows[np.argsort(-results.scores[rows], kind="stable")]
+        excused[rows[most:]] = True
+        rows = rows[:most]
         if not len(true) or not len(rows):
             continue
         wanted, ignored = true[~truth.ignored[true]], true[truth.ignored[true]]
@@ -163,6 +172,21 @@ def _similarity(truth: Dataset, points: Array, people: Rows, joints: NDArray[np.
     spread = 2 * np.maximum(truth.areas[people], np.finfo(float).eps)[:, None]
     variances = (2 * np.array(truth.skeleton.sigmas)[joints]) ** 2
     return np.exp(-np.square(goal[..., :2] - points).sum(-1) / (spread * variances)) * (goal[..., 2] > 0)
+
+
+def _once(state: _State) -> _State:
+    now = pair(state.truth, state.results)
+    return replace(state, kept=state.kept & ~(now.loose & (now.best >= FOUND)))
+
+
+def _nobody_else(state: _State) -> _State:
+    now = pair(state.truth, state.results)
+    return replace(state, kept=state.kept & ~(now.loose & (now.best < FOUND)))
+
+
+def _nobody_missing(state: _State) -> _State:
+    missing = pair(state.truth, state.results.select(state.kept)).found < 0
+    return replace(state, truth=replace(state.truth, ignored=state.truth.ignored | missing))
 
 
 def _rank(state: _State) -> _State:

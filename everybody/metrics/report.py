@@ -16,31 +16,13 @@ from ..people import Image, People
 from . import charts, oks
 from .diagnose import KINDS, Diagnosis, diagnose
 
-LONGEST = 560  # pixels of the longer side of a picture in the report
+LONGEST = 720  # pixels of the longer side of a picture in the report
 SAYS = {
     "jitter": "joints near their place", "inversion": "left and right of a person confused",
     "swap": "joints on another person", "miss": "joints elsewhere", "scores": "worse poses ranked above better ones",
-    "duplicates": "people found twice", "background": "people where nobody is labelled", "overlooked": "people not found",
+    "duplicates": "people found twice", "background": "people where nobody is labelled",
+    "overlooked": "people not found",
 }  # fmt: skip
-STYLE = """
-:root { color-scheme: light; } * { box-sizing: border-box; }
-body { margin: 0; background: #f5f6f8; color: #1d252d; font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 1240px; margin: 0 auto; padding: 32px 24px 64px; } h1 { font-size: 28px; margin: 0 0 4px; }
-h2 { font-size: 18px; margin: 0 0 6px; } p { margin: 0 0 12px; color: #56606b; max-width: 76ch; } a { color: #2a6fb0; }
-.cards { display: flex; flex-wrap: wrap; gap: 12px; margin: 20px 0 24px; }
-.card { background: #fff; border-radius: 10px; padding: 12px 18px; min-width: 96px; box-shadow: 0 1px 3px #0001; }
-.card b { display: block; font-size: 24px; line-height: 1.2; } .card span { color: #6b7580; font-size: 13px; }
-.card.first { background: #2a6fb0; } .card.first * { color: #fff; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(540px, 1fr)); gap: 18px; }
-section { background: #fff; border-radius: 12px; padding: 20px 22px; box-shadow: 0 1px 3px #0001; min-width: 0; }
-section.wide { grid-column: 1 / -1; } svg { max-width: 100%; height: auto; display: block; }
-h3 { font-size: 14px; margin: 16px 0 2px; color: #39424e; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(540px, 1fr)); gap: 18px; }
-figure { margin: 0; } .pair { display: flex; gap: 4px; background: #10151a; border-radius: 8px; overflow: hidden; }
-.pair img { width: calc(50% - 2px); height: 300px; object-fit: contain; display: block; }
-figcaption { font-size: 13px; color: #56606b; padding: 6px 2px; } ul { color: #56606b; padding-left: 20px; }
-@media (max-width: 640px) { .grid, .pictures { grid-template-columns: 1fr; } .pair img { height: 200px; } }
-"""
 
 
 def write_report(
@@ -53,17 +35,17 @@ def write_report(
 
 
 def _page(truth: Dataset, results: Dataset, found: Diagnosis, worst: int, conditions: Sequence[str]) -> str:
-    names = (*found.figures,)
     cards = "".join(
-        f"<div class='card{' first' if name == 'AP' else ''}'><b>{_number(found.figures[name])}</b><span>{name}</span></div>"
-        for name in names
+        f"<div class='card{' first' * (name == 'AP')}'><b>{_number(value)}</b><span>{name}</span></div>"
+        for name, value in found.figures.items()
     )
     people = int((~truth.ignored).sum())
     said = [*conditions, *truth.notes, *results.notes]
     notes = "".join(f"<li>{escape(note)}</li>" for note in said)
+    style = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(results.name)}: diagnosis</title><style>{STYLE}</style></head><body><main>
+<title>{escape(results.name)}: diagnosis</title><style>{style}</style></head><body><main>
 <h1>{escape(results.name)}</h1>
 <p>judged on {escape(truth.name)}: {len(truth)} pictures, {people} people of {truth.skeleton.name} to find,
 {len(results.picture)} found</p>
@@ -196,34 +178,30 @@ def _scores(results: Dataset, found: Diagnosis) -> str:
     shares = people / max(people.sum(), 1)
     notes = [str(count) for count in people]
     return curve + "<h3>people found, by score</h3>" + charts.bars(
-        labels, shares.tolist(), title="people by score", top=max(shares.max(), 1e-9), notes=notes, colour=charts.COLOURS[4]
+        labels, shares.tolist(), title="people by score", top=max(shares.max(), 1e-9), notes=notes,
+        colour=charts.COLOURS[4],
     )  # fmt: skip
 
 
 def _pictures(truth: Dataset, results: Dataset, found: Diagnosis, worst: int) -> str:
     figures = []
-    for picture in np.argsort(-found.loss, kind="stable")[:worst]:
-        if found.loss[picture] <= 0:
-            break
-        image = _load(truth.path(int(picture)))
+    for picture in np.argsort(-found.loss, kind="stable")[:worst].tolist():
+        image = _load(truth.path(picture)) if found.loss[picture] > 0 else None
         if image is None:
-            return (
-                "<p>The pictures of these data were not found beside the annotations.</p>"
-                if not figures
-                else "".join(figures)
-            )
-        mine = results.where(picture)
-        sides = (truth.people(int(picture)), results.select(mine[results.scores[mine] >= 0.3]).people(int(picture)))
-        pair = "".join(
-            f"<img alt='{alt}' src='{_drawn(image, people)}'>"
-            for alt, people in zip(("labels", "results"), sides, strict=True)
-        )
-        rows = truth.where(picture)
+            continue
+        mine, rows = results.where(picture), truth.where(picture)
+        sides = {
+            "labels": truth.people(picture),
+            "results": results.select(mine[results.scores[mine] >= 0.3]).people(picture),
+        }
+        pair = "".join(f"<img alt='{name}' src='{_drawn(image, people)}'>" for name, people in sides.items())
         rows = rows[~truth.ignored[rows]]
-        missed = int((found.pairing.found[rows] < 0).sum())
-        likeness = found.pairing.likeness[rows]
-        caption = f"{escape(truth.pictures[picture].name)} · {len(rows)} people, {missed} overlooked, mean OKS {likeness.mean() if len(rows) else 0:.2f}"
+        overlooked = int((found.pairing.found[rows] < 0).sum())
+        caption = f"{escape(truth.pictures[picture].name)} · {len(rows)} labelled, {overlooked} overlooked"
+        caption += f", mean OKS {found.pairing.likeness[rows].mean():.2f}" if len(rows) else ""
         figures.append(f"<figure><div class='pair'>{pair}</div><figcaption>{caption}</figcaption></figure>")
+    if not figures:
+        return "<p>No mistakes, or the pictures of these data were not found beside the annotations.</p>"
     return f"<div class='pictures'>{''.join(figures)}</div>"
 
 
@@ -241,7 +219,7 @@ def _drawn(image: Image, people: People) -> str:
     import cv2
 
     height, width = image.shape[:2]
-    drawn = people.draw(image)
+    drawn = people.draw(image, ids=False)
     scale = min(1.0, LONGEST / max(height, width))
     if scale < 1:
         drawn = cv2.resize(
@@ -252,8 +230,8 @@ def _drawn(image: Image, people: People) -> str:
 
 
 def _how(notes: str) -> str:
-    return f"""<p>Figures by hotcoco, equal to pycocotools. Kinds of mistakes after Ronchi &amp; Perona, ICCV 2017: a found
-person, best score first, stands for the free labelled person of the highest OKS, at least .1. A joint is good where its
+    return f"""<p>Figures by hotcoco, equal to pycocotools. Kinds of mistakes after Ronchi &amp; Perona, ICCV 2017: a
+found person, best score first, stands for the free labelled person of the highest OKS, at least .1. A joint is good where its
 own similarity is .85 or more, jitter from .5; otherwise an inversion if it is near the other side's joint of the same
-person, a swap if near this or the other side's joint of somebody else, else a miss. People whom nobody has labelled count
-as false, as everywhere in COCO.</p><ul>{notes}</ul>"""
+person, a swap if near this or the other side's joint of somebody else, else a miss. People whom nobody has labelled
+count as false, as everywhere in COCO.</p><ul>{notes}</ul>"""

@@ -113,7 +113,8 @@ def read(path: Path, skeleton: Skeleton | None, say: Say) -> Results:
     files = sorted((_frame(file.name), file) for file in path.iterdir() if file.suffix == ".json")
     first = next((person for _, file in files for person in _load(file)), {})
     body = OPENPOSE18 if len(first.get("pose_keypoints_2d", ())) == 3 * len(OPENPOSE18) else OPENPOSE25
-    chosen = skeleton or (HALPE136 if any(first.get(key) for key in _PARTS) else body)
+    told = HALPE136 if any(first.get(key) for key in _PARTS) else body
+    chosen = told if skeleton is None else skeleton
     found = (*body.joints, *(joint for joints in _PARTS.values() for joint in joints))
     everything = replace(BOX, name=body.name, joints=found, mirror=tuple(range(len(found))), sigmas=(0.0,) * len(found))
     to_chosen = mapping(everything, chosen)

@@ -104,7 +104,7 @@ def read_csv(path: Path, skeleton: Skeleton | None, say: Say) -> Results:
         with pyarrow.csv.open_csv(path, convert_options=convert, parse_options=parse) as reader:
             yield from reader
 
-    chosen = skeleton or _skeleton(path, batches())
+    chosen = _skeleton(path, batches()) if skeleton is None else skeleton
     return Results(chosen, lambda: _records(path, batches(), chosen))
 
 
@@ -115,9 +115,11 @@ def read_parquet(path: Path, skeleton: Skeleton | None, say: Say) -> Results:
         with pyarrow.parquet.ParquetFile(path) as file:
             yield from file.iter_batches(columns=SCHEMA.names)
 
-    with _telling(path), pyarrow.parquet.ParquetFile(path) as file:
-        told = (file.schema_arrow.metadata or {}).get(b"skeleton")
-    chosen = skeleton or (skeleton_of(json.loads(told), path) if told else _skeleton(path, batches()))
+    if skeleton is None:
+        with _telling(path), pyarrow.parquet.ParquetFile(path) as file:
+            told = (file.schema_arrow.metadata or {}).get(b"skeleton")
+        skeleton = skeleton_of(json.loads(told), path) if told else _skeleton(path, batches())
+    chosen = skeleton
     return Results(chosen, lambda: _records(path, batches(), chosen))
 
 
