@@ -175,3 +175,18 @@ def test_pillow_images() -> None:
     assert (rgb(Image.fromarray(SCENE), "x") == SCENE).all()
     with Image.open(BytesIO(saved(SCENE, "PNG")[:-60])) as cut, pytest.raises(InputError, match=r"^x: is .* truncated"):
         rgb(cut, "x")
+
+
+def test_broken_bytes_give_a_picture_or_a_line() -> None:
+    random = np.random.default_rng(0)
+    files = [saved(SCENE, format) for format in ("JPEG", "PNG", "WebP", "BMP", "TIFF", "GIF", "AVIF")]
+    for trial in range(700):
+        data = bytearray(files[trial % 7])
+        for place in random.integers(0, len(data), 1 + trial % 5):
+            data[place] = random.integers(256)
+        try:
+            said = ""
+            assert decode(bytes(data), "x", max_pixels=10**6).shape[2] == 3
+        except InputError as error:
+            said = str(error)
+        assert "\n" not in said

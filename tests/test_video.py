@@ -293,3 +293,18 @@ def test_a_real_video() -> None:
     assert frames[0].time == pytest.approx(4.0)
     assert frames[0].size == (1280, 720)
     assert count(expand(REAL / "class.mp4")) == 381
+
+
+def test_whatever_is_broken_frames_come_once_in_order_and_problems_in_a_line_each(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    files = [encode(tmp_path / f"a.{suffix}").read_bytes() for suffix in ("mp4", "ts", "mkv", "flv")]
+    for trial in range(60):
+        data = np.frombuffer(files[trial % 4], np.uint8).copy()
+        for place in random.integers(0, len(data), 1 + trial % 3):
+            data[place : place + 1 + trial % 60] = random.integers(256)
+        (tmp_path / "broken").write_bytes(data.tobytes())
+        problems: list[EverybodyError] = []
+        found = numbers(tmp_path / "broken", problem=problems.append)
+        assert found == sorted(set(found))
+        assert found or problems
+        assert all(isinstance(problem, InputError) and "\n" not in str(problem) for problem in problems)
