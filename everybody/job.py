@@ -125,15 +125,13 @@ def _sinks(
     results: Results, estimator: Estimator, options: dict[str, Any], summary: Summary, done: dict[str, int],
     stack: ExitStack, say: Callable[[str], None],
 ) -> list[Sink]:  # fmt: skip
-    """What takes each frame, the journal first; the stack closes all of it in order: videos, journal, derived formats."""
+    """What takes each frame, the journal first; the stack closes all in order: videos, journal, derived formats."""
     out = results.out
     if not isinstance(out, Path):
         return [lambda frame: (out.write(encode(frame, named=True)), out.flush())]
     record = {"options": options, "models": estimator.models()}
     journal = Journal(out, estimator.skeleton, record, existing=results.existing)
-    stack.callback(
-        lambda: summary.files.update({n: str(p) for n, p in write_all(out, results.formats, say=say).items()})
-    )
+    stack.callback(_derive, results, out, summary, say)
     stack.callback(lambda: journal.close(finished=not summary.interrupted))
     stack.callback(lambda: [journal.problem(text) for text in summary.problems])
     summary.files["jsonl"] = str(journal.path)

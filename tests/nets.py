@@ -132,7 +132,7 @@ def _constant(path: Path, size: tuple[int, int], outputs: dict[str, np.ndarray])
 
 
 def yolox_constant(path: Path, side: int, boxes: np.ndarray, classes: int = 80) -> Path:
-    """A raw YOLOX grid that says these boxes [N, 5] (x0, y0, x1, y1, score), each in the stride-8 cell of its centre."""
+    """A raw YOLOX grid of these boxes [N, 5] (x0, y0, x1, y1, score), each in the stride-8 cell of its centre."""
     grid = np.full((1, sum((side // s) ** 2 for s in (8, 16, 32)), 5 + classes), 0.0)
     for x0, y0, x1, y1, score in boxes:
         x, y = (x0 + x1) / 16, (y0 + y1) / 16
