@@ -8,7 +8,7 @@ from html import escape
 
 COLOURS = ("#2a6fb0", "#e07b39", "#3c9a6b", "#a05195", "#8a8d93", "#c9a227", "#d1495b", "#4fb3bf")
 FONT = "font-family='system-ui, -apple-system, Segoe UI, Roboto, sans-serif'"
-ROW, LEFT, RIGHT = 24, 190, 70
+ROW = 24  # pixels of height of a bar and the gap below it
 
 
 def _svg(width: float, height: float, body: list[str], title: str) -> str:
@@ -32,19 +32,27 @@ def _line(x0: float, y0: float, x1: float, y1: float, colour: str = "#d5dae0") -
     return f"<line x1='{x0:.1f}' y1='{y0:.1f}' x2='{x1:.1f}' y2='{y1:.1f}' stroke='{colour}'/>"
 
 
+def needed(labels: Sequence[str]) -> float:
+    """Pixels that the longest of some labels needs."""
+    return 20 + 6.6 * max(map(len, labels), default=0)
+
+
 def bars(
     labels: Sequence[str], values: Sequence[float], *, title: str, notes: Sequence[str] = (), top: float = 1.0,
-    width: float = 560, colour: str = COLOURS[0], digits: int = 3,
+    width: float = 560, colour: str = COLOURS[0], digits: int = 3, room: float = 0,
 ) -> str:  # fmt: skip
-    """One bar per label from left to right, from 0 to `top`, its number (and a note in grey) at its end."""
-    span = width - LEFT - RIGHT - (70 if notes else 0)
-    body = [_line(LEFT, 4, LEFT, ROW * len(labels) + 4, "#9aa3ad")]
+    """One bar per label from left to right, from 0 to `top`, its number at its end and a note in grey at the right.
+
+    room: pixels for the labels, for charts that stand below each other; by default what they need."""
+    left = room or needed(labels)
+    span = width - left - 58 - (needed(notes) if notes else 0)
+    body = [_line(left, 4, left, ROW * len(labels) + 4, "#9aa3ad")]
     for i, (label, value) in enumerate(zip(labels, values, strict=True)):
         y = i * ROW + 8
         length = 0 if math.isnan(value) else span * min(max(value, 0) / top, 1)
         said = "–" if math.isnan(value) else f"{value:.{digits}f}"
-        body += [_text(LEFT - 10, y + 12, label, "end"), _rect(LEFT, y, length, ROW - 8, colour, f"{label}: {said}")]
-        body.append(_text(LEFT + length + 6, y + 12, said, more="font-weight='600'"))
+        body += [_text(left - 10, y + 12, label, "end"), _rect(left, y, length, ROW - 8, colour, f"{label}: {said}")]
+        body.append(_text(left + length + 6, y + 12, said, more="font-weight='600'"))
         if notes:
             body.append(_text(width - 4, y + 12, notes[i], "end", "fill='#7b8490'"))
     return _svg(width, ROW * len(labels) + 10, body, title)
@@ -54,14 +62,15 @@ def stacked(
     labels: Sequence[str], shares: Sequence[Sequence[float]], kinds: Sequence[str], *, title: str, width: float = 620
 ) -> str:
     """One bar of full length per label, cut by the shares of its kinds, with a legend on top."""
-    span = width - LEFT - 20
-    body, x = [], float(LEFT)
+    left = needed(labels)
+    span = width - left - 20
+    body, x = [], left
     for kind, colour in zip(kinds, COLOURS[2:3] + COLOURS[:2] + COLOURS[3:4] + COLOURS[6:], strict=False):
         body += [_rect(x, 4, 12, 12, colour), _text(x + 17, 14, kind)]
         x += 34 + 7 * len(kind)
     for i, (label, row) in enumerate(zip(labels, shares, strict=True)):
-        y, x = i * ROW + 28, float(LEFT)
-        body.append(_text(LEFT - 10, y + 12, label, "end"))
+        y, x = i * ROW + 28, left
+        body.append(_text(left - 10, y + 12, label, "end"))
         for kind, share, colour in zip(
             kinds, row, COLOURS[2:3] + COLOURS[:2] + COLOURS[3:4] + COLOURS[6:], strict=False
         ):

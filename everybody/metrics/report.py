@@ -124,7 +124,7 @@ def _gains(found: Diagnosis) -> str:
     values = [found.gains[name] for name in order]
     top = max(0.05, *values) if values else 1
     return charts.bars(
-        [SAYS[name] for name in order], values, title="gains", top=top, colour=charts.COLOURS[1], notes=order
+        order, values, title="gains", top=top, colour=charts.COLOURS[1], notes=[SAYS[name] for name in order]
     )
 
 
@@ -154,11 +154,12 @@ def _curves(truth: Dataset, results: Dataset) -> str:
 
 
 def _slices(found: Diagnosis) -> str:
+    room = charts.needed([row.label for rows in found.slices.values() for row in rows])
     return "".join(
         f"<h3>{escape(name)}</h3>"
         + charts.bars(
             [row.label for row in rows], [row.recall for row in rows], title=name, colour=charts.COLOURS[2],
-            notes=[f"{row.people} people" for row in rows],
+            notes=[f"{row.people} people" for row in rows], room=room,
         )
         for name, rows in found.slices.items()
     )  # fmt: skip
@@ -231,7 +232,7 @@ def _drawn(image: Image, people: People) -> str:
 
 def _how(notes: str) -> str:
     return f"""<p>Figures by hotcoco, equal to pycocotools. Kinds of mistakes after Ronchi &amp; Perona, ICCV 2017: a
-found person, best score first, stands for the free labelled person of the highest OKS, at least .1. A joint is good where its
-own similarity is .85 or more, jitter from .5; otherwise an inversion if it is near the other side's joint of the same
-person, a swap if near this or the other side's joint of somebody else, else a miss. People whom nobody has labelled
-count as false, as everywhere in COCO.</p><ul>{notes}</ul>"""
+found person, best score first, stands for the free labelled person of the highest OKS, at least .1. A joint is good
+where its own similarity is .85 or more, jitter from .5; otherwise an inversion if it is near the other side's joint of
+the same person, a swap if near this or the other side's joint of somebody else, else a miss. People whom nobody has
+labelled count as false, as everywhere in COCO.</p><ul>{notes}</ul>"""
