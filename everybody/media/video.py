@@ -94,10 +94,13 @@ def frames(
         # Live, the first frame may come without a stamp, and the container starts with the second.
         start = None if live or container.start_time is None else container.start_time / av.time_base
         said = shown(name)
-        sieve, converter, time, orientation = Sieve(select), VideoReformatter(), 0.0, None
+        sieve, converter, time = Sieve(select), VideoReformatter(), 0.0
+        rotation, orientation = None, 1
         for index, frame, trouble in _decoded(container, stream, live=live):
             if frame is not None:
-                orientation = _orientation(frame) or orientation or 1
+                # Asked once: PyAV's side data keep their frame from being freed. At a broken end it is 0 for not known.
+                if rotation is None or frame.rotation not in (0, rotation):
+                    rotation, orientation = frame.rotation, _orientation(frame)
                 time = index / rate
                 if frame.pts is not None and stream.time_base is not None:
                     stamp = float(frame.pts * stream.time_base)
@@ -114,8 +117,8 @@ def frames(
                     InputError(f"{said}: frame {index} is {frame.width} × {frame.height}, over max_pixels {max_pixels}")
                 )
                 return
-            yield Frame(_rgb(frame, converter, orientation or 1), index, time, name)
-        if orientation is None:
+            yield Frame(_rgb(frame, converter, orientation), index, time, name)
+        if rotation is None:
             report(InputError(f"{said}: holds no frames that can be decoded; the video is empty or cut short"))
 
 
@@ -242,11 +245,11 @@ def _rgb(frame: VideoFrame, converter: VideoReformatter, orientation: int) -> Im
     return upright(image, orientation)
 
 
-def _orientation(frame: VideoFrame) -> int | None:
+def _orientation(frame: VideoFrame) -> int:
     """As EXIF counts, from the display matrix; the angle alone (`VideoFrame.rotation`) would miss mirrors."""
     side_data: Any = frame.side_data
     matrix = side_data.get(SideDataType.DISPLAYMATRIX)
     if matrix is None:
-        return None
+        return 1
     a, b, _, c, d = np.sign(np.frombuffer(matrix, "=i4", 5)).tolist()
-    return _ORIENTATIONS.get((a, b, c, d))
+    return _ORIENTATIONS.get((a, b, c, d), 1)
