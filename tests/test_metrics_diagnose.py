@@ -27,7 +27,8 @@ def two_people(folder: Path | None = None) -> Dataset:
     points = grid + np.array([[[20.0, 20]], [[220, 20]]])
     return Dataset(
         skeleton=COCO17, pictures=(Picture("a.png", 1, 400, 200), Picture("b.png", 2, 400, 200)),
-        picture=np.zeros(2, int), keypoints=np.concatenate([points, np.full((2, 17, 1), 2.0)], 2), areas=np.full(2, 1e4), name="truth",
+        picture=np.zeros(2, int),
+        keypoints=np.concatenate([points, np.full((2, 17, 1), 2.0)], 2), areas=np.full(2, 1e4), name="truth",
         folder=folder,
     )  # fmt: skip
 

@@ -1,29 +1,146 @@
-"""`everybody eval`: how good results are. It parses and prints; everything else is in `everybody.metrics`."""
+"""`everybody eval`: how good results, or a model, are. It parses and prints; the rest is in `everybody.metrics`."""
 
 from __future__ import annotations
 
 import json
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import OptionError, OutputError
+from .options import listed
+
+if TYPE_CHECKING:
+    from ..metrics.tables import Verdict
+
+MODEL, OUTPUT = "Run and judge at once", "What comes out"
+Text = str | None
 
 
 def evaluate(
-    results: Annotated[Path, typer.Argument(help="Results: frames.jsonl or its folder, or COCO's list of results.")],
-    data: Annotated[Path, typer.Option(help="The truth: COCO JSON, MPII, LSP, YOLO … told by content.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of tables.")] = False,
+    results: Annotated[
+        list[Path], typer.Argument(help="Results: frames.jsonl or its folder, COCO's list of results, MPII's .mat.")
+    ] = [],  # noqa: B006 (typer copies it)
+    data: Annotated[Path, typer.Option(help="The truth: COCO JSON, MPII, LSP, YOLO-pose …, told by content.")] = ...,  # type: ignore[assignment]
+    metrics: Annotated[
+        list[str],
+        typer.Option(help="AP, PCKh@0.5, PCK@0.2, PCKb@0.2, PDJ@0.2, PCP@0.5, PCPl@0.5, AUC@0.5, NME; with commas."),
+    ] = [],  # noqa: B006
+    match: Annotated[str, typer.Option(help="Who is who for PCK and the like: oks, box or order.")] = "oks",
+    skeleton: Annotated[Text, typer.Option(help="Joints of the results, where the file does not say.")] = None,
+    data_skeleton: Annotated[Text, typer.Option(help="Joints of the data, where the file does not say.")] = None,
+    mapped: Annotated[bool, typer.Option("--map", help="Judge the joints that results and data share.")] = False,
+    bootstrap: Annotated[
+        int, typer.Option(help="Draws of pictures for 95 % intervals and for significance; 1000 is usual.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    model: Annotated[
+        list[str], typer.Option(help="Name from `everybody models` or an ONNX file.", rich_help_panel=MODEL)
+    ] = [],  # noqa: B006
+    detector: Annotated[Text, typer.Option(help="As --model.", rich_help_panel=MODEL)] = None,
+    boxes: Annotated[
+        Text, typer.Option(help="gt, detected (default) or a COCO detections file.", rich_help_panel=MODEL)
+    ] = None,
+    flip_test: Annotated[
+        bool, typer.Option("--flip-test", help="Average with the mirrored crop.", rich_help_panel=MODEL)
+    ] = False,
+    det_score: Annotated[float, typer.Option(help="Least score of a box.", rich_help_panel=MODEL)] = 0.05,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on stdout instead of tables.", rich_help_panel=OUTPUT)
+    ] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write a tidy CSV.", rich_help_panel=OUTPUT)] = None,
+    latex: Annotated[Path | None, typer.Option(help="Write a LaTeX table.", rich_help_panel=OUTPUT)] = None,
+    save_plots: Annotated[Path | None, typer.Option(help="Folder for SVG plots.", rich_help_panel=OUTPUT)] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Diagnosis of the first results, one HTML file.", rich_help_panel=OUTPUT)
+    ] = None,
 ) -> None:
-    """Judge results against labelled data."""
+    """Judge results, or models, against labelled data. Several are compared with the first."""
+    from ..data.dataset import common
     from ..data.read import read, read_results
-    from ..metrics.oks import figures
+    from ..metrics import tables
+    from ..metrics.judge import judge
+    from ..metrics.predict import predict
+    from ..skeletons import skeleton as skeleton_named
 
-    truth = read(data)
-    found = read_results(results, truth)
-    values = figures(truth, found)
+    if not results and not model:
+        raise OptionError("nothing to judge: give RESULTS, or --model NAME")
+    if not model and (detector or flip_test or boxes):
+        raise OptionError("--detector, --boxes and --flip-test are for --model, which is not given")
+    truth = read(data, skeleton=skeleton_named(data_skeleton) if data_skeleton else None)
+    named = skeleton_named(skeleton) if skeleton else None
+    found = [read_results(path, truth, skeleton=named) for path in results]
+    found += [
+        predict(
+            truth, pose=name, detector=detector, boxes=boxes or "detected", flip_test=flip_test, det_score=det_score
+        )
+        for name in model
+    ]
+    pairs = [common(one, truth, mapped=mapped) for one in found]
+    names = listed(metrics)
+    verdicts = tables.verdicts(
+        [(one, true, judge(true, one, names, by=match)) for one, true in pairs],  # type: ignore[arg-type]
+        repeats=bootstrap or (1000 if len(pairs) > 1 else 0),
+        seed=seed,
+    )
+    notes = list(dict.fromkeys([*truth.notes, *(note for one, _ in pairs for note in one.notes)]))
+    if not (~truth.ignored).any():
+        notes.append(f"{truth.name} has nobody to find: figures are undefined")
     if as_json:
-        print(json.dumps({name: None if math.isnan(value) else value for name, value in values.items()}))
-        return
-    for name, value in values.items():
-        print(f"{name:6} {'–' if math.isnan(value) else format(value, '.4f')}")
+        print(json.dumps(tables.to_json(verdicts, notes=notes)))
+    else:
+        _show(verdicts, notes)
+    try:
+        if csv:
+            csv.write_text(tables.to_csv(verdicts), encoding="utf-8")
+        if latex:
+            latex.write_text(tables.to_latex(verdicts), encoding="utf-8")
+        if save_plots:
+            from ..metrics.plots import save_plots as save
+
+            save(save_plots, verdicts)
+        if report:
+            from ..metrics.report import write_report
+
+            one, true = pairs[0]
+            write_report(report, true, one, conditions=[f"boxes: {one.boxes_from or 'not said'}"])
+    except OSError as error:
+        raise OutputError(f"{error.filename}: cannot be written ({error.strerror})") from None
+
+
+def _show(verdicts: list[Verdict], notes: list[str]) -> None:
+    """Tables on stdout, notes on stderr."""
+    console, truth = Console(highlight=False), verdicts[0].truth
+    people = int((~truth.ignored).sum())
+    console.print(f"[bold]{truth.name}[/bold]: {len(truth)} pictures, {people} people × {truth.skeleton.name}")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("")
+    for verdict in verdicts:
+        boxes = verdict.results.boxes_from
+        table.add_column(f"{verdict.results.name}\n[dim]boxes: {boxes or 'not said'}[/dim]", justify="right")
+        if verdict.differences:
+            table.add_column("difference\n[dim]to the first, p[/dim]", justify="right")
+    for i, figure in enumerate(verdicts[0].figures):
+        cells = []
+        for verdict in verdicts:
+            value, ends = verdict.figures[i].value, verdict.intervals.get(figure.name)
+            cells.append(_number(value) + (f"  [dim]{_number(ends[0])} – {_number(ends[1])}[/dim]" if ends else ""))
+            if change := verdict.differences.get(figure.name):
+                strong = "bold" if change.p < 0.05 else "dim"
+                cells.append(f"[{strong}]{change.value:+.4f}  p {change.p:.3f}[/{strong}]")
+        table.add_row(figure.name, *cells)
+    console.print(table)
+    for figure in verdicts[0].figures:
+        if figure.says:
+            console.print(f"[dim]{figure.name}: {figure.says}[/dim]", soft_wrap=True)
+    messages = Console(stderr=True, highlight=False, soft_wrap=True)
+    for note in notes:
+        messages.print(f"note: {note}", markup=False)
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}"

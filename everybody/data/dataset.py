@@ -58,6 +58,7 @@ class Dataset:
     name: str = ""
     format: str = ""
     folder: Path | None = None  # where the pictures lie, if known
+    boxes_from: str = ""  # of results, as far as known: "gt", "detected" or a file of boxes
     notes: tuple[str, ...] = ()  # what was odd but accepted
 
     def __post_init__(self) -> None:
@@ -195,6 +196,27 @@ class Dataset:
             twice = self.pictures[int(np.flatnonzero(np.bincount(places)[places] > 1)[1])]
             raise DataError(f"{self.name}: picture '{twice.name or twice.id}' appears twice: keep one result each")
         return replace(self, pictures=truth.pictures, picture=places[self.picture])
+
+
+def common(results: Dataset, truth: Dataset, *, mapped: bool = False) -> tuple[Dataset, Dataset]:
+    """Results and truth in the same joints.
+
+    Raises DataError where they differ, unless they shall be `mapped`: then the joints stay that the results have
+    themselves, nothing derived.
+    """
+    if results.skeleton.joints == truth.skeleton.joints:
+        return results, truth
+    table = mapping(results.skeleton, truth.skeleton)
+    shared = [truth.skeleton.joints.index(name) for name in table.copied]
+    names = f"{results.name} has {results.skeleton.name}, {truth.name} has {truth.skeleton.name}"
+    if not shared:
+        raise DataError(f"{names}: they share no joint")
+    left_out = ", ".join(name for name in truth.skeleton.joints if name not in table.copied)
+    if not mapped:
+        raise DataError(f"{names}: say --map to judge the {len(shared)} joints that both have (without {left_out})")
+    note = f"{names}: judged on the {len(shared)} joints that both have (without {left_out})"
+    results = replace(results, notes=(*results.notes, note)).to(truth.skeleton)
+    return replace(results.only(shared), ignored=results.ignored), truth.only(shared)
 
 
 def extents(keypoints: Array) -> Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..media.journal import read_journal
-from ..people import Skeleton
+from ..people import People, Skeleton
 from .dataset import Dataset, Picture
 
 
@@ -18,22 +19,30 @@ def read_own(path: Path, *, skeleton: Skeleton | None = None) -> Dataset:
     records = list(journal)
     frames = Counter(record.source for record in records)
     names = [r.source if frames[r.source] == 1 and r.index == 0 else f"{r.source}#{r.index}" for r in records]
-    people = [record.people for record in records]
-    joints = len(journal.skeleton)
-    tracks = [np.full(len(p), -1) if p.ids is None else p.ids for p in people]
+    pictures = [Picture(n, i, r.width, r.height) for i, (n, r) in enumerate(zip(names, records, strict=True), 1)]
+    options = journal.run.get("options") or {}
+    known = "whole picture" if options.get("whole") else options.get("boxes") or "detected" if options else ""
+    folder = path if path.is_dir() else path.parent
+    name = f"{folder.name}/{path.name}" if path.is_file() and folder.name else path.name
+    return gathered([record.people for record in records], pictures, journal.skeleton, name=name, boxes_from=str(known))
+
+
+def gathered(
+    people: Sequence[People], pictures: Sequence[Picture], skeleton: Skeleton, *, name: str, boxes_from: str = ""
+) -> Dataset:
+    """The people found on each picture, as a data set of results."""
+    tracks = [np.full(len(some), -1) if some.ids is None else some.ids for some in people]
+    nobody = np.zeros((0, len(skeleton), 3))
     return Dataset(
-        skeleton=journal.skeleton,
-        pictures=tuple(
-            Picture(n, i, r.width, r.height) for i, (n, r) in enumerate(zip(names, records, strict=True), 1)
-        ),
-        picture=np.repeat(np.arange(len(records)), [len(p) for p in people]),
-        keypoints=np.concatenate(
-            [np.zeros((0, joints, 3)), *(p.keypoints for p in people if len(p))], dtype=np.float64
-        ),
-        boxes=np.concatenate([np.zeros((0, 4)), *(p.boxes for p in people)], dtype=np.float64),
-        scores=np.concatenate([np.zeros(0), *(p.scores for p in people)], dtype=np.float64),
+        skeleton=skeleton,
+        pictures=tuple(pictures),
+        picture=np.repeat(np.arange(len(people)), [len(some) for some in people]),
+        keypoints=np.concatenate([nobody, *(some.keypoints for some in people if len(some))], dtype=np.float64),
+        boxes=np.concatenate([np.zeros((0, 4)), *(some.boxes for some in people)], dtype=np.float64),
+        scores=np.concatenate([np.zeros(0), *(some.scores for some in people)], dtype=np.float64),
         tracks=np.concatenate([np.zeros(0, np.int64), *tracks]),
         ignored=np.zeros(sum(map(len, people)), bool),
-        name=path.name,
+        name=name,
         format="frames.jsonl",
+        boxes_from=boxes_from,
     )

@@ -21,7 +21,7 @@ from .matching import By, match
 Array = NDArray[np.floating]
 
 DEFAULT_ALPHA = {"PCKh": 0.5, "PCK": 0.2, "PCKb": 0.2, "PDJ": 0.2, "PCP": 0.5, "PCPl": 0.5, "AUC": 0.5}
-WITHOUT = {"PCKh": ("pelvis", "thorax")}  # as MPII's own tables
+WITHOUT = {"PCKh": ("pelvis", "thorax"), "AUC": ("pelvis", "thorax")}  # as in MPII's own tables
 
 
 @dataclass(frozen=True, slots=True, eq=False)

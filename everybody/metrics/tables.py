@@ -1,0 +1,111 @@
+"""Figures of one or several results as JSON, CSV and LaTeX; how sure they are, and who is better."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..data.dataset import Dataset
+from .bootstrap import Difference, difference, draws, interval, sample
+from .judge import Figure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """What was judged, its figures and, with a bootstrap, the interval of each and its difference to the first."""
+
+    results: Dataset
+    truth: Dataset
+    figures: list[Figure]
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    differences: dict[str, Difference] = field(default_factory=dict)
+
+
+def verdicts(
+    judged: Sequence[tuple[Dataset, Dataset, list[Figure]]], *, repeats: int = 0, seed: int = 0
+) -> list[Verdict]:
+    """(results, truth, figures) of each method, all on the same pictures; `repeats` draws of these, for all alike."""
+    if not repeats:
+        return [Verdict(results, truth, figures) for results, truth, figures in judged]
+    weights = draws(len(judged[0][1]), repeats, np.random.default_rng(seed))
+    out: list[Verdict] = []
+    first: dict[str, tuple[float, Any]] = {}
+    for results, truth, figures in judged:
+        samples = {f.name: row for f, row in zip(figures, sample(figures, weights), strict=True)}
+        values = {figure.name: figure.value for figure in figures}
+        differences = {
+            name: difference(first[name][1], row, values[name] - first[name][0])
+            for name, row in samples.items()
+            if name in first
+        }
+        first = first or {name: (values[name], row) for name, row in samples.items()}
+        out.append(Verdict(results, truth, figures, {n: interval(row) for n, row in samples.items()}, differences))
+    return out
+
+
+def number(value: float) -> float | None:
+    """What JSON and CSV can hold: None where a figure is undefined."""
+    return None if math.isnan(value) else value
+
+
+def to_json(found: Sequence[Verdict], *, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """One object: the figures by name at the top where one result was judged, else under 'results'."""
+
+    def one(verdict: Verdict) -> dict[str, Any]:
+        out: dict[str, Any] = {figure.name: number(figure.value) for figure in verdict.figures}
+        parts = {f.name: f.parts for f in verdict.figures if f.parts}
+        out |= {"parts": parts} if parts else {}
+        if verdict.intervals:
+            out["intervals"] = {name: [number(low), number(high)] for name, (low, high) in verdict.intervals.items()}
+        if verdict.differences:
+            out["differences"] = {
+                name: {"value": number(d.value), "interval": [number(d.low), number(d.high)], "p": number(d.p)}
+                for name, d in verdict.differences.items()
+            }
+        return {**out, "name": verdict.results.name, "boxes": verdict.results.boxes_from or None}
+
+    truth = found[0].truth
+    about = {"data": truth.name, "pictures": len(truth), "people": int((~truth.ignored).sum()), "notes": list(notes)}
+    return {**(one(found[0]) if len(found) == 1 else {"results": [one(verdict) for verdict in found]}), **about}
+
+
+def to_csv(found: Sequence[Verdict]) -> str:
+    """Tidy: results, boxes, measure, part, value, low, high."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(["results", "boxes", "measure", "part", "value", "low", "high"])
+    for verdict in found:
+        who = verdict.results.name, verdict.results.boxes_from
+        for figure in verdict.figures:
+            ends = verdict.intervals.get(figure.name, (math.nan, math.nan))
+            table.writerow([*who, figure.name, "", *("" if math.isnan(v) else v for v in (figure.value, *ends))])
+            table.writerows([*who, figure.name, part, value, "", ""] for part, value in figure.parts.items())
+    return out.getvalue()
+
+
+def to_latex(found: Sequence[Verdict]) -> str:
+    """A booktabs table: a row per result, a column per measure, in percent; the best of several is bold."""
+    names = [figure.name for figure in found[0].figures]
+    lines = [r"\begin{tabular}{ll" + "r" * len(names) + "}", r"\toprule"]
+    lines += [" & ".join(["Method", "Boxes", *map(_latex, names)]) + r" \\", r"\midrule"]
+    rows = [{figure.name: figure.value for figure in verdict.figures} for verdict in found]
+    for verdict, row in zip(found, rows, strict=True):
+        cells = [_latex(verdict.results.name), _latex(verdict.results.boxes_from or "--")]
+        for name in names:
+            value = row.get(name, math.nan)
+            known = [other[name] for other in rows if not math.isnan(other.get(name, math.nan))]
+            best = (min if name.startswith("NME") else max)(known, default=math.nan)
+            text = "--" if math.isnan(value) else f"{100 * value:.1f}"
+            cells.append(rf"\textbf{{{text}}}" if len(found) > 1 and value == best else text)
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _latex(text: str) -> str:
+    return "".join({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$"}.get(letter, letter) for letter in text)
