@@ -309,7 +309,8 @@ def test_numbers_that_are_none_are_refused(tmp_path, name):
     ("name", "content"),
     [
         ("a.json", "[1, 2]"), ("a.json", '[{"image_id": 1'), ("a.json", '[{"id": 1}]'), ("a.json", "{}"),
-        ("a.json", ""), ("a.json", '[{"image_id": 1, "keypoints": [1, 2, 3, 4], "score": 1}]'), ("a.json", '{"images": []}'),
+        ("a.json", ""), ("a.json", '[{"image_id": 1, "keypoints": [1, 2, 3, 4], "score": 1}]'),
+        ("a.json", '{"images": []}'),
         ("a.json", '[{"image_id": 1, "keypoints": [' + "1," * 50 + '"x"], "score": 1}]'),
         ("a.csv", "frame,joint\n1,nose\n"), ("a.csv", "x,y\n1,2\n"), ("a.parquet", "PAR1 and no more"),
         ("o/a_keypoints.json", "{}"), ("o/a_keypoints.json", '{"people": [{"pose_keypoints_2d": [1, 2]}]}'),

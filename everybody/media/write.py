@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -31,11 +32,13 @@ def save_image(path: Path | str, image: Image) -> None:
     if path.suffix.lower() not in _QUALITY:
         raise OutputError(f"{path}: cannot write '{path.suffix}' pictures; choose one of {', '.join(_QUALITY)}")
     bgr = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR)
-    try:
-        encoded = cv2.imencode(path.suffix.lower(), bgr, _QUALITY[path.suffix.lower()])[1]
-    except cv2.error as error:
+    encoded = None
+    with suppress(cv2.error):  # OpenCV 4 raises it where 5 returns False
+        done, data = cv2.imencode(path.suffix.lower(), bgr, _QUALITY[path.suffix.lower()])
+        encoded = data if done else None
+    if encoded is None:
         height, width = image.shape[:2]
-        raise OutputError(f"{path}: {width} × {height} is more than {path.suffix} holds ({error.err})") from error
+        raise OutputError(f"{path}: {width} × {height} is a size that {path.suffix} cannot hold; choose .png")
     with replacing(path) as part:
         part.write_bytes(encoded.tobytes())
 

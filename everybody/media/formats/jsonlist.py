@@ -28,7 +28,7 @@ def write_list(path: Path, items: Iterable[Item]) -> None:
 def read_list(path: Path) -> Iterator[Item]:
     """The items of a list of objects. Raises DataError where it is something else, or broken."""
     decode = json.JSONDecoder().raw_decode
-    with path.open(encoding="utf-8-sig") as file:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         text, at, count = file.read(_CHUNK).lstrip(), 1, 0
         if not text.startswith("["):
             raise DataError(f"{path}: expected a JSON list of results")
