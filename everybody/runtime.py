@@ -1,7 +1,7 @@
 """Running ONNX files: the only place that knows the inference engines.
 
-onnxruntime is the engine; OpenVINO (extra `openvino`), when asked for, is a second one, which runs in bfloat16 where the
-CPU computes that natively. Both give the same `Session`: called with one input array it returns
+onnxruntime is the engine; OpenVINO (extra `openvino`), when asked for, is a second one, which runs in bfloat16 where
+the CPU computes that natively. Both give the same `Session`: called with one input array it returns
 the list of outputs, from any number of threads at once.
 
 `threads` is what one call may use, `parallel` how many calls come at the same time. On CPUs, N calls of one thread each

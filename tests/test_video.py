@@ -285,9 +285,10 @@ def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
         gc.enable()
 
 
-def test_frames_rescued_from_a_broken_end_are_upright_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("broken", [16, 17, 18, 19])
+def test_frames_rescued_from_a_broken_end_are_upright_too(tmp_path: Path, broken: int) -> None:
     file = encode(tmp_path / "a.mp4", rotation=(90, False))
-    (lost,) = spoil(file, 17)
+    (lost,) = spoil(file, broken)
     frames = list(read(file, problem=lambda _: None))
     assert [frame.index for frame in frames] == [i for i in range(20) if i != lost]
     assert {frame.size for frame in frames} == {(48, 64)}
