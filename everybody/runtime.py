@@ -166,7 +166,7 @@ class OpenVino:
     device = "cpu"
 
     def __init__(self, path: Path, threads: int, parallel: int) -> None:
-        import openvino
+        import openvino  # pyright: ignore[reportMissingImports] (an extra)
 
         try:
             core = openvino.Core()
