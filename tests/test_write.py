@@ -61,16 +61,16 @@ def record(path, codec, rate=48000):
     with av.open(str(path), "w") as output:
         video = output.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        audio = output.add_stream(codec, rate=rate)
+        audio = output.add_stream(codec, rate=rate, layout="mono")
+        converter = av.AudioResampler(format=audio.codec_context.format, layout="mono", rate=rate)
         for i in range(50):
             output.mux(video.encode(av.VideoFrame.from_ndarray(plain(colour=(i * 5, 0, 0)), format="rgb24")))
         for i in range(2 * rate // 1000):
-            form = audio.codec_context.format.name
-            kind = np.float32 if form.startswith("flt") else np.int16
-            samples = np.full((1, 1000), 0 if i < rate // 1000 else 0.3 if kind is np.float32 else 9000, kind)
-            frame = av.AudioFrame.from_ndarray(samples, format=form, layout="mono")
+            samples = np.full((1, 1000), 0 if i < rate // 1000 else 9000, np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = rate, i * 1000, Fraction(1, rate)
-            output.mux(audio.encode(frame))
+            for converted in converter.resample(frame):
+                output.mux(audio.encode(converted))
         output.mux(video.encode(None))
         output.mux(audio.encode(None))
     return path
@@ -217,16 +217,38 @@ def test_pictures_do_not_wait_for_sound_that_has_ended(tmp_path, talkie):
 
 def test_sound_that_does_not_fit_is_said(tmp_path):
     said = []
-    source = record(tmp_path / "talkie.mkv", "pcm_s16le")
+    source = record(tmp_path / "talkie.avi", "pcm_mulaw")
     film(tmp_path / "v.mp4", [plain()], [0], audio=str(source), say=said.append)
     assert len(said) == 1
-    assert "pcm_s16le" in said[0]
+    assert "talkie.avi" in said[0]
     (tmp_path / "broken.mp4").write_text("no video")
     film(tmp_path / "w.mp4", [plain()], [0], audio=str(tmp_path / "broken.mp4"), say=said.append)
     assert len(said) == 2
     film(tmp_path / "x.mp4", [plain()], [0], audio="rtsp://nowhere/x", say=said.append)
     film(tmp_path / "y.mp4", [plain()], [0], audio=str(tmp_path / "x.mp4"), say=said.append)  # has none
     assert len(said) == 2
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("ac3", "mkv"), ("alac", "mov"), ("libopus", "mkv"), ("mp2", "mpg")])
+def test_sounds_that_mp4_holds(tmp_path, codec, suffix):
+    source = record(tmp_path / f"a.{suffix}", codec)
+    film(tmp_path / "v.mp4", [plain()] * 50, [i / 25 for i in range(50)], audio=str(source), say=pytest.fail)
+    times = sound(tmp_path / "v.mp4")
+    assert times[0] == pytest.approx(0, abs=0.05)
+    assert times[-1] == pytest.approx(2, abs=0.1)
+    assert len(frames(tmp_path / "v.mp4")) == 50
+
+
+def test_a_source_is_not_overwritten_by_its_overlay(tmp_path, talkie):
+    video, picture = tmp_path / "talkie.mp4", tmp_path / "a.png"
+    shutil.copy(talkie, video)
+    save_image(picture, plain())
+    with Overlays(tmp_path) as overlays:
+        for source in (video, picture):
+            before = source.read_bytes()
+            with pytest.raises(OutputError, match="source itself"):
+                overlays.write(frame(str(source)))
+            assert source.read_bytes() == before
 
 
 def test_unused(tmp_path):

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
 import numpy as np
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.frame import PictureType
@@ -25,14 +25,14 @@ from .records import Say, warn
 _TICKS = 90_000  # per second: what MPEG counts time in, and fine enough for every camera
 _FRAGMENT = 1.0  # seconds
 _CONTAINER = {
-    "movflags": "frag_keyframe+empty_moov+default_base_moof",
+    # The head comes with the first fragment: only packets tell what it has to say of some kinds of sound.
+    "movflags": "frag_keyframe+empty_moov+default_base_moof+delay_moov",
     "flush_packets": "1",  # a fragment goes to the system when it is complete
     "max_interleave_delta": "1000000",  # microseconds: pictures wait no longer for sound that has ended
 }
 # No B-frames: then frames are stored in the order they are shown, and the file starts at 0 without an edit list.
 _H264 = {"crf": "20", "preset": "veryfast", "bf": "0", "forced-idr": "1"}
 _BT709 = 1  # for primaries, transfer and matrix alike: players take unmarked video for this or for that
-_SOUND = {"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac", "mp2"}  # what MP4 holds and players play
 
 
 def unused(path: Path) -> Path:
@@ -50,11 +50,13 @@ class VideoWriter:
     The first picture is shown at 0 s, the gaps are those of the times: variable rates stay variable. audio: the video
     file whose sound goes with the pictures, copied as it is from the first one's time to the last one's; where MP4
     cannot hold it, `say` is told. A picture of another size than the first is fitted into it with black bars. Without
-    pictures there is no file. Raises OutputError where it cannot be written; what is there plays.
+    pictures there is no file. Raises OutputError where it cannot be written, or is `audio` itself; what is there plays.
     """
 
     def __init__(self, path: Path | str, *, audio: str | None = None, say: Say = warn) -> None:
         self.path = Path(path)
+        if audio is not None and self.path.exists() and Path(audio).exists() and self.path.samefile(audio):
+            raise OutputError(f"{self.path}: is the source itself, which stays as it is; choose another folder")
         self._audio, self._say = audio, say
         self._container: OutputContainer | None = None  # opened with the first picture, which tells size and start
         self._sound: _Sound | None = None
@@ -139,27 +141,28 @@ class VideoWriter:
 class _Sound:
     """The packets of a file's first sound track from a time on, moved so that this time is 0."""
 
-    def __init__(self, source: Any, stream: Any, copy: Any, start: float, say: Say) -> None:
-        self._source, self._copy, self._say = source, copy, say
+    def __init__(self, source: InputContainer, container: OutputContainer, start: float, say: Say) -> None:
+        self._source, self._say = source, say
+        stream = source.streams.audio[0]
         zero = (source.start_time or 0) / av.time_base + start  # as `video.frames` counts time
-        self._zero = round(zero / stream.time_base)
+        self._zero = round(zero / (stream.time_base or 1))
         source.seek(int(zero * av.time_base))
-        self._packets: Iterator[Packet] = source.demux(stream)
+        self._copy = container.add_stream_from_template(stream)
+        self._packets = source.demux(stream)
         self._next = self._read()
 
     @classmethod
-    def open(cls, path: str, container: Any, start: float, say: Say) -> _Sound | None:
+    def open(cls, path: str, container: OutputContainer, start: float, say: Say) -> _Sound | None:
         """None where there is no sound to copy, which is said where there is some."""
         source = None
         try:
             source = av.open(path)
-            stream = next(iter(source.streams.audio), None)
-            if stream is not None and stream.codec_context.name in _SOUND:
-                return cls(source, stream, container.add_stream_from_template(stream), start, say)
-            if stream is not None:
-                say(f"{path}: its sound ({stream.codec_context.name}) does not fit into MP4; the video has none")
+            if source.streams.audio:
+                with av.open(BytesIO(), "w", format="mp4", options=_CONTAINER) as trial:  # not at the video's risk
+                    trial.mux(cls(source, trial, start, say).until(Fraction(1)))
+                return cls(source, container, start, say)
         except (FFmpegError, OSError, ValueError) as error:
-            say(f"{path}: its sound cannot be copied ({error}); the video has none")
+            say(f"{path}: its sound cannot be copied into MP4 ({error}); the video has none")
         if source is not None:
             source.close()
         return None

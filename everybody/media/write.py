@@ -98,6 +98,8 @@ class Overlays:
         suffix = PurePath(frame.source).suffix
         suffix = suffix if suffix.lower() in _QUALITY and not moving else ".jpg"
         path = self.directory / (self._names.frame(frame.source, frame.index) + suffix)
+        if path.exists() and Path(frame.source).exists() and path.samefile(frame.source):
+            raise OutputError(f"{path}: is the source itself, which stays as it is; choose another folder")
         save_image(path, picture)
         self._first = (frame.source, picture, frame.time)
         return path
