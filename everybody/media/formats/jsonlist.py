@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +14,7 @@ from ..atomic import replacing
 
 Item = dict[str, Any]
 _CHUNK = 1 << 20  # characters
+_GAP = re.compile(r"[\s,]*")
 
 
 def write_list(path: Path, items: Iterable[Item]) -> None:
@@ -33,7 +35,8 @@ def read_list(path: Path) -> Iterator[Item]:
         if not text.startswith("["):
             raise DataError(f"{path}: expected a JSON list of results")
         while True:
-            at += len(text) - at - len(text[at:].lstrip(", \t\r\n")) if text[at : at + 1] in ", \t\r\n" else 0
+            gap = _GAP.match(text, at)
+            at = gap.end() if gap else at
             if text[at : at + 1] == "]":
                 return
             try:
@@ -60,6 +63,7 @@ def by_picture(path: Path, key: Callable[[Item], Hashable]) -> tuple[Item | None
         first = first or item
         try:
             place = key(item)
+            hash(place)
         except (KeyError, TypeError) as error:
             raise DataError(f"{path}: an item lacks {error}, it has {', '.join(item) or 'nothing'}") from error
         if place != last:
