@@ -1,48 +1,172 @@
-"""The command: what it prints, and that its figures are those of the functions."""
+"""The command: what it prints and writes, and how it says what is wrong."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
+from click.testing import Result
 from typer.testing import CliRunner
 
 from everybody.cli.eval import evaluate
-from everybody.skeletons import COCO17
+from everybody.data.read import read, read_results
+from everybody.errors import DataError, EverybodyError, OptionError
+from everybody.metrics.oks import figures
+from everybody.metrics.quick import quick
+from everybody.skeletons import COCO17, MPII16
 
 app = typer.Typer()
 app.command()(evaluate)
-runner = CliRunner()
+
+TEN = ["AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"]
 
 
-def pose(shift: float = 0.0) -> list[float]:
-    return [value for k in range(17) for value in (10.0 * k + shift, 100.0 + 5 * k, 2.0)]
+def run(*arguments: object) -> Result:
+    outcome = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if isinstance(outcome.exception, EverybodyError):
+        raise outcome.exception
+    assert outcome.exit_code == 0, outcome.output
+    return outcome
 
 
-def files(folder: Path, results: Any, **changes: Any) -> tuple[str, str]:
-    truth = {
+def pose(shift: float = 0.0, joints: int = 17) -> list[float]:
+    return [value for k in range(joints) for value in (10.0 * k + shift, 100.0 + 5 * k, 2.0)]
+
+
+def result(picture: int, shift: float = 0.0, score: float = 0.9) -> dict[str, Any]:
+    return {"image_id": picture, "category_id": 1, "keypoints": pose(shift), "score": score}
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    """Two pictures with a person each."""
+    content = {
         "images": [{"id": i, "file_name": f"{i}.jpg", "width": 320, "height": 240} for i in (3, 5)],
         "annotations": [
             {"id": i, "image_id": i, "category_id": 1, "iscrowd": 0, "area": 5000.0, "num_keypoints": 17,
              "bbox": [0, 100, 160, 80], "keypoints": pose()} for i in (3, 5)
         ],
         "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}],
-    } | changes  # fmt: skip
-    (folder / "truth.json").write_text(json.dumps(truth))
-    (folder / "results.json").write_text(json.dumps(results))
-    return str(folder / "results.json"), str(folder / "truth.json")
+    }  # fmt: skip
+    return written(tmp_path / "truth.json", content)
 
 
-def test_json_has_the_ten_figures_as_the_field_writes_them(tmp_path: Path) -> None:
-    found = [{"image_id": 3, "category_id": 1, "keypoints": pose(), "score": 0.9}]
-    results, truth = files(tmp_path, found)
-    outcome = runner.invoke(app, [results, "--data", truth, "--json"])
-    assert outcome.exit_code == 0, outcome.output
-    values = json.loads(outcome.stdout)
-    assert list(values) == ["AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"]
+def written(path: Path, content: Any) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_json_has_the_ten_figures_as_the_field_writes_them(tmp_path: Path, truth: Path) -> None:
+    values = json.loads(run(written(tmp_path / "found.json", [result(3)]), "--data", truth, "--json").stdout)
+    assert list(values)[:10] == TEN
     # One of two people found: precision 1 at the 51 recalls 0, .01 … .50 of 101.
-    assert abs(values["AP"] - 51 / 101) < 1e-12
+    assert values["AP"] == pytest.approx(51 / 101)
     assert values["AR"] == 0.5
     assert values["APL"] is None
+    assert (values["data"], values["pictures"], values["people"]) == ("truth.json", 2, 2)
+
+
+def test_the_table_names_data_boxes_and_what_is_divided_by(tmp_path: Path, truth: Path) -> None:
+    found = written(tmp_path / "found.json", [result(3, score=2.0)])
+    outcome = run(found, "--data", truth, "--metrics", "AP,PCK@0.2", "--bootstrap", 20)
+    for said in ("AP75", "PCK@0.2", "boxes: not said", "left shoulder to right hip", "0.5050"):
+        assert said in outcome.stdout
+    assert "1 of 1 scores lie outside [0, 1]" in outcome.stderr
+
+
+def test_nothing_found_and_nobody_to_find(tmp_path: Path, truth: Path) -> None:
+    nothing = written(tmp_path / "found.json", [])
+    assert json.loads(run(nothing, "--data", truth, "--json").stdout)["AP"] == 0
+    nobody = written(tmp_path / "nobody.json", json.loads(truth.read_text()) | {"annotations": []})
+    values = json.loads(run(written(tmp_path / "some.json", [result(3)]), "--data", nobody, "--json").stdout)
+    assert values["AP"] is None
+    assert "nobody to find" in values["notes"][0]
+
+
+def test_comparison_tables_plots_and_report(tmp_path: Path, truth: Path) -> None:
+    worse = written(tmp_path / "worse.json", [result(3, 9), result(5, 9)])
+    better = written(tmp_path / "better.json", [result(3), result(5)])
+    outputs = ["--csv", tmp_path / "t.csv", "--latex", tmp_path / "t.tex", "--save-plots", tmp_path / "plots"]
+    options = ["--data", truth, "--metrics", "AP,PCK@0.1", "--bootstrap", 50, "--report", tmp_path / "r.html"]
+    values = json.loads(run(worse, better, *options, *outputs, "--json").stdout)
+    assert [entry["name"] for entry in values["results"]] == ["worse.json", "better.json"]
+    difference = values["results"][1]["differences"]["AP"]
+    assert difference["value"] > 0
+    assert difference["p"] < 0.05
+    assert "differences" not in values["results"][0]
+    assert (tmp_path / "t.csv").read_text().startswith("results,boxes,measure,part,value,low,high\nworse.json,,AP,,")
+    assert r"\textbf{100.0}" in (tmp_path / "t.tex").read_text()
+    names = {path.name for path in (tmp_path / "plots").iterdir()}
+    assert {"precision-recall.svg", "PCK@0.1.svg", "PCK@0.1-parts-better.svg"} <= names
+    assert "worse.json" in (tmp_path / "r.html").read_text()
+
+
+def test_skeletons_that_differ_are_refused_with_a_way_out(tmp_path: Path, truth: Path) -> None:
+    content = json.loads(truth.read_text())
+    content["categories"][0]["keypoints"] = list(MPII16.joints)
+    for person in content["annotations"]:
+        person["keypoints"] = pose(joints=16)
+    other = written(tmp_path / "mpii.json", content)
+    found = written(tmp_path / "found.json", [result(3)])
+    with pytest.raises(DataError, match=r"--map to judge the 12 joints .*without pelvis, thorax, upper_neck, head_top"):
+        run(found, "--data", other, "--skeleton", "coco-17")
+    values = json.loads(run(found, "--data", other, "--skeleton", "coco-17", "--map", "--json").stdout)
+    assert "judged on the 12 joints" in values["notes"][0]
+
+
+def test_what_makes_no_sense_is_said(tmp_path: Path, truth: Path) -> None:
+    found = written(tmp_path / "found.json", [result(3)])
+    cases = {
+        "nothing to judge": ["--data", truth],
+        "are for --model": [found, "--data", truth, "--boxes", "gt"],
+        "unknown matching 'age'": [found, "--data", truth, "--metrics", "PCK", "--match", "age"],
+        "unknown measure": [found, "--data", truth, "--metrics", "mAP"],
+        "unknown skeleton": [found, "--data", truth, "--skeleton", "stick"],
+    }
+    for said, arguments in cases.items():
+        with pytest.raises(OptionError, match=said):
+            run(*arguments)
+    with pytest.raises(EverybodyError, match="cannot be written"):
+        run(found, "--data", truth, "--csv", tmp_path / "no" / "folder.csv")
+
+
+# noqa: E501
+
+
+def test_the_quick_way_gives_the_same_and_declines_what_is_odd(tmp_path: Path, truth: Path) -> None:
+    plain = [result(3), result(5, 4, 0.5), result(5, 1, 0.4)]
+    found = written(tmp_path / "found.json", plain)
+    done = quick(truth, found)
+    assert done is not None
+    dataset = read(truth)
+    assert done[1] == pytest.approx(figures(dataset, read_results(found, dataset)), nan_ok=True)
+    assert (done[0].pictures, done[0].people, done[0].skeleton) == (2, 2, COCO17)
+    said = quick(truth, written(tmp_path / "high.json", [result(3, score=3.0)]))
+    assert said is not None
+    assert "outside the [0, 1]" in said[0].notes[0]
+    odd = {
+        "joints": [result(3) | {"keypoints": pose(joints=16)}], "picture": [result(4)], "nothing": [],
+        "number": [result(3) | {"keypoints": [float("nan")] * 51}], "score": [result(3) | {"score": "high"}],
+        "category": [result(3) | {"category_id": 2}], "form": {"results": plain},
+    }  # fmt: skip
+    for what, content in odd.items():
+        assert quick(truth, written(tmp_path / "odd.json", content)) is None, what
+    content = json.loads(truth.read_text())
+    for key in ("area", "num_keypoints", "iscrowd", "bbox"):
+        changed = json.loads(json.dumps(content))
+        changed["annotations"][1].pop(key)
+        assert quick(written(tmp_path / "truth2.json", changed), found) is None, key
+    content["annotations"].append(content["annotations"][0])
+    assert quick(written(tmp_path / "truth2.json", content), found) is None
+
+
+def test_reading_the_command_line_stays_fast() -> None:
+    heavy = ("hotcoco", "scipy", "cv2", "onnxruntime")
+    code = f"import everybody.cli.eval, sys; print([name for name in {heavy} if name in sys.modules])"
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert outcome.stdout.strip() == "[]"

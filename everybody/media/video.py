@@ -32,6 +32,7 @@ from .network import shown
 from .selection import Selection, Sieve
 from .sources import Report
 
+_ORPHANED = "cannot be decoded (it builds on a broken one) and is left out"
 _RATE = 25.0  # frames per second where a video does not say
 _HELD = 64  # packets that a decoder may have taken without giving their frames: its threads, and frames to reorder
 _TAIL = 600  # packets without a key frame that are kept at most
@@ -117,7 +118,12 @@ def frames(
                     InputError(f"{said}: frame {index} is {frame.width} × {frame.height}, over max_pixels {max_pixels}")
                 )
                 return
-            yield Frame(_rgb(frame, converter, orientation), index, time, name)
+            try:
+                image = _rgb(frame, converter, orientation)
+            except (FFmpegError, ValueError) as error:
+                report(InputError(f"{said}: frame {index} cannot be converted to RGB ({reason(error)})"))
+                continue
+            yield Frame(image, index, time, name)
         if rotation is None:
             report(InputError(f"{said}: holds no frames that can be decoded; the video is empty or cut short"))
 
@@ -189,13 +195,14 @@ def _attempts(
         if packet.pts is not None and not packet.is_discard:
             heapq.heappush(waiting, packet.pts)
         yield from _decode(stream.codec_context, packet)
-    if waiting and tail:
+    missing = set(waiting)
+    if missing and tail:
         unthreaded = av.CodecContext.create(stream.codec_context.name, "r")
         unthreaded.extradata, unthreaded.thread_count = stream.codec_context.extradata, 1
         for packet in (*chain.from_iterable(tail), None):
             for result in _decode(unthreaded, packet):
                 stamp = getattr(packet, "pts", None) if isinstance(result, Exception) else result.pts
-                if stamp in waiting:
+                if stamp in missing:
                     yield result
 
 
@@ -212,30 +219,44 @@ def _decoded(
     container: InputContainer, stream: VideoStream, *, live: bool
 ) -> Iterator[tuple[int, VideoFrame | None, str | None]]:
     """Frames as (index, frame, None), mended ones as (index, frame, trouble), lost ones as (index, None, trouble)."""
-    index, stamped = 0, False
+    index, stamped, broken, hides = 0, False, False, False
     waiting: list[int] = []
     refused: deque[str] = deque()  # errors whose frames are not known yet
+    gone: deque[int] = deque(maxlen=_HELD)  # time stamps of the frames last lost
+
+    def lost(missing: int) -> int:
+        # A broken key frame takes others along without a word. But some formats hold packets that show nothing by
+        # design: there, only as many are lost as FFmpeg has complained about.
+        return missing if broken and not hides else min(missing, len(refused))
+
     for result in _attempts(container, stream, waiting):
         if isinstance(result, str):
             yield index, None, result
         elif isinstance(result, Exception):
             refused.append(f"cannot be decoded ({reason(result)}) and is left out")
+            broken = True
         else:
             stamp = result.pts
+            if stamp in gone:  # without its key frame FFmpeg puts frames out of order; this one's number is past
+                continue
             stamped = stamp is not None
             missing = 0 if stamped else len(refused)
             while stamp is not None and waiting and waiting[0] <= stamp:
-                missing += heapq.heappop(waiting) < stamp
+                if (passed := heapq.heappop(waiting)) < stamp:
+                    missing += 1
+                    if broken:
+                        gone.append(passed)
             if live and index == 0:  # one who joins a stream between two key frames misses nothing that was for him
+                missing, broken = 0, False
                 refused.clear()
-            # Some formats hold packets that show nothing by design: only as many count as FFmpeg has complained about.
-            for _ in range(min(missing, len(refused))):
-                yield index, None, refused.popleft()
+            hides |= missing > 0 and index > 0 and not broken
+            for _ in range(lost(missing)):
+                yield index, None, refused.popleft() if refused else _ORPHANED
                 index += 1
             yield index, result, "is damaged; FFmpeg has mended it as far as it could" if result.is_corrupt else None
             index += 1
-    for trouble in list(refused)[: len(waiting) if stamped or waiting else None]:
-        yield index, None, trouble
+    for _ in range(lost(len(waiting)) if stamped or waiting else len(refused)):
+        yield index, None, refused.popleft() if refused else _ORPHANED
         index += 1
 
 
