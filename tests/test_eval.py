@@ -135,9 +135,6 @@ def test_what_makes_no_sense_is_said(tmp_path: Path, truth: Path) -> None:
         run(found, "--data", truth, "--csv", tmp_path / "no" / "folder.csv")
 
 
-# noqa: E501
-
-
 def test_the_quick_way_gives_the_same_and_declines_what_is_odd(tmp_path: Path, truth: Path) -> None:
     plain = [result(3), result(5, 4, 0.5), result(5, 1, 0.4)]
     found = written(tmp_path / "found.json", plain)
