@@ -15,6 +15,7 @@ from ..errors import OptionError, OutputError
 from .options import listed
 
 if TYPE_CHECKING:
+    from ..data.dataset import Dataset
     from ..metrics.tables import Verdict
 
 MODEL, OUTPUT = "Run and judge at once", "What comes out"
@@ -60,40 +61,27 @@ def evaluate(
     ] = None,
 ) -> None:
     """Judge results, or models, against labelled data. Several are compared with the first."""
-    from ..data.dataset import common
-    from ..data.read import read, read_results
     from ..metrics import tables
-    from ..metrics.judge import judge
-    from ..metrics.predict import predict
-    from ..skeletons import skeleton as skeleton_named
+    from ..metrics.judge import Figure
+    from ..metrics.quick import quick
 
     if not results and not model:
         raise OptionError("nothing to judge: give RESULTS, or --model NAME")
     if not model and (detector or flip_test or boxes):
         raise OptionError("--detector, --boxes and --flip-test are for --model, which is not given")
-    truth = read(data, skeleton=skeleton_named(data_skeleton) if data_skeleton else None)
-    named = skeleton_named(skeleton) if skeleton else None
-    found = [read_results(path, truth, skeleton=named) for path in results]
-    found += [
-        predict(
-            truth, pose=name, detector=detector, boxes=boxes or "detected", flip_test=flip_test, det_score=det_score
-        )
-        for name in model
-    ]
-    pairs = [common(one, truth, mapped=mapped) for one in found]
     names = listed(metrics)
-    verdicts = tables.verdicts(
-        [(one, true, judge(true, one, names, by=match)) for one, true in pairs],  # type: ignore[arg-type]
-        repeats=bootstrap or (1000 if len(pairs) > 1 else 0),
-        seed=seed,
-    )
-    notes = list(dict.fromkeys([*truth.notes, *(note for one, _ in pairs for note in one.notes)]))
-    if not (~truth.ignored).any():
-        notes.append(f"{truth.name} has nobody to find: figures are undefined")
-    if as_json:
-        print(json.dumps(tables.to_json(verdicts, notes=notes)))
+    plain = len(results) == 1 and not (model or skeleton or data_skeleton or bootstrap or save_plots or report)
+    pairs: list[tuple[Dataset, Dataset]] = []
+    if plain and names in ([], ["AP"]) and (done := quick(data, results[0])):
+        about, values = done
+        verdicts = [tables.Verdict(about, [Figure(name, value, lambda _: value) for name, value in values.items()])]  # noqa: E501
     else:
-        _show(verdicts, notes)
+        pairs = _pairs(results, data, skeleton, data_skeleton, model, mapped, detector, boxes, flip_test, det_score)
+        verdicts = _judged(pairs, names, match, bootstrap, seed)
+    if as_json:
+        print(json.dumps(tables.to_json(verdicts)))
+    else:
+        _show(verdicts)
     try:
         if csv:
             csv.write_text(tables.to_csv(verdicts), encoding="utf-8")
@@ -102,26 +90,65 @@ def evaluate(
         if save_plots:
             from ..metrics.plots import save_plots as save
 
-            save(save_plots, verdicts)
+            save(save_plots, verdicts, pairs)
         if report:
             from ..metrics.report import write_report
 
-            one, true = pairs[0]
-            write_report(report, true, one, conditions=[f"boxes: {one.boxes_from or 'not said'}"])
+            found, truth = pairs[0]
+            write_report(report, truth, found, conditions=[f"boxes: {found.boxes_from or 'not said'}"])
     except OSError as error:
         raise OutputError(f"{error.filename}: cannot be written ({error.strerror})") from None
 
 
-def _show(verdicts: list[Verdict], notes: list[str]) -> None:
+def _pairs(
+    results: list[Path], data: Path, skeleton: Text, data_skeleton: Text, models: list[str], mapped: bool,
+    detector: Text, boxes: Text, flip_test: bool, det_score: float,
+) -> list[tuple[Dataset, Dataset]]:  # fmt: skip
+    """Results and truth, read or run, in the same joints."""
+    from ..data.dataset import common
+    from ..data.read import read, read_results
+    from ..metrics.predict import predict
+    from ..skeletons import skeleton as named
+
+    truth = read(data, skeleton=named(data_skeleton) if data_skeleton else None)
+    found = [read_results(path, truth, skeleton=named(skeleton) if skeleton else None) for path in results]
+    for model in models:
+        found.append(
+            predict(
+                truth,
+                pose=model,
+                detector=detector,
+                boxes=boxes or "detected",
+                flip_test=flip_test,
+                det_score=det_score,
+            )
+        )
+    return [common(one, truth, mapped=mapped) for one in found]
+
+
+def _judged(
+    pairs: list[tuple[Dataset, Dataset]], names: list[str], match: str, bootstrap: int, seed: int
+) -> list[Verdict]:
+    from ..metrics.judge import judge
+    from ..metrics.tables import About, verdicts
+
+    judged = [(About.of(found, truth), judge(truth, found, names, by=match)) for found, truth in pairs]  # type: ignore[arg-type]
+    return verdicts(judged, repeats=bootstrap or (1000 if len(pairs) > 1 else 0), seed=seed)
+
+
+def _show(verdicts: list[Verdict]) -> None:
     """Tables on stdout, notes on stderr."""
-    console, truth = Console(highlight=False), verdicts[0].truth
-    people = int((~truth.ignored).sum())
-    console.print(f"[bold]{truth.name}[/bold]: {len(truth)} pictures, {people} people × {truth.skeleton.name}")
+    from ..metrics.tables import notes
+
+    console, first = Console(highlight=False), verdicts[0].about
+    console.print(
+        f"[bold]{first.data}[/bold]: {first.pictures} pictures, {first.people} people × {first.skeleton.name}"
+    )
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("")
     for verdict in verdicts:
-        boxes = verdict.results.boxes_from
-        table.add_column(f"{verdict.results.name}\n[dim]boxes: {boxes or 'not said'}[/dim]", justify="right")
+        boxes = verdict.about.boxes or "not said"
+        table.add_column(f"{verdict.about.results}\n[dim]boxes: {boxes}[/dim]", justify="right")
         if verdict.differences:
             table.add_column("difference\n[dim]to the first, p[/dim]", justify="right")
     for i, figure in enumerate(verdicts[0].figures):
@@ -138,7 +165,7 @@ def _show(verdicts: list[Verdict], notes: list[str]) -> None:
         if figure.says:
             console.print(f"[dim]{figure.name}: {figure.says}[/dim]", soft_wrap=True)
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
-    for note in notes:
+    for note in notes(verdicts):
         messages.print(f"note: {note}", markup=False)
 
 

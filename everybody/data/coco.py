@@ -40,7 +40,9 @@ def read_coco(path: Path, content: Any = None, *, skeleton: Skeleton | None = No
     picture = _places(people, numbers)
     keypoints, skeleton = _keypoints(people, skeleton, person)
     crowd = np.array([bool(record.get("iscrowd", 0)) for record in people.records], bool)
-    stated = np.array([record.get("num_keypoints", 1) for record in people.records])  # CrowdPose: only the visible
+    # What the file says counts, as in pycocotools: CrowdPose leaves out people of whom no joint is visible.
+    labelled = (keypoints[..., 2] > 0).any(1).tolist()
+    stated = [record.get("num_keypoints", found) for record, found in zip(people.records, labelled, strict=True)]
     boxes = _boxes(people, extents(keypoints))
     sized = np.array([record.get("area") is not None for record in people.records], bool)
     areas = people.numbers([record.get("area") or 0 for record in people.records], None, "area")
@@ -57,7 +59,7 @@ def read_coco(path: Path, content: Any = None, *, skeleton: Skeleton | None = No
         tracks=np.array([record.get("track_id", -1) for record in people.records], np.int64),
         heads=_heads(people),
         crowd=crowd,
-        ignored=crowd | (stated == 0) | ~(keypoints[..., 2] > 0).any(1),
+        ignored=crowd | (np.array(stated, float) == 0),
         name=path.name,
         format="COCO annotations",
         folder=image_folder(path, pictures),

@@ -41,7 +41,7 @@ def evaluation(truth: Dataset, results: Dataset, *, sigmas: Sequence[float] | No
     numbers = [picture.id for picture in truth.pictures]
     joints = {"id": 1, "name": "person", "keypoints": list(truth.skeleton.joints), "skeleton": []}
     images = [{"id": p.id, "file_name": p.name, "width": p.width, "height": p.height} for p in truth.pictures]
-    labelled = np.where(truth.ignored, 0, truth.labelled.sum(1))
+    labelled = np.where(truth.ignored, 0, np.maximum(truth.labelled.sum(1), 1))
     crowd = truth.crowd.astype(int).tolist()
     columns = zip(
         (truth.ids - min(0, truth.ids.min(initial=1) - 1)).tolist(),  # the evaluators take 0 for "no match"

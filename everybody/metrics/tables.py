@@ -12,31 +12,50 @@ from typing import Any
 import numpy as np
 
 from ..data.dataset import Dataset
+from ..people import Skeleton
 from .bootstrap import Difference, difference, draws, interval, sample
 from .judge import Figure
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What was judged on what."""
+
+    results: str
+    boxes: str  # whose: "gt", "detected", a file, or "" where nobody has said
+    data: str
+    pictures: int
+    people: int  # to find
+    skeleton: Skeleton
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, results: Dataset, truth: Dataset) -> About:
+        notes = tuple(dict.fromkeys([*truth.notes, *results.notes]))
+        people = int((~truth.ignored).sum())
+        if not people:
+            notes = (*notes, f"{truth.name} has nobody to find: figures are undefined")
+        return cls(results.name, results.boxes_from, truth.name, len(truth), people, truth.skeleton, notes)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdict:
-    """What was judged, its figures and, with a bootstrap, the interval of each and its difference to the first."""
+    """The figures of some results and, with a bootstrap, the interval of each and its difference to the first results."""  # noqa: E501
 
-    results: Dataset
-    truth: Dataset
+    about: About
     figures: list[Figure]
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     differences: dict[str, Difference] = field(default_factory=dict)
 
 
-def verdicts(
-    judged: Sequence[tuple[Dataset, Dataset, list[Figure]]], *, repeats: int = 0, seed: int = 0
-) -> list[Verdict]:
-    """(results, truth, figures) of each method, all on the same pictures; `repeats` draws of these, for all alike."""
+def verdicts(judged: Sequence[tuple[About, list[Figure]]], *, repeats: int = 0, seed: int = 0) -> list[Verdict]:
+    """With `repeats` draws of the pictures, the same for all of the judged."""
     if not repeats:
-        return [Verdict(results, truth, figures) for results, truth, figures in judged]
-    weights = draws(len(judged[0][1]), repeats, np.random.default_rng(seed))
+        return [Verdict(about, figures) for about, figures in judged]
+    weights = draws(judged[0][0].pictures, repeats, np.random.default_rng(seed))
     out: list[Verdict] = []
     first: dict[str, tuple[float, Any]] = {}
-    for results, truth, figures in judged:
+    for about, figures in judged:
         samples = {f.name: row for f, row in zip(figures, sample(figures, weights), strict=True)}
         values = {figure.name: figure.value for figure in figures}
         differences = {
@@ -45,7 +64,7 @@ def verdicts(
             if name in first
         }
         first = first or {name: (values[name], row) for name, row in samples.items()}
-        out.append(Verdict(results, truth, figures, {n: interval(row) for n, row in samples.items()}, differences))
+        out.append(Verdict(about, figures, {n: interval(row) for n, row in samples.items()}, differences))
     return out
 
 
@@ -54,7 +73,7 @@ def number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def to_json(found: Sequence[Verdict], *, notes: Sequence[str] = ()) -> dict[str, Any]:
+def to_json(found: Sequence[Verdict]) -> dict[str, Any]:
     """One object: the figures by name at the top where one result was judged, else under 'results'."""
 
     def one(verdict: Verdict) -> dict[str, Any]:
@@ -68,11 +87,16 @@ def to_json(found: Sequence[Verdict], *, notes: Sequence[str] = ()) -> dict[str,
                 name: {"value": number(d.value), "interval": [number(d.low), number(d.high)], "p": number(d.p)}
                 for name, d in verdict.differences.items()
             }
-        return {**out, "name": verdict.results.name, "boxes": verdict.results.boxes_from or None}
+        return {**out, "name": verdict.about.results, "boxes": verdict.about.boxes or None}
 
-    truth = found[0].truth
-    about = {"data": truth.name, "pictures": len(truth), "people": int((~truth.ignored).sum()), "notes": list(notes)}
+    first = found[0].about
+    about = {"data": first.data, "pictures": first.pictures, "people": first.people, "notes": notes(found)}
     return {**(one(found[0]) if len(found) == 1 else {"results": [one(verdict) for verdict in found]}), **about}
+
+
+def notes(found: Sequence[Verdict]) -> list[str]:
+    """What was odd but accepted, each once."""
+    return list(dict.fromkeys(note for verdict in found for note in verdict.about.notes))
 
 
 def to_csv(found: Sequence[Verdict]) -> str:
@@ -81,7 +105,7 @@ def to_csv(found: Sequence[Verdict]) -> str:
     table = csv.writer(out, lineterminator="\n")
     table.writerow(["results", "boxes", "measure", "part", "value", "low", "high"])
     for verdict in found:
-        who = verdict.results.name, verdict.results.boxes_from
+        who = verdict.about.results, verdict.about.boxes
         for figure in verdict.figures:
             ends = verdict.intervals.get(figure.name, (math.nan, math.nan))
             table.writerow([*who, figure.name, "", *("" if math.isnan(v) else v for v in (figure.value, *ends))])
@@ -96,7 +120,7 @@ def to_latex(found: Sequence[Verdict]) -> str:
     lines += [" & ".join(["Method", "Boxes", *map(_latex, names)]) + r" \\", r"\midrule"]
     rows = [{figure.name: figure.value for figure in verdict.figures} for verdict in found]
     for verdict, row in zip(found, rows, strict=True):
-        cells = [_latex(verdict.results.name), _latex(verdict.results.boxes_from or "--")]
+        cells = [_latex(verdict.about.results), _latex(verdict.about.boxes or "--")]
         for name in names:
             value = row.get(name, math.nan)
             known = [other[name] for other in rows if not math.isnan(other.get(name, math.nan))]
