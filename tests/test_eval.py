@@ -14,10 +14,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from everybody.cli.eval import evaluate
-from everybody.data.read import read, read_results
 from everybody.errors import DataError, EverybodyError, OptionError
-from everybody.metrics.oks import figures
-from everybody.metrics.quick import quick
 from everybody.skeletons import COCO17, MPII16
 
 app = typer.Typer()
@@ -133,33 +130,6 @@ def test_what_makes_no_sense_is_said(tmp_path: Path, truth: Path) -> None:
             run(*arguments)
     with pytest.raises(EverybodyError, match="cannot be written"):
         run(found, "--data", truth, "--csv", tmp_path / "no" / "folder.csv")
-
-
-def test_the_quick_way_gives_the_same_and_declines_what_is_odd(tmp_path: Path, truth: Path) -> None:
-    plain = [result(3), result(5, 4, 0.5), result(5, 1, 0.4)]
-    found = written(tmp_path / "found.json", plain)
-    done = quick(truth, found)
-    assert done is not None
-    dataset = read(truth)
-    assert done[1] == pytest.approx(figures(dataset, read_results(found, dataset)), nan_ok=True)
-    assert (done[0].pictures, done[0].people, done[0].skeleton) == (2, 2, COCO17)
-    said = quick(truth, written(tmp_path / "high.json", [result(3, score=3.0)]))
-    assert said is not None
-    assert "outside the [0, 1]" in said[0].notes[0]
-    odd = {
-        "joints": [result(3) | {"keypoints": pose(joints=16)}], "picture": [result(4)], "nothing": [],
-        "number": [result(3) | {"keypoints": [float("nan")] * 51}], "score": [result(3) | {"score": "high"}],
-        "category": [result(3) | {"category_id": 2}], "form": {"results": plain},
-    }  # fmt: skip
-    for what, content in odd.items():
-        assert quick(truth, written(tmp_path / "odd.json", content)) is None, what
-    content = json.loads(truth.read_text())
-    for key in ("area", "num_keypoints", "iscrowd", "bbox"):
-        changed = json.loads(json.dumps(content))
-        changed["annotations"][1].pop(key)
-        assert quick(written(tmp_path / "truth2.json", changed), found) is None, key
-    content["annotations"].append(content["annotations"][0])
-    assert quick(written(tmp_path / "truth2.json", content), found) is None
 
 
 def test_reading_the_command_line_stays_fast() -> None:

@@ -74,7 +74,9 @@ def evaluate(
     pairs: list[tuple[Dataset, Dataset]] = []
     if plain and names in ([], ["AP"]) and (done := quick(data, results[0])):
         about, values = done
-        verdicts = [tables.Verdict(about, [Figure(name, value, lambda _: value) for name, value in values.items()])]  # noqa: E501
+        verdicts = [
+            tables.Verdict(about, [Figure(name, value, lambda _, value=value: value) for name, value in values.items()])
+        ]
     else:
         pairs = _pairs(results, data, skeleton, data_skeleton, model, mapped, detector, boxes, flip_test, det_score)
         verdicts = _judged(pairs, names, match, bootstrap, seed)
