@@ -62,8 +62,6 @@ def evaluate(
 ) -> None:
     """Judge results, or models, against labelled data. Several are compared with the first."""
     from ..metrics import tables
-    from ..metrics.judge import Figure
-    from ..metrics.quick import quick
 
     if not results and not model:
         raise OptionError("nothing to judge: give RESULTS, or --model NAME")
@@ -72,14 +70,8 @@ def evaluate(
     names = listed(metrics)
     plain = len(results) == 1 and not (model or skeleton or data_skeleton or bootstrap or save_plots or report)
     pairs: list[tuple[Dataset, Dataset]] = []
-    if plain and names in ([], ["AP"]) and (done := quick(data, results[0])):
-        about, values = done
-        verdicts = [
-            tables.Verdict(about, [Figure(name, value, lambda _, value=value: value) for name, value in values.items()])
-        ]
-    else:
-        pairs = _pairs(results, data, skeleton, data_skeleton, model, mapped, detector, boxes, flip_test, det_score)
-        verdicts = _judged(pairs, names, match, bootstrap, seed)
+    pairs = _pairs(results, data, skeleton, data_skeleton, model, mapped, detector, boxes, flip_test, det_score)
+    verdicts = _judged(pairs, names, match, bootstrap, seed)
     if as_json:
         print(json.dumps(tables.to_json(verdicts)))
     else:
