@@ -68,7 +68,6 @@ def evaluate(
     if not model and (detector or flip_test or boxes):
         raise OptionError("--detector, --boxes and --flip-test are for --model, which is not given")
     names = listed(metrics)
-    plain = len(results) == 1 and not (model or skeleton or data_skeleton or bootstrap or save_plots or report)
     pairs: list[tuple[Dataset, Dataset]] = []
     pairs = _pairs(results, data, skeleton, data_skeleton, model, mapped, detector, boxes, flip_test, det_score)
     verdicts = _judged(pairs, names, match, bootstrap, seed)
