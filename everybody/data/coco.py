@@ -41,8 +41,8 @@ def read_coco(path: Path, content: Any = None, *, skeleton: Skeleton | None = No
     keypoints, skeleton = _keypoints(people, skeleton, person)
     crowd = np.array([bool(record.get("iscrowd", 0)) for record in people.records], bool)
     # What the file says counts, as in pycocotools: CrowdPose leaves out people of whom no joint is visible.
-    labelled = (keypoints[..., 2] > 0).any(1).tolist()
-    stated = [record.get("num_keypoints", found) for record, found in zip(people.records, labelled, strict=True)]
+    counts = np.count_nonzero(keypoints[..., 2] > 0, axis=1)
+    stated = [record.get("num_keypoints", count) for record, count in zip(people.records, counts, strict=True)]
     boxes = _boxes(people, extents(keypoints))
     sized = np.array([record.get("area") is not None for record in people.records], bool)
     areas = people.numbers([record.get("area") or 0 for record in people.records], None, "area")
