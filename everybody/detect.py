@@ -187,15 +187,21 @@ class Detector:
         people: list[People] = [People.empty(BOX)] * len(images)
         for places in groups.values():
             batch = normalise([canvases[place][0] for place in places], self.input)
-            outputs = self.session(batch)
-            size = batch.shape[3], batch.shape[2]
-            for place, (boxes, scores) in zip(
-                places, LAYOUTS[self.layout].decode(outputs, size, self.person), strict=True
-            ):
+            for place, (boxes, scores) in zip(places, self._decoded(batch), strict=True):
                 keep = scores >= self.score
                 scaled = boxes[keep].reshape(-1, 2, 2) / canvases[place][1] - 0.5
                 people[place] = People.from_boxes(scaled.reshape(-1, 4), np.clip(scores[keep], 0, 1))
         return people
+
+    def _decoded(self, batch: Floats) -> list[tuple[Array, Array]]:
+        """Boxes in input pixels and scores, per picture of a batch."""
+        decode, size = LAYOUTS[self.layout].decode, (batch.shape[3], batch.shape[2])
+        if len(batch) > 1:
+            try:
+                return decode(self.session(batch), size, self.person)
+            except ModelError:  # files whose graph holds the NMS promise any batch and fail beyond one: believe them once
+                object.__setattr__(self, "_batches", False)
+        return [found for picture in batch for found in decode(self.session(picture[None]), size, self.person)]
 
     def _chosen(self, people: People, image: Image) -> People:
         boxes = geometry.clip(people.boxes, image.shape[1], image.shape[0])

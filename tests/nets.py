@@ -95,8 +95,11 @@ def heatmap_constant(
     )  # fmt: skip
 
 
-def rtmdet_constant(path: Path, boxes: np.ndarray, labels: list[int] | None = None) -> Path:
-    """A detector of dynamic size that always finds these boxes [N, 5] (x0, y0, x1, y1 in input pixels, score)."""
+def rtmdet_constant(path: Path, boxes: np.ndarray, labels: list[int] | None = None, single: bool = False) -> Path:
+    """A detector of dynamic size that always finds these boxes [N, 5] (x0, y0, x1, y1 in input pixels, score).
+
+    single: like graphs that hold their NMS, it promises any batch and fails beyond one picture.
+    """
     nodes = [
         helper.make_node("ReduceMean", ["input", "axes"], ["mean"], keepdims=0),
         helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
@@ -107,7 +110,7 @@ def rtmdet_constant(path: Path, boxes: np.ndarray, labels: list[int] | None = No
         helper.make_node("Cast", ["float_labels"], ["labels"], to=TensorProto.INT64),
     ]
     constants = {
-        "axes": np.array([1, 2, 3]), "zero": np.array(0, np.float32), "column": np.array([-1, 1, 1]),
+        "axes": np.array([1, 2, 3]), "zero": np.array(0, np.float32), "column": np.array([1 if single else -1, 1, 1]),
         "row": np.array([-1, 1]), "boxes": boxes[None].astype(np.float32),
         "classes": np.array([labels or [0] * len(boxes)], np.float32),
     }  # fmt: skip

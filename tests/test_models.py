@@ -55,6 +55,14 @@ def test_pictures_of_all_shapes_in_one_call_are_as_one_by_one(tmp_path):
     assert detector([]) == []
 
 
+def test_a_detector_that_promises_batches_and_fails_on_them_gets_pictures_one_by_one(tmp_path):
+    detector = load_detector(nets.rtmdet_constant(tmp_path / "d.onnx", BOXES, single=True), size=(320, 320))
+    image = np.zeros((200, 300, 3), np.uint8)
+    (alone,) = detector([image])
+    for people in detector([image] * 3) + detector([image] * 2):
+        assert np.array_equal(people.boxes, alone.boxes) and len(people) == 2
+
+
 def test_choices_among_boxes(tmp_path):
     path = nets.rtmdet_constant(tmp_path / "d.onnx", np.vstack([BOXES, [[33, 17, 97, 145, 0.8]]]))
     image = np.zeros((320, 320, 3), np.uint8)
