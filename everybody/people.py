@@ -189,20 +189,6 @@ class People:
         return draw(image, self, **options)
 
 
-def concatenate(groups: Sequence[People], skeleton: Skeleton) -> People:
-    """Several groups of one skeleton as one; ids survive if all groups have them."""
-    if not groups:
-        return People.empty(skeleton)
-    ids = [group.ids for group in groups if group.ids is not None]
-    return People(
-        np.concatenate([group.keypoints for group in groups]),
-        np.concatenate([group.boxes for group in groups]),
-        np.concatenate([group.scores for group in groups]),
-        skeleton,
-        np.concatenate(ids) if len(ids) == len(groups) else None,
-    )
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One picture of a source, and who is on it.

@@ -60,7 +60,8 @@ def test_a_detector_that_promises_batches_and_fails_on_them_gets_pictures_one_by
     image = np.zeros((200, 300, 3), np.uint8)
     (alone,) = detector([image])
     for people in detector([image] * 3) + detector([image] * 2):
-        assert np.array_equal(people.boxes, alone.boxes) and len(people) == 2
+        assert np.array_equal(people.boxes, alone.boxes)
+        assert len(people) == 2
 
 
 def test_choices_among_boxes(tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import everybody
-from everybody.people import BOX, Frame, People, concatenate
+from everybody.people import BOX, Frame, People
 from everybody.skeletons import COCO17, HALPE26, HALPE136, MPII16, OPENPOSE25, SKELETONS, WHOLEBODY133, mapping
 
 
@@ -59,13 +59,6 @@ def test_the_tidy_table_has_a_row_per_person_and_joint():
     table = some(3).to_dataframe()
     assert len(table) == 3 * 17
     assert table[table.joint == "left_wrist"].id.tolist() == [0, 7, 14]
-
-
-def test_concatenating_keeps_everybody_in_order():
-    together = concatenate([some(2), People.empty(COCO17), some(3)], COCO17)
-    assert len(together) == 5
-    assert concatenate([], COCO17).keypoints.shape == (0, 17, 3)
-    assert concatenate([some(2), some(1, ids=False)], COCO17).ids is None
 
 
 def test_a_frame_wants_rgb_bytes():

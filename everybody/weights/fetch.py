@@ -50,12 +50,12 @@ def resolve(model: Row) -> Path:
     path = find(model)
     if path is None:
         if model.url:
-            advice = f"run `everybody models pull {model.name}`"
-        else:
-            advice = f"its publisher ({model.origin or 'see `everybody models`'}) offers no file that is used as it is"
+            advice = f"run `everybody models pull {model.name}`, or"
+        else:  # made from a checkpoint that its publisher offers in another form
+            advice = f"no address is known for this file (it comes from {model.origin or 'elsewhere'}):"
         raise ModelError(
-            f"model '{model.name}' is not on this machine: {advice}, or put {model.file} into a folder and set "
-            f"EVERYBODY_WEIGHTS to it"
+            f"model '{model.name}' is not on this machine: {advice} put {model.file} into a folder and set "
+            f"EVERYBODY_WEIGHTS to it, or choose another (`everybody models`)"
         )
     if model.sha256 and sha256(path) != model.sha256:
         raise ModelError(
