@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from .errors import EverybodyError, OptionError
+from .errors import DataError, EverybodyError, OptionError
 from .media.formats import FORMATS, write_all
 from .media.journal import Journal, last_frames
 from .media.names import Names
@@ -128,7 +129,7 @@ def _sinks(
     """What takes each frame, the journal first; the stack closes all in order: videos, journal, derived formats."""
     out = results.out
     if not isinstance(out, Path):
-        return [lambda frame: (out.write(encode(frame, named=True)), out.flush())]
+        return [partial(_print, out)]
     record = {"options": options, "models": estimator.models()}
     journal = Journal(out, estimator.skeleton, record, existing=results.existing)
     stack.callback(_derive, results, out, summary, say)
@@ -149,6 +150,17 @@ def _sinks(
         sinks.append(lambda frame: save_crops(frame, out / "crops", names))
         summary.files["crops"] = str(out / "crops")
     return sinks
+
+
+def _print(out: IO[bytes], frame: Frame) -> None:
+    """One line of the journal on a stream, at once."""
+    try:
+        out.write(encode(frame, named=True))
+        out.flush()
+    except BrokenPipeError:  # whoever read it has seen enough
+        raise
+    except OSError as error:
+        raise DataError(f"stdout: cannot be written ({error.strerror}); free space or choose another place") from error
 
 
 def _derive(results: Results, out: Path, summary: Summary, say: Callable[[str], None]) -> None:

@@ -136,6 +136,20 @@ def test_the_journal_on_stdout_is_alone_there(tmp_path, models, pictures):
     assert b"5 frames, 5 people" in done.stderr
 
 
+def test_a_stdout_that_is_full_or_gone_is_no_traceback(tmp_path, models, pictures):
+    command = [sys.executable, "-c", "from everybody.cli import main; main()", "run", str(pictures), "-o", "-", *models]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "everybody: stdout: cannot be written (No space left on device); free space or choose another place"
+    ]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_sigterm_keeps_what_was_done_and_derives_the_formats(tmp_path, models):
     """An endless stream of pictures on a list: killed after some, the journal and results.json hold the same frames."""
     Image.fromarray(nets.blob(160, 160, *SPOT)).save(tmp_path / "a.png")

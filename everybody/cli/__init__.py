@@ -54,7 +54,10 @@ def main() -> None:
         if len(arguments) < len(sys.argv) - 1:
             raise
         print(f"everybody: {error}", file=sys.stderr)
-        sys.exit(1)
     except BrokenPipeError:  # the reader of our stdout has gone, as `head` does
+        pass
+    try:
+        sys.stdout.flush()
+    except OSError:  # what stdout could not take would be tried, and complained about, once more when Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    sys.exit(1)

@@ -137,7 +137,8 @@ def run(
         print(json.dumps(summary.to_dict()))
     rate = summary.frames / summary.seconds if summary.seconds else 0
     where = "" if out == "-" else f" -> {out}"
-    say(f"{summary.frames} frames, {summary.people} people, {rate:.1f} frames/s{where}")
+    frames = "1 frame" if summary.frames == 1 else f"{summary.frames} frames"
+    say(f"{frames}, {summary.people} {'person' if summary.people == 1 else 'people'}, {rate:.1f} frames/s{where}")
     if summary.interrupted:
         warn("interrupted; what was done is kept" + ("" if out == "-" else ", --resume goes on behind it"))
         raise typer.Exit(130)

@@ -151,7 +151,7 @@ def _broken(name: str, what: str, error: Exception) -> str:
 def _too_large(name: str, width: int, height: int, max_pixels: int) -> str:
     return (
         f"{name}: {width} × {height} is {width * height / 1e6:.0f} megapixels, more than the limit of "
-        f"{max_pixels / 1e6:g}; make it smaller or raise max_pixels"
+        f"{max_pixels / 1e6:g}; make it smaller or raise --max-pixels"
     )
 
 
