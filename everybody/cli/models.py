@@ -37,30 +37,34 @@ def models(
     if as_json:
         print(json.dumps(entries, indent=1))
         return
+    console = Console()
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("model", "task", "input", "joints", "size", "licence", "on this machine", "paper"):
-        table.add_column(column, overflow="fold")
+    for column in ("model", "finds", "input", "size", "licence", "here"):
+        table.add_column(column, no_wrap=True)
+    if wide := console.width >= 120:
+        table.add_column("paper", overflow="fold")
     for entry in entries:
         if entry["bundled"]:
             where = "bundled"
         elif entry["path"]:
             where = "yes"
         else:
-            where = f"models pull {entry['name']}" if entry["url"] else "bring it"
-        table.add_row(
+            where = "pull" if entry["url"] else "bring"
+        cells = [
             entry["name"] + (" *" if entry["default"] else ""),
-            entry["task"],
+            entry["skeleton"] or "boxes",
             "×".join(map(str, entry["input"])),
-            f"{entry['skeleton']} {entry['codec']}" if entry["skeleton"] else "",
             f"{entry['bytes'] / 1e6:.1f} MB" if entry["bytes"] else "?",
             entry["licence"],
             where,
             entry["paper"],
-        )
-    console = Console()
+        ]
+        table.add_row(*cells if wide else cells[:-1])
     console.print(table)
     console.print(
-        "\n* default. A model without verified checksum is checked on no more than arrival whole.", style="dim"
+        "\n* default. here: yes; pull, fetched by `everybody models pull NAME`; bring, put its file into a folder "
+        "named by EVERYBODY_WEIGHTS. Papers, origins and checksums: --json.",
+        style="dim",
     )
 
 
