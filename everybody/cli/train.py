@@ -1,0 +1,115 @@
+"""`everybody pack`, `train`, `export`: from pictures to a model of one's own (extra `train`)."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import DataError, OptionError
+from .options import listed
+
+DATA = "Labelled pictures: COCO, MPII, LSP, YOLO, or results of `everybody run` as labels."
+OUT = "Folder of the run; a run that is there goes on."
+
+
+def _needs_torch() -> None:
+    missing = [name for name in ("torch", "lightning_fabric", "safetensors") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise OptionError(f"training needs {', '.join(missing)}: pip install 'everybody[train]'")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def pack(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help=DATA)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the shards.")],
+    pictures: Annotated[bool, typer.Option("--pictures", help="Whole pictures, for detectors; else crops.")] = False,
+    size: Annotated[int, typer.Option(help="Side of what is packed, in pixels; 0: 416 or 256.")] = 0,
+    teacher: Annotated[Path | None, typer.Option(help="Results of a teacher that add to human labels.")] = None,
+    distrust: Annotated[str, typer.Option(help="Joints to take from the teacher: left_hip,right_hip for LSP.")] = "",
+    least_score: Annotated[float, typer.Option(help="Joints that score less count as unlabelled.")] = 0.3,
+    avoid: Annotated[
+        list[Path] | None, typer.Option(help="Pictures that are judged on: near-duplicates are left out.")
+    ] = None,
+) -> None:
+    """Pack labelled pictures into shards that train without waiting for the disk."""
+    _needs_torch()
+    from ..data.read import read
+    from ..train import distill, shards
+
+    total = 0
+    teachers = None if teacher is None else read(teacher)
+    for number, path in enumerate(data):
+        labelled = distill.trusted(read(path), least_score)
+        if teachers is not None:
+            labelled, counts = distill.merge(
+                labelled, distill.trusted(teachers, least_score), distrust=listed([distrust])
+            )
+            _say(f"{path}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+        labelled, leaks = distill.without_leaks(labelled, avoid or [])
+        if leaks:
+            _say(f"{path}: {leaks} pictures left out, near-duplicates of pictures that are judged on")
+        folder = out if len(data) == 1 else out / f"{number:02}"
+        if pictures:
+            total += shards.pack_pictures(labelled, folder, size=size or 416, say=_say)
+        else:
+            total += shards.pack_crops(labelled, folder, size=size or 256, say=_say)
+    if total == 0:
+        raise DataError(f"{', '.join(map(str, data))}: nothing to pack: no labelled person is large enough")
+    _say(f"{total} {'pictures' if pictures else 'crops'} -> {out}")
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Its name; a wrong one lists what there is.")],
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", "-d", help="Folders of shards (`everybody pack`).")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help=OUT)] = Path("everybody-train"),
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the recipe; several.")] = None,
+    minutes: Annotated[float, typer.Option(help="Stop after so long; call again to go on.")] = math.inf,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, mps; one device per process, torchrun for more.")
+    ] = "auto",
+) -> None:
+    """Train a network by a recipe, or go on with it.
+
+    On several devices: torchrun --nproc-per-node N -m everybody train RECIPE …
+    """
+    _needs_torch()
+    from ..train import recipe as recipes
+
+    chosen = recipes.recipe(recipe, settings or [])
+    folders = [*map(Path, chosen.data), *(data or [])]
+    if not folders:
+        raise OptionError("training needs data: --data FOLDER of shards, as `everybody pack` makes them")
+    from ..train import loop, pose, shards
+
+    task = pose.TASKS[chosen.task](chosen, shards.load(folders))
+    progress = loop.train(chosen, task, out, fabric=loop.on(chosen, device), minutes=minutes, say=_say)
+    _say(f"{out}: at step {progress.step} of {chosen.steps}, best {progress.best:.4f}")
+
+
+def export(
+    weights: Annotated[Path, typer.Argument(help="best.safetensors of a run.")],
+    out: Annotated[Path, typer.Argument(help="ONNX file to write.")],
+    int8: Annotated[Path | None, typer.Option(help="Write an int8 ONNX file too.")] = None,
+    data: Annotated[list[Path] | None, typer.Option("--data", "-d", help="Shards to calibrate int8 on.")] = None,
+) -> None:
+    """Write trained weights as ONNX, proven equal to torch, and as int8."""
+    _needs_torch()
+    from ..train import export as exporting
+
+    difference = exporting.export(weights, out)
+    _say(f"{out}: differs from torch by {difference:.1e} of the greatest output")
+    if int8 is not None:
+        if not data:
+            raise OptionError("int8 needs pictures to calibrate on: --data FOLDER of shards")
+        exporting.quantise(out, int8, exporting.calibration(weights, data))
+        _say(f"{int8}: int8, {int8.stat().st_size / out.stat().st_size:.0%} of the size")

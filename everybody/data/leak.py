@@ -1,0 +1,40 @@
+"""Are pictures that we train on among those that we judge on? Near-duplicates by difference hash.
+
+dHash (Krawetz 2013): which of two neighbours is brighter, over a grey 9 × 8 miniature: 64 bits that survive scaling,
+compression and small changes of colour. Pictures within 5 bits are taken as the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..media.images import decode
+from ..people import Image
+
+NEAR = 5  # bits
+Hashes = NDArray[np.bool_]
+
+
+def dhash(image: Image) -> NDArray[np.bool_]:
+    """[H, W, 3] -> [64] bits."""
+    small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (9, 8), interpolation=cv2.INTER_AREA)
+    return (small[:, 1:] > small[:, :-1]).ravel()
+
+
+def hashes(pictures: Iterable[Path]) -> Hashes:
+    """Files -> [N, 64]. Raises InputError for one that cannot be read."""
+    return np.array([dhash(decode(path.read_bytes(), str(path))) for path in pictures]).reshape(-1, 64)
+
+
+def near(these: Hashes, those: Hashes, distance: int = NEAR) -> NDArray[np.bool_]:
+    """[N, 64], [M, 64] -> [N]: which of these have one among those within `distance` bits."""
+    if len(those) == 0:
+        return np.zeros(len(these), bool)
+    a, b = these.astype(np.float32), those.astype(np.float32)
+    apart = a.sum(1)[:, None] + b.sum(1)[None] - 2 * a @ b.T
+    return (apart <= distance).any(1)

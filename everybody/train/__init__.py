@@ -1,0 +1,1 @@
+"""Training (extra `train`): recipes, packed pictures, augmentation, losses, one loop, distillation, export."""

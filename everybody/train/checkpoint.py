@@ -1,0 +1,100 @@
+"""Checkpoints: a folder per step, written whole or not at all, in parts if asked for; and plain weights.
+
+    OUT/checkpoints/00001000/index.json, 000.part, 001.part, …
+
+The folder appears by a rename once everything is in it, so a full disk or a kill leaves the one before it as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..errors import DataError
+from ..media.atomic import replacing
+
+KEEP = 2
+INDEX = "index.json"
+
+
+def save(folder: Path, step: int, state: dict[str, Any], *, part: float = 0.0) -> Path:
+    """State (tensors and plain values) of a step into `folder`; parts of at most `part` MiB (0: one). The older ones
+    but `KEEP` go. Raises OutputError."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getbuffer()
+    length = int(part * 2**20) or len(content)
+    with replacing(folder / f"{step:08}") as partial:
+        partial.mkdir()
+        pieces = [content[i : i + length] for i in range(0, len(content), length)]
+        for number, piece in enumerate(pieces):
+            (partial / f"{number:03}.part").write_bytes(piece)
+        index = {"step": step, "parts": len(pieces), "sha256": hashlib.sha256(content).hexdigest()}
+        (partial / INDEX).write_text(json.dumps(index))
+    for old in steps(folder)[:-KEEP]:
+        shutil.rmtree(folder / f"{old:08}", ignore_errors=True)
+    return folder / f"{step:08}"
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps that have a complete checkpoint in `folder`, in order."""
+    return sorted(int(path.parent.name) for path in folder.glob(f"*/{INDEX}") if path.parent.name.isdecimal())
+
+
+def load(folder: Path, step: int) -> dict[str, Any]:
+    """The state saved at a step. Raises DataError if it is damaged."""
+    place = folder / f"{step:08}"
+    index = json.loads((place / INDEX).read_text())
+    try:
+        content = b"".join((place / f"{number:03}.part").read_bytes() for number in range(index["parts"]))
+    except OSError as error:
+        raise DataError(
+            f"{place}: a part is missing ({error.filename}); remove it to use the checkpoint before"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != index["sha256"]:
+        raise DataError(f"{place}: its checksum is wrong; remove it to use the checkpoint before")
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+
+
+def save_weights(path: Path, weights: dict[str, Tensor], about: dict[str, str]) -> None:
+    """Weights as safetensors, with what they are about (recipe, step, scores)."""
+    with replacing(path) as part:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, part, about)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """safetensors -> the tensors, and what the file is about. Raises DataError."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: not a safetensors file ({error})") from error
+
+
+def load_weights(path: Path, net: nn.Module) -> dict[str, str]:
+    """Fill a network from safetensors; returns what the file is about. Raises DataError for another architecture."""
+    weights, about = read_weights(path)
+    fit(net, weights, str(path))
+    net.load_state_dict(weights)
+    return about
+
+
+def fit(net: nn.Module, weights: dict[str, Tensor], name: str) -> None:
+    """Raises DataError that names the first parameter by which weights are not those of a network."""
+    wanted = {key: tuple(value.shape) for key, value in net.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in weights.items()}
+    for key in [*wanted, *found]:
+        if wanted.get(key) != found.get(key):
+            raise DataError(
+                f"{name}: of another architecture than {type(net).__name__}: '{key}' is {found.get(key, 'missing')}, "
+                f"expected {wanted.get(key, 'none')}; choose its own recipe, or another folder"
+            )

@@ -1,0 +1,149 @@
+"""Teachers label pictures (distillation, Hinton et al. 2015; as labels, Radosavovic et al. 2018), people correct them.
+
+`Teachers` combine: boxes of several detectors and picture sizes, joined by box NMS; joints of several SPPEs and crops,
+averaged by their scores, and trusted less the further apart they are. `merge` puts human labels above the teachers'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import geometry
+from ..data import leak
+from ..data.dataset import Array, Dataset, extents
+from ..detect import Detector
+from ..errors import DataError
+from ..media.images import SUFFIXES
+from ..nms import box_nms, oks_nms
+from ..people import Frame, People
+from ..pose import Sppe, person_scores
+
+SURE = 0.5  # a teacher's joint of this score may contradict a person
+GROSS = 0.3  # of the box's longer side: further apart, one of the two is wrong
+SAME = 0.2  # OKS above which a teacher's pose is that of a labelled person
+
+
+@dataclass(frozen=True, slots=True)
+class Teachers:
+    """Frames -> frames with people, as all teachers together see them; a stage like any other.
+
+    detectors may be one network at several sizes; each SPPE is asked once per padding.
+    """
+
+    detectors: Sequence[Detector]
+    sppes: Sequence[Sppe]
+    paddings: Sequence[float] = (1.1, 1.25, 1.4)
+
+    def __call__(self, frames: Sequence[Frame]) -> list[Frame]:
+        images = [frame.image for frame in frames]
+        seen = zip(*(detector(images) for detector in self.detectors), strict=True)
+        boxes = [box_nms(_joined(groups), self.detectors[0].nms) for groups in seen]
+        views = [replace(sppe, padding=padding)(images, boxes) for sppe in self.sppes for padding in self.paddings]
+        people = [combined([view[place] for view in views], found) for place, found in enumerate(boxes)]
+        return [replace(frame, people=oks_nms(group)) for frame, group in zip(frames, people, strict=True)]
+
+
+def _joined(groups: Sequence[People]) -> People:
+    boxes, scores = (np.concatenate([getattr(group, what) for group in groups]) for what in ("boxes", "scores"))
+    return People.from_boxes(boxes, scores)
+
+
+def combined(views: Sequence[People], boxes: People) -> People:
+    """The same people seen several times -> once: joints averaged by score; the score is the mean, times how well the
+    views agree: exp(-d² / 2s²) of their spread d, with s the length at which OKS has fallen to exp(-1/2)."""
+    keypoints = np.stack([view.keypoints for view in views])  # [V, N, K, 3]
+    weight = keypoints[..., 2:] + 1e-6
+    mean = (keypoints[..., :2] * weight).sum(0) / weight.sum(0)
+    spread = (np.square(keypoints[..., :2] - mean).sum(-1, keepdims=True) * weight).sum(0) / weight.sum(0)
+    length = 4 * np.square(views[0].skeleton.sigmas) * geometry.area(boxes.boxes)[:, None]  # (2σ)² · area
+    agreement = np.exp(-spread[..., 0] / (2 * np.maximum(length, 1e-6)))
+    scores = keypoints[..., 2].mean(0) * agreement
+    joints = np.concatenate([mean, scores[..., None]], -1).astype(np.float32)
+    return People(joints, boxes.boxes, person_scores(boxes.scores, scores), views[0].skeleton)
+
+
+def merge(human: Dataset, teacher: Dataset, *, distrust: Sequence[str] = ()) -> tuple[Dataset, dict[str, int]]:
+    """Human labels in the teacher's joints, and what the teacher knows besides -> a data set, and counts by rule.
+
+    Pictures are matched by file name, people by OKS over the joints that both have. Human joints win, but for:
+    `distrust`, joints that the two place differently by definition (LSP's hips): the teacher's, if sure; and gross
+    disagreement with a sure teacher: exchanged left for right if that explains it, else not labelled. A box that is no
+    more than the extent of the joints becomes the teacher's.
+    The third value of a keypoint becomes how much it counts: 1 for people, the teacher's score for what it adds.
+    """
+    truth = human.to(teacher.skeleton)
+    joints, mirror = list(teacher.skeleton.joints), list(teacher.skeleton.mirror)
+    if unknown := set(distrust) - set(joints):
+        raise DataError(f"{teacher.skeleton.name} has no joint '{min(unknown)}'")
+    doubted = np.array([name in distrust for name in joints])
+    place = {name.name.rsplit("/", 1)[-1]: i for i, name in enumerate(teacher.pictures)}
+    keypoints, boxes, rows = truth.keypoints.copy(), truth.boxes.copy(), teacher.rows()
+    boxless = np.abs(boxes - extents(keypoints)).max(1) < 1e-6
+    keypoints[..., 2] = keypoints[..., 2] > 0
+    counts: dict[str, int] = dict.fromkeys(("people", "known to the teacher", "swapped", "dropped", "added"), 0)
+    for person in range(len(keypoints)):
+        counts["people"] += 1
+        picture = place.get(truth.pictures[truth.picture[person]].name.rsplit("/", 1)[-1])
+        found = rows[picture] if picture is not None else np.zeros(0, np.int64)
+        other = _match(keypoints[person], truth.boxes[person], teacher, found)
+        labelled = keypoints[person, :, 2] > 0
+        if other is None:
+            keypoints[person, doubted, 2] = 0
+            continue
+        counts["known to the teacher"] += 1
+        if boxless[person]:
+            boxes[person] = teacher.boxes[other]
+        theirs = teacher.keypoints[other]
+        sure = theirs[:, 2] >= SURE
+        reach = GROSS * (truth.boxes[person, 2:] - truth.boxes[person, :2]).max()
+
+        def far(a: Array, b: Array = theirs, reach: float = reach) -> NDArray[np.bool_]:
+            return np.hypot(*(a - b)[:, :2].T) > reach
+
+        wrong = labelled & sure & ~doubted & far(keypoints[person])
+        exchanged = keypoints[person][mirror]
+        swapped = wrong & (exchanged[:, 2] > 0) & ~far(exchanged)
+        keypoints[person, swapped] = exchanged[swapped]
+        keypoints[person, wrong & ~swapped, 2] = 0
+        adds = sure & (doubted | ~labelled)
+        keypoints[person, doubted, 2] = 0
+        keypoints[person, adds] = theirs[adds]
+        for name, mask in (("swapped", swapped), ("dropped", wrong & ~swapped), ("added", adds)):
+            counts[name] += int(mask.sum())
+    return replace(
+        truth, keypoints=keypoints, boxes=boxes, ignored=truth.ignored & ~(keypoints[..., 2] > 0).any(1)
+    ), counts
+
+
+def trusted(labels: Dataset, least: float) -> Dataset:
+    """Labels whose joints of a score below `least` count as unlabelled; COCO's flags of people (1, 2) count whole."""
+    keypoints = labels.keypoints.copy()
+    scores = keypoints[..., 2].clip(0, 1)
+    keypoints[..., 2] = np.where(scores >= least, scores, 0)
+    return replace(labels, keypoints=keypoints, ignored=labels.ignored | ~(keypoints[..., 2] > 0).any(1))
+
+
+def without_leaks(labels: Dataset, judged: Sequence[Path]) -> tuple[Dataset, int]:
+    """Labels without the pictures that are near-duplicates of any in the folders `judged`, and how many those are."""
+    if not judged:
+        return labels, 0
+    there = [path for folder in judged for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+    if not there:
+        raise DataError(f"{', '.join(map(str, judged))}: no pictures here to avoid")
+    near = leak.near(leak.hashes(labels.path(i) for i in range(len(labels))), leak.hashes(there))
+    return labels.subset(np.flatnonzero(~near)), int(near.sum())
+
+
+def _match(person: Array, box: Array, teacher: Dataset, rows: NDArray[np.int64]) -> int | None:
+    """Which of the teacher's people on the picture is this one."""
+    if len(rows) == 0:
+        return None
+    area = geometry.area(box[None])
+    similar = geometry.oks(person[None], teacher.keypoints[rows], area, teacher.skeleton.sigmas, person[None, :, 2])[0]
+    best = int(similar.argmax())
+    return int(rows[best]) if similar[best] >= SAME else None

@@ -1,0 +1,119 @@
+"""Trained weights → ONNX that `everybody run` takes, proven equal; and to int8.
+
+Batch normalisation is folded into the convolutions; the batch is dynamic. What the file answers is what the codec
+decodes: heatmaps of peak 1 for SPPEs, probabilities of the four quarters for the turn net.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .. import runtime
+from ..errors import DataError, ModelError
+from ..media.atomic import replacing
+from ..models.sppe import SppeNet
+from . import checkpoint, pose, shards
+from .recipe import Recipe
+
+CLOSE = 1e-4
+OUTPUTS = {"pose": "heatmaps", "turn": "turns"}
+
+
+class Answer(nn.Module):
+    """A network with what follows it in the exported graph."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.net.heatmaps(image) if isinstance(self.net, SppeNet) else self.net(image).softmax(1)
+
+
+def load(weights: Path) -> tuple[Recipe, nn.Module]:
+    """A safetensors file of a run -> its recipe and the network, in eval mode. Raises DataError."""
+    path = Path(weights)
+    state, about = checkpoint.read_weights(path)
+    if "recipe" not in about:
+        raise DataError(f"{path}: does not say which recipe it is of: is it from `everybody train`?")
+    recipe = Recipe.from_json(about["recipe"])
+    joints = len(state["logits.weight"]) if "logits.weight" in state else 0
+    net = pose.network(recipe, joints)
+    checkpoint.fit(net, state, str(path))
+    net.load_state_dict(state)
+    return recipe, net.eval()
+
+
+def folded(net: nn.Module) -> nn.Module:
+    """A copy in eval mode whose convolutions hold the normalisation that followed them."""
+    net = copy.deepcopy(net).eval()
+    for module in list(net.modules()):
+        if isinstance(module, nn.Sequential) and len(module) > 1:
+            first, second = module[0], module[1]
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                module[0], module[1] = fuse_conv_bn_eval(first, second), nn.Identity()
+    return net
+
+
+def export(weights: Path, out: Path) -> float:
+    """Write ONNX (batch dynamic); returns the greatest difference to torch on a random batch, relative to the greatest
+    output. Raises ModelError if it is above `CLOSE`: nothing is written then."""
+    recipe, net = load(weights)
+    width, height = recipe.size
+    model = Answer(folded(net)).eval()
+    example = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    with replacing(out) as part:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the exporter's own insides
+            torch.onnx.export(
+                model, (example,), str(part), input_names=["image"], output_names=[OUTPUTS[recipe.task]], dynamo=True,
+                dynamic_shapes={"image": {0: torch.export.Dim("batch")}}, external_data=False, verbose=False,
+            )  # fmt: skip
+        batch = torch.randn(3, 3, height, width, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            wanted = Answer(net)(batch).numpy()
+        (found,) = runtime.load(part, device="cpu", engine="onnxruntime")(batch.numpy())
+        difference = float(np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-12))
+        if not difference <= CLOSE:
+            raise ModelError(f"{out}: differs from torch by {difference:.1e}, more than {CLOSE}")
+    return difference
+
+
+def calibration(weights: Path, folders: Sequence[Path], count: int = 256) -> Iterator[NDArray[np.float32]]:
+    """Batches of 8 crops as the network of these weights gets them, from shards."""
+    recipe, _ = load(weights)
+    pack = shards.load(folders)
+    crops = pose.TASKS[recipe.task](recipe, pack)
+    for start in range(0, min(count, len(crops.held)), 8):
+        yield crops.plain(0, start, start + 8, torch.device("cpu"))[0].numpy()
+
+
+def quantise(onnx: Path, out: Path, crops: Iterator[NDArray[np.float32]]) -> None:
+    """float32 ONNX -> int8 (static, per channel; weights symmetric), calibrated on batches [B, 3, h, w] as the network
+    gets them. The last layers, from the logits on, stay float32: scores need their resolution."""
+    from onnx import load as load_onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):
+        def get_next(self) -> dict[str, Any] | None:  # type: ignore[override]
+            batch = next(crops, None)
+            return None if batch is None else {"image": batch}
+
+    nodes = list(load_onnx(onnx).graph.node)
+    convolutions = [node.name for node in nodes if node.op_type in ("Conv", "Gemm")]
+    keep = [convolutions[-1], *(node.name for node in nodes if node.op_type in ("Softmax", "Resize", "Mul"))]
+    with replacing(out) as part:
+        quantize_static(
+            onnx, part, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8, nodes_to_exclude=keep,
+        )  # fmt: skip

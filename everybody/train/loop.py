@@ -1,0 +1,318 @@
+"""The one training loop, for detectors and pose networks alike: on Lightning Fabric, so on any devices and processes.
+
+A `Task` brings the network, the loss of some rows of its data and a score; the loop does the rest: schedule (linear
+warm-up, then a cosine; Loshchilov & Hutter 2017), AdamW (idem 2019), an exponential moving average of the weights,
+mixed precision, accumulation, checkpoints, log. All randomness of a step comes from the seed and the step's number, so
+a run that was stopped and resumed is the run that was not.
+
+    OUT/recipe.json, log.csv, curves.png, checkpoints/, best.safetensors, last.safetensors
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Generator, Tensor, nn
+
+from ..errors import DataError, EverybodyError, OptionError
+from ..media.atomic import replacing
+from . import checkpoint, curves
+from .losses import Loss
+from .recipe import Recipe
+
+Say = Callable[[str], None]
+
+
+class Task(Protocol):
+    """What is learnt."""
+
+    net: nn.Module
+
+    def __len__(self) -> int:
+        """How many rows there are to train on."""
+        ...
+
+    def to(self, device: torch.device) -> None:
+        """Bring the data to where the network will be."""
+        ...
+
+    def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
+        """(sum, weight) of the loss over some rows, augmented with this generator (which is on the data's device)."""
+        ...
+
+    def evaluate(self, net: nn.Module) -> dict[str, float]:
+        """Scores of a network in eval mode on what was held back; the first one, where more is better, chooses."""
+        ...
+
+
+class Diverged(EverybodyError):
+    """The loss is no number any more."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run is."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float = -math.inf
+    rows: list[dict[str, Any]] = field(default_factory=list)  # of the log
+
+
+def train(
+    recipe: Recipe, task: Task, out: Path, *, fabric: Fabric | None = None, minutes: float = math.inf,
+    say: Say = lambda text: None,
+) -> Progress:  # fmt: skip
+    """Train until `recipe.steps`, or for so many minutes, or until SIGTERM or Ctrl-C; goes on from OUT's last
+    checkpoint if there is one. Returns where the run is now.
+
+    Raises DataError if OUT holds another run, Diverged (the last good checkpoint is kept) and OutputError.
+    """
+    fabric = fabric or on(recipe)
+    fabric.launch()
+    lead = fabric.is_global_zero
+    device = fabric.device
+    net, ema = task.net, copy.deepcopy(task.net).eval().requires_grad_(False)
+    optimiser = torch.optim.AdamW(_groups(net, recipe.decay), lr=recipe.rate)
+    progress = _resume(recipe, out, net, ema, optimiser, say)
+    task.to(device)
+    ema.to(device)
+    wrapped, optimiser = fabric.setup(net, optimiser)
+    _move(optimiser, device)
+    begun, earlier, saved = time.monotonic(), progress.seconds, time.monotonic()
+    total, counted, since = torch.zeros(2, device=device), 0, time.monotonic()
+
+    def save() -> None:
+        nonlocal saved
+        progress.seconds = earlier + time.monotonic() - begun
+        if lead:
+            state = {"net": net.state_dict(), "ema": ema.state_dict(), "optimiser": optimiser.state_dict()}
+            plain = {"step": progress.step, "seconds": progress.seconds, "best": progress.best}
+            checkpoint.save(out / "checkpoints", progress.step, state | plain, part=recipe.checkpoint_part)
+            _write_log(out, progress)
+        saved = time.monotonic()
+
+    with _stoppable() as stopped:
+        while progress.step < recipe.steps and not stopped.is_set() and time.monotonic() - begun < minutes * 60:
+            step = progress.step
+            wrapped.train()
+            if recipe.freeze_norm:
+                freeze_norm(net)
+            for group in optimiser.param_groups:
+                group["lr"] = schedule(recipe, step)
+            rows = batch_rows(len(task), recipe, step)[fabric.global_rank :: fabric.world_size]
+            rng = Generator(device).manual_seed(hash_seed(recipe.seed, step, fabric.global_rank))
+            sums = torch.zeros(2, device=device)
+            parts = rows.to(device).chunk(recipe.accumulate)
+            for number, part in enumerate(parts):
+                with fabric.no_backward_sync(wrapped, enabled=number < len(parts) - 1):
+                    loss, weight = task.loss(wrapped, part, rng)
+                    fabric.backward(loss)
+                sums += torch.stack([loss.detach(), weight.detach()])
+            if fabric.world_size > 1:
+                sums = cast(Tensor, fabric.all_reduce(sums, reduce_op="sum"))
+            _divide_gradients(net, sums[1] / fabric.world_size)
+            fabric.clip_gradients(wrapped, optimiser, max_norm=recipe.clip, error_if_nonfinite=False)
+            optimiser.step()
+            optimiser.zero_grad()
+            _average(ema, net, min(recipe.ema, (1 + step) / (10 + step)))
+            progress.step += 1
+            total += sums
+            counted += len(rows) * fabric.world_size
+
+            last = progress.step == recipe.steps
+            if progress.step % recipe.log_every == 0 or last:
+                value = (total[0] / total[1]).item()
+                if not math.isfinite(value):
+                    kept = checkpoint.steps(out / "checkpoints")
+                    raise Diverged(
+                        f"{out}: the loss is {value} at step {progress.step}; what was saved before is kept"
+                        f"{f' (step {kept[-1]})' if kept else ''}: go on with a rate below {recipe.rate}"
+                    )
+                speed = counted / max(time.monotonic() - since, 1e-9)
+                progress.seconds = earlier + time.monotonic() - begun
+                progress.rows.append(
+                    {
+                        "step": progress.step, "seconds": round(progress.seconds, 1), "loss": round(value, 6),
+                        "rate": schedule(recipe, step), "per_second": round(speed, 1),
+                    }
+                )  # fmt: skip
+                left = (recipe.steps - progress.step) * recipe.batch / max(speed, 1e-9) / 60
+                say(f"step {progress.step}/{recipe.steps}  loss {value:.4f}  {speed:.0f}/s  {left:.0f} min left")
+                total, counted, since = torch.zeros(2, device=device), 0, time.monotonic()
+            if (progress.step % recipe.evaluate_every == 0 or last) and lead:
+                _evaluate(recipe, task, ema, out, progress, say)
+                since = time.monotonic()
+            if time.monotonic() - saved > recipe.checkpoint_minutes * 60:
+                save()
+        save()
+    if lead:
+        about = {"recipe": recipe.to_json(), "step": str(progress.step)}
+        checkpoint.save_weights(out / "last.safetensors", ema.state_dict(), about)
+    return progress
+
+
+def on(recipe: Recipe, device: str = "auto") -> Fabric:
+    """Where to train: this process's device, and, under torchrun, all processes together."""
+    processes, here = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    strategy = "ddp" if processes > 1 else "auto"
+    precision: Any = recipe.precision
+    try:
+        return Fabric(
+            accelerator=device, precision=precision, devices=here, num_nodes=processes // here, strategy=strategy
+        )
+    except (ValueError, RuntimeError) as error:
+        raise OptionError(f"device '{device}' cannot be used for training: {error}") from error
+
+
+def schedule(recipe: Recipe, step: int) -> float:
+    """The learning rate of a step: linear to `rate`, then a cosine to a hundredth of it."""
+    if step < recipe.warmup:
+        return recipe.rate * (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return recipe.rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
+
+
+def batch_rows(count: int, recipe: Recipe, step: int) -> Tensor:
+    """The rows of a step, over all processes: each epoch is a permutation of its own; a batch may span two."""
+    first, rows = step * recipe.batch, []
+    while len(rows) < recipe.batch:
+        epoch, at = divmod(first + len(rows), count)
+        order = torch.randperm(count, generator=Generator().manual_seed(hash_seed(recipe.seed, epoch, -1)))
+        rows += order[at : at + recipe.batch - len(rows)].tolist()
+    return torch.tensor(rows)
+
+
+def hash_seed(seed: int, step: int, rank: int) -> int:
+    """One number from three: neighbours must not give alike streams, and Python's hash of a tuple of ints is stable."""
+    return hash((seed, step, rank)) % 2**63
+
+
+def freeze_norm(net: nn.Module) -> None:
+    """Batch normalisation stops to learn its statistics."""
+    for module in net.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
+def _groups(net: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Weights decay; biases and normalisation do not."""
+    trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _divide_gradients(net: nn.Module, weight: Tensor) -> None:
+    """Losses are sums; their weight is known only after all parts and processes are done."""
+    for parameter in net.parameters():
+        if parameter.grad is not None:
+            parameter.grad.div_(weight.clamp(min=1e-6))
+
+
+@torch.no_grad()
+def _average(ema: nn.Module, net: nn.Module, decay: float) -> None:
+    for mean, value in zip(ema.state_dict().values(), net.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value.to(mean.dtype), 1 - decay)
+        else:
+            mean.copy_(value)
+
+
+def _move(optimiser: Any, device: torch.device) -> None:
+    """What a checkpoint brought for the optimiser, to where its parameters are (the step counts stay)."""
+    for state in optimiser.state.values():
+        for key, value in state.items():
+            if isinstance(value, Tensor) and key != "step":
+                state[key] = value.to(device)
+
+
+def _evaluate(recipe: Recipe, task: Task, ema: nn.Module, out: Path, progress: Progress, say: Say) -> None:
+    """Score the averaged weights, keep them if they are the best, draw the curves."""
+    with torch.no_grad():
+        scores = task.evaluate(ema)
+    progress.rows.append({"step": progress.step} | {name: round(value, 5) for name, value in scores.items()})
+    say(f"step {progress.step}  " + "  ".join(f"{name} {value:.4f}" for name, value in scores.items()))
+    if (score := next(iter(scores.values()))) > progress.best:
+        progress.best = score
+        about = {"recipe": recipe.to_json(), "step": str(progress.step), "scores": json.dumps(scores)}
+        checkpoint.save_weights(out / "best.safetensors", ema.state_dict(), about)
+    _write_log(out, progress)
+    curves.draw(progress.rows, out / "curves.png")
+
+
+def _resume(
+    recipe: Recipe, out: Path, net: nn.Module, ema: nn.Module, optimiser: torch.optim.Optimizer, say: Say
+) -> Progress:
+    """Fill everything from OUT's last checkpoint, or begin."""
+    found = checkpoint.steps(out / "checkpoints")
+    path = out / "recipe.json"
+    if not found:
+        if recipe.start:
+            checkpoint.load_weights(Path(recipe.start), net)
+            ema.load_state_dict(net.state_dict())
+        with replacing(path) as part:
+            part.write_text(recipe.to_json())
+        return Progress()
+    before = json.loads(path.read_text())
+    now = json.loads(recipe.to_json())
+    if before["model"] != now["model"] or before["task"] != now["task"]:
+        raise DataError(
+            f"{out}: holds a run of {before['task']} '{before['model']}', not {now['model']}: choose another folder"
+        )
+    state = checkpoint.load(out / "checkpoints", found[-1])
+    checkpoint.fit(net, state["net"], str(out / "checkpoints"))
+    net.load_state_dict(state["net"])
+    ema.load_state_dict(state["ema"])
+    optimiser.load_state_dict(state["optimiser"])
+    say(f"{out}: going on behind step {state['step']}")
+    rows = [row for row in read_log(out) if row["step"] <= state["step"]]
+    return Progress(state["step"], state["seconds"], state["best"], rows)
+
+
+def _write_log(out: Path, progress: Progress) -> None:
+    names = list(dict.fromkeys(name for row in progress.rows for name in row))
+    with replacing(out / "log.csv") as part, part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(progress.rows)
+
+
+def read_log(out: Path) -> list[dict[str, Any]]:
+    """log.csv as rows of numbers; [] if there is none."""
+    path = out / "log.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        rows = [{name: float(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
+    return [row | {"step": int(row["step"])} for row in rows]
+
+
+@contextmanager
+def _stoppable() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set: the step in hand is finished and saved."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,35 @@
+"""Losses as pure tensor functions: one value per joint or point, and the mask applied once, at the end.
+
+Each returns (sum, weight): the loss of a batch is sum / weight, with both added up over all processes first, so that
+what N processes compute is what one would.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Loss = tuple[Tensor, Tensor]
+
+
+def spatial_cross_entropy(logits: Tensor, keypoints: Tensor, *, sigma: float) -> Loss:
+    """Logits [B, K, h, w], keypoints [B, K, 3] in cells (x, y, weight) -> (sum, weight).
+
+    Cross-entropy between the softmax over all cells and a Gaussian around the joint (Kullback–Leibler up to a
+    constant); joints of weight 0 do not count.
+    """
+    h, w = logits.shape[2:]
+    x = torch.arange(w, device=logits.device)
+    y = torch.arange(h, device=logits.device)
+    along_x = (-(x - keypoints[..., :1]).square() / (2 * sigma**2)).softmax(-1)
+    along_y = (-(y - keypoints[..., 1:2]).square() / (2 * sigma**2)).softmax(-1)
+    target = (along_y[..., :, None] * along_x[..., None, :]).flatten(2)
+    per_joint = -(target * logits.float().flatten(2).log_softmax(2)).sum(2)
+    weight = keypoints[..., 2]
+    return (per_joint * weight).sum(), weight.sum()
+
+
+def cross_entropy(logits: Tensor, classes: Tensor) -> Loss:
+    """Logits [B, C], classes [B] -> (sum, count)."""
+    return functional.cross_entropy(logits.float(), classes, reduction="sum"), logits.new_tensor(float(len(classes)))

@@ -1,0 +1,188 @@
+"""Learning to find the joints in crops, and to tell which way up a body is: the tasks of SPPEs and of the turn net."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from .. import geometry
+from ..codecs import Heatmap
+from ..errors import DataError
+from ..models import sppe, turn
+from . import augment, losses
+from .losses import Loss
+from .recipe import Recipe
+from .shards import Pack, held_back
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB: as the manifest's "imagenet"
+UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "neck", "head")
+TURNS = 4
+
+
+def network(recipe: Recipe, joints: int) -> nn.Module:
+    """The untrained network of a recipe; its numbers come from the recipe's seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        if recipe.task == "pose":
+            return sppe.SppeNet(joints, sigma=recipe.sigma, **sppe.VARIANTS[recipe.model])
+        return turn.TurnNet(**turn.VARIANTS[recipe.model])
+
+
+def normalised(images: Tensor) -> Tensor:
+    """[N, 3, h, w] in [0, 255] -> as the network wants them."""
+    return (images - images.new_tensor(MEAN)[:, None, None]) / images.new_tensor(STD)[:, None, None]
+
+
+class Crops:
+    """What both tasks share: packed crops of one person each, split in those to learn from and those held back."""
+
+    def __init__(self, recipe: Recipe, pack: Pack) -> None:
+        if len(pack) != len(pack.picture):
+            raise DataError(
+                "these shards hold whole pictures: an SPPE learns from crops (`everybody pack` without --pictures)"
+            )
+        self.recipe, self.skeleton = recipe, pack.skeleton
+        back = held_back(pack.names, recipe.held_back)
+        if back.all() or not back.any():
+            raise DataError(f"{len(pack)} pictures are too few to hold {recipe.held_back:.0%} back; pack more of them")
+        self.learnt, self.held = pack.subset(~back), pack.subset(back)
+        self.mirror = torch.tensor(pack.skeleton.mirror)
+        self.limbs = torch.tensor(pack.skeleton.limbs)
+        self.upper = torch.tensor([any(part in name for part in UPPER) for name in pack.skeleton.joints])
+        self.to(torch.device("cpu"))
+
+    def __len__(self) -> int:
+        return len(self.learnt)
+
+    def to(self, device: torch.device) -> None:
+        self.images = torch.from_numpy(self.learnt.images).to(device)
+        self.keypoints = torch.from_numpy(self.learnt.keypoints).to(device)
+        self.boxes = torch.from_numpy(self.learnt.boxes).to(device)
+        self.mirror, self.limbs, self.upper = (t.to(device) for t in (self.mirror, self.limbs, self.upper))
+
+    def augmented(self, rows: Tensor, rng: Generator, *, angle: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Rows -> crops [N, 3, h, w] in [0, 255], keypoints [N, K, 3] in their pixels."""
+        recipe, n = self.recipe, len(rows)
+        keypoints = self.keypoints[rows]
+        if angle is None:
+            angle = augment.angles(n, near=recipe.near, anywhere=recipe.anywhere, rng=rng)
+        boxes = augment.half_body(self.boxes[rows], keypoints, self.upper, recipe.half_body, rng)
+        turned = augment.rotations(angle)
+        flip = augment.chance(n, recipe.flip, rng)
+        to_crop = augment.crops(
+            augment.turned_boxes(boxes, keypoints, turned), recipe.size, padding=recipe.padding, flip=flip,
+            scale=1 + augment.uniform(n, -recipe.scale, recipe.scale, rng),
+            shift=augment.normal(2 * n, rng).reshape(n, 2) * recipe.shift,
+        )  # fmt: skip
+        matrices = augment.compose(to_crop, turned)
+        images = augment.warp(self.images[rows], matrices, recipe.size)
+        keypoints = augment.relabel(augment.move(keypoints, matrices), flip, self.mirror)
+        images = augment.paste_people(images, keypoints, self.limbs, recipe.paste, rng)
+        images = augment.occlude(images, recipe.occlude, rng)
+        images = augment.erase(images, recipe.erase, rng)
+        images = augment.blur(images, recipe.blur, rng)
+        images = augment.jpeg(images, recipe.jpeg, rng)
+        images = augment.colour(images, recipe.colour, rng)
+        return images, augment.outside_is_unlabelled(keypoints, recipe.size)
+
+    def plain(self, quarter: int, start: int, stop: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Held-back rows turned by so many quarters and cropped without augmentation -> crops [N, 3, h, w] normalised,
+        keypoints [N, K, 3] and areas [N] of the boxes, both in crop pixels."""
+        keypoints = torch.from_numpy(self.held.keypoints[start:stop]).to(device)
+        boxes = torch.from_numpy(self.held.boxes[start:stop]).to(device)
+        n = len(keypoints)
+        turned = augment.rotations(torch.full((n,), quarter * math.pi / 2, device=device))
+        around = augment.turned_boxes(boxes, keypoints, turned)
+        ones = torch.ones(n, device=device)
+        to_crop = augment.crops(
+            around, self.recipe.size, padding=self.recipe.padding, scale=ones, shift=torch.zeros(n, 2, device=device),
+            flip=ones < 0,
+        )  # fmt: skip
+        matrices = augment.compose(to_crop, turned)
+        images = augment.warp(torch.from_numpy(self.held.images[start:stop]).to(device), matrices, self.recipe.size)
+        area = (around[:, 2:] - around[:, :2]).prod(1) * to_crop[:, 0, 0].square()
+        return normalised(images), augment.move(keypoints, matrices), area
+
+
+class PoseTask(Crops):
+    """Joints in crops, by a softmax over cells; scored by OKS upright and turned by quarters."""
+
+    def __init__(self, recipe: Recipe, pack: Pack) -> None:
+        super().__init__(recipe, pack)
+        self.net = network(recipe, len(pack.skeleton))
+        self.codec = Heatmap(recipe.size, sppe.STRIDE, recipe.sigma, "centre")
+
+    def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
+        images, keypoints = self.augmented(rows, rng)
+        scale, offset = keypoints.new_tensor(self.codec.scale), keypoints.new_tensor(self.codec.offset)
+        cells = torch.cat([(keypoints[..., :2] - offset) / scale, keypoints[..., 2:]], 2)
+        return losses.spatial_cross_entropy(net(normalised(images)), cells, sigma=self.recipe.sigma)
+
+    def evaluate(self, net: Any) -> dict[str, float]:
+        """Mean OKS of the held-back people: upright, and of the quarter turns; `oks` is the mean of both."""
+        device, found = next(net.parameters()).device, []
+        for quarter in range(TURNS):
+            values = []
+            for start in range(0, len(self.held), 128):
+                images, truth, area = self.plain(quarter, start, start + 128, device)
+                decoded = self.codec.decode([net.heatmaps(images).float().cpu().numpy()])
+                seen = truth[..., 2].cpu().numpy()
+                similar = [
+                    geometry.oks(t[None], p[None], a[None], self.skeleton.sigmas, s[None])[0, 0]
+                    for t, p, a, s in zip(truth.cpu().numpy(), decoded, area.cpu().numpy() * 0.53, seen, strict=True)
+                ]
+                values += similar
+            found.append(float(np.mean(values)))
+        turned = float(np.mean(found[1:]))
+        return {"oks": (found[0] + turned) / 2, "upright": found[0], "turned": turned}
+
+
+class TurnTask(Crops):
+    """By which quarter a body is turned, from square crops turned by known angles. Targets are soft between two
+    quarters: a body at 45 degrees is as much the one as the other."""
+
+    SHARP = 5.0
+
+    def __init__(self, recipe: Recipe, pack: Pack) -> None:
+        super().__init__(recipe, pack)
+        self.net = network(recipe, len(pack.skeleton))
+        joints = pack.skeleton.joints
+        self._top = [i for i, name in enumerate(joints) if any(p in name for p in ("nose", "eye", "ear", "shoulder"))]
+        self._bottom = [i for i, name in enumerate(joints) if "hip" in name]
+
+    def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
+        angle = augment.uniform(len(rows), -math.pi, math.pi, rng)
+        images, keypoints = self.augmented(rows, rng, angle=angle)
+        target, weight = self.quarters(keypoints)
+        log = net(normalised(images)).float().log_softmax(1)
+        return (-(target * log).sum(1) * weight).sum(), weight.sum()
+
+    def quarters(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
+        """[N, K, 3] -> how much each quarter turn is the body's [N, 4], and whether its axis is labelled [N]."""
+        middles = []
+        for part in (self._top, self._bottom):
+            weight = (keypoints[:, part, 2] > 0).float()[..., None]
+            middles.append((keypoints[:, part, :2] * weight).sum(1) / weight.sum(1).clamp(min=1))
+        up = middles[0] - middles[1]
+        known = torch.stack([(keypoints[:, part, 2] > 0).any(1) for part in (self._top, self._bottom)], 1).all(1)
+        clockwise = torch.atan2(up[:, 0], -up[:, 1])  # 0: head up; a quarter: head to the right
+        at = torch.arange(TURNS, device=up.device) * math.pi / 2
+        return (self.SHARP * torch.cos(clockwise[:, None] - at)).softmax(1), known.float()
+
+    def evaluate(self, net: Any) -> dict[str, float]:
+        """How often the most likely quarter is the body's nearest one."""
+        device, right, count = next(net.parameters()).device, 0.0, 0.0
+        for quarter in range(TURNS):
+            for start in range(0, len(self.held), 512):
+                images, keypoints, _ = self.plain(quarter, start, start + 512, device)
+                target, weight = self.quarters(keypoints)
+                right += ((net(images).argmax(1) == target.argmax(1)) * weight).sum().item()
+                count += weight.sum().item()
+        return {"right": right / max(count, 1)}
+
+
+TASKS: dict[str, type[PoseTask] | type[TurnTask]] = {"pose": PoseTask, "turn": TurnTask}

@@ -1,0 +1,117 @@
+"""A training run as one value. Named recipes are `replace(BASE, ...)`; `--set key=value` changes single fields."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from ..errors import OptionError
+
+TaskName = Literal["pose", "turn", "detector"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What, on what, how long, and how pictures are changed. Angles in degrees, shares in [0, 1]."""
+
+    task: TaskName = "pose"
+    model: str = "sppe-fast"  # a key of the model file's VARIANTS
+    data: tuple[str, ...] = ()  # folders of shards (`everybody pack`)
+    start: str = ""  # safetensors to start from, else from scratch
+    size: tuple[int, int] = (144, 192)  # of the crop or picture that the network sees, width × height
+    padding: float = 1.25
+    sigma: float = 1.5  # of the target Gaussians, in cells
+
+    steps: int = 20_000
+    batch: int = 64  # of one step, over all processes and accumulated parts
+    accumulate: int = 1
+    rate: float = 2e-3
+    decay: float = 0.05
+    warmup: int = 300  # steps
+    clip: float = 5.0  # of the gradient's norm
+    ema: float = 0.999
+    precision: str = "bf16-mixed"
+    freeze_norm: bool = False  # batch normalisation keeps the statistics it started with
+    seed: int = 1
+
+    held_back: float = 0.05  # share of the pictures that choose the checkpoint
+    evaluate_every: int = 1_000  # steps
+    log_every: int = 50
+    checkpoint_minutes: float = 5.0
+    checkpoint_part: float = 0.0  # MiB per file of a checkpoint; 0: one file
+
+    near: float = 25.0  # standard deviation of the turn
+    anywhere: float = 0.0  # share turned by any angle
+    scale: float = 0.25  # factor up to 1 ± scale
+    shift: float = 0.08  # of the box, in its sides
+    flip: float = 0.5
+    half_body: float = 0.2
+    colour: float = 0.4
+    blur: float = 0.1
+    jpeg: float = 0.1
+    erase: float = 0.3
+    occlude: float = 0.15
+    paste: float = 0.15
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """The inverse of `to_json`; keys that this version does not know are left out."""
+        known: dict[str, Any] = {field.name: field.default for field in fields(cls)}
+        given: dict[str, Any] = {key: value for key, value in json.loads(text).items() if key in known}
+        lists: dict[str, Any] = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
+        return cls(**(given | lists))
+
+
+BASE = Recipe()
+RECIPES: dict[str, Recipe] = {
+    "sppe-fast": replace(BASE, anywhere=0.3),
+    "sppe-accurate": replace(BASE, model="sppe-accurate", size=(192, 256), anywhere=0.3),
+    "turn": replace(
+        BASE, task="turn", model="turn", size=(64, 64), padding=1.1, steps=6_000, batch=128, scale=0.3, shift=0.12,
+        half_body=0.3, blur=0.2,
+    ),
+}  # fmt: skip
+
+
+def recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
+    """The named recipe with 'key=value' settings. Raises OptionError that offers the nearest names."""
+    if name not in RECIPES:
+        raise OptionError(f"unknown recipe '{name}'{_nearest(name, list(RECIPES))}")
+    base = RECIPES[name]
+    known = {field.name: getattr(base, field.name) for field in fields(Recipe)}
+    changes = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise OptionError(f"--set {setting}: expected key=value, as in --set batch=32")
+        if key not in known:
+            raise OptionError(f"unknown key '{key}' of a recipe{_nearest(key, list(known))}")
+        changes[key] = _parse(key, text, known[key])
+    return replace(base, **changes)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 3, 0.4)
+    return f": did you mean {' or '.join(near)}?" if near else f": known are {', '.join(known)}"
+
+
+def _parse(key: str, text: str, like: Any) -> Any:
+    """The text as a value of the field's kind."""
+    try:
+        if isinstance(like, bool):
+            return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
+        if key == "size":
+            width, _, height = text.lower().replace("×", "x").partition("x")
+            return int(width), int(height or width)
+        if isinstance(like, tuple):
+            return tuple(part for part in text.split(",") if part)
+        return type(like)(text)
+    except (ValueError, KeyError) as error:
+        wanted = {"size": "width x height, as in 144x192"}.get(key, f"a {type(like).__name__}, as in {key}={like}")
+        raise OptionError(f"--set {key}={text}: expected {wanted}") from error

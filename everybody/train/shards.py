@@ -1,0 +1,225 @@
+"""Packed pictures: encoded bytes and labels in a few files, decoded once into memory, all of one size.
+
+A shard is an .npz of at most `LIMIT` bytes: small enough to be carried to another machine one by one. What it holds are
+square crops around one person each (`pack_crops`; for SPPEs) or whole pictures, letterboxed (`pack_pictures`; for
+detectors): JPEG bytes, and in columns the people on them, in the pixels of the packed picture.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import geometry
+from ..data.dataset import Dataset
+from ..errors import DataError, InputError
+from ..media.atomic import replacing
+from ..media.images import decode
+from ..people import Image, Skeleton
+from ..skeletons import skeleton as skeleton_named
+
+LIMIT = 40_000_000
+QUALITY = 92
+CONTEXT = 1.6  # side of a crop, in longer sides of its box: room for turns, scales and shifts
+FILL = 114
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Pack:
+    """Pictures of one size in memory, and the people on them: person n is on `images[picture[n]]`.
+
+    images [N, S, S, 3] uint8 RGB. keypoints [P, K, 3] in its pixels: x, y, and how much the label counts (0: not
+    labelled). boxes [P, 4] xyxy. ignored [P]: neither to find nor false. names [N]: set/file.
+    """
+
+    images: NDArray[np.uint8]
+    picture: NDArray[np.int64]
+    keypoints: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    ignored: NDArray[np.bool_]
+    names: tuple[str, ...]
+    skeleton: Skeleton
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, chosen: NDArray[np.bool_]) -> Pack:
+        """The pictures where the mask [N] is true, with their people."""
+        place = np.cumsum(chosen) - 1
+        people = chosen[self.picture]
+        return replace(
+            self, images=self.images[chosen], picture=place[self.picture[people]], keypoints=self.keypoints[people],
+            boxes=self.boxes[people], ignored=self.ignored[people],
+            names=tuple(name for name, keep in zip(self.names, chosen, strict=True) if keep),
+        )  # fmt: skip
+
+
+def held_back(names: Sequence[str], share: float = 0.05) -> NDArray[np.bool_]:
+    """[N] names -> mask of those kept for choosing among checkpoints: by the name, so the same on every machine."""
+    return np.array([zlib.crc32(name.rsplit("#", 1)[0].encode()) % 10_000 < share * 10_000 for name in names], bool)
+
+
+class Writer:
+    """Shards 000.npz, 001.npz, … in a folder; each is complete or not there."""
+
+    def __init__(self, folder: Path, skeleton: Skeleton, limit: int = LIMIT) -> None:
+        self.folder, self.skeleton, self.limit = folder, skeleton, limit
+        self.count = self.pictures = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._bytes: list[bytes] = []
+        self._names: list[str] = []
+        self._people: list[tuple[Any, ...]] = []
+
+    def add(self, image: Image, name: str, keypoints: Any, boxes: Any, ignored: Any) -> None:
+        """One picture [S, S, 3] with its people: keypoints [P, K, 3], boxes [P, 4], ignored [P]."""
+        done, encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        if not done:
+            raise DataError(f"{name}: cannot be encoded")
+        if self._bytes and sum(map(len, self._bytes)) + len(encoded) > self.limit * 0.9:  # the rest is labels
+            self.flush()
+        place = np.full(len(boxes), len(self._bytes))
+        self._bytes.append(encoded.tobytes())
+        self._names.append(name)
+        self._people.append((place, keypoints, boxes, ignored))
+        self.pictures += 1
+
+    def flush(self) -> None:
+        if not self._bytes:
+            return
+        picture, keypoints, boxes, ignored = (np.concatenate(column) for column in zip(*self._people, strict=True))
+        with replacing(self.folder / f"{self.count:03}.npz") as part, part.open("wb") as file:
+            np.savez(
+                file, bytes=np.frombuffer(b"".join(self._bytes), np.uint8), ends=np.cumsum([*map(len, self._bytes)]),
+                names=np.array(self._names), picture=picture, keypoints=keypoints.astype(np.float32),
+                boxes=boxes.astype(np.float32), ignored=ignored.astype(bool), skeleton=self.skeleton.name,
+            )  # fmt: skip
+        self.count += 1
+        self._clear()
+
+
+def pack_crops(
+    data: Dataset, folder: Path, *, size: int = 256, context: float = CONTEXT, least: float = 48.0, say: Say = print
+) -> int:
+    """Square crops around each person of the data set into shards: how many. People whose box is shorter than `least`
+    pixels, or who have fewer than four labelled joints, teach little and are left out; so are broken pictures, which
+    are said."""
+    writer = Writer(folder, data.skeleton)
+    sides = (data.boxes[:, 2:] - data.boxes[:, :2]).max(1, initial=0)
+    data = data.select(~data.ignored & (sides >= least) & (data.labelled.sum(1) >= 4))
+    for name, image, rows in _pictures(data, say):
+        if len(rows) == 0:
+            continue
+        boxes = data.boxes[rows]
+        middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(1)[:, None] / 2
+        squares = np.concatenate([middle - half, middle + half], 1)
+        matrices = geometry.crop_matrices(squares, (size, size), context)
+        for number, (row, matrix) in enumerate(zip(rows, matrices, strict=True)):
+            crop = warp(image, matrix, size)
+            keypoints = geometry.transform(matrix[None], data.keypoints[row][None])
+            corners = geometry.transform(matrix[None], data.boxes[row].reshape(1, 2, 2)).reshape(1, 4)
+            writer.add(crop, f"{name}#{number}", keypoints, corners, np.zeros(1, bool))
+    writer.flush()
+    return writer.pictures
+
+
+def pack_pictures(data: Dataset, folder: Path, *, size: int = 416, say: Say = print) -> int:
+    """Whole pictures, letterboxed to the top left of a grey square, with all their people: how many."""
+    writer = Writer(folder, data.skeleton)
+    for name, image, rows in _pictures(data, say):
+        height, width = image.shape[:2]
+        scale = min(size / width, size / height, 1.0)  # small pictures are not blown up
+        matrix = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
+        keypoints = geometry.transform(matrix[None].repeat(len(rows), 0), data.keypoints[rows])
+        boxes = geometry.transform(matrix[None].repeat(len(rows), 0), data.boxes[rows].reshape(-1, 2, 2))
+        writer.add(warp(image, matrix, size), name, keypoints, boxes.reshape(-1, 4), data.ignored[rows])
+    writer.flush()
+    return writer.pictures
+
+
+def _pictures(data: Dataset, say: Say) -> Iterator[tuple[str, Image, NDArray[np.int64]]]:
+    """(set/file, picture, rows of its people); broken pictures are named, skipped and counted."""
+    broken = 0
+    for index, rows in enumerate(data.rows()):
+        path = data.path(index)
+        try:
+            image = decode(path.read_bytes(), str(path))
+        except (InputError, OSError) as error:
+            broken += 1
+            say(f"skipped: {error}")
+            continue
+        yield f"{path.parent.name}/{path.name}", image, rows
+    if broken:
+        say(f"{data.name}: {broken} of {len(data)} pictures are broken and were skipped")
+
+
+def warp(image: Image, matrix: NDArray[Any], size: int) -> Image:
+    """The square that a transform [2, 3] makes of a picture, halved first as often as needed: no aliasing."""
+    matrix = np.array(matrix)
+    while np.hypot(*matrix[:, 0]) < 0.5 and min(image.shape[:2]) > 1:
+        height, width = image.shape[0] // 2, image.shape[1] // 2
+        image = cv2.resize(image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        matrix[:, 2] += matrix[:, :2].sum(1) / 2  # pixel x of the half lies at 2x + 1/2
+        matrix[:, :2] *= 2
+    fill = (FILL,) * 3
+    return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=fill)  # type: ignore[return-value]
+
+
+def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
+    """All shards of the folders (or single shard files), decoded, in the order of their names.
+
+    Raises DataError for a folder without shards, for shards of different sizes or skeletons, and for a broken one.
+    """
+    files: list[Path] = []
+    for folder in map(Path, folders):
+        found = [folder] if folder.is_file() else sorted(folder.glob("*.npz"))
+        if not found:
+            raise DataError(f"{folder}: no shards (*.npz) here: make them with `everybody pack`")
+        files += found
+    parts: list[dict[str, Any]] = []
+    images: list[NDArray[np.uint8]] = []
+    start = 0
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        for file in files:
+            try:
+                with np.load(file) as content:
+                    part = {name: content[name] for name in content.files}
+                pieces = np.split(part.pop("bytes"), part.pop("ends")[:-1])
+                decoded = np.stack(list(pool.map(_decode, pieces)))
+            except (OSError, ValueError, KeyError, cv2.error) as error:
+                raise DataError(f"{file}: not a shard of packed pictures ({error})") from error
+            if images and (decoded.shape[1:] != images[0].shape[1:] or part["skeleton"] != parts[0]["skeleton"]):
+                raise DataError(
+                    f"{file}: its pictures or joints are not those of {files[0]}: train on one kind at a time"
+                )
+            part["picture"] = part["picture"] + start
+            start += len(decoded)
+            images.append(decoded)
+            parts.append(part)
+
+    def column(name: str) -> Any:
+        return np.concatenate([part[name] for part in parts])
+
+    return Pack(
+        images=np.concatenate(images), names=tuple(column("names").tolist()), picture=column("picture"),
+        keypoints=column("keypoints"), boxes=column("boxes"), ignored=column("ignored"),
+        skeleton=skeleton_named(str(parts[0]["skeleton"])),
+    )  # fmt: skip
+
+
+def _decode(encoded: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError("a picture cannot be decoded")
+    return image[..., ::-1]  # type: ignore[return-value]

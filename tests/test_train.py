@@ -1,0 +1,566 @@
+"""Training, by law: pictures and keypoints move together, stopped and resumed is unbroken, two processes are one."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
+
+from everybody import geometry  # noqa: E402
+from everybody.codecs import Heatmap  # noqa: E402
+from everybody.data.dataset import Dataset, Picture  # noqa: E402
+from everybody.errors import DataError, OptionError, OutputError  # noqa: E402
+from everybody.load import load_sppe  # noqa: E402
+from everybody.people import People  # noqa: E402
+from everybody.skeletons import COCO17, LSP14  # noqa: E402
+from everybody.train import augment, checkpoint, distill, export, loop, losses, pose, shards  # noqa: E402
+from everybody.train.recipe import BASE, RECIPES, Recipe, recipe  # noqa: E402
+
+from . import nets  # noqa: E402
+
+SIZE = (48, 64)
+STILL = replace(
+    BASE, size=SIZE, near=0.0, scale=0.0, shift=0.0, flip=0.0, half_body=0.0, colour=0.0, blur=0.0, jpeg=0.0,
+    erase=0.0, occlude=0.0, paste=0.0, precision="32-true", held_back=0.3, warmup=1, log_every=1, rate=1e-3,
+)  # fmt: skip
+MOVED = replace(STILL, near=40.0, anywhere=0.5, scale=0.3, shift=0.1, flip=0.5)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_models():
+    """The same architectures, thin: the laws do not depend on the width. One thread: tests run side by side."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(pose.sppe.VARIANTS, "tiny", {"width": 8, "head": 8, "depths": (1, 1, 1, 1)})
+        patch.setitem(pose.turn.VARIANTS, "tiny-turn", {"width": 4})
+        yield
+
+
+def rng(seed: int = 0):
+    return torch.Generator().manual_seed(seed)
+
+
+def crops(count: int = 12, side: int = 96, seed: int = 0) -> shards.Pack:
+    """Pictures of noise with a body of 17 random joints each, a bright spot at the first."""
+    random = np.random.default_rng(seed)
+    keypoints = np.ones((count, 17, 3), np.float32)
+    keypoints[..., :2] = random.uniform(0.35 * side, 0.65 * side, (count, 17, 2))
+    images = np.stack([nets.blob(side, side, *keypoint[0, :2], sigma=2.5) for keypoint in keypoints])
+    low, high = keypoints[..., :2].min(1) - 4, keypoints[..., :2].max(1) + 4
+    return shards.Pack(
+        images=images, picture=np.arange(count), keypoints=keypoints, boxes=np.concatenate([low, high], 1),
+        ignored=np.zeros(count, bool), names=tuple(f"set/{i}.jpg#0" for i in range(count)), skeleton=COCO17,
+    )  # fmt: skip
+
+
+# --- augmentation
+
+
+def test_picture_and_keypoints_move_together():
+    """The bright spot of every augmented crop lies where its keypoint says, whatever turn, scale, shift and flip."""
+    task = pose.PoseTask(replace(MOVED, model="tiny", size=(96, 128)), crops(40))
+    images, keypoints = task.augmented(torch.arange(len(task)), rng())
+    nose = COCO17.joints.index("nose")
+    checked = 0
+    for image, (x, y, weight) in zip(images, keypoints[:, nose], strict=True):
+        if weight == 0 or not (6 < x < 90 and 6 < y < 122):
+            continue
+        bright = (image[0] - 114).clamp(min=0) if image[0].max() > 150 else image[0]
+        ys, xs = torch.meshgrid(torch.arange(128.0), torch.arange(96.0), indexing="ij")
+        assert abs((bright * xs).sum() / bright.sum() - x) < 0.5
+        assert abs((bright * ys).sum() / bright.sum() - y) < 0.5
+        checked += 1
+    assert checked > 10
+
+
+def test_neutral_numbers_give_the_crop_of_inference():
+    boxes = torch.tensor([[10.0, 20.0, 50.0, 90.0], [0.0, 0.0, 100.0, 30.0]])
+    ones = torch.ones(2)
+    found = augment.crops(boxes, SIZE, padding=1.25, scale=ones, shift=torch.zeros(2, 2), flip=ones < 0)
+    assert np.allclose(found.numpy(), geometry.crop_matrices(boxes.numpy(), SIZE, 1.25), atol=1e-5)
+
+
+def test_maps_invert_and_compose():
+    some = augment.compose(
+        augment.crops(torch.tensor([[10.0, 20, 50, 90]]), SIZE, padding=1.1, scale=torch.tensor([0.8]),
+                      shift=torch.tensor([[0.1, 0.2]]), flip=torch.tensor([True])),
+        augment.rotations(torch.tensor([0.7])),
+    )  # fmt: skip
+    points = torch.tensor([[[3.0, 4.0, 1.0], [30.0, 70.0, 0.5]]])
+    back = augment.move(augment.move(points, some), augment.inverse(some))
+    assert torch.allclose(back, points, atol=1e-4)
+
+
+def test_warps_of_both_devices_agree():
+    image = torch.from_numpy(crops(3).images)
+    matrices = augment.compose(
+        augment.crops(torch.tensor([[20.0, 20, 70, 80]] * 3), SIZE, padding=1.1, scale=torch.ones(3),
+                      shift=torch.zeros(3, 2), flip=torch.tensor([True, False, False])),
+        augment.rotations(torch.tensor([0.0, 1.0, 3.0])),
+    )  # fmt: skip
+    a, b = augment.warp(image, matrices, SIZE), augment.warp_on_device(image, matrices, SIZE)
+    assert (a - b).abs().max() < 6  # OpenCV's fixed-point weights
+    assert (a - b).abs().mean() < 0.5
+
+
+def test_mirroring_relabels_left_and_right():
+    mirror = torch.tensor(COCO17.mirror)
+    keypoints = torch.rand(2, 17, 3)
+    flip = torch.tensor([True, False])
+    once = augment.relabel(keypoints, flip, mirror)
+    assert torch.equal(augment.relabel(once, flip, mirror), keypoints)
+    left, right = COCO17.joints.index("left_wrist"), COCO17.joints.index("right_wrist")
+    assert torch.equal(once[0, left], keypoints[0, right])
+    assert torch.equal(once[1], keypoints[1])
+
+
+def test_photometric_changes_keep_range_shape_and_what_has_nothing_to_lose():
+    images = torch.rand(16, 3, 64, 48) * 255
+    points = torch.rand(16, 17, 3) * 40
+    limbs = torch.tensor(COCO17.limbs)
+    for change in (
+        lambda x: augment.colour(x, 0.5, rng()), lambda x: augment.blur(x, 1.0, rng()),
+        lambda x: augment.jpeg(x, 1.0, rng()), lambda x: augment.erase(x, 1.0, rng()),
+        lambda x: augment.occlude(x, 1.0, rng()), lambda x: augment.paste_people(x, points, limbs, 1.0, rng()),
+    ):  # fmt: skip
+        changed = change(images.clone())
+        assert changed.shape == images.shape
+        assert not torch.equal(changed, images)
+        assert changed.min() >= -1e-2
+        assert changed.max() <= 255.01
+    for change in (
+        lambda x: augment.colour(x, 0.0, rng()), lambda x: augment.blur(x, 0.0, rng()),
+        lambda x: augment.erase(x, 0.0, rng()), lambda x: augment.paste_people(x, points, limbs, 0.0, rng()),
+    ):  # fmt: skip
+        assert torch.allclose(change(images.clone()), images, atol=1e-2)
+    flat = torch.full((2, 3, 64, 48), 90.0)
+    assert torch.allclose(augment.blur(flat.clone(), 1.0, rng()), flat, atol=1e-3)
+    assert (augment.jpeg(flat.clone(), 1.0, rng()) - flat).abs().max() < 16  # one coarse step of the mean
+
+
+def test_half_bodies_hold_their_joints_and_turned_boxes_theirs():
+    pack = crops(30)
+    keypoints, boxes = torch.from_numpy(pack.keypoints), torch.from_numpy(pack.boxes)
+    upper = torch.tensor([i < 11 for i in range(17)])
+    halves = augment.half_body(boxes, keypoints, upper, 1.0, rng())
+    for box, points in zip(halves, keypoints, strict=True):
+        inside = ((points[:, :2] >= box[:2]) & (points[:, :2] <= box[2:])).all(1)
+        assert inside[upper].all() or inside[~upper].all()
+    turned = augment.rotations(torch.full((30,), 1.0))
+    around, moved = augment.turned_boxes(boxes, keypoints, turned), augment.move(keypoints, turned)
+    assert (moved[..., :2] >= around[:, None, :2] - 1e-3).all()
+    assert (moved[..., :2] <= around[:, None, 2:] + 1e-3).all()
+    same = augment.turned_boxes(boxes, keypoints, augment.rotations(torch.zeros(30)))
+    assert torch.allclose(same, boxes, atol=1e-4)
+
+
+def test_the_label_of_a_turn_is_the_turn():
+    """A body with its head up, turned by a known angle: the nearest quarter wins; at 45 degrees two are equal."""
+    task = pose.TurnTask(replace(STILL, task="turn", model="tiny-turn", size=(64, 64)), crops())
+    body = torch.zeros(1, 17, 3)
+    body[..., 2] = 1
+    body[0, :7, 1], body[0, 11:13, 1] = -10.0, 10.0
+    for degrees, quarter in ((0, 0), (90, 1), (180, 2), (-90, 3), (30, 0), (100, 1)):
+        moved = augment.move(body, augment.rotations(torch.tensor([math.radians(degrees)])))
+        target, known = task.quarters(moved)
+        assert target.argmax() == quarter
+        assert known.item() == 1
+    between = task.quarters(augment.move(body, augment.rotations(torch.tensor([math.pi / 4]))))[0][0]
+    assert between[0] == pytest.approx(between[1].item(), abs=1e-5)
+    body[0, 11:13, 2] = 0
+    assert task.quarters(body)[1].item() == 0
+
+
+# --- losses and networks
+
+
+def test_cross_entropy_is_least_at_the_truth_and_blind_to_unlabelled_joints():
+    truth = torch.tensor([[[5.0, 7.0, 1.0], [2.0, 3.0, 0.0]]])
+    x, y = torch.arange(12), torch.arange(16)
+
+    def logits(at_x: float, at_y: float):
+        one = -((x - at_x).square()[None] + (y - at_y).square()[:, None]) / (2 * 1.5**2)
+        return torch.stack([one, torch.randn(16, 12)])[None]
+
+    right, weight = losses.spatial_cross_entropy(logits(5, 7), truth, sigma=1.5)
+    assert weight == 1
+    for other in ((6, 7), (5, 6), (1, 1)):
+        assert losses.spatial_cross_entropy(logits(*other), truth, sigma=1.5)[0] > right
+    assert torch.isclose(losses.spatial_cross_entropy(logits(5, 7), truth, sigma=1.5)[0], right, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*RECIPES])
+def test_every_parameter_gets_a_gradient(name):
+    chosen = RECIPES[name]
+    net = pose.network(chosen, 17).train()
+    for module in net.modules():  # residual branches that start at zero would hide what is behind them
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(module.weight)
+    width, height = chosen.size
+    out = net(torch.randn(2, 3, height, width))
+    (out * torch.randn_like(out)).sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in net.parameters())
+
+
+def test_a_few_crops_can_be_learnt_by_heart(tmp_path):
+    chosen = replace(STILL, model="tiny", steps=200, batch=8, rate=1e-2, decay=0.0, evaluate_every=500, ema=0.9)
+    pack = crops(8, seed=3)
+    pack = replace(pack, names=("a/back#0",) * 2 + tuple(f"a/{i}#0" for i in range(6)))
+    while not (back := shards.held_back(pack.names, 0.3))[:2].all() or back[2:].any():
+        pack = replace(pack, names=tuple(f"{name[:-2]}x#0" for name in pack.names))
+    task = pose.PoseTask(chosen, pack)
+    progress = loop.train(chosen, task, tmp_path)
+    found = [row["loss"] for row in progress.rows if "loss" in row]
+    entropy = math.log(2 * math.pi * math.e * chosen.sigma**2)  # what a perfect answer leaves
+    assert found[0] > 4.5
+    assert found[-1] < entropy + 0.3
+
+
+# --- the loop
+
+
+class Stops(Exception):
+    pass
+
+
+def run(out: Path, *, steps: int = 6, stop_at: int | None = None, pack=None, **changes) -> loop.Progress:
+    chosen = replace(MOVED, model="tiny", steps=steps, batch=4, evaluate_every=3, checkpoint_minutes=0.0, **changes)
+    task = pose.PoseTask(chosen, pack or crops(24))
+    if stop_at is not None:
+        plain, calls = task.loss, iter(range(100))
+
+        def loss(*arguments):
+            if next(calls) == stop_at:
+                raise Stops
+            return plain(*arguments)
+
+        task.loss = loss  # type: ignore[method-assign]
+    return loop.train(chosen, task, out)
+
+
+def test_stopped_and_resumed_is_unbroken(tmp_path):
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Stops):
+        run(tmp_path / "parts", stop_at=4)
+    again = run(tmp_path / "parts")
+
+    def curve(progress):
+        return [(row["step"], row.get("loss"), row.get("oks")) for row in progress.rows]
+
+    assert curve(again) == curve(whole)
+    a, _ = checkpoint.read_weights(tmp_path / "whole/last.safetensors")
+    b, _ = checkpoint.read_weights(tmp_path / "parts/last.safetensors")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert (tmp_path / "whole/curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert Recipe.from_json((tmp_path / "whole/recipe.json").read_text()).steps == 6
+
+
+def test_parts_of_a_batch_add_up_to_the_batch(tmp_path):
+    """Accumulated in two parts, statistics frozen, nothing random: the same steps."""
+    for parts in (1, 2):
+        run(
+            tmp_path / str(parts),
+            accumulate=parts,
+            freeze_norm=True,
+            near=0.0,
+            anywhere=0.0,
+            scale=0.0,
+            shift=0.0,
+            flip=0.0,
+        )
+    a, b = (checkpoint.read_weights(tmp_path / parts / "last.safetensors")[0] for parts in "12")
+    assert all(torch.allclose(a[name], b[name], atol=1e-5) for name in a if a[name].is_floating_point())
+
+
+def test_two_processes_are_one(tmp_path):
+    """The same global batch over two gloo processes: the same weights."""
+    writer = shards.Writer(tmp_path / "shards", COCO17)
+    pack = crops(24)
+    for i, image in enumerate(pack.images):
+        keypoints = pack.keypoints[i : i + 1].copy()
+        keypoints[0, : i % 5, 2] = 0  # unequal weights on the two sides
+        writer.add(image, pack.names[i], keypoints, pack.boxes[i : i + 1], np.zeros(1, bool))
+    writer.flush()
+    fixed = {
+        "near": 0, "anywhere": 0, "scale": 0, "shift": 0, "flip": 0, "half_body": 0, "colour": 0, "blur": 0, "jpeg": 0,
+        "erase": 0, "occlude": 0, "paste": 0, "precision": "32-true", "held_back": 0.3, "freeze_norm": "true",
+        "steps": 3, "batch": 8, "warmup": 1, "size": "64x64", "log_every": 1, "evaluate_every": 3,
+    }  # fmt: skip
+    options = [part for key, value in fixed.items() for part in ("--set", f"{key}={value}")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    weights, curves = [], []
+    for count in (1, 2):
+        torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"] if count > 1 else []
+        command = [sys.executable, "-m", *torchrun, "everybody", "train", "sppe-fast", "--device", "cpu", *options]
+        command += ["-d", str(tmp_path / "shards"), "-o", str(tmp_path / str(count))]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        weights.append(checkpoint.read_weights(tmp_path / str(count) / "last.safetensors")[0])
+        curves.append([row["loss"] for row in loop.read_log(tmp_path / str(count)) if "loss" in row])
+    assert curves[0] == pytest.approx(curves[1], abs=1e-4)
+    start = pose.network(RECIPES["sppe-fast"], 17).state_dict()
+    for name, value in weights[0].items():
+        if value.is_floating_point():
+            assert torch.allclose(value, weights[1][name], atol=1e-4), name
+    assert not torch.allclose(weights[0]["logits.weight"], start["logits.weight"])
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_what_was_good(tmp_path):
+    good = run(tmp_path, steps=3)
+    kept = checkpoint.load(tmp_path / "checkpoints", 3)["net"]
+    assert good.step == 3
+    task = pose.PoseTask(replace(MOVED, model="tiny"), crops(24))
+    plain = task.loss
+
+    def loss(*arguments):
+        value, weight = plain(*arguments)
+        return value * float("nan"), weight
+
+    task.loss = loss  # type: ignore[method-assign]
+    with pytest.raises(loop.Diverged, match=r"step 4.*\(step 3\)"):
+        loop.train(replace(MOVED, model="tiny", steps=9, batch=4, checkpoint_minutes=0.0), task, tmp_path)
+    assert checkpoint.steps(tmp_path / "checkpoints")[-1] == 3
+    assert all(torch.isfinite(value).all() for value in kept.values() if value.is_floating_point())
+
+
+def test_another_run_in_the_folder_is_refused(tmp_path):
+    run(tmp_path, steps=1)
+    chosen = replace(STILL, task="turn", model="tiny-turn", size=(64, 64), steps=2)
+    with pytest.raises(DataError, match="holds a run of pose 'tiny', not tiny-turn"):
+        loop.train(chosen, pose.TurnTask(chosen, crops(24)), tmp_path)
+
+
+def test_rows_of_an_epoch_are_each_picture_once():
+    chosen = replace(BASE, batch=5)
+    seen = torch.cat([loop.batch_rows(10, chosen, step) for step in range(4)])
+    assert sorted(seen[:10].tolist()) == list(range(10))
+    assert sorted(seen[10:].tolist()) == list(range(10))
+    assert seen[:10].tolist() != seen[10:].tolist()
+
+
+def test_the_rate_rises_and_falls():
+    chosen = replace(BASE, warmup=10, steps=100)
+    rates = [loop.schedule(chosen, step) for step in range(100)]
+    assert rates[9] == pytest.approx(chosen.rate) == max(rates)
+    assert all(np.diff(rates[:10]) > 0)
+    assert all(np.diff(rates[10:]) < 0)
+
+
+# --- checkpoints
+
+
+def test_checkpoints_in_parts_come_back_whole_and_damage_is_told(tmp_path):
+    state = {"net": {"a": torch.arange(1000.0)}, "step": 7}
+    place = checkpoint.save(tmp_path, 7, state, part=0.001)
+    assert len(list(place.glob("*.part"))) > 3
+    assert torch.equal(checkpoint.load(tmp_path, 7)["net"]["a"], state["net"]["a"])
+    part = place / "001.part"
+    part.write_bytes(part.read_bytes()[::-1])
+    with pytest.raises(DataError, match="checksum"):
+        checkpoint.load(tmp_path, 7)
+    part.unlink()
+    with pytest.raises(DataError, match="part is missing"):
+        checkpoint.load(tmp_path, 7)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path, 1, {"step": 1})
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="No space left"):
+        checkpoint.save(tmp_path, 2, {"step": 2})
+    monkeypatch.undo()
+    assert checkpoint.steps(tmp_path) == [1]
+    assert checkpoint.load(tmp_path, 1) == {"step": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["00000001"]
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path):
+    net = pose.network(replace(BASE, model="tiny"), 17)
+    checkpoint.save_weights(tmp_path / "w.safetensors", net.state_dict(), {})
+    with pytest.raises(DataError, match=r"of another architecture than SppeNet: 'logits\.weight' is \(17, 8, 1, 1\)"):
+        checkpoint.load_weights(tmp_path / "w.safetensors", pose.network(replace(BASE, model="tiny"), 26))
+    (tmp_path / "text.safetensors").write_text("hello")
+    with pytest.raises(DataError, match="not a safetensors file"):
+        checkpoint.load_weights(tmp_path / "text.safetensors", net)
+
+
+# --- recipes
+
+
+def test_recipes_take_settings_and_offer_the_nearest_name():
+    chosen = recipe("sppe-fast", ["batch=32", "rate=1e-3", "size=192x256", "data=a,b", "freeze_norm=true"])
+    assert (chosen.batch, chosen.rate, chosen.size, chosen.data) == (32, 1e-3, (192, 256), ("a", "b"))
+    assert chosen.freeze_norm is True
+    assert Recipe.from_json(chosen.to_json()) == chosen
+    for settings, said in (
+        (["bach=3"], "did you mean batch"), (["batch"], "expected key=value"), (["batch=many"], "expected a int"),
+        (["size=wide"], "width x height"), (["freeze_norm=perhaps"], "expected a bool"),
+    ):  # fmt: skip
+        with pytest.raises(OptionError, match=said):
+            recipe("sppe-fast", settings)
+    with pytest.raises(OptionError, match="did you mean sppe-fast"):
+        recipe("spe-fast")
+
+
+# --- data
+
+
+def labelled(folder: Path, count: int = 6) -> Dataset:
+    """Pictures on disk with one person each, a bright spot at the nose."""
+    pack = crops(count, side=160)
+    for i, image in enumerate(pack.images):
+        Image.fromarray(image).save(folder / f"{i}.png")
+    pictures = tuple(Picture(f"{i}.png", i, 160, 160) for i in range(count))
+    return Dataset(
+        skeleton=COCO17, pictures=pictures, picture=np.arange(count), keypoints=pack.keypoints.astype(float),
+        boxes=pack.boxes.astype(float), folder=folder, name="labelled",
+    )  # fmt: skip
+
+
+def brightest(image: np.ndarray) -> np.ndarray:
+    grey = image[..., 0].astype(float)
+    grey = np.where(grey > grey.max() / 2, grey, 0)
+    y, x = np.mgrid[: grey.shape[0], : grey.shape[1]]
+    return np.array([(x * grey).sum(), (y * grey).sum()]) / grey.sum()
+
+
+def test_packed_pictures_keep_their_keypoints(tmp_path):
+    data = labelled(tmp_path)
+    (tmp_path / "3.png").write_bytes(b"broken")
+    said: list[str] = []
+    assert shards.pack_crops(data, tmp_path / "crops", size=128, least=10, say=said.append) == 5
+    assert "3.png" in said[0]
+    assert "1 of 6 pictures are broken" in said[-1]
+    assert shards.pack_pictures(data, tmp_path / "pictures", size=80, say=said.append) == 5
+    for folder, side in (("crops", 128), ("pictures", 80)):
+        pack = shards.load([tmp_path / folder])
+        assert pack.images.shape == (5, side, side, 3)
+        for i, image in enumerate(pack.images):
+            spot = pack.keypoints[pack.picture == i][0, 0, :2]
+            assert np.abs(brightest(image) - spot).max() < 1.0
+
+
+def test_shards_are_small_and_all_of_one_kind(tmp_path):
+    writer = shards.Writer(tmp_path / "a", COCO17, limit=6000)
+    for i, image in enumerate(crops(8).images):
+        writer.add(image, str(i), np.zeros((0, 17, 3)), np.zeros((0, 4)), np.zeros(0, bool))
+    writer.flush()
+    assert len(list((tmp_path / "a").glob("*.npz"))) > 1
+    pack = shards.load([tmp_path / "a"])
+    assert pack.names == tuple(map(str, range(8)))
+    other = shards.Writer(tmp_path / "b", COCO17)
+    other.add(np.zeros((32, 32, 3), np.uint8), "x", np.zeros((0, 17, 3)), np.zeros((0, 4)), np.zeros(0, bool))
+    other.flush()
+    with pytest.raises(DataError, match="one kind"):
+        shards.load([tmp_path / "a", tmp_path / "b"])
+    with pytest.raises(DataError, match="no shards"):
+        shards.load([tmp_path])
+    (tmp_path / "b/000.npz").write_bytes(b"no")
+    with pytest.raises(DataError, match="not a shard"):
+        shards.load([tmp_path / "b"])
+
+
+def test_near_duplicates_of_what_is_judged_are_left_out(tmp_path):
+    train, judged = tmp_path / "train", tmp_path / "judged"
+    train.mkdir()
+    judged.mkdir()
+    random = np.random.default_rng(0)
+    pictures = [np.kron(random.integers(0, 255, (8, 9, 3)), np.ones((20, 20, 1))).astype(np.uint8) for _ in range(5)]
+    for i, picture in enumerate(pictures):
+        Image.fromarray(picture).save(train / f"{i}.png")
+    smaller = Image.fromarray(pictures[2]).resize((90, 80)).point(lambda v: v * 0.9)
+    smaller.save(judged / "same.jpg", quality=60)
+    data = replace(labelled(tmp_path), pictures=tuple(Picture(f"{i}.png", i) for i in range(5)), folder=train).subset(
+        range(5)
+    )
+    kept, count = distill.without_leaks(data, [judged])
+    assert count == 1
+    assert [picture.name for picture in kept.pictures] == ["0.png", "1.png", "3.png", "4.png"]
+    assert len(kept.picture) == 4
+
+
+def test_people_win_over_teachers_but_for_swaps_and_gross_errors():
+    """One person of LSP, one teacher: an exchanged knee is exchanged back, an absurd wrist dropped, hips and face come
+    from the teacher, and what both agree on is the person's."""
+    lsp = np.zeros((1, 14, 3))
+    teacher = np.zeros((1, 17, 3))
+    teacher[..., 2] = 0.9
+    for place, name in enumerate(COCO17.joints):
+        left = name.startswith("left")
+        teacher[0, place, :2] = [60 if left else 20, 10 + 6 * place]
+    joints = {name: i for i, name in enumerate(LSP14.joints)}
+    for name, place in joints.items():
+        if name in COCO17.joints:
+            lsp[0, place] = [*(teacher[0, COCO17.joints.index(name), :2] + 1.0), 1]
+    a, b = joints["left_knee"], joints["right_knee"]
+    lsp[0, [a, b]] = lsp[0, [b, a]]
+    lsp[0, joints["left_wrist"], :2] = [500, 500]
+    picture = (Picture("a.jpg", 1, 100, 120),)
+    human = Dataset(
+        skeleton=LSP14, pictures=picture, picture=np.zeros(1), keypoints=lsp, boxes=np.array([[0, 0, 90, 120]])
+    )
+    known = Dataset(skeleton=COCO17, pictures=picture, picture=np.zeros(1), keypoints=teacher)
+    merged, counts = distill.merge(human, known, distrust=("left_hip", "right_hip"))
+    assert counts == {"people": 1, "known to the teacher": 1, "swapped": 2, "dropped": 1, "added": 7}
+    out = dict(zip(COCO17.joints, merged.keypoints[0], strict=True))
+    assert out["left_wrist"][2] == 0
+    assert out["left_knee"][0] == 61
+    assert out["right_knee"][0] == 21
+    assert out["left_hip"][:2].tolist() == [60, 10 + 6 * COCO17.joints.index("left_hip")]
+    assert out["left_elbow"][:2].tolist() == [61, 11 + 6 * COCO17.joints.index("left_elbow")]
+    assert out["nose"][2] == 0.9
+
+
+def test_teachers_that_agree_are_believed_and_others_less():
+    views = [People(np.full((1, 17, 3), [50.0 + dx, 40.0, 0.8]), [[0, 0, 100, 100]], [1.0], COCO17) for dx in (-1, 1)]
+    far = [People(np.full((1, 17, 3), [50.0 + dx, 40.0, 0.8]), [[0, 0, 100, 100]], [1.0], COCO17) for dx in (-30, 30)]
+    boxes = People.from_boxes([[0, 0, 100, 100]])
+    close, apart = distill.combined(views, boxes), distill.combined(far, boxes)
+    assert np.allclose(close.keypoints[..., :2], [50, 40], atol=1e-3)
+    assert close.keypoints[0, 5, 2] > 0.75
+    assert apart.keypoints[0, 5, 2] < 0.2
+    assert len(distill.combined([People.empty(COCO17)] * 2, People.from_boxes(np.zeros((0, 4))))) == 0
+
+
+# --- export
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_exported_sppe_is_the_trained_one_and_runs_as_any_other(tmp_path):
+    run(tmp_path / "run", steps=3)
+    difference = export.export(tmp_path / "run/last.safetensors", tmp_path / "net.onnx")
+    assert difference <= export.CLOSE
+    sppe = load_sppe(
+        tmp_path / "net.onnx", skeleton_name="coco-17", codec="heatmap,sigma=1.5", size=SIZE, normalise="imagenet"
+    )
+    pack = crops(3)
+    people = [People.from_boxes(pack.boxes[i : i + 1]) for i in range(3)]
+    together = sppe(list(pack.images), people)
+    chosen, net = export.load(tmp_path / "run/last.safetensors")
+    assert len(together) == 3
+    with torch.no_grad():
+        matrices = geometry.crop_matrices(pack.boxes, SIZE, sppe.padding)
+        images = augment.warp(torch.from_numpy(pack.images), torch.from_numpy(matrices).float(), SIZE)
+        decoded = Heatmap(SIZE, 4, chosen.sigma, "centre").decode([net.heatmaps(pose.normalised(images)).numpy()])
+    expected = geometry.transform(geometry.invert(matrices), decoded)
+    for i, found in enumerate(together):
+        likely = found.keypoints[0, :, 2] > 0
+        assert np.abs(found.keypoints[0, likely, :2] - expected[i, likely, :2]).max() < 3.0
+    checkpoint.save_weights(tmp_path / "x.safetensors", net.state_dict(), {})
+    with pytest.raises(DataError, match="which recipe"):
+        export.load(tmp_path / "x.safetensors")
+    assert json.loads(chosen.to_json())["model"] == "tiny"
