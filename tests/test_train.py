@@ -20,11 +20,12 @@ from everybody import geometry  # noqa: E402
 from everybody.codecs import Heatmap  # noqa: E402
 from everybody.data.dataset import Dataset, Picture  # noqa: E402
 from everybody.errors import DataError, OptionError, OutputError  # noqa: E402
-from everybody.load import load_sppe  # noqa: E402
+from everybody.load import load_detector, load_sppe  # noqa: E402
 from everybody.people import People  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
-from everybody.train import augment, checkpoint, distill, export, loop, losses, pose, shards  # noqa: E402
-from everybody.train.recipe import BASE, RECIPES, Recipe, recipe  # noqa: E402
+from everybody.train import augment, checkpoint, detect, distill, export, loop, losses, pose, shards  # noqa: E402
+from everybody.train.networks import detector, network, sppe, turn  # noqa: E402
+from everybody.train.recipe import BASE, RECIPES, UNCHANGED, Recipe, recipe  # noqa: E402
 
 from . import nets  # noqa: E402
 
@@ -41,8 +42,9 @@ def small_models():
     """The same architectures, thin: the laws do not depend on the width. One thread: tests run side by side."""
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(pose.sppe.VARIANTS, "tiny", {"width": 8, "head": 8, "depths": (1, 1, 1, 1)})
-        patch.setitem(pose.turn.VARIANTS, "tiny-turn", {"width": 4})
+        patch.setitem(sppe.VARIANTS, "tiny", {"width": 8, "head": 8, "depths": (1, 1, 1, 1)})
+        patch.setitem(turn.VARIANTS, "tiny-turn", {"width": 4})
+        patch.setitem(detector.VARIANTS, "tiny-detector", {"width": 8, "head": 8, "depths": (1, 1, 1, 1)})
         yield
 
 
@@ -202,13 +204,14 @@ def test_cross_entropy_is_least_at_the_truth_and_blind_to_unlabelled_joints():
 @pytest.mark.parametrize("name", [*RECIPES])
 def test_every_parameter_gets_a_gradient(name):
     chosen = RECIPES[name]
-    net = pose.network(chosen, 17).train()
+    net = network(chosen, 17).train()
     for module in net.modules():  # residual branches that start at zero would hide what is behind them
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.ones_(module.weight)
     width, height = chosen.size
     out = net(torch.randn(2, 3, height, width))
-    (out * torch.randn_like(out)).sum().backward()
+    parts = out if isinstance(out, tuple) else (out,)
+    sum((part * torch.randn_like(part)).sum() for part in parts).backward()
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in net.parameters())
 
 
@@ -224,6 +227,115 @@ def test_a_few_crops_can_be_learnt_by_heart(tmp_path):
     entropy = math.log(2 * math.pi * math.e * chosen.sigma**2)  # what a perfect answer leaves
     assert found[0] > 4.5
     assert found[-1] < entropy + 0.3
+
+
+# --- detectors
+
+
+def scenes(count: int = 12, side: int = 128) -> shards.Pack:
+    """Dark squares with one to three bright rectangles: the people."""
+    random = np.random.default_rng(0)
+    images, boxes, picture = np.full((count, side, side, 3), 60, np.uint8), [], []
+    for i in range(count):
+        for _ in range(1 + i % 3):
+            x, y, w, h = random.integers((5, 5, 20, 30), (70, 50, 40, 70))
+            images[i, y : y + h, x : x + w] = random.integers(150, 255)
+            boxes.append([x - 0.5, y - 0.5, x + w - 0.5, y + h - 0.5])
+            picture.append(i)
+    return shards.Pack(
+        images=images, picture=np.array(picture), boxes=np.array(boxes, np.float32),
+        keypoints=np.zeros((len(boxes), 17, 3), np.float32), ignored=np.zeros(len(boxes), bool),
+        names=tuple(f"scene/{i}.jpg" for i in range(count)), skeleton=COCO17,
+    )  # fmt: skip
+
+
+def detector_task(**changes) -> detect.DetectorTask:
+    chosen = replace(STILL, task="detector", model="tiny-detector", size=(128, 128), batch=4, **changes)
+    return detect.DetectorTask(chosen, scenes())
+
+
+@pytest.mark.parametrize("quarter", range(4))
+def test_pictures_and_boxes_turn_together(quarter):
+    """Quarter turns are exact: the rectangle's pixels lie in its box, edge to edge."""
+    task = detector_task()
+    boxes, keypoints, real, _ = task.people
+    matrices = detect.plain(128, quarter, (128, 128), len(boxes), torch.device("cpu"))
+    images = augment.warp(task.images, matrices, (128, 128))
+    moved = detect.moved_boxes(boxes, keypoints, matrices)
+    for image, some, there in zip(images, moved, real, strict=True):
+        if there.sum() == 1:
+            y, x = torch.nonzero(image[0] > 100, as_tuple=True)
+            edges = torch.stack([x.min(), y.min(), x.max() + 1, y.max() + 1]) - 0.5
+            assert torch.allclose(edges.float(), some[0], atol=0.01)
+
+
+def test_people_cut_by_the_edge_are_neither_to_find_nor_false():
+    boxes = torch.tensor([[[10.0, 10, 50, 50], [-90, 10, 10, 50], [200, 10, 240, 50], [-10, 0, 60, 60]]])
+    real = torch.ones(1, 4, dtype=torch.bool)
+    cut, there, ignored = detect.visible(boxes, real, ~real, (128, 128))
+    assert there.tolist() == [[True, False, False, True]]
+    assert ignored.tolist() == [[False, True, False, False]]
+    assert cut.min() >= 0
+    assert cut.max() <= 128
+
+
+def test_cells_answer_for_the_person_they_are_inside_and_fit_best():
+    cells = detect.cells_of((128, 128), torch.device("cpu"))
+    truth = torch.tensor([[[8.0, 8, 40, 72], [80, 60, 120, 124], [0, 0, 0, 0]]])
+    real = torch.tensor([[True, True, False]])
+    boxes = truth[0, 0].expand(1, len(cells), 4).clone()
+    boxes[:, ::2] = truth[0, 1]
+    person, target = detect.assign(torch.full((1, len(cells)), 0.1), boxes, cells, truth, real)
+    assert set(person.unique().tolist()) == {-1, 0, 1}
+    for number in (0, 1):
+        chosen = (person[0] == number).nonzero()[:, 0]
+        low, high = truth[0, number].split(2)
+        assert ((cells[chosen] > low) & (cells[chosen] < high)).all()
+        assert target[0, chosen].max() == pytest.approx(1.0, abs=0.01)
+        assert len(chosen) <= detect.TOP
+    assert (target[person < 0] == 0).all()
+
+
+def test_the_loss_of_perfect_boxes_is_least_and_ignored_people_cost_nothing():
+    cells = detect.cells_of((128, 128), torch.device("cpu"))
+    truth, real = torch.tensor([[[16.0, 16, 80, 112]]]), torch.tensor([[True]])
+    right = truth[0].expand(len(cells), 4)[None]
+    owner, _ = detect.assign(torch.full((1, len(cells)), 0.1), right, cells, truth, real)
+    sure, unsure = torch.where(owner == 0, 6.0, -9.0), torch.where(owner == 0, -3.0, -9.0)
+    none = torch.zeros_like(real)
+
+    def value(logits, boxes, real=real, ignored=none):
+        loss, weight = detect.detection_loss(logits, boxes, cells, truth, real, ignored)
+        return (loss / weight).item()
+
+    assert value(unsure, right) > value(sure, right)
+    assert value(sure, right) < value(sure, right + 12)
+    assert value(sure, right, real=none) > 1.0
+    assert value(sure, right, real=none, ignored=real) < 0.1
+
+
+def test_average_precision_by_hand():
+    """Two people; found: A well, a phantom in between, B last -> precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1."""
+    a, b, phantom = [0, 0, 40, 80], [60, 0, 100, 80], [0, 90, 30, 120]
+    everyone = np.array([True, True])
+    truth = (np.array([a, b], float), everyone, ~everyone)
+    scores, boxes = np.array([0.9, 0.8, 0.7]), np.array([a, phantom, b], float)
+    assert detect.average_precision([(scores, boxes)], [truth]) == pytest.approx(0.5 + 0.5 * 2 / 3)
+    ignoring = (np.array([a, b, phantom], float), np.array([True, True, False]), np.array([False, False, True]))
+    assert detect.average_precision([(scores, boxes)], [ignoring]) == pytest.approx(1.0)
+    assert detect.average_precision([(scores[:0], boxes[:0])], [truth]) == 0.0
+
+
+def test_a_detector_learns_a_few_scenes_by_heart_and_its_export_finds_them(tmp_path):
+    task = detector_task(steps=150, rate=8e-3, decay=0.0, evaluate_every=150, ema=0.9, held_back=0.2)
+    progress = loop.train(task.recipe, task, tmp_path)
+    found = [row["loss"] for row in progress.rows if "loss" in row]
+    assert found[-1] < found[0] / 2
+    difference = export.export(tmp_path / "last.safetensors", tmp_path / "net.onnx")
+    assert difference <= export.CLOSE
+    finder = load_detector(tmp_path / "net.onnx", size=(128, 128), score=0.05)
+    assert finder.layout == "picodet"
+    assert len(finder([task.learnt.images[0], task.learnt.images[1]])) == 2
 
 
 # --- the loop
@@ -291,9 +403,8 @@ def test_two_processes_are_one(tmp_path):
         keypoints[0, : i % 5, 2] = 0  # unequal weights on the two sides
         writer.add(image, pack.names[i], keypoints, pack.boxes[i : i + 1], np.zeros(1, bool))
     writer.flush()
-    fixed = {
-        "near": 0, "anywhere": 0, "scale": 0, "shift": 0, "flip": 0, "half_body": 0, "colour": 0, "blur": 0, "jpeg": 0,
-        "erase": 0, "occlude": 0, "paste": 0, "precision": "32-true", "held_back": 0.3, "freeze_norm": "true",
+    fixed = UNCHANGED | {
+        "precision": "32-true", "held_back": 0.3, "freeze_norm": "true",
         "steps": 3, "batch": 8, "warmup": 1, "size": "64x64", "log_every": 1, "evaluate_every": 3,
     }  # fmt: skip
     options = [part for key, value in fixed.items() for part in ("--set", f"{key}={value}")]
@@ -308,7 +419,7 @@ def test_two_processes_are_one(tmp_path):
         weights.append(checkpoint.read_weights(tmp_path / str(count) / "last.safetensors")[0])
         curves.append([row["loss"] for row in loop.read_log(tmp_path / str(count)) if "loss" in row])
     assert curves[0] == pytest.approx(curves[1], abs=1e-4)
-    start = pose.network(RECIPES["sppe-fast"], 17).state_dict()
+    start = network(RECIPES["sppe-fast"], 17).state_dict()
     for name, value in weights[0].items():
         if value.is_floating_point():
             assert torch.allclose(value, weights[1][name], atol=1e-4), name
@@ -389,10 +500,10 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path):
-    net = pose.network(replace(BASE, model="tiny"), 17)
+    net = network(replace(BASE, model="tiny"), 17)
     checkpoint.save_weights(tmp_path / "w.safetensors", net.state_dict(), {})
     with pytest.raises(DataError, match=r"of another architecture than SppeNet: 'logits\.weight' is \(17, 8, 1, 1\)"):
-        checkpoint.load_weights(tmp_path / "w.safetensors", pose.network(replace(BASE, model="tiny"), 26))
+        checkpoint.load_weights(tmp_path / "w.safetensors", network(replace(BASE, model="tiny"), 26))
     (tmp_path / "text.safetensors").write_text("hello")
     with pytest.raises(DataError, match="not a safetensors file"):
         checkpoint.load_weights(tmp_path / "text.safetensors", net)
@@ -555,7 +666,7 @@ def test_an_exported_sppe_is_the_trained_one_and_runs_as_any_other(tmp_path):
     with torch.no_grad():
         matrices = geometry.crop_matrices(pack.boxes, SIZE, sppe.padding)
         images = augment.warp(torch.from_numpy(pack.images), torch.from_numpy(matrices).float(), SIZE)
-        decoded = Heatmap(SIZE, 4, chosen.sigma, "centre").decode([net.heatmaps(pose.normalised(images)).numpy()])
+        decoded = Heatmap(SIZE, 4, chosen.sigma, "centre").decode([net.heatmaps(augment.normalised(images)).numpy()])
     expected = geometry.transform(geometry.invert(matrices), decoded)
     for i, found in enumerate(together):
         likely = found.keypoints[0, :, 2] > 0

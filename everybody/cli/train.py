@@ -89,9 +89,10 @@ def train(
     folders = [*map(Path, chosen.data), *(data or [])]
     if not folders:
         raise OptionError("training needs data: --data FOLDER of shards, as `everybody pack` makes them")
-    from ..train import loop, pose, shards
+    from ..train import loop, shards
+    from ..train.tasks import task as task_of
 
-    task = pose.TASKS[chosen.task](chosen, shards.load(folders))
+    task = task_of(chosen, shards.load(folders))
     progress = loop.train(chosen, task, out, fabric=loop.on(chosen, device), minutes=minutes, say=_say)
     _say(f"{out}: at step {progress.step} of {chosen.steps}, best {progress.best:.4f}")
 

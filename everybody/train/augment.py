@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 FILL = 114.0
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB: as the manifest's "imagenet"
 _LUMINANCE = torch.tensor([  # ITU T.81, table K.1
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
     87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101,
@@ -25,6 +26,11 @@ _LUMINANCE = torch.tensor([  # ITU T.81, table K.1
 _DCT = torch.tensor([
     [math.sqrt((1 if k == 0 else 2) / 8) * math.cos(math.pi * (2 * n + 1) * k / 16) for n in range(8)] for k in range(8)
 ])  # fmt: skip
+
+
+def normalised(images: Tensor) -> Tensor:
+    """[N, 3, h, w] in [0, 255] -> as the networks want them."""
+    return (images - images.new_tensor(MEAN)[:, None, None]) / images.new_tensor(STD)[:, None, None]
 
 
 def uniform(n: int, low: float, high: float, rng: Generator) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .. import runtime
 from ..errors import DataError, ModelError
 from ..media.atomic import replacing
+from ..models.detector import DetectorNet
 from ..models.sppe import SppeNet
-from . import checkpoint, pose, shards
-from .recipe import Recipe
+from . import checkpoint, shards
+from .augment import normalised
+from .networks import network
+from .recipe import UNCHANGED, Recipe
+from .tasks import TASKS
 
 CLOSE = 1e-4
-OUTPUTS = {"pose": "heatmaps", "turn": "turns"}
+OUTPUTS = {"pose": ["heatmaps"], "turn": ["turns"], "detector": ["boxes", "scores"]}
 
 
 class Answer(nn.Module):
@@ -36,8 +41,13 @@ class Answer(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.net.heatmaps(image) if isinstance(self.net, SppeNet) else self.net(image).softmax(1)
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        if isinstance(self.net, SppeNet):
+            return (self.net.heatmaps(image),)
+        if isinstance(self.net, DetectorNet):
+            logits, boxes = self.net(image)
+            return boxes, logits.sigmoid()[:, None]
+        return (self.net(image).softmax(1),)
 
 
 def load(weights: Path) -> tuple[Recipe, nn.Module]:
@@ -48,7 +58,7 @@ def load(weights: Path) -> tuple[Recipe, nn.Module]:
         raise DataError(f"{path}: does not say which recipe it is of: is it from `everybody train`?")
     recipe = Recipe.from_json(about["recipe"])
     joints = len(state["logits.weight"]) if "logits.weight" in state else 0
-    net = pose.network(recipe, joints)
+    net = network(recipe, joints)
     checkpoint.fit(net, state, str(path))
     net.load_state_dict(state)
     return recipe, net.eval()
@@ -66,36 +76,49 @@ def folded(net: nn.Module) -> nn.Module:
 
 
 def export(weights: Path, out: Path) -> float:
-    """Write ONNX (batch dynamic); returns the greatest difference to torch on a random batch, relative to the greatest
-    output. Raises ModelError if it is above `CLOSE`: nothing is written then."""
+    """Write ONNX: the batch is dynamic, and a detector's sides, multiples of 32.
+
+    Returns the greatest difference to torch on random pictures, relative to the greatest output. Raises ModelError if
+    it is above `CLOSE`; nothing is written then.
+    """
     recipe, net = load(weights)
     width, height = recipe.size
     model = Answer(folded(net)).eval()
     example = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    dynamic: dict[int, Any] = {0: torch.export.Dim("batch")}
+    other = (height, width)
+    if recipe.task == "detector":
+        dynamic |= {
+            axis: 32 * torch.export.Dim(f"{name}_32", min=2, max=128) for axis, name in ((2, "height"), (3, "width"))
+        }
+        other = (height + 32, max(64, width - 32))
     with replacing(out) as part:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporter's own insides
             torch.onnx.export(
-                model, (example,), str(part), input_names=["image"], output_names=[OUTPUTS[recipe.task]], dynamo=True,
-                dynamic_shapes={"image": {0: torch.export.Dim("batch")}}, external_data=False, verbose=False,
+                model, (example,), str(part), input_names=["image"], output_names=OUTPUTS[recipe.task], dynamo=True,
+                dynamic_shapes={"image": dynamic}, external_data=False, verbose=False,
             )  # fmt: skip
-        batch = torch.randn(3, 3, height, width, generator=torch.Generator().manual_seed(1))
+        batch = torch.randn(3, 3, *other, generator=torch.Generator().manual_seed(1))
         with torch.no_grad():
-            wanted = Answer(net)(batch).numpy()
-        (found,) = runtime.load(part, device="cpu", engine="onnxruntime")(batch.numpy())
-        difference = float(np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-12))
+            wanted = [output.numpy() for output in Answer(net)(batch)]
+        found = runtime.load(part, device="cpu", engine="onnxruntime")(batch.numpy())
+        difference = max(
+            float(np.abs(f - w).max() / max(np.abs(w).max(), 1e-12)) for f, w in zip(found, wanted, strict=True)
+        )
         if not difference <= CLOSE:
             raise ModelError(f"{out}: differs from torch by {difference:.1e}, more than {CLOSE}")
     return difference
 
 
 def calibration(weights: Path, folders: Sequence[Path], count: int = 256) -> Iterator[NDArray[np.float32]]:
-    """Batches of 8 crops as the network of these weights gets them, from shards."""
+    """Batches of 8 pictures as the network of these weights gets them, unchanged, from shards."""
     recipe, _ = load(weights)
-    pack = shards.load(folders)
-    crops = pose.TASKS[recipe.task](recipe, pack)
-    for start in range(0, min(count, len(crops.held)), 8):
-        yield crops.plain(0, start, start + 8, torch.device("cpu"))[0].numpy()
+    task = TASKS[recipe.task](replace(recipe, **UNCHANGED), shards.load(folders))
+    rng = torch.Generator().manual_seed(0)
+    for start in range(0, min(count, len(task)), 8):
+        rows = torch.arange(start, min(start + 8, len(task)))
+        yield normalised(task.augmented(rows, rng)[0]).numpy()
 
 
 def quantise(onnx: Path, out: Path, crops: Iterator[NDArray[np.float32]]) -> None:

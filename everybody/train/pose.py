@@ -12,29 +12,16 @@ from torch import Generator, Tensor, nn
 from .. import geometry
 from ..codecs import Heatmap
 from ..errors import DataError
-from ..models import sppe, turn
+from ..models import sppe
 from . import augment, losses
+from .augment import normalised
 from .losses import Loss
+from .networks import network
 from .recipe import Recipe
 from .shards import Pack, held_back
 
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB: as the manifest's "imagenet"
 UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "neck", "head")
 TURNS = 4
-
-
-def network(recipe: Recipe, joints: int) -> nn.Module:
-    """The untrained network of a recipe; its numbers come from the recipe's seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        if recipe.task == "pose":
-            return sppe.SppeNet(joints, sigma=recipe.sigma, **sppe.VARIANTS[recipe.model])
-        return turn.TurnNet(**turn.VARIANTS[recipe.model])
-
-
-def normalised(images: Tensor) -> Tensor:
-    """[N, 3, h, w] in [0, 255] -> as the network wants them."""
-    return (images - images.new_tensor(MEAN)[:, None, None]) / images.new_tensor(STD)[:, None, None]
 
 
 class Crops:
@@ -183,6 +170,3 @@ class TurnTask(Crops):
                 right += ((net(images).argmax(1) == target.argmax(1)) * weight).sum().item()
                 count += weight.sum().item()
         return {"right": right / max(count, 1)}
-
-
-TASKS: dict[str, type[PoseTask] | type[TurnTask]] = {"pose": PoseTask, "turn": TurnTask}

@@ -69,12 +69,24 @@ class Recipe:
 
 
 BASE = Recipe()
+UNCHANGED: dict[str, Any] = dict.fromkeys(  # pictures as they are
+    ("near", "anywhere", "scale", "shift", "flip", "half_body", "colour", "blur", "jpeg", "erase", "occlude", "paste"),
+    0.0,
+)
 RECIPES: dict[str, Recipe] = {
     "sppe-fast": replace(BASE, anywhere=0.3),
     "sppe-accurate": replace(BASE, model="sppe-accurate", size=(192, 256), anywhere=0.3),
     "turn": replace(
         BASE, task="turn", model="turn", size=(64, 64), padding=1.1, steps=6_000, batch=128, scale=0.3, shift=0.12,
         half_body=0.3, blur=0.2,
+    ),
+    "detector-fast": replace(
+        BASE, task="detector", model="detector-fast", size=(416, 416), batch=32, anywhere=0.3, near=8.0, scale=0.6,
+        shift=0.05, rate=1e-3,
+    ),
+    "detector-accurate": replace(
+        BASE, task="detector", model="detector-accurate", size=(416, 416), batch=32, anywhere=0.3, near=8.0, scale=0.6,
+        shift=0.05, rate=1e-3,
     ),
 }  # fmt: skip
 

@@ -1,0 +1,56 @@
+"""Our person detector: one class, no anchors, one slim ResNet with a feature pyramid at strides 8, 16 and 32.
+
+Every cell says how surely a person's box belongs to it and how far its four sides are (FCOS, Tian et al. 2019); the
+head is shared by the levels. Boxes count from the picture's corner, as detectors do (`everybody.detect` brings them to
+the coordinate law). Suppression of duplicates is the caller's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .resnet import Pyramid, ResNet, conv
+
+STRIDES = (8, 16, 32)
+PRIOR = 0.01  # score of every cell before training, so that the empty ones do not drown the others (Lin et al. 2017)
+
+
+class DetectorNet(nn.Module):
+    """Picture [B, 3, H, W], normalised; H, W multiples of 32 -> logits [B, A] and boxes [B, A, 4] xyxy in its pixels,
+    A cells of all levels, the finest first."""
+
+    def __init__(self, *, width: int = 24, depths: Sequence[int] = (1, 2, 2, 2), head: int = 64) -> None:
+        super().__init__()
+        self.backbone = ResNet(width=width, depths=depths)
+        self.pyramid = Pyramid(self.backbone.channels[1:], head, len(STRIDES))
+        self.scores = nn.Sequential(conv(head, head), nn.Conv2d(head, 1, 1))
+        self.sides = nn.Sequential(conv(head, head), nn.Conv2d(head, 4, 1))
+        nn.init.constant_(self.scores[1].bias, -math.log((1 - PRIOR) / PRIOR))  # type: ignore[arg-type]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        logits, boxes = [], []
+        for stride, feature in zip(STRIDES, self.pyramid(self.backbone(image)[1:]), strict=True):
+            logits.append(self.scores(feature).flatten(1))
+            sides = functional.softplus(self.sides(feature).float()).flatten(2).mT * (2 * stride)
+            at = centres(feature.shape[2], feature.shape[3], stride, feature.device)
+            boxes.append(torch.cat([at - sides[..., :2], at + sides[..., 2:]], 2))
+        return torch.cat(logits, 1), torch.cat(boxes, 1)
+
+
+def centres(height: int, width: int, stride: int, device: torch.device) -> Tensor:
+    """[height · width, 2]: the cells' middles x, y, counted from the picture's corner."""
+    x = (torch.arange(width, device=device) + 0.5) * stride
+    y = (torch.arange(height, device=device) + 0.5) * stride
+    return torch.stack([x[None].expand(height, -1), y[:, None].expand(-1, width)], 2).reshape(-1, 2)
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "detector-fast": {"width": 16, "head": 48},
+    "detector-accurate": {"width": 32, "head": 64, "depths": (2, 2, 2, 2)},
+}

@@ -1,0 +1,20 @@
+"""Which network a recipe trains."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ..models import detector, sppe, turn
+from .recipe import Recipe
+
+
+def network(recipe: Recipe, joints: int = 17) -> nn.Module:
+    """The untrained network of a recipe; its numbers come from the recipe's seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        if recipe.task == "pose":
+            return sppe.SppeNet(joints, sigma=recipe.sigma, **sppe.VARIANTS[recipe.model])
+        if recipe.task == "turn":
+            return turn.TurnNet(**turn.VARIANTS[recipe.model])
+        return detector.DetectorNet(**detector.VARIANTS[recipe.model])

@@ -1,0 +1,20 @@
+"""The tasks by name: a recipe and packed pictures -> what the loop trains."""
+
+from __future__ import annotations
+
+from .detect import DetectorTask
+from .loop import Task
+from .pose import PoseTask, TurnTask
+from .recipe import Recipe
+from .shards import Pack
+
+TASKS: dict[str, type[PoseTask] | type[TurnTask] | type[DetectorTask]] = {
+    "pose": PoseTask,
+    "turn": TurnTask,
+    "detector": DetectorTask,
+}
+
+
+def task(recipe: Recipe, pack: Pack) -> Task:
+    """Raises DataError where the packed pictures are not what the task learns from."""
+    return TASKS[recipe.task](recipe, pack)
