@@ -90,6 +90,42 @@ def test_tiles_find_small_people_once_and_drop_what_their_edges_cut(tmp_path):
     assert people.boxes[:, 0].tolist() == [-0.5], "cut by the right tile: gone; at the picture's own edge: kept, once"
 
 
+def test_boxes_found_in_turned_pictures_are_exact(tmp_path):
+    """A detector that always says one box: in each turn another one of the picture, which np.rot90 brings there."""
+    box = np.array([[20, 30, 60, 110, 0.9]], np.float32)
+    path = nets.rtmdet_constant(tmp_path / "d.onnx", box)
+    image = np.zeros((320, 320, 3), np.uint8)
+    for count in (1, 2, 4):
+        (people,) = load_detector(path, size=(320, 320), turns=count)([image])
+        assert len(people) == count
+        for turns, found in enumerate(people.boxes):
+            marked = np.zeros((320, 320), bool)
+            x0, y0, x1, y1 = (found + 0.5).round().astype(int)
+            marked[y0:y1, x0:x1] = True
+            expected = np.zeros((320, 320), bool)
+            expected[30:110, 20:60] = True
+            assert np.array_equal(np.rot90(marked, turns), expected)
+            assert np.allclose(found + 0.5, (x0, y0, x1, y1), atol=1e-4)
+
+
+def test_turns_of_any_shape_with_tiles_and_once(tmp_path):
+    """What every turn says again is kept once; turned pictures of other shapes and their tiles come back whole."""
+    whole = np.array([[0, 0, 320, 320, 0.9]], np.float32)
+    path = nets.rtmdet_constant(tmp_path / "d.onnx", whole)
+    images = [np.zeros((h, w, 3), np.uint8) for h, w in ((200, 320), (320, 100), (200, 320))]
+    for tiles in ((1, 1), (3, 1)):
+        detector = load_detector(path, size=(320, 320), turns=4, tiles=tiles)
+        together = detector(images)
+        for image, people in zip(images, together, strict=True):
+            assert people.boxes.tolist() == [[-0.5, -0.5, image.shape[1] - 0.5, image.shape[0] - 0.5]]
+            assert np.array_equal(people.boxes, detector([image])[0].boxes)
+        assert detector([]) == []
+    nobody = load_detector(path, size=(320, 320), turns=4, score=0.95)
+    assert [len(people) for people in nobody(images)] == [0, 0, 0]
+    with pytest.raises(OptionError, match="looks at 1, 2 or 4 quarter turns of a picture, not at 3"):
+        load_detector(path, turns=3)
+
+
 @pytest.mark.parametrize(
     ("codec", "make"),
     [(f"heatmap,alignment={a}", a) for a in ("centre", "corner", "udp")] + [("simcc,split=2", "simcc")],
