@@ -24,7 +24,7 @@ from .runtime import Session
 from .weights.manifest import Input
 
 STRIDE = 32  # sides of a dynamic input are multiples of this
-TURNS = (1, 2, 4)  # one quarter turn puts whoever lies upright or upside down, which detectors know better than lying
+TURNS = (0, 1, 3, 2)  # quarter turns that are looked at, in this order: more people lie than stand on their heads
 Tiles = tuple[int, int]
 
 
@@ -132,8 +132,8 @@ class Detector:
     """Pictures [H, W, 3] RGB -> the people in each, most confident first, as boxes without joints.
 
     score, nms (IoU), min_size (pixels, the longer side) and max_people choose among the boxes. tiles (columns, rows)
-    looks at overlapping parts as well as at the whole, for small people in large pictures; turns (1, 2 or 4) in so many
-    quarter turns, for people who lie or hang. tight spares a network of dynamic size the grey margin.
+    looks at overlapping parts as well as at the whole, for small people in large pictures; turns (1 to 4) in so many
+    quarter turns (see `TURNS`), for people who lie or hang. tight spares a network of dynamic size the grey margin.
     """
 
     session: Session
@@ -151,8 +151,8 @@ class Detector:
     _dynamic: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.turns not in TURNS:
-            raise OptionError(f"a detector looks at 1, 2 or 4 quarter turns of a picture, not at {self.turns}")
+        if not 1 <= self.turns <= len(TURNS):
+            raise OptionError(f"a detector looks at 1 to {len(TURNS)} quarter turns of a picture, not at {self.turns}")
         layout = LAYOUTS[self.layout]
         if not fits(layout, self.session):
             found = ", ".join(map(str, self.session.outputs))
@@ -169,7 +169,7 @@ class Detector:
             raise ModelError(f"{self.session.path}: takes pictures of {shape[3]}×{shape[2]}, not {width}×{height}")
 
     def __call__(self, images: Sequence[Image]) -> list[People]:
-        turned = [self._turned(images, turns) for turns in range(self.turns)]
+        turned = [self._turned(images, turns) for turns in TURNS[: self.turns]]
         people = []
         for image, *found in zip(images, *turned, strict=True):
             boxes, scores = zip(*found, strict=True)

@@ -53,7 +53,7 @@ def evaluate(
         str, typer.Option(help="upright, or any: try quarter turns of the crop.", rich_help_panel=MODEL)
     ] = "upright",
     det_turns: Annotated[
-        int, typer.Option(help="Quarter turns the detector looks in: 1, 2 or 4.", rich_help_panel=MODEL)
+        int, typer.Option(help="Quarter turns the detector looks in, 1 to 4.", rich_help_panel=MODEL)
     ] = 1,
     det_score: Annotated[float, typer.Option(help="Least score of a box.", rich_help_panel=MODEL)] = 0.05,
     as_json: Annotated[
