@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from everybody import runtime
+from everybody import geometry, runtime
 from everybody.detect import Detector
 from everybody.errors import ModelError, OptionError
 from everybody.load import load_detector, load_sppe
@@ -106,6 +106,21 @@ def test_boxes_found_in_turned_pictures_are_exact(tmp_path):
             expected[30:110, 20:60] = True
             assert np.array_equal(np.rot90(marked, turns), expected)
             assert np.allclose(found + 0.5, (x0, y0, x1, y1), atol=1e-4)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_detector_of_all_turns_turns_with_the_picture_and_its_tiles(tmp_path, turns):
+    path = nets.rtmdet_constant(tmp_path / "d.onnx", np.array([[20, 30, 60, 90, 0.9]], np.float32))
+    image, tiles = np.zeros((200, 640, 3), np.uint8), (3, 1)
+
+    def found(image, tiles):
+        (people,) = load_detector(path, size=(320, 320), turns=4, tiles=tiles, nms=1.0, tight=False)([image])
+        return people.boxes
+
+    there = geometry.transform_boxes(geometry.turn_matrix(640, 200, turns), found(image, tiles))
+    turned = found(np.ascontiguousarray(np.rot90(image, turns)), tiles[::-1] if turns % 2 else tiles)
+    assert len(there) == len(turned) == 4 * (1 + 3)
+    assert np.allclose(*(boxes[np.lexsort(boxes.round(2).T)] for boxes in (there, turned)), atol=1e-3)
 
 
 def test_turns_of_any_shape_with_tiles_and_once(tmp_path):
