@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -116,6 +117,7 @@ def main() -> None:
                 for orientation, (figure, each) in zip(ORIENTATIONS, posed(some, labels, estimators), strict=True):
                     row = rows[pose, source, orientation]
                     row.figures.append(figure)
+                    print(90 * turns, source, pose, orientation, f"{figure.value:.3f}", file=sys.stderr, flush=True)
                     if turns == 0:
                         row.milliseconds = spent + each
     people = int((~truth.ignored).sum())

@@ -20,7 +20,7 @@ Orientation = Literal["upright", "any"]
 ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
 
 UPRIGHT_BONUS = 0.05  # upright people are many and faint ones look alike every way: another turn must win by this much
-SURE = 0.7  # who scores this upright is upright: to try the other turns too moved AP by less than .01
+SURE = 0.7  # who scores this upright is upright: trying the other turns too moved AP by .01 at most
 
 
 def confidence(scores: Array) -> Array:
