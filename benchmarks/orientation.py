@@ -127,7 +127,7 @@ def main() -> None:
     )
     for (pose, source, orientation), row in rows.items():
         first = rows[pose, min(source, 1) and given.det_turns[0], ORIENTATIONS[0]]
-        boxes = f"detected, {source} turns, {given.det_score:g}" if source else "true"
+        boxes = f"detected, turns {source}, {given.det_score:g}" if source else "true"
         values = "".join(f"{figure.value:6.3f}" for figure in row.figures)
         ratio = row.milliseconds / first.milliseconds if first.milliseconds else float("nan")
         print(f"{pose:18} {boxes:26} {orientation:12}{values} {row.milliseconds:6.1f} {ratio:5.2f}")
