@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from . import geometry
-from .errors import ModelError
+from .errors import ModelError, OptionError
 from .geometry import Array
 from .nms import box_nms
 from .people import Floats, Image, People
@@ -24,6 +24,7 @@ from .runtime import Session
 from .weights.manifest import Input
 
 STRIDE = 32  # sides of a dynamic input are multiples of this
+TURNS = (0, 1, 3, 2)  # quarter turns that are looked at, in this order: more people lie than stand on their heads
 Tiles = tuple[int, int]
 
 
@@ -131,8 +132,8 @@ class Detector:
     """Pictures [H, W, 3] RGB -> the people in each, most confident first, as boxes without joints.
 
     score, nms (IoU), min_size (pixels, the longer side) and max_people choose among the boxes. tiles (columns, rows)
-    looks at overlapping parts as well as at the whole, for small people in large pictures. tight spares a network of
-    dynamic size the grey margin.
+    looks at overlapping parts as well as at the whole, for small people in large pictures; turns (1 to 4) in so many
+    quarter turns (see `TURNS`), for people who lie or hang. tight spares a network of dynamic size the grey margin.
     """
 
     session: Session
@@ -143,12 +144,15 @@ class Detector:
     min_size: float = 0.0
     max_people: int | None = None
     tiles: Tiles = (1, 1)
+    turns: int = 1
     tight: bool = True
     person: int = 0
     _batches: bool = field(init=False)
     _dynamic: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        if not 1 <= self.turns <= len(TURNS):
+            raise OptionError(f"a detector looks at 1 to {len(TURNS)} quarter turns of a picture, not at {self.turns}")
         layout = LAYOUTS[self.layout]
         if not fits(layout, self.session):
             found = ", ".join(map(str, self.session.outputs))
@@ -165,14 +169,27 @@ class Detector:
             raise ModelError(f"{self.session.path}: takes pictures of {shape[3]}×{shape[2]}, not {width}×{height}")
 
     def __call__(self, images: Sequence[Image]) -> list[People]:
-        views = [_tiles(image.shape[1], image.shape[0], self.tiles) for image in images]
-        parts = [image[y0:y1, x0:x1] for image, tiles in zip(images, views, strict=True) for x0, y0, x1, y1 in tiles]
-        found = iter(self._raw(parts))
+        turned = [self._turned(images, turns) for turns in TURNS[: self.turns]]
         people = []
-        for image, tiles in zip(images, views, strict=True):
-            boxes, scores = zip(*(_placed(*next(found), tile, image) for tile in tiles), strict=True)
+        for image, *found in zip(images, *turned, strict=True):
+            boxes, scores = zip(*found, strict=True)
             people.append(self._chosen(np.concatenate(boxes), np.concatenate(scores), image))
         return people
+
+    def _turned(self, images: Sequence[Image], turns: int) -> list[tuple[Array, Array]]:
+        """All boxes and scores per picture, in its pixels, as found in its turned copy and that one's tiles."""
+        views: list[Image] = [np.rot90(image, turns) for image in images]
+        columns, rows = self.tiles
+        split = (rows, columns) if turns % 2 else (columns, rows)
+        tiled = [_tiles(view.shape[1], view.shape[0], split) for view in views]
+        parts = [view[y0:y1, x0:x1] for view, tiles in zip(views, tiled, strict=True) for x0, y0, x1, y1 in tiles]
+        raw = iter(self._raw(parts))
+        found = []
+        for image, view, tiles in zip(images, views, tiled, strict=True):
+            boxes, scores = zip(*(_placed(*next(raw), tile, view) for tile in tiles), strict=True)
+            back = geometry.invert(geometry.turn_matrix(image.shape[1], image.shape[0], turns)[None])[0]
+            found.append((geometry.transform_boxes(back, np.concatenate(boxes)), np.concatenate(scores)))
+        return found
 
     def _raw(self, images: Sequence[Image]) -> list[tuple[Array, Array]]:
         """All boxes above the score, and their scores, per picture, in its pixels. Pictures that become one shape share

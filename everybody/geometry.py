@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.floating]
 
+# What np.rot90 does to (x, y) about the origin, by the number of its quarter turns; y points down.
+QUARTERS = np.array([[[1, 0], [0, 1]], [[0, 1], [-1, 0]], [[-1, 0], [0, -1]], [[0, -1], [1, 0]]], np.float64)
+
 
 def area(boxes: Array) -> Array:
     """[..., 4] xyxy -> [...], 0 for inverted boxes."""
@@ -67,18 +70,28 @@ def oks(a: Array, b: Array, areas: Array, sigmas: Sequence[float], weights: Arra
     return np.divide(summed, total, out=np.zeros_like(summed), where=total > 0)
 
 
-def crop_matrices(boxes: Array, size: tuple[int, int], padding: float = 1.0) -> Array:
-    """[N, 4] -> [N, 2, 3]: the transforms that put each box, grown by `padding` and widened or heightened to the aspect
-    of `size` (width, height), edge to edge into a crop of that size. A box without area is taken as one pixel."""
+def crop_matrices(boxes: Array, size: tuple[int, int], padding: float = 1.0, turns: ArrayLike = 0) -> Array:
+    """[N, 4], quarter turns [N] or one for all -> [N, 2, 3]: the transforms that turn each box about its centre, grown
+    by `padding` and widened or heightened to the aspect of `size` (width, height), and put it edge to edge into a crop
+    of that size: the crop that the picture, turned by np.rot90(picture, turn), gives of the turned box. A box without
+    area is taken as one pixel."""
     boxes = np.asarray(boxes, np.float64)
+    turns = np.broadcast_to(np.asarray(turns, np.intp) % 4, len(boxes))
     width, height = size
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     extent = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0) * padding
+    extent = np.where(turns[:, None] % 2, extent[:, ::-1], extent)  # a quarter turn swaps the sides
     scale = np.minimum(width / extent[:, 0], height / extent[:, 1])
-    matrices = np.zeros((len(boxes), 2, 3))
-    matrices[:, 0, 0] = matrices[:, 1, 1] = scale
-    matrices[:, :, 2] = np.array([(width - 1) / 2, (height - 1) / 2]) - scale[:, None] * centre
-    return matrices
+    linear = scale[:, None, None] * QUARTERS[turns]
+    middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    return np.concatenate([linear, middle[:, None] - linear @ centre[:, :, None]], axis=2)
+
+
+def turn_matrix(width: int, height: int, turns: int) -> Array:
+    """[2, 3]: from the pixels of a picture to those of np.rot90(picture, turns), quarter turns against the clock."""
+    linear = QUARTERS[turns % 4]
+    far = linear @ np.array([width - 1, height - 1])
+    return np.column_stack([linear, np.maximum(-far, 0)])  # the corner that would lie below 0 comes to lie at 0
 
 
 def mirrored(matrices: Array, axis: float) -> Array:
@@ -94,6 +107,12 @@ def transform(matrices: Array, points: Array) -> Array:
     out = np.array(points)
     out[..., :2] = points[..., :2] @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
     return out
+
+
+def transform_boxes(matrix: Array, boxes: Array) -> Array:
+    """[2, 3] of quarter turns, scales and shifts, [N, 4] xyxy -> [N, 4] xyxy, of the boxes' moved corners."""
+    corners = boxes.reshape(-1, 2, 2) @ matrix[:, :2].T + matrix[:, 2]
+    return np.concatenate([corners.min(1), corners.max(1)], axis=1)
 
 
 def invert(matrices: Array) -> Array:

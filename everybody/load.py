@@ -68,7 +68,7 @@ def load_detector(
     """A person detector by name or path (None: the manifest's default).
 
     size (width, height) replaces the row's where the network is dynamic; nms replaces its IoU; the other options are
-    `Detector`'s (score, min_size, max_people, tiles, person). Raises ModelError, OptionError.
+    `Detector`'s (score, min_size, max_people, tiles, turns, person). Raises ModelError, OptionError.
     """
     path, row = locate(model or manifest.load()[1]["detector"], "detector")
     session = (engine or Engine())(path)
@@ -107,7 +107,7 @@ def load_sppe(
 
     For a file that no row describes, skeleton_name and codec must be given; size is read from the file where it is
     fixed there; normalise is imagenet (default), unit (0 to 1) or none (0 to 255). Given options replace the row's;
-    the other options are `Sppe`'s (batch, flip_test). Raises ModelError, OptionError.
+    the other options are `Sppe`'s (batch, flip_test, orientation). Raises ModelError, OptionError.
     """
     path, row = locate(model or manifest.load()[1]["pose"], "pose")
     session = (engine or Engine())(path)

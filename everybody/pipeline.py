@@ -99,7 +99,7 @@ class Estimator:
     detector, pose: names of the manifest or paths of ONNX files (None: the defaults). whole takes each picture as one
     box, boxes takes them from a COCO detection results file; then no detector is loaded. `det_*`, min_size, max_people
     and tiles choose the boxes (see `Detector`); skeleton, codec, input_size, normalise, channels and padding describe a
-    pose model that the manifest does not know (see `load_sppe`).
+    pose model that the manifest does not know (see `load_sppe`); flip_test and orientation are `Sppe`'s.
 
     batch is the most crops in one call of the SPPE, gathered from several frames; det_batch the frames in one call of
     the detector; 0 chooses by device. workers is how many calls run at a time, threads the cores they share (0: all).
@@ -119,6 +119,7 @@ class Estimator:
         min_size: float = 0.0,
         max_people: int | None = None,
         tiles: Tiles = (1, 1),
+        det_turns: int = 1,
         skeleton: str | None = None,
         codec: str | None = None,
         input_size: tuple[int, int] | None = None,
@@ -126,6 +127,7 @@ class Estimator:
         channels: str | None = None,
         padding: float | None = None,
         flip_test: bool = False,
+        orientation: str = "upright",
         pose_nms: str = "oks",
         batch: int = 0,
         det_batch: int = 0,
@@ -150,12 +152,13 @@ class Estimator:
             sppe = loading.submit(
                 load_sppe, pose, skeleton_name=skeleton, codec=codec, size=input_size, normalise=normalise,
                 channels=channels, padding=padding, engine=run, batch=self.batch, flip_test=flip_test,
+                orientation=orientation,
             )  # fmt: skip
             self.detector: Detector | None = None
             if not (whole or boxes):
                 self.detector = load_detector(
                     detector, size=det_size, nms=det_nms, engine=run, score=det_score, min_size=min_size,
-                    max_people=max_people, tiles=tiles,
+                    max_people=max_people, tiles=tiles, turns=det_turns,
                 )  # fmt: skip
             self.sppe: Sppe = sppe.result()
         self._find: Finder = GivenBoxes(boxes) if boxes else whole_picture

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from . import geometry
+from . import geometry, orient
 from .codecs import Codec, Heatmap, SimCC
 from .detect import normalise
-from .errors import ModelError
+from .errors import ModelError, OptionError
 from .geometry import Array
+from .orient import Orientation
 from .people import Floats, Image, People, Skeleton
 from .runtime import Session
 from .weights.manifest import Input
@@ -39,7 +41,8 @@ class Sppe:
     """Pictures [H, W, 3] RGB and the people found in each (boxes) -> the same people with keypoints and scores.
 
     padding grows the box before the crop; batch is the most crops per call of the network (0: one call for all of a
-    task); flip_test averages the outputs for each crop and its mirror image.
+    task); flip_test averages the outputs for each crop and its mirror image; orientation "any" tries the three other
+    quarter turns of the crop too, for people it is unsure of, and keeps the best (see `orient.py`).
     """
 
     session: Session
@@ -49,9 +52,12 @@ class Sppe:
     padding: float = 1.25
     batch: int = 8
     flip_test: bool = False
+    orientation: Orientation = "upright"
     _limit: int = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.orientation not in orient.ORIENTATIONS:
+            raise OptionError(f"unknown orientation '{self.orientation}': known are {', '.join(orient.ORIENTATIONS)}")
         width, height = self.input.size
         shape = self.session.input.shape
         wanted = (None, 3, height, width)
@@ -78,17 +84,28 @@ class Sppe:
         counts = [len(group) for group in people]
         if sum(counts) == 0:
             return [People.empty(self.skeleton) for _ in images]
-        matrices = [geometry.crop_matrices(group.boxes, self.input.size, self.padding) for group in people]
-        crops = [(image, matrix) for image, group in zip(images, matrices, strict=True) for matrix in group]
-        in_crops = np.concatenate(
-            [self._estimate(crops[i : i + self._limit]) for i in range(0, len(crops), self._limit)]
-        )
-        keypoints = geometry.transform(geometry.invert(np.concatenate(matrices)), in_crops)
+        pictures = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
+        boxes = np.concatenate([group.boxes for group in people])
+        keypoints = self._posed(pictures, boxes, np.zeros(len(boxes), np.intp))
+        if self.orientation == "any":
+            again = np.flatnonzero(orient.unsure(keypoints))
+            turns = np.repeat([1, 2, 3], len(again))
+            turned = self._posed([pictures[i] for i in again] * 3, np.tile(boxes[again], (3, 1)), turns)
+            tried = np.concatenate([keypoints[again], turned]).reshape(4, len(again), *keypoints.shape[1:])
+            keypoints[again] = tried[orient.best_turn(tried), np.arange(len(again))]
         groups = np.split(keypoints, np.cumsum(counts)[:-1])
         return [
             replace(group, keypoints=k, scores=person_scores(group.scores, k[..., 2]), skeleton=self.skeleton)
             for group, k in zip(people, groups, strict=True)
         ]
+
+    def _posed(self, pictures: Sequence[Image], boxes: Array, turns: NDArray[np.intp]) -> Array:
+        """Pictures, boxes [N, 4] and quarter turns [N] of as many people -> keypoints [N, K, 3] in picture pixels."""
+        matrices = geometry.crop_matrices(boxes, self.input.size, self.padding, turns)
+        crops = list(zip(pictures, matrices, strict=True))
+        batches = [self._estimate(crops[i : i + self._limit]) for i in range(0, len(crops), self._limit)]
+        nobody = np.zeros((0, len(self.skeleton), 3), np.float32)
+        return geometry.transform(geometry.invert(matrices), np.concatenate([nobody, *batches]))
 
     def _estimate(self, crops: Sequence[tuple[Image, Array]]) -> Floats:
         """At most one batch of (picture, matrix) -> keypoints [N, K, 3] in crop pixels."""

@@ -49,6 +49,40 @@ def heatmap_finder(path: Path, joints: int, size=(96, 128), stride: int = 4, ali
     )  # fmt: skip
 
 
+def upright_finder(path: Path, joints: int, size=(96, 128), stride: int = 4) -> Path:
+    """An SPPE whose joints are all at the reddest spot of the crop, as surely as the crop's top quarter is blue; where
+    it is not, they are thought to be in the top left corner (0.3)."""
+    width, height = size
+    h, w = height // stride, width // stride
+    nodes = [
+        helper.make_node("Slice", ["image", "zero", "one", "axis"], ["red"]),
+        helper.make_node("Slice", ["image", "two", "three", "axis"], ["blue"]),
+        helper.make_node("Slice", ["blue", "zero", "quarter", "rows"], ["top"]),
+        helper.make_node("ReduceMean", ["top", "plane"], ["sky"], keepdims=1),
+        helper.make_node("Mul", ["sky", "unit"], ["sure"]),
+        helper.make_node("Mul", ["red", "unit"], ["bright"]),
+        helper.make_node("Mul", ["bright", "sure"], ["spot"]),
+        helper.make_node("Shape", ["spot"], ["shape"], start=0, end=2),
+        helper.make_node("Concat", ["shape", "grid"], ["sizes"], axis=0),
+        helper.make_node(
+            "Resize", ["spot", "", "", "sizes"], ["small"], mode="linear",
+            coordinate_transformation_mode=ALIGNMENTS["corner"],
+        ),
+        helper.make_node("Max", ["small", "corner"], ["map"]),
+        helper.make_node("Tile", ["map", "joints"], ["heatmaps"]),
+    ]  # fmt: skip
+    constants = {
+        "zero": np.array([0]), "one": np.array([1]), "two": np.array([2]), "three": np.array([3]),
+        "axis": np.array([1]), "rows": np.array([2]), "quarter": np.array([height // 4]), "plane": np.array([2, 3]),
+        "unit": np.array(1 / 255, np.float32), "grid": np.array([h, w]), "joints": np.array([1, joints, 1, 1]),
+        "corner": np.pad(np.full((1, 1, 1, 1), 0.3, np.float32), ((0, 0), (0, 0), (0, h - 1), (0, w - 1))),
+    }  # fmt: skip
+    return _save(
+        path, nodes, [_float("image", ["batch", 3, height, width])], [_float("heatmaps", ["batch", joints, h, w])],
+        constants,
+    )  # fmt: skip
+
+
 def simcc_finder(path: Path, joints: int, size=(96, 128), split: int = 2) -> Path:
     """An SPPE with SimCC outputs whose joints are all at the brightest spot of the crop."""
     width, height = size

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 import typer
 from click.testing import Result
+from PIL import Image
 from typer.testing import CliRunner
 
 from everybody.cli.eval import evaluate
 from everybody.errors import DataError, EverybodyError, OptionError
 from everybody.skeletons import COCO17, MPII16
+
+from . import nets
 
 app = typer.Typer()
 app.command()(evaluate)
@@ -116,6 +119,41 @@ def test_skeletons_that_differ_are_refused_with_a_way_out(tmp_path: Path, truth:
     assert "judged on the 12 joints" in values["notes"][0]
 
 
+def test_a_model_is_judged_in_any_orientation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One person upside down, all joints at one spot: only the turned crop tells the network where that is."""
+    image = nets.blob(96, 128, 41.3, 77.7)
+    image[..., 1:] = 0
+    image[96:, :, 2] = 255
+    Image.fromarray(image).save(tmp_path / "handstand.png")
+    content = {
+        "images": [{"id": 1, "file_name": "handstand.png", "width": 96, "height": 128}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 6000.0, "num_keypoints": 17,
+             "bbox": [0, 0, 96, 128], "keypoints": [41.8, 78.2, 2] * 17}
+        ],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}],
+    }  # fmt: skip
+    labels = written(tmp_path / "labels.json", content)
+    nets.upright_finder(tmp_path / "upright.onnx", 17)
+    (tmp_path / "manifest.toml").write_text(
+        """[model.upright]
+        task = "pose"
+        file = "upright.onnx"
+        licence = "Apache-2.0"
+        skeleton = "coco-17"
+        padding = 1.0
+        codec = { type = "heatmap", alignment = "corner" }
+        input = { size = [96, 128] }
+        """
+    )
+    monkeypatch.setenv("EVERYBODY_WEIGHTS", str(tmp_path))
+    arguments = ("--data", labels, "--model", "upright", "--boxes", "gt", "--json")
+    assert json.loads(run(*arguments).stdout)["AP"] == 0
+    found = json.loads(run(*arguments, "--orientation", "any").stdout)
+    assert found["AP"] == pytest.approx(1)
+    assert found["name"] == "upright + any orientation"
+
+
 def test_what_makes_no_sense_is_said(tmp_path: Path, truth: Path) -> None:
     found = written(tmp_path / "found.json", [result(3)])
     cases = {
@@ -125,6 +163,9 @@ def test_what_makes_no_sense_is_said(tmp_path: Path, truth: Path) -> None:
         "unknown measure": [found, "--data", truth, "--metrics", "mAP"],
         "unknown skeleton": [found, "--data", truth, "--skeleton", "stick"],
     }
+    for only in (["--orientation", "any"], ["--det-turns", "4"]):
+        with pytest.raises(OptionError, match="are for --model"):
+            run(found, "--data", truth, *only)
     for said, arguments in cases.items():
         with pytest.raises(OptionError, match=said):
             run(*arguments)

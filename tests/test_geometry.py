@@ -71,6 +71,47 @@ def test_one_pixel_lands_where_its_keypoint_lands(mirror, box):
     assert np.abs(centre - expected).max() < 0.1
 
 
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(-5, 5))
+def test_every_pixel_of_a_turned_picture_is_where_the_turn_sends_it(width, height, turns):
+    image = np.arange(width * height).reshape(height, width)
+    y, x = np.mgrid[:height, :width]
+    points = np.stack([x, y], -1).reshape(1, -1, 2).astype(float)
+    there = geometry.transform(geometry.turn_matrix(width, height, turns)[None], points)[0].astype(int)
+    assert np.array_equal(np.rot90(image, turns)[there[:, 1], there[:, 0]], image.ravel())
+
+
+@given(boxes(), st.integers(0, 3))
+def test_turned_boxes_come_back_and_keep_their_order(found, turns):
+    matrix = geometry.turn_matrix(640, 480, turns)
+    turned = geometry.transform_boxes(matrix, found)
+    assert (turned[:, :2] <= turned[:, 2:]).all()
+    assert np.allclose(geometry.transform_boxes(geometry.invert(matrix[None])[0], turned), found)
+    width, height = (480, 640) if turns % 2 else (640, 480)
+    assert np.array_equal(geometry.transform_boxes(matrix, geometry.whole(640, 480)), geometry.whole(width, height))
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("box", [(10, 20, 58, 84), (30, 10, 90, 40), (-20, -10, 50, 90)])
+def test_a_turned_crop_is_the_crop_of_the_turned_picture(turns, box):
+    """The one warp turns as np.rot90 does, about the box's centre, and swaps the sides it fits: as a transform and in
+    its pixels, up to OpenCV's fractions of 1/32."""
+    image = np.random.default_rng(0).integers(0, 255, (120, 100, 3), np.uint8)
+    found, turn = np.array([box], float), geometry.turn_matrix(100, 120, turns)
+    (matrix,) = geometry.crop_matrices(found, (96, 128), 1.25, turns)
+    (plain,) = geometry.crop_matrices(geometry.transform_boxes(turn, found), (96, 128), 1.25)
+    assert np.allclose(matrix, plain @ np.vstack([turn, [0, 0, 1]]))
+    one = cv2.warpAffine(image, matrix, (96, 128)).astype(int)
+    two = cv2.warpAffine(np.ascontiguousarray(np.rot90(image, turns)), plain, (96, 128))
+    assert np.abs(one - two).max() <= 255 / 16
+
+
+def test_each_box_has_its_own_turn():
+    found = np.array([[10, 20, 58, 84], [30, 10, 90, 40], [0, 0, 9, 9], [5, 5, 50, 90]], float)
+    together = geometry.crop_matrices(found, (96, 128), 1.1, [0, 1, 2, 7])
+    for box, turn, matrix in zip(found, (0, 1, 2, 3), together, strict=True):
+        assert np.array_equal(geometry.crop_matrices(box[None], (96, 128), 1.1, turn)[0], matrix)
+
+
 @given(boxes())
 def test_coco_boxes_and_back(found):
     assert np.allclose(geometry.xyxy(geometry.xywh(found)), found, atol=1e-3)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from everybody import runtime
+from everybody import geometry, runtime
 from everybody.detect import Detector
 from everybody.errors import ModelError, OptionError
 from everybody.load import load_detector, load_sppe
@@ -88,6 +88,57 @@ def test_tiles_find_small_people_once_and_drop_what_their_edges_cut(tmp_path):
     cut = nets.rtmdet_constant(tmp_path / "c.onnx", np.array([[0, 20, 60, 100, 0.9]], np.float32))
     (people,) = load_detector(cut, size=(320, 320), tiles=(2, 1))([image])
     assert people.boxes[:, 0].tolist() == [-0.5], "cut by the right tile: gone; at the picture's own edge: kept, once"
+
+
+def test_boxes_found_in_turned_pictures_are_exact(tmp_path):
+    """A detector that always says one box: in each turn another one of the picture, which np.rot90 brings there."""
+    box = np.array([[20, 30, 60, 110, 0.9]], np.float32)
+    path = nets.rtmdet_constant(tmp_path / "d.onnx", box)
+    image = np.zeros((320, 320, 3), np.uint8)
+    for count in (1, 2, 3, 4):
+        (people,) = load_detector(path, size=(320, 320), turns=count)([image])
+        assert len(people) == count
+        for turns, found in zip((0, 1, 3, 2), people.boxes, strict=False):
+            marked = np.zeros((320, 320), bool)
+            x0, y0, x1, y1 = (found + 0.5).round().astype(int)
+            marked[y0:y1, x0:x1] = True
+            expected = np.zeros((320, 320), bool)
+            expected[30:110, 20:60] = True
+            assert np.array_equal(np.rot90(marked, turns), expected)
+            assert np.allclose(found + 0.5, (x0, y0, x1, y1), atol=1e-4)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_detector_of_all_turns_turns_with_the_picture_and_its_tiles(tmp_path, turns):
+    path = nets.rtmdet_constant(tmp_path / "d.onnx", np.array([[20, 30, 60, 90, 0.9]], np.float32))
+    image, tiles = np.zeros((200, 640, 3), np.uint8), (3, 1)
+
+    def found(image, tiles):
+        (people,) = load_detector(path, size=(320, 320), turns=4, tiles=tiles, nms=1.0, tight=False)([image])
+        return people.boxes
+
+    there = geometry.transform_boxes(geometry.turn_matrix(640, 200, turns), found(image, tiles))
+    turned = found(np.ascontiguousarray(np.rot90(image, turns)), tiles[::-1] if turns % 2 else tiles)
+    assert len(there) == len(turned) == 4 * (1 + 3)
+    assert np.allclose(*(boxes[np.lexsort(boxes.round(2).T)] for boxes in (there, turned)), atol=1e-3)
+
+
+def test_turns_of_any_shape_with_tiles_and_once(tmp_path):
+    """What every turn says again is kept once; turned pictures of other shapes and their tiles come back whole."""
+    whole = np.array([[0, 0, 320, 320, 0.9]], np.float32)
+    path = nets.rtmdet_constant(tmp_path / "d.onnx", whole)
+    images = [np.zeros((h, w, 3), np.uint8) for h, w in ((200, 320), (320, 100), (200, 320))]
+    for tiles in ((1, 1), (3, 1)):
+        detector = load_detector(path, size=(320, 320), turns=4, tiles=tiles)
+        together = detector(images)
+        for image, people in zip(images, together, strict=True):
+            assert people.boxes.tolist() == [[-0.5, -0.5, image.shape[1] - 0.5, image.shape[0] - 0.5]]
+            assert np.array_equal(people.boxes, detector([image])[0].boxes)
+        assert detector([]) == []
+    nobody = load_detector(path, size=(320, 320), turns=4, score=0.95)
+    assert [len(people) for people in nobody(images)] == [0, 0, 0]
+    with pytest.raises(OptionError, match="looks at 1 to 4 quarter turns of a picture, not at 5"):
+        load_detector(path, turns=5)
 
 
 @pytest.mark.parametrize(

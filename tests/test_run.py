@@ -58,6 +58,28 @@ def lines(out: Path) -> list[dict]:
     return [json.loads(line) for line in (out / "frames.jsonl").read_text().splitlines()]
 
 
+def test_who_does_a_handstand_is_found_in_any_orientation(tmp_path, monkeypatch, models):
+    """The sky is below, and the detector says the same box of every turn of the picture."""
+    image = nets.blob(160, 160, *SPOT)
+    image[..., 1:] = 0
+    image[100:, :, 2] = 255
+    Image.fromarray(image).save(tmp_path / "handstand.png")
+    nets.upright_finder(tmp_path / "pose.onnx", 17)
+    models[models.index("1.25")] = "1.0"
+    for options, people, sure in (
+        (("--orientation", "upright"), 1, False),
+        (("--orientation", "any"), 1, True),
+        (("--orientation", "any", "--det-turns", "4", "--det-nms", "0.99", "--pose-nms", "none"), 4, True),
+    ):
+        out = tmp_path / f"out{people}{sure}"
+        assert everybody_run(monkeypatch, tmp_path / "handstand.png", *models, "-o", out, *options) == 0
+        (line,) = lines(out)
+        assert len(line["people"]) == people
+        best = np.array(line["people"][0]["keypoints"])
+        assert (best[:, 2].min() > 0.6) == sure
+        assert (np.abs(best[:, :2] - SPOT).max() < 0.6) == sure
+
+
 def test_pictures_in_every_body_out_in_every_format(tmp_path, monkeypatch, models, pictures):
     out = tmp_path / "out"
     formats = "coco,alphapose,alphapose-cmu,alphapose-open,openpose,openpose-18,csv,parquet"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -49,6 +49,12 @@ def evaluate(
     flip_test: Annotated[
         bool, typer.Option("--flip-test", help="Average with the mirrored crop.", rich_help_panel=MODEL)
     ] = False,
+    orientation: Annotated[
+        str, typer.Option(help="upright, or any: try quarter turns of the crop.", rich_help_panel=MODEL)
+    ] = "upright",
+    det_turns: Annotated[
+        int, typer.Option(help="Quarter turns the detector looks in, 1 to 4.", rich_help_panel=MODEL)
+    ] = 1,
     det_score: Annotated[float, typer.Option(help="Least score of a box.", rich_help_panel=MODEL)] = 0.05,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object on stdout instead of tables.", rich_help_panel=OUTPUT)
@@ -65,11 +71,17 @@ def evaluate(
 
     if not results and not model:
         raise OptionError("nothing to judge: give RESULTS, or --model NAME")
-    if not model and (detector or flip_test or boxes):
-        raise OptionError("--detector, --boxes and --flip-test are for --model, which is not given")
+    if not model and (detector or flip_test or boxes or orientation != "upright" or det_turns != 1):
+        raise OptionError(
+            "--detector, --boxes, --flip-test, --orientation and --det-turns are for --model, which is not given"
+        )
     names = listed(metrics)
     pairs: list[tuple[Dataset, Dataset]] = []
-    pairs = _pairs(results, data, skeleton, data_skeleton, model, mapped, detector, boxes, flip_test, det_score)
+    how: dict[str, Any] = {
+        "detector": detector, "boxes": boxes or "detected", "det_score": det_score, "det_turns": det_turns,
+        "flip_test": flip_test, "orientation": orientation,
+    }  # fmt: skip
+    pairs = _pairs(results, data, skeleton, data_skeleton, model, mapped, how)
     verdicts = _judged(pairs, names, match, bootstrap, seed)
     if as_json:
         print(json.dumps(tables.to_json(verdicts)))
@@ -95,9 +107,9 @@ def evaluate(
 
 def _pairs(
     results: list[Path], data: Path, skeleton: Text, data_skeleton: Text, models: list[str], mapped: bool,
-    detector: Text, boxes: Text, flip_test: bool, det_score: float,
+    how: dict[str, Any],
 ) -> list[tuple[Dataset, Dataset]]:  # fmt: skip
-    """Results and truth, read or run, in the same joints."""
+    """Results and truth, read or run (`how`: options of `predict`), in the same joints."""
     from ..data.dataset import common
     from ..data.read import read, read_results
     from ..metrics.predict import predict
@@ -105,17 +117,7 @@ def _pairs(
 
     truth = read(data, skeleton=named(data_skeleton) if data_skeleton else None)
     found = [read_results(path, truth, skeleton=named(skeleton) if skeleton else None) for path in results]
-    for model in models:
-        found.append(
-            predict(
-                truth,
-                pose=model,
-                detector=detector,
-                boxes=boxes or "detected",
-                flip_test=flip_test,
-                det_score=det_score,
-            )
-        )
+    found += [predict(truth, pose=model, **how) for model in models]
     return [common(one, truth, mapped=mapped) for one in found]
 
 

@@ -50,6 +50,7 @@ def run(
     min_size: Annotated[float, find(help="Least length of a box's longer side, in pixels.")] = 0.0,
     max_people: Annotated[int | None, find(help="Keep so many, the most certain.")] = None,
     tiles: Annotated[str, find(help="Look at overlapping tiles too: 2 or 3x2 (columns x rows).")] = "1",
+    det_turns: Annotated[int, find(help="Look in so many quarter turns: 3 for people who lie, 4 for all.")] = 1,
     det_batch: Annotated[int, find(help="Frames per call of the detector; 0: by device.")] = 0,
     pose: Annotated[str | None, pose_(help="Name from `everybody models`, or an ONNX file.")] = None,
     skeleton: Annotated[str | None, pose_(help="Of your ONNX file: coco-17, halpe-26, ...")] = None,
@@ -60,6 +61,7 @@ def run(
     padding: Annotated[float | None, pose_(help="How much the crop grows the box.")] = None,
     batch: Annotated[int, pose_(help="Crops per call; 0: by device.")] = 0,
     flip_test: Annotated[bool, pose_("--flip-test", help="Average with the mirrored crop.")] = False,
+    orientation: Annotated[str, pose_(help="upright, or any: try quarter turns of the crop.")] = "upright",
     pose_nms: Annotated[str, pose_(help="Remove duplicate poses: oks or none.")] = "oks",
     device: Annotated[str, how(help="auto, cpu, cuda, coreml, directml, ...")] = "auto",
     engine: Annotated[str, how(help="auto, onnxruntime or openvino.")] = "auto",
@@ -100,8 +102,9 @@ def run(
         det_score=det_score, det_nms=det_nms, min_size=min_size, max_people=max_people,
         tiles=pair(tiles, "--tiles") or (1, 1), skeleton=skeleton, codec=codec,
         input_size=pair(input_size, "--input-size", single=False), normalise=normalise, channels=channels,
-        padding=padding, flip_test=flip_test, pose_nms=pose_nms, batch=batch, det_batch=det_batch, device=device,
-        engine=engine, threads=threads, workers=1 if total == 1 else 0,
+        padding=padding, flip_test=flip_test, orientation=orientation, pose_nms=pose_nms, batch=batch,
+        det_batch=det_batch, det_turns=det_turns, device=device, engine=engine, threads=threads,
+        workers=1 if total == 1 else 0,
     )  # fmt: skip
 
     messages = Console(stderr=True, highlight=False, soft_wrap=True)

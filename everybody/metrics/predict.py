@@ -18,7 +18,7 @@ DET_SCORE = 0.05
 
 def predict(
     truth: Dataset, *, pose: str | None = None, detector: str | None = None, boxes: str = "detected",
-    flip_test: bool = False, det_score: float = DET_SCORE, **options: Any,
+    flip_test: bool = False, orientation: str = "upright", det_score: float = DET_SCORE, **options: Any,
 ) -> Dataset:  # fmt: skip
     """boxes: "detected", "gt" for the labelled ones (then no detector and no removal of duplicates), or a COCO file of
     detections. The other options are those of `Estimator`. Raises DataError where pictures are missing."""
@@ -26,15 +26,17 @@ def predict(
 
     on_truth = boxes == "gt"
     estimator = Estimator(
-        pose=pose, detector=detector, flip_test=flip_test, det_score=det_score, whole=on_truth,
-        boxes=None if boxes in ("gt", "detected") else boxes, pose_nms="none" if on_truth else "oks", **options,
+        pose=pose, detector=detector, flip_test=flip_test, orientation=orientation, det_score=det_score,
+        whole=on_truth, boxes=None if boxes in ("gt", "detected") else boxes,
+        pose_nms="none" if on_truth else "oks", **options,
     )  # fmt: skip
     if on_truth:
         people = [estimator.pose([frame])[0].people for frame in _with_boxes(truth)]
     else:
         with closing(estimator.frames(_frames(truth))) as frames:
             people = [frame.people for frame in frames]
-    name = Path(pose or "default model").stem + (" + flip test" if flip_test else "")
+    extras = {" + flip test": flip_test, " + any orientation": orientation == "any"}
+    name = Path(pose or "default model").stem + "".join(extra for extra, on in extras.items() if on)
     return gathered(people, truth.pictures, estimator.skeleton, name=name, boxes_from=boxes)
 
 

@@ -1,0 +1,110 @@
+"""The search for the turn in which a person stands upright: the chosen turn and its coordinates, by a network that is
+sure of what it sees only where the sky is above."""
+
+import numpy as np
+import pytest
+
+from everybody import geometry, orient
+from everybody.errors import OptionError
+from everybody.load import load_sppe
+from everybody.people import People
+
+from . import nets
+
+WIDTH, HEIGHT = 260, 280
+# Box (96 × 128, or turned 128 × 96) and the turn of each person of `picture`.
+PEOPLE = (((20, 10), 0), ((130, 12), 1), ((10, 150), 2), ((130, 140), 3))
+
+
+@pytest.fixture
+def sppe(tmp_path):
+    path = nets.upright_finder(tmp_path / "upright.onnx", 17)
+
+    def load(**options):
+        options = {"skeleton_name": "coco-17", "codec": "heatmap,alignment=corner", "padding": 1.0} | options
+        return load_sppe(path, normalise="none", **options)
+
+    return load
+
+
+def person(red: float = 1.0, spot: tuple[float, float] = (41.3, 77.7)) -> np.ndarray:
+    """Somebody upright [128, 96, 3]: a red spot, and blue sky over the top quarter."""
+    image = nets.blob(96, 128, *spot)
+    image[..., 0] = image[..., 0] * red
+    image[..., 1:] = 0
+    image[:32, :, 2] = 255
+    return image
+
+
+def picture(red: float = 1.0) -> tuple[np.ndarray, People, np.ndarray]:
+    """A picture of four people, each turned another way; their boxes, and where their spots are [4, 2]."""
+    image, boxes, spots = np.zeros((HEIGHT, WIDTH, 3), np.uint8), [], []
+    for (x, y), turns in PEOPLE:
+        turned = np.rot90(person(red), turns)
+        height, width = turned.shape[:2]
+        image[y : y + height, x : x + width] = turned
+        boxes.append((x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5))
+        spot = geometry.transform(geometry.turn_matrix(96, 128, turns)[None], np.array([[[41.3, 77.7]]]))
+        spots.append(spot[0, 0] + (x, y))
+    return image, People.from_boxes(np.array(boxes)), np.array(spots)
+
+
+def test_everybody_is_found_in_their_own_turn_to_a_fraction_of_a_pixel(sppe):
+    image, boxes, spots = picture()
+    for flip_test in (False, True):
+        (people,) = sppe(orientation="any", flip_test=flip_test)([image], [boxes])
+        assert np.abs(people.keypoints[..., :2] - spots[:, None]).max() < 0.25
+        assert (people.keypoints[..., 2] > 0.9).all(), "a wrong turn is not sure of anybody"
+        assert np.array_equal(people.boxes, boxes.boxes)
+    (upright,) = sppe()([image], [boxes])
+    assert (upright.keypoints[..., 2].mean(1) > 0.9).tolist() == [True, False, False, False]
+
+
+def test_turning_the_picture_turns_the_result(sppe):
+    image, boxes, _ = picture()
+    search = sppe(orientation="any")
+    (people,) = search([image], [boxes])
+    for turns in range(1, 4):
+        matrix = geometry.turn_matrix(WIDTH, HEIGHT, turns)
+        turned = People.from_boxes(geometry.transform_boxes(matrix, boxes.boxes))
+        (found,) = search([np.ascontiguousarray(np.rot90(image, turns))], [turned])
+        expected = geometry.transform(np.broadcast_to(matrix, (4, 2, 3)), people.keypoints)
+        assert np.allclose(found.keypoints, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("red", [1.0, 0.5])
+def test_who_is_upright_is_found_as_without_the_search(sppe, red):
+    """Surely (no other turn is tried) or faintly (all are, and upright wins)."""
+    image, boxes, _ = picture(red)
+    plain, searched = (sppe(orientation=orientation)([image], [boxes[:1]])[0] for orientation in ("upright", "any"))
+    assert orient.unsure(plain.keypoints).tolist() == [red < 1]
+    assert np.array_equal(plain.keypoints, searched.keypoints)
+
+
+def test_all_at_once_is_as_one_by_one(sppe):
+    image, boxes, _ = picture()
+    other, nobody = np.ascontiguousarray(np.rot90(image, 2)), boxes[:0]
+    search = sppe(orientation="any", batch=1)
+    alone = [search([image], [boxes[i : i + 1]])[0].keypoints for i in range(4)]
+    for batch in (0, 3):
+        together = sppe(orientation="any", batch=batch)([image, image, other, image], [boxes, nobody, boxes, boxes[1:]])
+        assert np.allclose(together[0].keypoints, np.concatenate(alone), atol=1e-4)
+        assert np.allclose(together[3].keypoints, np.concatenate(alone[1:]), atol=1e-4)
+        assert [len(people) for people in together] == [4, 0, 4, 3]
+    (none,) = search([image], [nobody])
+    assert none.keypoints.shape == (0, 17, 3)
+    assert search([], []) == []
+
+
+def test_another_turn_wins_only_clearly():
+    scores = np.full((4, 3, 17), 0.3)
+    scores[2, 1] += orient.UPRIGHT_BONUS * 0.9
+    scores[3, 2] += orient.UPRIGHT_BONUS * 1.1
+    keypoints = np.concatenate([np.zeros((4, 3, 17, 2)), scores[..., None]], -1)
+    assert orient.best_turn(keypoints).tolist() == [0, 0, 3]
+    assert orient.best_turn(keypoints[:, :0]).shape == (0,)
+
+
+def test_an_unknown_orientation_is_named(sppe):
+    with pytest.raises(OptionError, match="unknown orientation 'sideways': known are upright, any"):
+        sppe(orientation="sideways")
