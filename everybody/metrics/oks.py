@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
+from ..data.records import collector_at_rest
 from ..geometry import xywh
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def figures(truth: Dataset, results: Dataset, *, sigmas: Sequence[float] | None 
     return summary(evaluation(truth, results, sigmas=sigmas).eval or {})
 
 
+@collector_at_rest()
 def evaluation(truth: Dataset, results: Dataset, *, sigmas: Sequence[float] | None = None) -> hotcoco.COCOeval:
     """hotcoco's evaluator after `evaluate` and `accumulate`. `results` are joined to the pictures of `truth`."""
     import hotcoco
