@@ -16,7 +16,8 @@ from .options import listed
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
-    from ..metrics.tables import Verdict
+    from ..metrics.judge import Figure
+    from ..metrics.tables import About, Verdict
 
 MODEL, OUTPUT = "Run and judge at once", "What comes out"
 Text = str | None
@@ -61,16 +62,31 @@ def evaluate(
     ] = None,
 ) -> None:
     """Judge results, or models, against labelled data. Several are compared with the first."""
+    from ..data.dataset import common
+    from ..data.read import read
     from ..metrics import tables
+    from ..metrics.judge import defaults, judge
+    from ..metrics.tables import About
+    from ..skeletons import skeleton as named
 
     if not results and not model:
         raise OptionError("nothing to judge: give RESULTS, or --model NAME")
     if not model and (detector or flip_test or boxes):
         raise OptionError("--detector, --boxes and --flip-test are for --model, which is not given")
-    names = listed(metrics)
+    truth = read(data, skeleton=named(data_skeleton) if data_skeleton else None)
+    names = listed(metrics) or defaults(truth)
     pairs: list[tuple[Dataset, Dataset]] = []
-    pairs = _pairs(results, data, skeleton, data_skeleton, model, mapped, detector, boxes, flip_test, det_score)
-    verdicts = _judged(pairs, names, match, bootstrap, seed)
+    judged = None
+    if names == ["AP"] and not (model or skeleton or save_plots or report):
+        judged = _straight(results, truth)
+    if judged is None:
+        found = _found(results, truth, skeleton, model, detector, boxes, flip_test, det_score)
+        pairs = [common(one, truth, mapped=mapped) for one in found]
+        judged = [
+            (About.of(truth, found.name, found.boxes_from, found.notes), judge(truth, found, names, by=match))  # type: ignore[arg-type]
+            for found, truth in pairs
+        ]
+    verdicts = tables.verdicts(judged, repeats=bootstrap or (1000 if len(judged) > 1 else 0), seed=seed)
     if as_json:
         print(json.dumps(tables.to_json(verdicts)))
     else:
@@ -93,40 +109,37 @@ def evaluate(
         raise OutputError(f"{error.filename}: cannot be written ({error.strerror})") from None
 
 
-def _pairs(
-    results: list[Path], data: Path, skeleton: Text, data_skeleton: Text, models: list[str], mapped: bool,
-    detector: Text, boxes: Text, flip_test: bool, det_score: float,
-) -> list[tuple[Dataset, Dataset]]:  # fmt: skip
-    """Results and truth, read or run, in the same joints."""
-    from ..data.dataset import common
-    from ..data.read import read, read_results
+def _straight(results: list[Path], truth: Dataset) -> list[tuple[About, list[Figure]]] | None:
+    """AP of COCO's lists of results by the short way, None if one of them cannot go it."""
+    from ..metrics import oks
+    from ..metrics.direct import direct
+    from ..metrics.judge import precision_figures
+    from ..metrics.tables import About
+
+    judged = []
+    for path in results:
+        if not (path.is_file() and (loaded := direct(truth, path))):
+            return None
+        evaluator = oks.evaluated(*loaded, truth.skeleton.sigmas)
+        judged.append((About.of(truth, path.name), precision_figures(evaluator, truth)))
+    return judged
+
+
+def _found(
+    results: list[Path], truth: Dataset, skeleton: Text, models: list[str], detector: Text, boxes: Text,
+    flip_test: bool, det_score: float,
+) -> list[Dataset]:  # fmt: skip
+    """Results, read or made."""
+    from ..data.read import read_results
     from ..metrics.predict import predict
     from ..skeletons import skeleton as named
 
-    truth = read(data, skeleton=named(data_skeleton) if data_skeleton else None)
-    found = [read_results(path, truth, skeleton=named(skeleton) if skeleton else None) for path in results]
-    for model in models:
-        found.append(
-            predict(
-                truth,
-                pose=model,
-                detector=detector,
-                boxes=boxes or "detected",
-                flip_test=flip_test,
-                det_score=det_score,
-            )
-        )
-    return [common(one, truth, mapped=mapped) for one in found]
-
-
-def _judged(
-    pairs: list[tuple[Dataset, Dataset]], names: list[str], match: str, bootstrap: int, seed: int
-) -> list[Verdict]:
-    from ..metrics.judge import judge
-    from ..metrics.tables import About, verdicts
-
-    judged = [(About.of(found, truth), judge(truth, found, names, by=match)) for found, truth in pairs]  # type: ignore[arg-type]
-    return verdicts(judged, repeats=bootstrap or (1000 if len(pairs) > 1 else 0), seed=seed)
+    joints = named(skeleton) if skeleton else None
+    made = dict(detector=detector, boxes=boxes or "detected", flip_test=flip_test, det_score=det_score)
+    return [
+        *(read_results(path, truth, skeleton=joints) for path in results),
+        *(predict(truth, pose=model, **made) for model in models),  # type: ignore[arg-type]
+    ]
 
 
 def _show(verdicts: list[Verdict]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from ..data.dataset import Dataset
 from ..errors import OptionError
 from . import oks, pck
 from .matching import By, match
+
+if TYPE_CHECKING:
+    import hotcoco
 
 Array = NDArray[np.floating]
 
@@ -189,16 +192,18 @@ def _auc(alpha: float, pairs: Pairs, counted: NDArray[np.bool_], reference: Arra
 
 def average_precision(truth: Dataset, results: Dataset) -> list[Figure]:
     """The ten COCO figures; where pictures have crowd indices, AP by crowding; of whole bodies, AP by part."""
-    figures = _precision(truth, results, np.arange(len(truth)))
+    figures = precision_figures(oks.evaluation(truth, results), truth)
     for label, pictures, joints in oks.divisions(truth):
         part = [data.only(joints).subset(pictures) for data in (truth, results)]
-        figures.append(replace(_precision(part[0], part[1], pictures)[0], name=f"AP {label}", says=""))
+        first = precision_figures(oks.evaluation(part[0], part[1]), truth, pictures)[0]
+        figures.append(replace(first, name=f"AP {label}", says=""))
     return figures
 
 
-def _precision(truth: Dataset, results: Dataset, pictures: NDArray[np.int64]) -> list[Figure]:
-    """The ten figures of a part of a data set: of these pictures of the whole."""
-    evaluator = oks.evaluation(truth, results)
+def precision_figures(
+    evaluator: hotcoco.COCOeval, truth: Dataset, pictures: NDArray[np.int64] | None = None
+) -> list[Figure]:
+    """The ten figures of what was evaluated: `truth`, or only these of its pictures."""
     matches: list[oks.Matches] = []  # made when somebody asks for draws
 
     def again(name: str) -> Callable[[Array], float]:
