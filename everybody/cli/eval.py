@@ -135,11 +135,15 @@ def _found(
     from ..skeletons import skeleton as named
 
     joints = named(skeleton) if skeleton else None
-    made = dict(detector=detector, boxes=boxes or "detected", flip_test=flip_test, det_score=det_score)
-    return [
-        *(read_results(path, truth, skeleton=joints) for path in results),
-        *(predict(truth, pose=model, **made) for model in models),  # type: ignore[arg-type]
-    ]
+    found = [read_results(path, truth, skeleton=joints) for path in results]
+    for model in models:
+        found.append(
+            predict(
+                truth, pose=model, detector=detector, boxes=boxes or "detected", flip_test=flip_test,
+                det_score=det_score,
+            )
+        )  # fmt: skip
+    return found
 
 
 def _show(verdicts: list[Verdict]) -> None:
