@@ -22,6 +22,12 @@ from everybody.skeletons import COCO17, LSP14, WHOLEBODY133, Skeleton
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def in_the_mirror(data: Dataset) -> Dataset:
+    """Of a picture of width 500: x → 499 - x."""
+    boxes = data.boxes[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (499, 0, 499, 0)
+    return replace(data, keypoints=data.keypoints * (-1, 1, 1) + (499, 0, 0), boxes=boxes)
+
+
 def world(seed: int, pictures: int = 6, skeleton: Skeleton = COCO17) -> tuple[Dataset, Dataset]:
     """Random people, and found ones that are near some of them."""
     random = np.random.default_rng(seed)
@@ -84,7 +90,7 @@ def test_a_measure_that_the_data_do_not_allow_says_what_is_missing() -> None:
 def test_perfect_results_are_perfect_by_every_measure() -> None:
     truth, _ = world(1, skeleton=LSP14)
     results = replace(truth, name="results", ignored=np.zeros(len(truth.picture), bool))
-    names = ["AP", "PCK", "PCKh", "PCKb", "PDJ", "PCP", "PCPl", "AUC"]
+    names = ["AP", "OKS", "PCK", "PCKh", "PCKb", "PDJ", "PCP", "PCPl", "AUC"]
     for figure in judge(truth, results, names):
         assert figure.value == pytest.approx(1) or math.isnan(figure.value), figure.name
     assert value(truth, results, "NME") == 0
@@ -93,9 +99,22 @@ def test_perfect_results_are_perfect_by_every_measure() -> None:
 def test_nothing_found_is_zero_by_every_measure() -> None:
     truth, results = world(1, skeleton=LSP14)
     nothing = results.select(np.zeros(0, int))
-    for figure in judge(truth, nothing, ["AP", "PCK", "PCKh", "PCKb", "PDJ", "PCP", "PCPl", "AUC"]):
+    for figure in judge(truth, nothing, ["AP", "OKS", "PCK", "PCKh", "PCKb", "PDJ", "PCP", "PCPl", "AUC"]):
         assert figure.value == 0 or math.isnan(figure.value), figure.name
     assert math.isnan(value(truth, nothing, "NME"))
+
+
+def test_keypoint_similarity_by_joint() -> None:
+    """Of two people one is found, but for the nose, which is d = √2 κ s off: e⁻¹ of one, nothing of the other."""
+    truth, _ = world(2)
+    truth = truth.select(np.arange(2))
+    truth = replace(truth, picture=np.arange(2), keypoints=truth.keypoints * (1, 1, 0) + (0, 0, 2))
+    found = truth.select(np.array([0]))
+    found.keypoints[0, 0, 0] += math.sqrt(2 * truth.areas[0]) * 2 * COCO17.sigmas[0]
+    over_all, over_joints = judge(truth, found, ["OKS"])
+    assert over_all.parts["nose"] == pytest.approx(math.exp(-1) / 2)
+    assert over_all.parts["left_knee"] == 0.5
+    assert over_all.value == over_joints.value == pytest.approx((16 + math.exp(-1)) / 34)
 
 
 def test_matching_by_oks_box_and_order() -> None:
@@ -123,9 +142,10 @@ def test_ignored_people_count_for_nothing() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32))
 def test_laws_of_all_measures(seed: int) -> None:
-    """Permuting people and scaling picture and pose together change nothing; nor does counting each picture once."""
+    """Permuting people, scaling picture and pose together and turning the picture's left to its right change nothing;
+    nor does counting each picture once."""
     truth, results = world(seed)
-    names = ["AP", "PCK", "PCKb", "PCP", "NME", "AUC"]
+    names = ["AP", "OKS", "PCK", "PCKb", "PDJ", "PCP", "PCPl", "NME", "AUC"]
     figures = judge(truth, results, names)
     expected = {figure.name: figure.value for figure in figures}
     once = {figure.name: figure(np.ones(len(truth))) for figure in figures}
@@ -137,10 +157,11 @@ def test_laws_of_all_measures(seed: int) -> None:
         replace(data, keypoints=data.keypoints * (3, 3, 1), boxes=data.boxes * 3, areas=data.areas * 9)
         for data in (truth, results)
     ]
+    mirrored = [in_the_mirror(data) for data in (truth, results)]
     sizes = {"APM", "APL", "ARM", "ARL"}  # bound to pixels
-    for a, b in ((shuffled, results), scaled):
+    for a, b in ((shuffled, results), scaled, mirrored):
         again = {figure.name: figure.value for figure in judge(a, b, names)}
-        for name in expected.keys() - (sizes if b is not results else set()):
+        for name in expected.keys() - (sizes if b is scaled[1] else set()):
             assert again[name] == pytest.approx(expected[name], abs=1e-9, nan_ok=True), name
 
 

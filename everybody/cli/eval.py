@@ -30,7 +30,7 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="The truth: COCO JSON, MPII, LSP, YOLO-pose …, told by content.")] = ...,  # type: ignore[assignment]
     metrics: Annotated[
         list[str],
-        typer.Option(help="AP, PCKh@0.5, PCK@0.2, PCKb@0.2, PDJ@0.2, PCP@0.5, PCPl@0.5, AUC@0.5, NME; with commas."),
+        typer.Option(help="AP, OKS, PCKh@0.5, PCK@0.2, PCKb@0.2, PDJ@0.2, PCP@0.5, PCPl@0.5, AUC@0.5, NME."),
     ] = [],  # noqa: B006
     match: Annotated[str, typer.Option(help="Who is who for PCK and the like: oks, box or order.")] = "oks",
     skeleton: Annotated[Text, typer.Option(help="Joints of the results, where the file does not say.")] = None,
@@ -66,6 +66,7 @@ def evaluate(
     from ..data.read import read
     from ..metrics import tables
     from ..metrics.judge import defaults, judge
+    from ..metrics.regions import outside
     from ..metrics.tables import About
     from ..skeletons import skeleton as named
 
@@ -81,7 +82,8 @@ def evaluate(
         judged = _straight(results, truth)
     if judged is None:
         found = _found(results, truth, skeleton, model, detector, boxes, flip_test, det_score)
-        pairs = [common(one, truth, mapped=mapped) for one in found]
+        shared = [common(one, truth, mapped=mapped) for one in found]
+        pairs = [(outside(one, labelled), labelled) for one, labelled in shared]
         judged = [
             (About.of(truth, found.name, found.boxes_from, found.notes), judge(truth, found, names, by=match))  # type: ignore[arg-type]
             for found, truth in pairs

@@ -40,9 +40,11 @@ def read_coco(path: Path, content: Any = None, *, skeleton: Skeleton | None = No
     picture = _places(people, numbers)
     keypoints, skeleton = _keypoints(people, skeleton, person)
     crowd = np.array([bool(record.get("iscrowd", 0)) for record in people.records], bool)
-    # What the file says counts, as in pycocotools: CrowdPose leaves out people of whom no joint is visible.
-    counts = np.count_nonzero(keypoints[..., 2] > 0, axis=1)
-    stated = [record.get("num_keypoints", count) for record, count in zip(people.records, counts, strict=True)]
+    # What the file says counts, as in pycocotools: CrowdPose leaves out people of whom no joint is visible. Whole-body
+    # files count the body's joints only, and their evaluator all of them.
+    stated: Any = np.count_nonzero(keypoints[..., 2] > 0, axis=1)
+    if "face_0" not in skeleton.joints:
+        stated = [record.get("num_keypoints", count) for record, count in zip(people.records, stated, strict=True)]
     boxes = _boxes(people, keypoints, keypoints[..., 2] > 0)
     sized = np.array([record.get("area") is not None for record in people.records], bool)
     areas = people.numbers([record.get("area") or 0 for record in people.records], None, "area")

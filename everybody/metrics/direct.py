@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def direct(truth: Dataset, results: Path) -> tuple[hotcoco.COCO, hotcoco.COCO] | None:
     """Truth and results as hotcoco takes them; None unless the file is flawless and plain (`_plain`),
-    and nothing but the ten figures is asked of such data."""
-    if oks.divisions(truth):
+    and the data have neither parts nor regions to ignore."""
+    if oks.divisions(truth) or any(picture.ignore for picture in truth.pictures):
         return None
     coco = oks.labels(truth)
     with ThreadPoolExecutor(1) as aside:  # hotcoco does not hold Python up

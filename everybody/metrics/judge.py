@@ -1,7 +1,7 @@
 """All measures by name: from truth and results to figures that know their parts and can be drawn again (bootstrap).
 
-Names are written as the field writes them: AP, PCKh@0.5, PCK@0.2, PCKb@0.2 (box), PDJ@0.2, PCP@0.5 (strict), PCPl@0.5
-(loose), AUC@0.5, NME. What is after the @ can be any number.
+Names are written as the field writes them: AP, OKS, PCKh@0.5, PCK@0.2, PCKb@0.2 (box), PDJ@0.2, PCP@0.5 (strict),
+PCPl@0.5 (loose), AUC@0.5, NME. What is after the @ can be any number.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def defaults(truth: Dataset) -> list[str]:
 
 def parse(names: Sequence[str]) -> list[tuple[str, float]]:
     """['pckh@0.5', 'AP'] -> [('PCKh', 0.5), ('AP', 0)], upper and lower case alike. Raises OptionError."""
-    known = {name.lower(): name for name in ("AP", "NME", *DEFAULT_ALPHA)}
+    known = {name.lower(): name for name in ("AP", "OKS", "NME", *DEFAULT_ALPHA)}
     out = []
     for text in names:
         kind, _, number = text.strip().partition("@")
@@ -112,7 +112,7 @@ class Pairs:
         """[N] in pixels, and how it is called."""
         truth = self.truth
         if name in ("PCKh", "AUC", "NME") and np.isfinite(truth.heads).any():
-            return truth.heads, "0.6 × head box diagonal"
+            return truth.heads, "0.6 of the head box's diagonal"
         if name == "PCKb":
             return pck.box_length(truth.boxes), "longer side of the box"
         if name == "PCKh":
@@ -132,6 +132,10 @@ def _single(name: str, alpha: float, pairs: Pairs) -> list[Figure]:
             f"{'both ends' if name == 'PCP' else 'the mean of both ends'} within {alpha:g} × the limb, over all limbs"
         )
         return _rates(f"{name}@{alpha:g}", parts, (right & counted).astype(float), counted, truth, says)
+    if name == "OKS":
+        likeness = np.where(pairs.counted, oks.likeness(pairs.distance, truth.areas, truth.skeleton.sigmas), 0)
+        says = "exp(-d² / 2s²κ²) of the person matched, 0 if nobody is, over all labelled joints"
+        return _rates("OKS", list(truth.skeleton.joints), likeness, pairs.counted, truth, says)
     reference, called = pairs.reference(name)
     counted = pck.without(pairs.counted, truth.skeleton, WITHOUT.get(name, ()))
     usable = pck.countable(counted, reference)

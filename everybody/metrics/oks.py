@@ -77,6 +77,12 @@ def evaluated(truth: hotcoco.COCO, results: hotcoco.COCO, sigmas: Sequence[float
     return evaluator
 
 
+def likeness(distance: Array, areas: Array, sigmas: Sequence[float]) -> Array:
+    """[N, K] in pixels, [N], K -> [N, K]: the summands of OKS, joint by joint; 0 at an infinite distance."""
+    spread = 2 * np.maximum(areas, np.finfo(float).eps)[:, None] * (2 * np.asarray(sigmas)) ** 2
+    return np.exp(-np.square(distance) / spread)
+
+
 def summary(curves: dict[str, Any]) -> dict[str, float]:
     """The ten figures from precision [T, R, 1, sizes, 1] and recall [T, 1, sizes, 1]; NaN where undefined."""
     out = {}
