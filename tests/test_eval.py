@@ -121,6 +121,7 @@ def test_what_makes_no_sense_is_said(tmp_path: Path, truth: Path) -> None:
     cases = {
         "nothing to judge": ["--data", truth],
         "are for --model": [found, "--data", truth, "--boxes", "gt"],
+        "turned by 90, 180": [found, "--data", truth, "--model", "any", "--turn", "45"],
         "unknown matching 'age'": [found, "--data", truth, "--metrics", "PCK", "--match", "age"],
         "unknown measure": [found, "--data", truth, "--metrics", "mAP"],
         "unknown skeleton": [found, "--data", truth, "--skeleton", "stick"],

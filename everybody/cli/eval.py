@@ -51,6 +51,9 @@ def evaluate(
         bool, typer.Option("--flip-test", help="Average with the mirrored crop.", rich_help_panel=MODEL)
     ] = False,
     det_score: Annotated[float, typer.Option(help="Least score of a box.", rich_help_panel=MODEL)] = 0.05,
+    turn: Annotated[
+        int, typer.Option(help="Degrees, counter-clockwise, by which it sees the pictures.", rich_help_panel=MODEL)
+    ] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object on stdout instead of tables.", rich_help_panel=OUTPUT)
     ] = False,
@@ -72,8 +75,10 @@ def evaluate(
 
     if not results and not model:
         raise OptionError("nothing to judge: give RESULTS, or --model NAME")
-    if not model and (detector or flip_test or boxes):
-        raise OptionError("--detector, --boxes and --flip-test are for --model, which is not given")
+    if not model and (detector or flip_test or boxes or turn):
+        raise OptionError("--detector, --boxes, --flip-test and --turn are for --model, which is not given")
+    if turn not in (0, 90, 180, 270):
+        raise OptionError(f"--turn {turn}: pictures are turned by 90, 180 or 270 degrees")
     truth = read(data, skeleton=named(data_skeleton) if data_skeleton else None)
     names = listed(metrics) or defaults(truth)
     pairs: list[tuple[Dataset, Dataset]] = []
@@ -81,7 +86,7 @@ def evaluate(
     if names == ["AP"] and not (model or skeleton or save_plots or report):
         judged = _straight(results, truth)
     if judged is None:
-        found = _found(results, truth, skeleton, model, detector, boxes, flip_test, det_score)
+        found = _found(results, truth, skeleton, model, detector, boxes, flip_test, det_score, turn)
         shared = [common(one, truth, mapped=mapped) for one in found]
         pairs = [(outside(one, labelled), labelled) for one, labelled in shared]
         judged = [
@@ -129,7 +134,7 @@ def _straight(results: list[Path], truth: Dataset) -> list[tuple[About, list[Fig
 
 def _found(
     results: list[Path], truth: Dataset, skeleton: Text, models: list[str], detector: Text, boxes: Text,
-    flip_test: bool, det_score: float,
+    flip_test: bool, det_score: float, turn: int,
 ) -> list[Dataset]:  # fmt: skip
     """Results, read or made."""
     from ..data.read import read_results
@@ -142,7 +147,7 @@ def _found(
         found.append(
             predict(
                 truth, pose=model, detector=detector, boxes=boxes or "detected", flip_test=flip_test,
-                det_score=det_score,
+                det_score=det_score, quarters=turn // 90,
             )
         )  # fmt: skip
     return found
