@@ -14,7 +14,8 @@ ROW = 24  # pixels of height of a bar and the gap below it
 def _svg(width: float, height: float, body: list[str], title: str) -> str:
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width:g} {height:g}' width='{width:g}' role='img' "
-        f"aria-label='{escape(title, quote=True)}' {FONT} font-size='12' fill='#39424e'>{''.join(body)}</svg>"
+        f"aria-label='{escape(title, quote=True)}' {FONT} font-size='12' fill='#39424e'>"
+        f"<rect width='100%' height='100%' fill='#fff'/>{''.join(body)}</svg>"
     )
 
 
