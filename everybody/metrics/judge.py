@@ -145,8 +145,7 @@ def _single(name: str, alpha: float, pairs: Pairs) -> list[Figure]:
     left_out = int((counted.any(1) & ~usable.any(1)).sum())
     also = f"; {left_out} people without that length are left out" if left_out else ""
     if name == "NME":
-        found = usable & np.isfinite(pairs.distance)
-        ratios = np.where(found, pairs.distance, 0) / np.where(reference > 0, reference, 1)[:, None]
+        ratios, found = pck.errors(pairs.distance, counted, reference)
         missed = 1 - found.sum() / max(usable.sum(), 1)
         says = (
             f"distance / {called}, over all joints of people found ({missed:.1%} of joints are of people missed){also}"
