@@ -17,7 +17,7 @@ from everybody.errors import OptionError
 from everybody.metrics import bootstrap, oks
 from everybody.metrics.judge import defaults, judge, parse
 from everybody.metrics.matching import match
-from everybody.skeletons import COCO17, LSP14, WHOLEBODY133, Skeleton
+from everybody.skeletons import COCO17, LSP14, MPII16, WHOLEBODY133, Skeleton
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -66,6 +66,31 @@ def test_mpii_predictions_of_the_literature() -> None:
     found = read_results(path, truth)
     everything = pck(distances(found.keypoints, truth.keypoints), truth.labelled, truth.heads, 0.5)
     assert round(everything.over_all, 4) == 0.7152
+
+
+def test_heads_counted_by_hand() -> None:
+    """A head box of 30 × 40 makes a length of .6 × 50 = 30, and a limit at .5 of 15 pixels.
+
+         ┌──────┐         ankle  ·15→ ×      right, on the limit
+      40 │ 50 ╱ │         knee   ·15.1→ ×    wrong
+         │  ╱   │         pelvis ·100→ ×     does not count in PCKh
+         └──────┘         all other joints exact
+            30
+    14 joints count: PCKh 13/14. NME has all 16: (15 + 15.1 + 100) / 30 / 16.
+    AUC: of the curve's 50 steps up to .5, the ankle is right at the last point alone, which is worth half a step.
+    """
+    truth = Dataset(
+        skeleton=MPII16, pictures=(Picture("a.jpg", 1, 500, 500),), picture=np.zeros(1, int), name="truth",
+        keypoints=np.concatenate([np.arange(32.0).reshape(1, 16, 2) * 7, np.full((1, 16, 1), 2.0)], 2),
+        heads=np.array([0.6 * 50]),
+    )  # fmt: skip
+    keypoints = truth.keypoints.copy()
+    for joint, off in (("right_ankle", 15.0), ("right_knee", 15.1), ("pelvis", 100.0)):
+        keypoints[0, MPII16.joints.index(joint), 0] += off
+    results = replace(truth, keypoints=keypoints, name="results")
+    assert value(truth, results, "PCKh@0.5") == pytest.approx(13 / 14)
+    assert value(truth, results, "NME") == pytest.approx((15 + 15.1 + 100) / 30 / 16)
+    assert value(truth, results, "AUC@0.5") == pytest.approx((12 + 0.5 / 50) / 14)
 
 
 def test_names_are_read_in_any_case_and_unknown_ones_are_said() -> None:
