@@ -219,8 +219,10 @@ def common(results: Dataset, truth: Dataset, *, mapped: bool = False) -> tuple[D
     return replace(results.only(shared), ignored=results.ignored), truth.only(shared)
 
 
-def extents(keypoints: Array, seen: NDArray[np.bool_]) -> Array:
-    """[N, K, 2+], [N, K] -> boxes [N, 4] around the joints that are seen; all zeros where none are."""
+def extents(keypoints: Array, seen: NDArray[np.bool_] | None = None) -> Array:
+    """[N, K, 3], [N, K] -> boxes [N, 4] around the joints that are seen, all zeros where none are. By default those are
+    seen whose third value is above 0."""
+    seen = keypoints[..., 2] > 0 if seen is None else seen
     points = [keypoints[..., axis] for axis in (0, 1)]
     low = [np.where(seen, values, np.inf).min(1, initial=np.inf) for values in points]
     high = [np.where(seen, values, -np.inf).max(1, initial=-np.inf) for values in points]
