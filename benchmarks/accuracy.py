@@ -1,6 +1,6 @@
 """Every ONNX model at hand, judged on ../shared/data/coco_val: upright and turned, on true and on detected boxes.
 
-    python benchmarks/accuracy.py                          # a few minutes; a markdown table on stdout
+    python benchmarks/accuracy.py                          # some minutes; a markdown table on stdout
     python benchmarks/accuracy.py --only tinypose --limit 40 --turns 0,180
     python benchmarks/accuracy.py --output docs/accuracy.md
 
@@ -130,7 +130,10 @@ def table(found: dict[tuple[int, bool], list[Verdict]], truth: Dataset) -> str:
     """One row per setting and turn."""
     people = int((~truth.ignored).sum())
     lines = [
-        f"{len(truth)} pictures, {people} people of coco_val, turned counter-clockwise; in brackets 95 % intervals.",
+        "# Models at hand on coco_val",
+        "",
+        "Public models, none of them part of the package; made by `benchmarks/accuracy.py`, which says how.",
+        f"{len(truth)} pictures, {people} people, turned counter-clockwise; in brackets 95 % intervals.",
         "Differences are of AP to the first row of the same turn, true boxes apart from others.",
         "",
         "| turned | model | boxes | AP | AP50 | AP75 | AR | difference |",
