@@ -106,6 +106,18 @@ def test_comparison_tables_plots_and_report(tmp_path: Path, truth: Path) -> None
     assert "worse.json" in (tmp_path / "r.html").read_text()
 
 
+def test_the_short_way_of_ap_compares_as_the_long_one_does(tmp_path: Path, truth: Path) -> None:
+    files = [written(tmp_path / name, [result(3, x), result(5, x)]) for name, x in (("worse", 9), ("better", 0))]
+    short, long = (
+        json.loads(run(*files, "--data", truth, "--metrics", names, "--bootstrap", 50, "--json").stdout)["results"]
+        for names in ("AP", "AP,OKS")
+    )
+    for a, b in zip(short, long, strict=True):
+        assert [a[name] for name in TEN] == [b[name] for name in TEN]
+        assert [a["intervals"][name] for name in TEN] == [b["intervals"][name] for name in TEN]
+    assert short[1]["differences"]["AP"] == long[1]["differences"]["AP"]
+
+
 def test_skeletons_that_differ_are_refused_with_a_way_out(tmp_path: Path, truth: Path) -> None:
     content = json.loads(truth.read_text())
     content["categories"][0]["keypoints"] = list(MPII16.joints)
@@ -159,6 +171,7 @@ def test_what_makes_no_sense_is_said(tmp_path: Path, truth: Path) -> None:
     cases = {
         "nothing to judge": ["--data", truth],
         "are for --model": [found, "--data", truth, "--boxes", "gt"],
+        "turned by 90, 180": [found, "--data", truth, "--model", "any", "--turn", "45"],
         "unknown matching 'age'": [found, "--data", truth, "--metrics", "PCK", "--match", "age"],
         "unknown measure": [found, "--data", truth, "--metrics", "mAP"],
         "unknown skeleton": [found, "--data", truth, "--skeleton", "stick"],

@@ -17,9 +17,15 @@ from everybody.errors import OptionError
 from everybody.metrics import bootstrap, oks
 from everybody.metrics.judge import defaults, judge, parse
 from everybody.metrics.matching import match
-from everybody.skeletons import COCO17, LSP14, WHOLEBODY133, Skeleton
+from everybody.skeletons import COCO17, LSP14, MPII16, WHOLEBODY133, Skeleton
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def in_the_mirror(data: Dataset) -> Dataset:
+    """Of a picture of width 500: x → 499 - x."""
+    boxes = data.boxes[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (499, 0, 499, 0)
+    return replace(data, keypoints=data.keypoints * (-1, 1, 1) + (499, 0, 0), boxes=boxes)
 
 
 def world(seed: int, pictures: int = 6, skeleton: Skeleton = COCO17) -> tuple[Dataset, Dataset]:
@@ -62,6 +68,31 @@ def test_mpii_predictions_of_the_literature() -> None:
     assert round(everything.over_all, 4) == 0.7152
 
 
+def test_heads_counted_by_hand() -> None:
+    """A head box of 30 × 40 makes a length of .6 × 50 = 30, and a limit at .5 of 15 pixels.
+
+         ┌──────┐         ankle  ·15→ ×      right, on the limit
+      40 │ 50 ╱ │         knee   ·15.1→ ×    wrong
+         │  ╱   │         pelvis ·100→ ×     does not count in PCKh
+         └──────┘         all other joints exact
+            30
+    14 joints count: PCKh 13/14. NME has all 16: (15 + 15.1 + 100) / 30 / 16.
+    AUC: of the curve's 50 steps up to .5, the ankle is right at the last point alone, which is worth half a step.
+    """
+    truth = Dataset(
+        skeleton=MPII16, pictures=(Picture("a.jpg", 1, 500, 500),), picture=np.zeros(1, int), name="truth",
+        keypoints=np.concatenate([np.arange(32.0).reshape(1, 16, 2) * 7, np.full((1, 16, 1), 2.0)], 2),
+        heads=np.array([0.6 * 50]),
+    )  # fmt: skip
+    keypoints = truth.keypoints.copy()
+    for joint, off in (("right_ankle", 15.0), ("right_knee", 15.1), ("pelvis", 100.0)):
+        keypoints[0, MPII16.joints.index(joint), 0] += off
+    results = replace(truth, keypoints=keypoints, name="results")
+    assert value(truth, results, "PCKh@0.5") == pytest.approx(13 / 14)
+    assert value(truth, results, "NME") == pytest.approx((15 + 15.1 + 100) / 30 / 16)
+    assert value(truth, results, "AUC@0.5") == pytest.approx((12 + 0.5 / 50) / 14)
+
+
 def test_names_are_read_in_any_case_and_unknown_ones_are_said() -> None:
     assert parse(["pckh@0.5", "AP", "pcp", "PCK@.1"]) == [("PCKh", 0.5), ("AP", 0.0), ("PCP", 0.5), ("PCK", 0.1)]
     for wrong in ("mAP", "PCK@x", "AP@0.5", "PCK@-1"):
@@ -84,7 +115,7 @@ def test_a_measure_that_the_data_do_not_allow_says_what_is_missing() -> None:
 def test_perfect_results_are_perfect_by_every_measure() -> None:
     truth, _ = world(1, skeleton=LSP14)
     results = replace(truth, name="results", ignored=np.zeros(len(truth.picture), bool))
-    names = ["AP", "PCK", "PCKh", "PCKb", "PDJ", "PCP", "PCPl", "AUC"]
+    names = ["AP", "OKS", "PCK", "PCKh", "PCKb", "PDJ", "PCP", "PCPl", "AUC"]
     for figure in judge(truth, results, names):
         assert figure.value == pytest.approx(1) or math.isnan(figure.value), figure.name
     assert value(truth, results, "NME") == 0
@@ -93,9 +124,22 @@ def test_perfect_results_are_perfect_by_every_measure() -> None:
 def test_nothing_found_is_zero_by_every_measure() -> None:
     truth, results = world(1, skeleton=LSP14)
     nothing = results.select(np.zeros(0, int))
-    for figure in judge(truth, nothing, ["AP", "PCK", "PCKh", "PCKb", "PDJ", "PCP", "PCPl", "AUC"]):
+    for figure in judge(truth, nothing, ["AP", "OKS", "PCK", "PCKh", "PCKb", "PDJ", "PCP", "PCPl", "AUC"]):
         assert figure.value == 0 or math.isnan(figure.value), figure.name
     assert math.isnan(value(truth, nothing, "NME"))
+
+
+def test_keypoint_similarity_by_joint() -> None:
+    """Of two people one is found, but for the nose, which is d = √2 κ s off: e⁻¹ of one, nothing of the other."""
+    truth, _ = world(2)
+    truth = truth.select(np.arange(2))
+    truth = replace(truth, picture=np.arange(2), keypoints=truth.keypoints * (1, 1, 0) + (0, 0, 2))
+    found = truth.select(np.array([0]))
+    found.keypoints[0, 0, 0] += math.sqrt(2 * truth.areas[0]) * 2 * COCO17.sigmas[0]
+    over_all, over_joints = judge(truth, found, ["OKS"])
+    assert over_all.parts["nose"] == pytest.approx(math.exp(-1) / 2)
+    assert over_all.parts["left_knee"] == 0.5
+    assert over_all.value == over_joints.value == pytest.approx((16 + math.exp(-1)) / 34)
 
 
 def test_matching_by_oks_box_and_order() -> None:
@@ -123,9 +167,10 @@ def test_ignored_people_count_for_nothing() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32))
 def test_laws_of_all_measures(seed: int) -> None:
-    """Permuting people and scaling picture and pose together change nothing; nor does counting each picture once."""
+    """Permuting people, scaling picture and pose together and turning the picture's left to its right change nothing;
+    nor does counting each picture once."""
     truth, results = world(seed)
-    names = ["AP", "PCK", "PCKb", "PCP", "NME", "AUC"]
+    names = ["AP", "OKS", "PCK", "PCKb", "PDJ", "PCP", "PCPl", "NME", "AUC"]
     figures = judge(truth, results, names)
     expected = {figure.name: figure.value for figure in figures}
     once = {figure.name: figure(np.ones(len(truth))) for figure in figures}
@@ -137,10 +182,11 @@ def test_laws_of_all_measures(seed: int) -> None:
         replace(data, keypoints=data.keypoints * (3, 3, 1), boxes=data.boxes * 3, areas=data.areas * 9)
         for data in (truth, results)
     ]
+    mirrored = [in_the_mirror(data) for data in (truth, results)]
     sizes = {"APM", "APL", "ARM", "ARL"}  # bound to pixels
-    for a, b in ((shuffled, results), scaled):
+    for a, b in ((shuffled, results), scaled, mirrored):
         again = {figure.name: figure.value for figure in judge(a, b, names)}
-        for name in expected.keys() - (sizes if b is not results else set()):
+        for name in expected.keys() - (sizes if b is scaled[1] else set()):
             assert again[name] == pytest.approx(expected[name], abs=1e-9, nan_ok=True), name
 
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everybody.data.coco import read_coco, read_coco_results
+from everybody.geometry import oks
 from everybody.metrics.oks import figures
 from everybody.skeletons import COCO17
 
@@ -128,3 +129,55 @@ def test_nothing_found_is_zero_and_nobody_to_find_is_undefined() -> None:
     assert nothing["AP"] == nothing["AR"] == nothing["APM"] == 0.0
     assert math.isnan(nothing["APL"])
     assert all(math.isnan(value) for value in ours(truth | {"annotations": []}, []).values())
+
+
+def line(x: float, *, joints: int = 17) -> list[float]:
+    """All joints at one height, a pixel apart, from x on."""
+    return [value for k in range(joints) for value in (x + k, 50.0, 2.0)]
+
+
+def hand_counted() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A picture, left to right, with the score of each found person below:
+
+    true   A          B               C
+    found  a  a'      b                         n
+    score  .9 .7     .6                        .8
+
+    a and b lie exactly on A and B; a' finds A again, n nobody; C is overlooked.
+    """
+    people = [
+        {"id": i + 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 1e4, "bbox": [x, 40, 20, 20],
+         "num_keypoints": 17, "keypoints": line(x)} for i, x in enumerate((0, 1000, 2000))
+    ]  # fmt: skip
+    found = [
+        {"image_id": 1, "category_id": 1, "keypoints": line(x), "score": score}
+        for x, score in ((0, 0.9), (1, 0.7), (1000, 0.6), (9000, 0.8))
+    ]
+    category = {"id": 1, "name": "person", "keypoints": list(COCO17.joints)}
+    images = [{"id": 1, "file_name": "1.jpg", "width": 9999, "height": 99}]
+    return {"images": images, "annotations": people, "categories": [category]}, found
+
+
+def test_average_precision_counted_by_hand() -> None:
+    """By score: a right (precision 1, recall 1/3), n false, a' false (A is taken), b right (2/4, recall 2/3).
+
+    Of the 101 recalls 0, .01 … 1, the 34 up to .33 have precision 1, the 33 up to .66 have 1/2, the rest 0.
+    """
+    got = ours(*hand_counted())
+    for name in ("AP", "AP50", "AP75"):
+        assert got[name] == pytest.approx((34 * 1 + 33 / 2) / 101)
+    assert got["AR"] == pytest.approx(2 / 3)
+
+
+def test_oks_counted_by_hand() -> None:
+    """One joint labelled, moved by d = 2 κ s: OKS = exp(-4 κ² s² / 2 s² κ²) = e⁻². Two, one of them exact: the mean."""
+    area, kappa = 400.0, 2 * np.array(COCO17.sigmas)
+    truth = np.zeros((1, 17, 3))
+    found = truth.copy()
+    found[0, :, 0] = 2 * kappa * math.sqrt(area)
+    for joint in range(17):
+        weight = np.eye(17)[[joint]]
+        assert oks(truth, found, np.array([area]), COCO17.sigmas, weight).item() == pytest.approx(math.exp(-2))
+    found[0, 0] = 0
+    two = np.eye(17)[[0]] + np.eye(17)[[1]]
+    assert oks(truth, found, np.array([area]), COCO17.sigmas, two).item() == pytest.approx((1 + math.exp(-2)) / 2)

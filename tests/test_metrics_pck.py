@@ -172,7 +172,15 @@ def test_procrustes_does_not_mirror_and_never_makes_it_worse() -> None:
 
 
 def test_mpjpe_and_pck3d_counted_by_hand() -> None:
-    """Root exact, one joint 3-4-0 (5 mm) off, one 160 mm off; then all shifted, which the root takes away."""
+    """Root exact, one joint 3-4-0 (5 mm) off, one 160 mm off; then all shifted, which the root takes away.
+
+         y                  true: all three at the root
+       4 ┤  × 5 mm          MPJPE (0 + 5 + 160) / 3
+         │                  PCK3D at 150 mm: 2 of 3
+    root ┼──┴─ x            AUC over 0, 5 … 150: 31, 30 and 0 of 31 limits
+        ╱  3
+       × 160 mm in z
+    """
     truth = np.zeros((1, 3, 3))
     found = np.array([[[0, 0, 0], [3, 4, 0], [0, 0, 160.0]]])
     for shift in (0.0, 77.0):

@@ -16,7 +16,8 @@ from .options import listed
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
-    from ..metrics.tables import Verdict
+    from ..metrics.judge import Figure
+    from ..metrics.tables import About, Verdict
 
 MODEL, OUTPUT = "Run and judge at once", "What comes out"
 Text = str | None
@@ -29,7 +30,7 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="The truth: COCO JSON, MPII, LSP, YOLO-pose …, told by content.")] = ...,  # type: ignore[assignment]
     metrics: Annotated[
         list[str],
-        typer.Option(help="AP, PCKh@0.5, PCK@0.2, PCKb@0.2, PDJ@0.2, PCP@0.5, PCPl@0.5, AUC@0.5, NME; with commas."),
+        typer.Option(help="AP, OKS, PCKh@0.5, PCK@0.2, PCKb@0.2, PDJ@0.2, PCP@0.5, PCPl@0.5, AUC@0.5, NME."),
     ] = [],  # noqa: B006
     match: Annotated[str, typer.Option(help="Who is who for PCK and the like: oks, box or order.")] = "oks",
     skeleton: Annotated[Text, typer.Option(help="Joints of the results, where the file does not say.")] = None,
@@ -56,6 +57,9 @@ def evaluate(
         int, typer.Option(help="Quarter turns the detector looks in, 1 to 4.", rich_help_panel=MODEL)
     ] = 1,
     det_score: Annotated[float, typer.Option(help="Least score of a box.", rich_help_panel=MODEL)] = 0.05,
+    turn: Annotated[
+        int, typer.Option(help="Degrees, counter-clockwise, by which it sees the pictures.", rich_help_panel=MODEL)
+    ] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object on stdout instead of tables.", rich_help_panel=OUTPUT)
     ] = False,
@@ -67,22 +71,41 @@ def evaluate(
     ] = None,
 ) -> None:
     """Judge results, or models, against labelled data. Several are compared with the first."""
+    from ..data.dataset import common
+    from ..data.read import read
     from ..metrics import tables
+    from ..metrics.judge import defaults, judge
+    from ..metrics.regions import outside
+    from ..metrics.tables import About
+    from ..skeletons import skeleton as named
 
     if not results and not model:
         raise OptionError("nothing to judge: give RESULTS, or --model NAME")
-    if not model and (detector or flip_test or boxes or orientation != "upright" or det_turns != 1):
+    if not model and (detector or flip_test or boxes or turn or orientation != "upright" or det_turns != 1):
         raise OptionError(
-            "--detector, --boxes, --flip-test, --orientation and --det-turns are for --model, which is not given"
+            "--detector, --boxes, --flip-test, --turn, --orientation, --det-turns are for --model, which is not given"
         )
-    names = listed(metrics)
+    if turn not in (0, 90, 180, 270):
+        raise OptionError(f"--turn {turn}: pictures are turned by 90, 180 or 270 degrees")
+    truth = read(data, skeleton=named(data_skeleton) if data_skeleton else None)
+    names = listed(metrics) or defaults(truth)
     pairs: list[tuple[Dataset, Dataset]] = []
-    how: dict[str, Any] = {
-        "detector": detector, "boxes": boxes or "detected", "det_score": det_score, "det_turns": det_turns,
-        "flip_test": flip_test, "orientation": orientation,
-    }  # fmt: skip
-    pairs = _pairs(results, data, skeleton, data_skeleton, model, mapped, how)
-    verdicts = _judged(pairs, names, match, bootstrap, seed)
+    judged = None
+    if names == ["AP"] and not (model or skeleton or save_plots or report):
+        judged = _straight(results, truth)
+    if judged is None:
+        how: dict[str, Any] = {
+            "detector": detector, "boxes": boxes or "detected", "det_score": det_score, "det_turns": det_turns,
+            "flip_test": flip_test, "orientation": orientation, "quarters": turn // 90,
+        }  # fmt: skip
+        found = _found(results, truth, skeleton, model, how)
+        shared = [common(one, truth, mapped=mapped) for one in found]
+        pairs = [(outside(one, labelled), labelled) for one, labelled in shared]
+        judged = [
+            (About.of(truth, found.name, found.boxes_from, found.notes), judge(truth, found, names, by=match))  # type: ignore[arg-type]
+            for found, truth in pairs
+        ]
+    verdicts = tables.verdicts(judged, repeats=bootstrap or (1000 if len(judged) > 1 else 0), seed=seed)
     if as_json:
         print(json.dumps(tables.to_json(verdicts)))
     else:
@@ -105,30 +128,33 @@ def evaluate(
         raise OutputError(f"{error.filename}: cannot be written ({error.strerror})") from None
 
 
-def _pairs(
-    results: list[Path], data: Path, skeleton: Text, data_skeleton: Text, models: list[str], mapped: bool,
-    how: dict[str, Any],
-) -> list[tuple[Dataset, Dataset]]:  # fmt: skip
-    """Results and truth, read or run (`how`: options of `predict`), in the same joints."""
-    from ..data.dataset import common
-    from ..data.read import read, read_results
+def _straight(results: list[Path], truth: Dataset) -> list[tuple[About, list[Figure]]] | None:
+    """AP of COCO's lists of results by the short way, None if one of them cannot go it."""
+    from ..metrics import oks
+    from ..metrics.direct import direct
+    from ..metrics.judge import precision_figures
+    from ..metrics.tables import About
+
+    judged = []
+    for path in results:
+        if not (path.is_file() and (loaded := direct(truth, path))):
+            return None
+        evaluator = oks.evaluated(*loaded, truth.skeleton.sigmas)
+        judged.append((About.of(truth, path.name), precision_figures(evaluator, truth)))
+    return judged
+
+
+def _found(
+    results: list[Path], truth: Dataset, skeleton: Text, models: list[str], how: dict[str, Any]
+) -> list[Dataset]:
+    """Results, read or made (`how`: options of `predict`)."""
+    from ..data.read import read_results
     from ..metrics.predict import predict
     from ..skeletons import skeleton as named
 
-    truth = read(data, skeleton=named(data_skeleton) if data_skeleton else None)
-    found = [read_results(path, truth, skeleton=named(skeleton) if skeleton else None) for path in results]
-    found += [predict(truth, pose=model, **how) for model in models]
-    return [common(one, truth, mapped=mapped) for one in found]
-
-
-def _judged(
-    pairs: list[tuple[Dataset, Dataset]], names: list[str], match: str, bootstrap: int, seed: int
-) -> list[Verdict]:
-    from ..metrics.judge import judge
-    from ..metrics.tables import About, verdicts
-
-    judged = [(About.of(found, truth), judge(truth, found, names, by=match)) for found, truth in pairs]  # type: ignore[arg-type]
-    return verdicts(judged, repeats=bootstrap or (1000 if len(pairs) > 1 else 0), seed=seed)
+    joints = named(skeleton) if skeleton else None
+    found = [read_results(path, truth, skeleton=joints) for path in results]
+    return found + [predict(truth, pose=model, **how) for model in models]
 
 
 def _show(verdicts: list[Verdict]) -> None:

@@ -40,10 +40,12 @@ def read_coco(path: Path, content: Any = None, *, skeleton: Skeleton | None = No
     picture = _places(people, numbers)
     keypoints, skeleton = _keypoints(people, skeleton, person)
     crowd = np.array([bool(record.get("iscrowd", 0)) for record in people.records], bool)
-    # What the file says counts, as in pycocotools: CrowdPose leaves out people of whom no joint is visible.
-    counts = np.count_nonzero(keypoints[..., 2] > 0, axis=1)
-    stated = [record.get("num_keypoints", count) for record, count in zip(people.records, counts, strict=True)]
-    boxes = _boxes(people, extents(keypoints))
+    # What the file says counts, as in pycocotools: CrowdPose leaves out people of whom no joint is visible. Whole-body
+    # files count the body's joints only, and their evaluator all of them.
+    stated: Any = np.count_nonzero(keypoints[..., 2] > 0, axis=1)
+    if "face_0" not in skeleton.joints:
+        stated = [record.get("num_keypoints", count) for record, count in zip(people.records, stated, strict=True)]
+    boxes = _boxes(people, keypoints, keypoints[..., 2] > 0)
     sized = np.array([record.get("area") is not None for record in people.records], bool)
     areas = people.numbers([record.get("area") or 0 for record in people.records], None, "area")
     stand_in = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1) * AREA_OF_BOX
@@ -73,7 +75,6 @@ def read_coco_results(path: Path, content: Any = None, *, skeleton: Skeleton) ->
     people = Records.of(path, "results", load_json(path) if content is None else content)
     found, picture = np.unique(people.integers("image_id"), return_inverse=True)
     keypoints, skeleton = _keypoints(people, skeleton, {})
-    around = extents(np.concatenate([keypoints[..., :2], np.ones_like(keypoints[..., :1])], -1))
     scores = people.numbers(people.values("score"), None, "score")
     outside = int(((scores < 0) | (scores > 1)).sum())
     return Dataset(
@@ -81,7 +82,7 @@ def read_coco_results(path: Path, content: Any = None, *, skeleton: Skeleton) ->
         pictures=tuple(Picture("", int(number)) for number in found),
         picture=picture,
         keypoints=keypoints,
-        boxes=_boxes(people, around),
+        boxes=_boxes(people, keypoints, np.ones(keypoints.shape[:2], bool)),
         scores=scores,
         ignored=np.zeros(len(people), bool),
         name=path.name,
@@ -133,12 +134,15 @@ def _keypoints(people: Records, skeleton: Skeleton | None, person: dict[str, Any
     return flat.reshape(len(rows), len(skeleton), 3), skeleton
 
 
-def _boxes(people: Records, otherwise: Array) -> Array:
-    """'bbox' as xyxy under the coordinate law (`geometry.xyxy`, in float64); `otherwise` where a record has none."""
+def _boxes(people: Records, keypoints: Array, seen: NDArray[np.bool_]) -> Array:
+    """'bbox' as xyxy under the coordinate law (`geometry.xyxy`, in float64); where a record has none, around what is
+    seen of its keypoints."""
     given = np.array([bool(record.get("bbox")) for record in people.records], bool)
+    if not given.any():
+        return extents(keypoints, seen)
     sides = people.numbers([record.get("bbox") or [0, 0, 0, 0] for record in people.records], 4, "bbox")
     corners = np.concatenate([sides[:, :2], sides[:, :2] + sides[:, 2:]], 1) - 0.5
-    return np.where(given[:, None], corners, otherwise)
+    return corners if given.all() else np.where(given[:, None], corners, extents(keypoints, seen))
 
 
 def _heads(people: Records) -> Array:

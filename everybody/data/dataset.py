@@ -64,7 +64,8 @@ class Dataset:
     def __post_init__(self) -> None:
         count, joints = len(self.picture), len(self.skeleton)
         keypoints = np.asarray(self.keypoints, np.float64).reshape(-1, joints, 3)
-        boxes = extents(keypoints) if self.boxes is None else np.asarray(self.boxes, np.float64).reshape(-1, 4)
+        seen = keypoints[..., 2] > 0
+        boxes = extents(keypoints, seen) if self.boxes is None else np.asarray(self.boxes, np.float64).reshape(-1, 4)
         crowd = np.zeros(count, bool) if self.crowd is None else self.crowd
         sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
         columns: dict[str, tuple[ArrayLike, type]] = {
@@ -76,7 +77,7 @@ class Dataset:
             "heads": (np.full(count, np.nan) if self.heads is None else self.heads, np.float64),
             "crowd": (crowd, np.bool_),
             "ignored": (
-                crowd | ~(keypoints[..., 2] > 0).any(1) if self.ignored is None else self.ignored,
+                crowd | ~seen.any(1) if self.ignored is None else self.ignored,
                 np.bool_,
             ),
         }
@@ -181,8 +182,7 @@ class Dataset:
             known |= {picture.name: i for i, picture in enumerate(truth.pictures)}
         places = np.zeros(len(self), np.int64)
         for n, picture in enumerate(self.pictures):
-            path = Path(picture.name)
-            keys = (picture.id,) if by_number else (picture.name, *(_tails(path)), path.stem)
+            keys = (picture.id,) if by_number else _names(picture.name)
             found = next((known[key] for key in keys if key in known), None)
             said = f"picture {picture.id}" if by_number else f"'{picture.name}'"
             if found is None:
@@ -219,14 +219,14 @@ def common(results: Dataset, truth: Dataset, *, mapped: bool = False) -> tuple[D
     return replace(results.only(shared), ignored=results.ignored), truth.only(shared)
 
 
-def extents(keypoints: Array) -> Array:
-    """[N, K, 3] -> boxes [N, 4] around the joints whose third value is above 0; all zeros where there are none."""
-    if keypoints.shape[1] == 0:
-        return np.zeros((len(keypoints), 4))
-    seen = (keypoints[..., 2] > 0)[..., None]
-    low = np.where(seen, keypoints[..., :2], np.inf).min(1)
-    high = np.where(seen, keypoints[..., :2], -np.inf).max(1)
-    return np.where(seen.any(1), np.concatenate([low, high], 1), 0.0)
+def extents(keypoints: Array, seen: NDArray[np.bool_] | None = None) -> Array:
+    """[N, K, 3], [N, K] -> boxes [N, 4] around the joints that are seen, all zeros where none are. By default those are
+    seen whose third value is above 0."""
+    seen = keypoints[..., 2] > 0 if seen is None else seen
+    points = [keypoints[..., axis] for axis in (0, 1)]
+    low = [np.where(seen, values, np.inf).min(1, initial=np.inf) for values in points]
+    high = [np.where(seen, values, -np.inf).max(1, initial=-np.inf) for values in points]
+    return np.where(seen.any(1, keepdims=True), np.stack([*low, *high], 1), 0.0)
 
 
 def image_folder(path: Path, pictures: tuple[Picture, ...]) -> Path | None:
@@ -237,6 +237,7 @@ def image_folder(path: Path, pictures: tuple[Picture, ...]) -> Path | None:
     return next((place for place in places if (place / pictures[0].name).is_file()), None)
 
 
-def _tails(path: Path) -> list[str]:
-    """'a/b/c.jpg' -> 'a/b/c.jpg', 'b/c.jpg', 'c.jpg': an absolute path against names relative to somewhere."""
-    return ["/".join(path.parts[i:]) for i in range(len(path.parts))]
+def _names(name: str) -> list[str]:
+    """'a/b/c.jpg' -> itself, 'a/b/c.jpg', 'b/c.jpg', 'c.jpg', 'c': absolute paths match relative names."""
+    path = Path(name)
+    return [name, *("/".join(path.parts[i:]) for i in range(len(path.parts))), path.stem]

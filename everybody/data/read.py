@@ -12,12 +12,13 @@ from .dataset import Dataset
 from .lsp import read_lsp, read_lsp_npz
 from .mpii import read_mpii, read_mpii_csv, read_mpii_predictions
 from .own import read_own
-from .records import load_json
+from .records import collector_at_rest, load_json
 from .yolo import labels_folder, read_yolo
 
 KNOWN = "COCO JSON, MPII (JSON, CSV, .mat), LSP (.mat, .npz), a folder of YOLO-pose labels, or our frames.jsonl"
 
 
+@collector_at_rest()
 def read(path: str | Path, *, skeleton: Skeleton | None = None) -> Dataset:
     """The labelled data in a file or folder. `skeleton` is for files that do not say whose joints they hold.
 
@@ -45,6 +46,7 @@ def read(path: str | Path, *, skeleton: Skeleton | None = None) -> Dataset:
     raise DataError(f"{path}: is JSON, but no labelled data that is known ({KNOWN})")
 
 
+@collector_at_rest()
 def read_results(path: str | Path, truth: Dataset, *, skeleton: Skeleton | None = None) -> Dataset:
     """What a method found on the pictures of `truth`: our frames.jsonl, COCO's list of results, MPII's predictions, or
     anything that `read` reads. COCO's list has the joints of `skeleton`, if not given those of the truth."""

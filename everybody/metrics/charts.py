@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 COLOURS = ("#2a6fb0", "#e07b39", "#3c9a6b", "#a05195", "#8a8d93", "#c9a227", "#d1495b", "#4fb3bf")
+GOOD_TO_BAD = tuple(COLOURS[i] for i in (2, 0, 1, 3, 6))
 FONT = "font-family='system-ui, -apple-system, Segoe UI, Roboto, sans-serif'"
 ROW = 24  # pixels of height of a bar and the gap below it
 
@@ -14,7 +15,8 @@ ROW = 24  # pixels of height of a bar and the gap below it
 def _svg(width: float, height: float, body: list[str], title: str) -> str:
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width:g} {height:g}' width='{width:g}' role='img' "
-        f"aria-label='{escape(title, quote=True)}' {FONT} font-size='12' fill='#39424e'>{''.join(body)}</svg>"
+        f"aria-label='{escape(title, quote=True)}' {FONT} font-size='12' fill='#39424e'>"
+        f"<rect width='100%' height='100%' fill='#fff'/>{''.join(body)}</svg>"
     )
 
 
@@ -65,15 +67,13 @@ def stacked(
     left = needed(labels)
     span = width - left - 20
     body, x = [], left
-    for kind, colour in zip(kinds, COLOURS[2:3] + COLOURS[:2] + COLOURS[3:4] + COLOURS[6:], strict=False):
+    for kind, colour in zip(kinds, GOOD_TO_BAD, strict=False):
         body += [_rect(x, 4, 12, 12, colour), _text(x + 17, 14, kind)]
         x += 34 + 7 * len(kind)
     for i, (label, row) in enumerate(zip(labels, shares, strict=True)):
         y, x = i * ROW + 28, left
         body.append(_text(left - 10, y + 12, label, "end"))
-        for kind, share, colour in zip(
-            kinds, row, COLOURS[2:3] + COLOURS[:2] + COLOURS[3:4] + COLOURS[6:], strict=False
-        ):
+        for kind, share, colour in zip(kinds, row, GOOD_TO_BAD, strict=False):
             body.append(_rect(x, y, span * share, ROW - 8, colour, f"{label}: {kind} {share:.1%}"))
             if share > 0.08:
                 body.append(_text(x + span * share / 2, y + 12, f"{share:.0%}", "middle", "fill='#fff' font-size='11'"))

@@ -169,9 +169,8 @@ def joint_kinds(truth: Dataset, results: Dataset, pairing: Pairing) -> NDArray[n
 def _similarity(truth: Dataset, points: Array, people: Rows, joints: NDArray[np.int64]) -> Array:
     """ks of found joints [K, 2] to the given joints of some true people -> [people, K]; 0 where not labelled."""
     goal = truth.keypoints[people][:, joints]
-    spread = 2 * np.maximum(truth.areas[people], np.finfo(float).eps)[:, None]
-    variances = (2 * np.array(truth.skeleton.sigmas)[joints]) ** 2
-    return np.exp(-np.square(goal[..., :2] - points).sum(-1) / (spread * variances)) * (goal[..., 2] > 0)
+    gaps = np.linalg.norm(goal[..., :2] - points, axis=-1)
+    return oks.likeness(gaps, truth.areas[people], np.array(truth.skeleton.sigmas)[joints]) * (goal[..., 2] > 0)  # type: ignore[arg-type]
 
 
 def _once(state: _State) -> _State:

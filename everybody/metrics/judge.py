@@ -1,14 +1,14 @@
 """All measures by name: from truth and results to figures that know their parts and can be drawn again (bootstrap).
 
-Names are written as the field writes them: AP, PCKh@0.5, PCK@0.2, PCKb@0.2 (box), PDJ@0.2, PCP@0.5 (strict), PCPl@0.5
-(loose), AUC@0.5, NME. What is after the @ can be any number.
+Names are written as the field writes them: AP, OKS, PCKh@0.5, PCK@0.2, PCKb@0.2 (box), PDJ@0.2, PCP@0.5 (strict),
+PCPl@0.5 (loose), AUC@0.5, NME. What is after the @ can be any number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from ..data.dataset import Dataset
 from ..errors import OptionError
 from . import oks, pck
 from .matching import By, match
+
+if TYPE_CHECKING:
+    import hotcoco
 
 Array = NDArray[np.floating]
 
@@ -55,7 +58,7 @@ def defaults(truth: Dataset) -> list[str]:
 
 def parse(names: Sequence[str]) -> list[tuple[str, float]]:
     """['pckh@0.5', 'AP'] -> [('PCKh', 0.5), ('AP', 0)], upper and lower case alike. Raises OptionError."""
-    known = {name.lower(): name for name in ("AP", "NME", *DEFAULT_ALPHA)}
+    known = {name.lower(): name for name in ("AP", "OKS", "NME", *DEFAULT_ALPHA)}
     out = []
     for text in names:
         kind, _, number = text.strip().partition("@")
@@ -109,7 +112,7 @@ class Pairs:
         """[N] in pixels, and how it is called."""
         truth = self.truth
         if name in ("PCKh", "AUC", "NME") and np.isfinite(truth.heads).any():
-            return truth.heads, "0.6 × head box diagonal"
+            return truth.heads, "0.6 of the head box's diagonal"
         if name == "PCKb":
             return pck.box_length(truth.boxes), "longer side of the box"
         if name == "PCKh":
@@ -129,6 +132,10 @@ def _single(name: str, alpha: float, pairs: Pairs) -> list[Figure]:
             f"{'both ends' if name == 'PCP' else 'the mean of both ends'} within {alpha:g} × the limb, over all limbs"
         )
         return _rates(f"{name}@{alpha:g}", parts, (right & counted).astype(float), counted, truth, says)
+    if name == "OKS":
+        likeness = np.where(pairs.counted, oks.likeness(pairs.distance, truth.areas, truth.skeleton.sigmas), 0)
+        says = "exp(-d² / 2s²κ²) of the person matched, 0 if nobody is, over all labelled joints"
+        return _rates("OKS", list(truth.skeleton.joints), likeness, pairs.counted, truth, says)
     reference, called = pairs.reference(name)
     counted = pck.without(pairs.counted, truth.skeleton, WITHOUT.get(name, ()))
     usable = pck.countable(counted, reference)
@@ -138,8 +145,7 @@ def _single(name: str, alpha: float, pairs: Pairs) -> list[Figure]:
     left_out = int((counted.any(1) & ~usable.any(1)).sum())
     also = f"; {left_out} people without that length are left out" if left_out else ""
     if name == "NME":
-        found = usable & np.isfinite(pairs.distance)
-        ratios = np.where(found, pairs.distance, 0) / np.where(reference > 0, reference, 1)[:, None]
+        ratios, found = pck.errors(pairs.distance, counted, reference)
         missed = 1 - found.sum() / max(usable.sum(), 1)
         says = (
             f"distance / {called}, over all joints of people found ({missed:.1%} of joints are of people missed){also}"
@@ -189,16 +195,18 @@ def _auc(alpha: float, pairs: Pairs, counted: NDArray[np.bool_], reference: Arra
 
 def average_precision(truth: Dataset, results: Dataset) -> list[Figure]:
     """The ten COCO figures; where pictures have crowd indices, AP by crowding; of whole bodies, AP by part."""
-    figures = _precision(truth, results, np.arange(len(truth)))
+    figures = precision_figures(oks.evaluation(truth, results), truth)
     for label, pictures, joints in oks.divisions(truth):
         part = [data.only(joints).subset(pictures) for data in (truth, results)]
-        figures.append(replace(_precision(part[0], part[1], pictures)[0], name=f"AP {label}", says=""))
+        first = precision_figures(oks.evaluation(part[0], part[1]), truth, pictures)[0]
+        figures.append(replace(first, name=f"AP {label}", says=""))
     return figures
 
 
-def _precision(truth: Dataset, results: Dataset, pictures: NDArray[np.int64]) -> list[Figure]:
-    """The ten figures of a part of a data set: of these pictures of the whole."""
-    evaluator = oks.evaluation(truth, results)
+def precision_figures(
+    evaluator: hotcoco.COCOeval, truth: Dataset, pictures: NDArray[np.int64] | None = None
+) -> list[Figure]:
+    """The ten figures of what was evaluated: `truth`, or only these of its pictures."""
     matches: list[oks.Matches] = []  # made when somebody asks for draws
 
     def again(name: str) -> Callable[[Array], float]:

@@ -8,13 +8,14 @@ The matching is hotcoco's (MIT, Rust), which equals pycocotools to the last digi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
+from ..data.records import collector_at_rest
 from ..geometry import xywh
 
 if TYPE_CHECKING:
@@ -34,40 +35,52 @@ def figures(truth: Dataset, results: Dataset, *, sigmas: Sequence[float] | None 
     return summary(evaluation(truth, results, sigmas=sigmas).eval or {})
 
 
+@collector_at_rest()
 def evaluation(truth: Dataset, results: Dataset, *, sigmas: Sequence[float] | None = None) -> hotcoco.COCOeval:
     """hotcoco's evaluator after `evaluate` and `accumulate`. `results` are joined to the pictures of `truth`."""
+    found = [
+        {"score": score, "category_id": 1, **columns}
+        for score, columns in zip(results.scores.tolist(), _columns(results, truth), strict=True)
+    ]
+    coco = labels(truth)
+    return evaluated(coco, coco.load_res(found), truth.skeleton.sigmas if sigmas is None else sigmas)
+
+
+@collector_at_rest()
+def labels(truth: Dataset) -> hotcoco.COCO:
+    """The truth as hotcoco takes it."""
     import hotcoco
 
-    numbers = [picture.id for picture in truth.pictures]
     joints = {"id": 1, "name": "person", "keypoints": list(truth.skeleton.joints), "skeleton": []}
     images = [{"id": p.id, "file_name": p.name, "width": p.width, "height": p.height} for p in truth.pictures]
-    labelled = np.where(truth.ignored, 0, np.maximum(truth.labelled.sum(1), 1))
-    crowd = truth.crowd.astype(int).tolist()
-    columns = zip(
-        (truth.ids - min(0, truth.ids.min(initial=1) - 1)).tolist(),  # the evaluators take 0 for "no match"
-        truth.areas.tolist(), crowd, labelled.tolist(), *_columns(truth, numbers), strict=True,
+    ids = truth.ids - min(0, truth.ids.min(initial=1) - 1)  # the evaluators take 0 for "no match"
+    counts = np.where(truth.ignored, 0, np.maximum(truth.labelled.sum(1), 1))
+    rows = zip(
+        ids.tolist(), truth.areas.tolist(), truth.crowd.astype(int).tolist(), counts.tolist(), _columns(truth, truth),
+        strict=True,
     )  # fmt: skip
-    annotations = [
-        {
-            "id": i,
-            "area": area,
-            "iscrowd": c,
-            "num_keypoints": n,
-            "image_id": p,
-            "category_id": 1,
-            "bbox": b,
-            "keypoints": k,
-        }
-        for i, area, c, n, p, b, k in columns
+    people = [
+        {"id": number, "category_id": 1, "area": area, "iscrowd": crowd, "num_keypoints": count, **columns}
+        for number, area, crowd, count, columns in rows
     ]
-    columns = zip(results.scores.tolist(), *_columns(results, numbers), strict=True)
-    found = [{"score": s, "image_id": p, "category_id": 1, "bbox": b, "keypoints": k} for s, p, b, k in columns]
-    coco = hotcoco.COCO({"images": images, "annotations": annotations, "categories": [joints]})
-    evaluator = hotcoco.COCOeval(coco, coco.load_res(found), "keypoints")
-    evaluator.params.kpt_oks_sigmas = list(truth.skeleton.sigmas if sigmas is None else sigmas)
+    return hotcoco.COCO({"images": images, "annotations": people, "categories": [joints]})
+
+
+def evaluated(truth: hotcoco.COCO, results: hotcoco.COCO, sigmas: Sequence[float]) -> hotcoco.COCOeval:
+    """The evaluator after its two steps."""
+    import hotcoco
+
+    evaluator = hotcoco.COCOeval(truth, results, "keypoints")
+    evaluator.params.kpt_oks_sigmas = list(sigmas)
     evaluator.evaluate()
     evaluator.accumulate()
     return evaluator
+
+
+def likeness(distance: Array, areas: Array, sigmas: Sequence[float]) -> Array:
+    """[N, K] in pixels, [N], K -> [N, K]: the summands of OKS, joint by joint; 0 at an infinite distance."""
+    spread = 2 * np.maximum(areas, np.finfo(float).eps)[:, None] * (2 * np.asarray(sigmas)) ** 2
+    return np.exp(-np.square(distance) / spread)
 
 
 def summary(curves: dict[str, Any]) -> dict[str, float]:
@@ -165,7 +178,9 @@ def _interpolated(recall: Array, precision: Array) -> Array:
     return np.stack([row[np.searchsorted(r, RECALLS, side="left")] for r, row in zip(recall, best, strict=True)])
 
 
-def _columns(people: Dataset, numbers: list[int]) -> tuple[list[int], list[Any], list[Any]]:
+def _columns(people: Dataset, truth: Dataset) -> Iterator[dict[str, Any]]:
     """image_id, bbox and keypoints of everybody, as COCO writes them."""
-    keypoints = people.keypoints.reshape(-1, 3 * len(people.skeleton))
-    return [numbers[i] for i in people.picture.tolist()], xywh(people.boxes).tolist(), keypoints.tolist()
+    numbers = [picture.id for picture in truth.pictures]
+    keypoints = people.keypoints.reshape(-1, 3 * len(people.skeleton)).tolist()
+    for picture, box, row in zip(people.picture.tolist(), xywh(people.boxes).tolist(), keypoints, strict=True):
+        yield {"image_id": numbers[picture], "bbox": box, "keypoints": row}

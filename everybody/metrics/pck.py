@@ -119,11 +119,16 @@ def auc(distance: Array, counted: Mask, reference: ArrayLike, alpha: float) -> f
     return float((shares[1:] + shares[:-1]).mean() / 2)
 
 
-def nme(distance: Array, counted: Mask, reference: ArrayLike) -> Rates:
-    """Normalised mean error: Σ d / reference over the joints of people who were found, per joint; smaller is better."""
+def errors(distance: Array, counted: Mask, reference: ArrayLike) -> tuple[Array, Mask]:
+    """[N, K], [N, K], [N] or a number -> d / reference, and which count, [N, K] each: joints of people found."""
     counted = countable(counted, reference) & np.isfinite(distance)
     lengths = np.broadcast_to(np.asarray(reference, np.float64), len(counted))
-    ratios = np.where(counted, distance, 0) / np.where(lengths > 0, lengths, 1)[:, None]
+    return np.where(counted, distance, 0) / np.where(lengths > 0, lengths, 1)[:, None], counted
+
+
+def nme(distance: Array, counted: Mask, reference: ArrayLike) -> Rates:
+    """Normalised mean error, per joint: Σ d / reference / Σ 1 over what `errors` counts; smaller is better."""
+    ratios, counted = errors(distance, counted, reference)
     return Rates(ratios.sum(0), counted.sum(0).astype(np.float64))
 
 

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..data.dataset import Dataset
 from ..data.own import gathered
+from ..data.turn import turned
 from ..errors import DataError
 from ..people import Frame, People
+from ..stages import mapped
+
+if TYPE_CHECKING:
+    from ..pipeline import Estimator
 
 # AP profits from people whom a detector is unsure of; what is used in earnest (.3) is too high to judge with.
 DET_SCORE = 0.05
@@ -18,10 +27,11 @@ DET_SCORE = 0.05
 
 def predict(
     truth: Dataset, *, pose: str | None = None, detector: str | None = None, boxes: str = "detected",
-    flip_test: bool = False, orientation: str = "upright", det_score: float = DET_SCORE, **options: Any,
+    flip_test: bool = False, orientation: str = "upright", det_score: float = DET_SCORE, quarters: int = 0,
+    **options: Any,
 ) -> Dataset:  # fmt: skip
     """boxes: "detected", "gt" for the labelled ones (then no detector and no removal of duplicates), or a COCO file of
-    detections. The other options are those of `Estimator`. Raises DataError where pictures are missing."""
+    detections; quarters as in `answers`. The other options are those of `Estimator`."""
     from ..pipeline import Estimator
 
     on_truth = boxes == "gt"
@@ -30,28 +40,40 @@ def predict(
         whole=on_truth, boxes=None if boxes in ("gt", "detected") else boxes,
         pose_nms="none" if on_truth else "oks", **options,
     )  # fmt: skip
-    if on_truth:
-        people = [estimator.pose([frame])[0].people for frame in _with_boxes(truth)]
-    else:
-        with closing(estimator.frames(_frames(truth))) as frames:
+    name = Path(pose or "default model").stem + " + flip test" * flip_test
+    name += " + any orientation" * (orientation == "any")
+    name += f", turned by {90 * quarters}°" * bool(quarters)
+    return answers(truth, estimator, name=name, boxes=boxes, quarters=quarters)
+
+
+def answers(truth: Dataset, estimator: Estimator, *, name: str, boxes: str, quarters: int = 0) -> Dataset:
+    """What an estimator finds, on labelled boxes if boxes is "gt". With quarters, it sees every picture turned
+    counter-clockwise by so many right angles, and what it finds is turned back. Raises DataError where pictures are
+    missing."""
+    shown = turned(truth, quarters)
+    if boxes == "gt":
+        with ThreadPoolExecutor(estimator.workers) as pool:
+            frames = mapped(lambda frame: estimator.pose([frame])[0], _with_boxes(shown, quarters), pool, 2)
             people = [frame.people for frame in frames]
-    extras = {" + flip test": flip_test, " + any orientation": orientation == "any"}
-    name = Path(pose or "default model").stem + "".join(extra for extra, on in extras.items() if on)
-    return gathered(people, truth.pictures, estimator.skeleton, name=name, boxes_from=boxes)
+    else:
+        with closing(estimator.frames(_frames(shown, quarters))) as frames:
+            people = [frame.people for frame in frames]
+    found = gathered(people, shown.pictures, estimator.skeleton, name=name, boxes_from=boxes)
+    return replace(turned(found, -quarters), pictures=truth.pictures)
 
 
-def _frames(truth: Dataset) -> Iterator[Frame]:
+def _frames(shown: Dataset, quarters: int) -> Iterator[Frame]:
     from ..media.images import decode
 
-    for i, picture in enumerate(truth.pictures):
-        path = truth.path(i)
+    for i, picture in enumerate(shown.pictures):
+        path = shown.path(i)
         if not path.is_file():
-            raise DataError(f"{truth.name}: picture {picture.name or picture.id} is not beside it: expected {path}")
-        yield Frame(decode(path.read_bytes(), str(path)), source=str(path))
+            raise DataError(f"{shown.name}: picture {picture.name or picture.id} is not beside it: expected {path}")
+        image = np.ascontiguousarray(np.rot90(decode(path.read_bytes(), str(path)), quarters))
+        yield Frame(image, source=str(path))
 
 
-def _with_boxes(truth: Dataset) -> Iterator[Frame]:
-    wanted = truth.select(~truth.ignored)
-    for frame, rows in zip(_frames(truth), wanted.rows(), strict=True):
-        people = People.from_boxes(wanted.boxes[rows])
-        yield Frame(frame.image, source=frame.source, people=people)
+def _with_boxes(shown: Dataset, quarters: int) -> Iterator[Frame]:
+    wanted = shown.select(~shown.ignored)
+    for frame, rows in zip(_frames(shown, quarters), wanted.rows(), strict=True):
+        yield replace(frame, people=People.from_boxes(wanted.boxes[rows]))

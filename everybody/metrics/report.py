@@ -16,6 +16,7 @@ from ..people import Image, People
 from . import charts, oks
 from .diagnose import KINDS, Diagnosis, diagnose
 
+SURE = 0.3  # people and joints of this score and more are drawn
 LONGEST = 720  # pixels of the longer side of a picture in the report
 SAYS = {
     "jitter": "joints near their place", "inversion": "left and right of a person confused",
@@ -40,15 +41,15 @@ def _page(truth: Dataset, results: Dataset, found: Diagnosis, worst: int, condit
         for name, value in found.figures.items()
     )
     people = int((~truth.ignored).sum())
-    said = [*conditions, *truth.notes, *results.notes]
-    notes = "".join(f"<li>{escape(note)}</li>" for note in said)
+    sure = int((results.scores >= SURE).sum())
+    notes = "".join(f"<li>{escape(note)}</li>" for note in (*truth.notes, *results.notes))
     style = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(results.name)}: diagnosis</title><style>{style}</style></head><body><main>
 <h1>{escape(results.name)}</h1>
 <p>judged on {escape(truth.name)}: {len(truth)} pictures, {people} people of {truth.skeleton.name} to find,
-{len(results.picture)} found</p>
+{len(results.picture)} found, {sure} of score {SURE} and more{"".join(f"; {escape(said)}" for said in conditions)}</p>
 <div class="cards">{cards}</div>
 <div class="grid">
 {
@@ -100,7 +101,7 @@ def _page(truth: Dataset, results: Dataset, found: Diagnosis, worst: int, condit
 {
         _section(
             "Worst pictures",
-            "Labels on the left, results on the right (joints and people of score .3 and more).",
+            f"Labels on the left, results on the right (joints and people of score {SURE} and more).",
             _pictures(truth, results, found, worst),
             wide=True,
         )
@@ -193,7 +194,7 @@ def _pictures(truth: Dataset, results: Dataset, found: Diagnosis, worst: int) ->
         mine, rows = results.where(picture), truth.where(picture)
         sides = {
             "labels": truth.people(picture),
-            "results": results.select(mine[results.scores[mine] >= 0.3]).people(picture),
+            "results": results.select(mine[results.scores[mine] >= SURE]).people(picture),
         }
         pair = "".join(f"<img alt='{name}' src='{_drawn(image, people)}'>" for name, people in sides.items())
         rows = rows[~truth.ignored[rows]]

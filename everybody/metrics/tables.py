@@ -30,12 +30,12 @@ class About:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, results: Dataset, truth: Dataset) -> About:
-        notes = tuple(dict.fromkeys([*truth.notes, *results.notes]))
+    def of(cls, truth: Dataset, results: str, boxes: str = "", notes: Sequence[str] = ()) -> About:
+        notes = tuple(dict.fromkeys([*truth.notes, *notes]))
         people = int((~truth.ignored).sum())
         if not people:
             notes = (*notes, f"{truth.name} has nobody to find: figures are undefined")
-        return cls(results.name, results.boxes_from, truth.name, len(truth), people, truth.skeleton, notes)
+        return cls(results, boxes, truth.name, len(truth), people, truth.skeleton, notes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
