@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..data.dataset import Dataset
 from . import oks
 
@@ -38,7 +40,15 @@ def direct(truth: Dataset, results: Path) -> tuple[hotcoco.COCO, hotcoco.COCO] |
 def _plain(text: bytes, joints: int) -> int:
     """How many records there are: with image_id, category_id, score, so many keypoints, perhaps a bbox, and nothing
     else. 0 if one may be otherwise. (hotcoco makes sure that the first three are there, but not of how many joints.)"""
-    records = text.split(b'"keypoints":')[1:]
-    numbers = all(record.count(b",", 0, record.find(b"]")) == 3 * joints - 1 for record in records)
-    keys = text.count(b'":') == 4 * len(records) + text.count(b'"bbox":')
-    return len(records) if numbers and keys else 0
+    keypoints, boxes = text.count(b'"keypoints":'), text.count(b'"bbox":')
+    if text.count(b'":') != 4 * keypoints + boxes:
+        return 0
+    found = np.frombuffer(text, np.uint8)
+    opened, closed, commas = (np.flatnonzero(found == ord(sign)) for sign in "[],")
+    opened, closed = opened[1:], closed[:-1]  # but for the list of all
+    if len(opened) != keypoints + boxes or len(closed) != len(opened) or (closed < opened).any():
+        return 0
+    length = np.searchsorted(commas, closed) - np.searchsorted(commas, opened) + 1
+    ends = found[opened - 3 - (found[opened - 1] == ord(" "))]  # of the key: keypointS or bboX
+    wanted = np.where(ends == ord("s"), 3 * joints, 4)
+    return keypoints if (length == wanted).all() else 0
