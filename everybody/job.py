@@ -12,12 +12,12 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, Protocol
 
 from .errors import DataError, EverybodyError, OptionError
 from .media.formats import FORMATS, write_all
@@ -26,10 +26,20 @@ from .media.names import Names
 from .media.read import Selection, read
 from .media.records import encode
 from .media.write import Overlays, save_crops
-from .people import Frame
-from .pipeline import Estimator
+from .people import Frame, Skeleton
 
 Sink = Callable[[Frame], Any]
+
+
+class Poses(Protocol):
+    """What a run needs of an `Estimator`, or of anything else that finds the people of frames."""
+
+    @property
+    def skeleton(self) -> Skeleton: ...
+
+    def models(self) -> list[dict[str, str]]: ...
+
+    def frames(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]: ...
 
 
 @dataclass(slots=True)
@@ -73,7 +83,7 @@ class Results:
 
 def run(
     sources: Any,
-    estimator: Estimator,
+    estimator: Poses,
     results: Results,
     *,
     select: Selection | None = None,
@@ -123,7 +133,7 @@ def run(
 
 
 def _sinks(
-    results: Results, estimator: Estimator, options: dict[str, Any], summary: Summary, done: dict[str, int],
+    results: Results, estimator: Poses, options: dict[str, Any], summary: Summary, done: dict[str, int],
     stack: ExitStack, say: Callable[[str], None],
 ) -> list[Sink]:  # fmt: skip
     """What takes each frame, the journal first; the stack closes all in order: videos, journal, derived formats."""

@@ -174,13 +174,7 @@ class Estimator:
     def models(self) -> list[dict[str, str]]:
         """Which files are loaded: task, name, path, sha256, engine and device of each."""
         loaded = [("detector", self.detector.session)] if self.detector else []
-        return [
-            {
-                "task": task, "name": session.path.stem, "path": str(session.path),
-                "sha256": runtime.sha256(session.path), "engine": session.engine, "device": session.device,
-            }
-            for task, session in [*loaded, ("pose", self.sppe.session)]
-        ]  # fmt: skip
+        return [describe(task, session) for task, session in [*loaded, ("pose", self.sppe.session)]]
 
     def find(self, frames: Sequence[Frame]) -> list[Frame]:
         """The frames with their people as boxes without joints."""
@@ -230,6 +224,14 @@ class Estimator:
                     yield from group
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def describe(task: str, session: runtime.Session) -> dict[str, str]:
+    """What run.json says of a loaded model."""
+    return {
+        "task": task, "name": session.path.stem, "path": str(session.path), "sha256": runtime.sha256(session.path),
+        "engine": session.engine, "device": session.device,
+    }  # fmt: skip
 
 
 def _full(group: list[Frame], *, count: int, crops: bool = False) -> bool:

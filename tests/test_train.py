@@ -17,8 +17,10 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from everybody import geometry  # noqa: E402
+from everybody.cli import main  # noqa: E402
 from everybody.codecs import Heatmap  # noqa: E402
 from everybody.data.dataset import Dataset, Picture  # noqa: E402
+from everybody.data.read import read  # noqa: E402
 from everybody.errors import DataError, OptionError, OutputError  # noqa: E402
 from everybody.load import load_detector, load_sppe  # noqa: E402
 from everybody.people import People  # noqa: E402
@@ -675,3 +677,38 @@ def test_an_exported_sppe_is_the_trained_one_and_runs_as_any_other(tmp_path):
     with pytest.raises(DataError, match="which recipe"):
         export.load(tmp_path / "x.safetensors")
     assert json.loads(chosen.to_json())["model"] == "tiny"
+
+
+# --- the commands
+
+
+def test_from_pictures_to_shards_by_the_commands(shared, tmp_path, monkeypatch, capsys):
+    """Two teachers (one detector at two sizes) label pictures, the labels are packed, the judged ones left out."""
+    monkeypatch.setenv("EVERYBODY_WEIGHTS", str(shared / "weights"))
+    pictures = sorted((shared / "data/coco_train/images").iterdir())[:4]
+
+    def command(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["everybody", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return int(stopped.value.code or 0)
+
+    sizes = ("--det-size", 320, "--det-size", 416)
+    assert command("label", *pictures, "-o", tmp_path / "labels", *sizes, "--paddings", "1.15,1.3") == 0
+    labels = read(tmp_path / "labels")
+    assert len(labels) == 4
+    assert len(labels.picture) >= 2
+    judged = tmp_path / "judged"
+    judged.mkdir()
+    (judged / pictures[0].name).write_bytes(pictures[0].read_bytes())
+    assert command("pack", tmp_path / "labels", "-o", tmp_path / "shards", "--pictures", "--avoid", judged) == 0
+    assert "1 pictures left out" in capsys.readouterr().err
+    pack = shards.load([tmp_path / "shards"])
+    assert len(pack) == 3
+    assert not any(pictures[0].name in name for name in pack.names)
+    assert command("pack", tmp_path / "nothing", "-o", tmp_path / "x") == 1
+    assert command("train", "sppe-fast", "-o", tmp_path / "run") == 1
+    assert command("train", "sppe-fast", "-d", tmp_path / "shards", "-o", tmp_path / "run") == 1
+    said = capsys.readouterr().err
+    assert "nothing" in said
+    assert "--data FOLDER of shards" in said

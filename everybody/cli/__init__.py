@@ -1,4 +1,4 @@
-"""The command line: `everybody run`, `models`, `eval`, `convert`, `doctor`, `pack`, `train`, `export`.
+"""The command line: `everybody run`, `models`, `eval`, `convert`, `doctor`, `label`, `pack`, `train`, `export`.
 
 Commands only parse and print; what they do lives in the package. Results go to files or stdout, messages to stderr.
 An error is one line and exit code 1; `--debug`, anywhere on the line, adds the traceback.
@@ -19,7 +19,7 @@ from .doctor import doctor
 from .eval import evaluate
 from .models import app as models
 from .run import run
-from .train import export, pack, train
+from .train import export, label, pack, train
 
 app = typer.Typer(
     help="everybody finds every body in a picture: multi-person pose estimation for images and video.",
@@ -32,6 +32,7 @@ app.command("eval", no_args_is_help=True)(evaluate)
 app.command(no_args_is_help=True)(convert)
 app.add_typer(models, name="models")
 app.command()(doctor)
+app.command(no_args_is_help=True)(label)
 app.command(no_args_is_help=True)(pack)
 app.command(no_args_is_help=True)(train)
 app.command(no_args_is_help=True)(export)

@@ -1,4 +1,4 @@
-"""`everybody pack`, `train`, `export`: from pictures to a model of one's own (extra `train`)."""
+"""`everybody label`, `pack`, `train`, `export`: from pictures to a model of one's own (extra `train`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import DataError, OptionError
-from .options import listed
+from .options import listed, pair
 
 DATA = "Labelled pictures: COCO, MPII, LSP, YOLO, or results of `everybody run` as labels."
 OUT = "Folder of the run; a run that is there goes on."
@@ -25,6 +25,45 @@ def _needs_torch() -> None:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def label(
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Pictures and videos, as for run.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="Folder of the labels.")],
+    detectors: Annotated[list[str] | None, typer.Option("--detector", help="Teachers of boxes; several.")] = None,
+    det_sizes: Annotated[list[str] | None, typer.Option("--det-size", help="Their inputs: 416; several.")] = None,
+    det_score: Annotated[float, typer.Option(help="Least score of a box.")] = 0.3,
+    poses: Annotated[list[str] | None, typer.Option("--pose", help="Teachers of joints; several.")] = None,
+    paddings: Annotated[str, typer.Option(help="How much the crops grow the box; several.")] = "1.1,1.25,1.4",
+    flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirrored crops.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on behind the last labelled picture.")] = False,
+) -> None:
+    """Let several teachers label pictures together: results like those of run, to be packed."""
+    _needs_torch()
+    from .. import job
+    from ..load import Engine, load_detector, load_sppe
+    from ..train.distill import Teachers
+
+    sizes = [pair(size, "--det-size") for size in det_sizes or []] or [None]
+    engine = Engine(threads=1)
+    try:
+        grown = tuple(float(part) for part in listed([paddings]))
+    except ValueError:
+        raise OptionError(f"--paddings {paddings}: expected numbers, as in 1.1,1.25") from None
+    teachers = Teachers(
+        [
+            load_detector(name, size=size, score=det_score, engine=engine)
+            for name in detectors or [None]
+            for size in sizes
+        ],
+        [load_sppe(name, flip_test=flip_test, engine=engine) for name in poses or [None]],
+        grown,
+    )
+    results = job.Results(out=Path(out), existing="resume" if resume else "refuse")
+    summary = job.run(sources, teachers, results, say=_say, warn=_say)
+    _say(f"{summary.frames} pictures, {summary.people} people -> {out}")
+    if summary.problems or summary.interrupted:
+        raise typer.Exit(130 if summary.interrupted else 1)
 
 
 def pack(

@@ -6,22 +6,25 @@ averaged by their scores, and trusted less the further apart they are. `merge` p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import geometry
+from .. import geometry, runtime
 from ..data import leak
 from ..data.dataset import Array, Dataset, extents
 from ..detect import Detector
-from ..errors import DataError
+from ..errors import DataError, OptionError
 from ..media.images import SUFFIXES
 from ..nms import box_nms, oks_nms
-from ..people import Frame, People
+from ..people import Frame, People, Skeleton
+from ..pipeline import describe
 from ..pose import Sppe, person_scores
+from ..stages import ahead, mapped
 
 SURE = 0.5  # a teacher's joint of this score may contradict a person
 GROSS = 0.3  # of the box's longer side: further apart, one of the two is wrong
@@ -30,7 +33,7 @@ SAME = 0.2  # OKS above which a teacher's pose is that of a labelled person
 
 @dataclass(frozen=True, slots=True)
 class Teachers:
-    """Frames -> frames with people, as all teachers together see them; a stage like any other.
+    """Frames -> frames with people, as all teachers together see them; `job.run` takes them for an `Estimator`.
 
     detectors may be one network at several sizes; each SPPE is asked once per padding.
     """
@@ -38,6 +41,27 @@ class Teachers:
     detectors: Sequence[Detector]
     sppes: Sequence[Sppe]
     paddings: Sequence[float] = (1.1, 1.25, 1.4)
+
+    def __post_init__(self) -> None:
+        if len({sppe.skeleton for sppe in self.sppes}) != 1:
+            raise OptionError(
+                "teachers must speak of the same joints: " + ", ".join(s.skeleton.name for s in self.sppes)
+            )
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return self.sppes[0].skeleton
+
+    def models(self) -> list[dict[str, str]]:
+        """Which files teach, as `Estimator.models` says it."""
+        sessions = [("detector", d.session) for d in self.detectors] + [("pose", s.session) for s in self.sppes]
+        return [describe(task, session) for task, session in sessions]
+
+    def frames(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+        """As many pictures at a time as there are cores, in order."""
+        workers = runtime.cores()
+        with ThreadPoolExecutor(workers, "everybody-teacher") as pool:
+            yield from mapped(lambda frame: self([frame])[0], ahead(frames, workers + 1), pool, workers + 1)
 
     def __call__(self, frames: Sequence[Frame]) -> list[Frame]:
         images = [frame.image for frame in frames]
