@@ -24,14 +24,14 @@ def direct(truth: Dataset, results: Path) -> tuple[hotcoco.COCO, hotcoco.COCO] |
     and the data have neither parts nor regions to ignore."""
     if oks.divisions(truth) or any(picture.ignore for picture in truth.pictures):
         return None
-    coco = oks.labels(truth)
     with ThreadPoolExecutor(1) as aside:  # hotcoco does not hold Python up
-        loading = aside.submit(coco.load_res, str(results))
-        count = _plain(results.read_bytes(), len(truth.skeleton))
+        counting = aside.submit(_plain, results.read_bytes(), len(truth.skeleton))
+        coco = oks.labels(truth)
         try:
-            found = loading.result()
+            found = coco.load_res(str(results))
         except ValueError:  # a number, image_id or category_id is missing or no number
             return None
+        count = counting.result()
     health = coco.healthcheck(found)
     odd = any(entry["code"].startswith("dt_") for entry in health["errors"] + health["warnings"])  # of the results
     return None if odd or not count or count != found.stats()["annotation_count"] else (coco, found)
@@ -40,15 +40,15 @@ def direct(truth: Dataset, results: Path) -> tuple[hotcoco.COCO, hotcoco.COCO] |
 def _plain(text: bytes, joints: int) -> int:
     """How many records there are: with image_id, category_id, score, so many keypoints, perhaps a bbox, and nothing
     else. 0 if one may be otherwise. (hotcoco makes sure that the first three are there, but not of how many joints.)"""
-    keypoints, boxes = text.count(b'"keypoints":'), text.count(b'"bbox":')
-    if text.count(b'":') != 4 * keypoints + boxes:
-        return 0
     found = np.frombuffer(text, np.uint8)
     opened, closed, commas = (np.flatnonzero(found == ord(sign)) for sign in "[],")
     opened, closed = opened[1:], closed[:-1]  # but for the list of all
-    if len(opened) != keypoints + boxes or len(closed) != len(opened) or (closed < opened).any():
+    if len(opened) != len(closed) or (closed < opened).any():
         return 0
     length = np.searchsorted(commas, closed) - np.searchsorted(commas, opened) + 1
     ends = found[opened - 3 - (found[opened - 1] == ord(" "))]  # of the key: keypointS or bboX
-    wanted = np.where(ends == ord("s"), 3 * joints, 4)
-    return keypoints if (length == wanted).all() else 0
+    keypoints, boxes = ends == ord("s"), ends == ord("x")
+    records = text.count(b'"keypoints":')
+    keys = np.count_nonzero(found == ord(":"))
+    plain = (length == np.where(keypoints, 3 * joints, 4)).all() and (keypoints | boxes).all()
+    return records if plain and keypoints.sum() == records and keys == 4 * records + boxes.sum() else 0
