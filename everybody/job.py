@@ -14,14 +14,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from .errors import DataError, EverybodyError, OptionError
+from .follow import Follow
 from .media.formats import FORMATS, write_all
-from .media.journal import Journal, last_frames
+from .media.journal import Journal, last_frames, last_id
 from .media.names import Names
 from .media.read import Selection, read
 from .media.records import encode
@@ -61,7 +62,7 @@ class Results:
     video: bool = False
     crops: bool = False
     existing: Literal["refuse", "resume", "overwrite"] = "refuse"
-    drawing: dict[str, Any] = field(default_factory=dict)  # options of `media.draw.draw`
+    drawing: dict[str, Any] = field(default_factory=dict)  # options of `media.draw.draw`, and trails
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.formats if name not in FORMATS]:
@@ -79,6 +80,7 @@ def run(
     select: Selection | None = None,
     max_pixels: int = 200_000_000,
     strict: bool = False,
+    follow: Follow | None = None,
     options: dict[str, Any] | None = None,
     say: Callable[[str], None] = lambda text: None,
     warn: Callable[[str], None] = lambda text: None,
@@ -87,8 +89,9 @@ def run(
     """Estimate every frame of the sources and write the results; returns what was done.
 
     strict raises the first problem with an input; otherwise `warn` is told, run.json and the summary note it, and the
-    other inputs go on. options is what run.json should say of how this was called. say is told what a user may want
-    to know, progress each frame when it is written. Ctrl-C and SIGTERM end the run early and in order.
+    other inputs go on. follow: give people ids, and so on (`Follow`). options is what run.json should say of how this
+    was called. say is told what a user may want to know, progress each frame when it is written. Ctrl-C and SIGTERM end
+    the run early and in order.
     """
     summary = Summary()
     done: dict[str, int] = {}
@@ -96,6 +99,8 @@ def run(
         done = last_frames(results.out, say=warn)
         for source, index in done.items():
             say(f"{source}: going on behind frame {index}")
+        if follow:  # who was there before cannot be recognised, but nobody may get an id that is taken
+            follow = replace(follow, first=last_id(results.out) + 1)
 
     def problem(error: EverybodyError) -> None:
         if strict:
@@ -109,7 +114,7 @@ def run(
         try:
             with _terminable():
                 frames = read(sources, select=select or Selection(), after=done, max_pixels=max_pixels, problem=problem)
-                with closing(estimator.frames(frames)) as estimated:
+                with closing(follow(estimator, frames) if follow else estimator.frames(frames)) as estimated:
                     for frame in estimated:
                         for sink in sinks:
                             sink(frame)

@@ -78,7 +78,9 @@ class Tracker:
         self, rules: Rules | None = None, *, embed: Embed | None = None, camera: bool = True, first: int = 1
     ) -> None:
         self.rules = rules or Rules()
-        self.missed = False  # whether the last frame lacked somebody who was in the one before
+        self.missed = (
+            False  # whether the last frame lacked somebody who was in the one before, or was cut to without a detector
+        )
         self._next = first
         self._embed = embed
         self._camera = Camera(follow=camera)
@@ -133,6 +135,7 @@ class Tracker:
         people = people[order]
         looks = self._embed(image, people.boxes) if self._embed and image is not None else None
         seen = observe(people, looks)
+        self.missed = False
         self._predict(image, looks)
         track, person, seen = self._associate(seen, detected)
         ids = np.zeros(len(people), np.int64)
@@ -157,6 +160,7 @@ class Tracker:
             matrix = self._camera(image, self._tracks.motion.boxes)
             if matrix is None:
                 self._bury(np.ones(len(self._tracks), bool))
+                self.missed = True
             elif len(self._tracks):
                 self._tracks.motion = self._tracks.motion.moved(matrix)
         tracks = self._tracks
@@ -181,7 +185,7 @@ class Tracker:
 
         lost = (tracks.ids > 0) & (tracks.misses == 0)
         lost[track] = False
-        self.missed = bool(lost.any())
+        self.missed = (self.missed and not detected) or bool(lost.any())
         if not detected:
             seen = self._fitted(seen, track, person)
         self._correct(track, seen[person])
