@@ -7,8 +7,6 @@ who was hidden for a moment may come back a bit beside where the filter thought.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -22,21 +20,25 @@ DOUBT = 0.04  # of a joint's place, body sizes², at most: beyond it anybody wou
 STRANGE, SAME = 0.4, 0.9  # cosines of two embeddings that speak against and for one person
 
 
-def affinity(motion: Motion, joints: Array, looks: Array, seen: Observation, sigmas: Array, rules: Rules) -> Array:
-    """Predicted tracks (`joints` [T, K]: how well they were seen, `looks` [T, D]) and people -> [T, N] in [0, 1]; 0
-    for people without a usable box."""
+def affinity(motion: Motion, joints: Array, seen: Observation, sigmas: Array, rules: Rules) -> Array:
+    """Predicted tracks (`joints` [T, K]: how well they were seen) and people -> [T, N] in [0, 1], by where they are and
+    how they hold themselves; 0 for people without a usable box."""
     areas = size(motion.position)[:, None] * size(seen.points)
-    terms: list[tuple[Any, Array]] = [
+    terms = [
         (rules.overlap, iou(motion.boxes, seen.boxes)),
         (rules.motion, _expected(motion, seen.points, areas)),
     ]
     if len(sigmas):
         terms.append((rules.pose, _alike(motion, joints, seen, sigmas, areas)))
-    if looks.shape[1] and looks.shape[1] == seen.looks.shape[1]:
-        known = np.logical_and.outer(looks.any(1), seen.looks.any(1))
-        terms.append((rules.appearance * known, likeness(looks, seen.looks)))
     total = sum(weight for weight, _ in terms)
-    return sum(weight * term for weight, term in terms) / np.maximum(total, 1e-9) * seen.usable
+    return sum((weight * term for weight, term in terms), np.zeros_like(areas)) / total * seen.usable
+
+
+def with_appearance(affinities: Array, looks: Array, seen: Array, rules: Rules) -> Array:
+    """Affinities [T, N] and unit vectors [T, D], [N, D] -> [T, N]; the same where either vector is unknown (zeros)."""
+    known = rules.appearance * np.logical_and.outer(looks.any(1), seen.any(1))
+    place = rules.overlap + rules.motion + rules.pose
+    return (place * affinities + known * likeness(looks, seen)) / (place + known)
 
 
 def likeness(a: Array, b: Array) -> Array:

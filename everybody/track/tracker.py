@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..geometry import Array
 from ..people import Frame, Image, People, Skeleton
-from .affinity import affinity, assigned
+from .affinity import affinity, assigned, with_appearance
 from .camera import Camera
 from .gallery import Gallery
 from .motion import Motion
@@ -173,9 +173,12 @@ class Tracker:
         tracks, rules = self._tracks, self.rules
         assert self._skeleton is not None
         sigmas = np.asarray(self._skeleton.sigmas)
-        likely = affinity(tracks.motion, tracks.joints, tracks.looks, seen, sigmas, rules)
+        near = affinity(tracks.motion, tracks.joints, seen, sigmas, rules)
+        likely = near
+        if seen.looks.shape[1] and len(tracks):
+            likely = with_appearance(near, tracks.looks, seen.looks, rules)
         hidden = np.where(tracks.misses > 0, (self._clock - tracks.seen) / max(rules.memory, self._step), 0.0)
-        likely *= (1 - rules.patience * np.minimum(hidden, 1.0))[:, None]
+        likely = likely * (1 - rules.patience * np.minimum(hidden, 1.0))[:, None]
         good = seen.scores >= rules.high
         track, person = assigned(likely * good, rules.match)
         left = (tracks.misses == 0)[:, None] & ~good
@@ -192,7 +195,7 @@ class Tracker:
         if detected:
             new = seen.usable & (seen.scores >= min(rules.high, rules.sure))
             new[person] = False
-            new &= likely[track].max(0, initial=0.0) < DUPLICATE
+            new &= near[track].max(0, initial=0.0) < DUPLICATE
             begun = np.flatnonzero(new)
             track = np.concatenate([track, len(tracks) + np.arange(len(begun))])
             person = np.concatenate([person, begun])
