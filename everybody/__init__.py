@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .people import Frame, People, Skeleton
     from .pipeline import Estimator, estimate, stream
     from .skeletons import SKELETONS, mapping
+    from .smooth import Smooth
     from .track import Rules, Tracker
 
 __version__ = version("everybody")
@@ -36,6 +37,7 @@ _PLACES = {
     "people": ("Frame", "People", "Skeleton"),
     "pipeline": ("Estimator", "estimate", "stream"),
     "skeletons": ("SKELETONS", "mapping"),
+    "smooth": ("Smooth",),
     "track": ("Rules", "Tracker"),
 }
 
@@ -54,6 +56,7 @@ __all__ = [
     "Rules",
     "Selection",
     "Skeleton",
+    "Smooth",
     "Tracker",
     "__version__",
     "draw",

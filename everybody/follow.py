@@ -23,6 +23,7 @@ from .errors import OptionError
 from .geometry import area, whole
 from .people import Frame, People
 from .pipeline import Estimator, named
+from .smooth import Smooth
 from .stages import ahead
 from .track import Rules, Tracker
 
@@ -35,13 +36,15 @@ class Follow:
 
     rules: of the tracker. camera: follow the camera's motion. appearance: an embedding model, by name or path, by which
     people are recognised too. detect_every: run the detector on each n-th frame only, and where somebody is missed.
-    keep: an id, several, "largest" or "centre": only these people. first: the first id.
+    smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several, "largest" or "centre": only these
+    people. first: the first id.
     """
 
     rules: Rules = Rules()  # noqa: RUF009 (frozen)
     camera: bool = True
     appearance: str | Path | None = None
     detect_every: int = 1
+    smooth: str | Smooth | None = None
     keep: str | int | tuple[int, ...] | None = None
     first: int = 1
 
@@ -49,6 +52,7 @@ class Follow:
         if self.detect_every < 1:
             raise OptionError(f"detect_every must be 1 or more, got {self.detect_every}")
         parse_keep(self.keep)
+        self._smooth()
 
     def __call__(self, estimator: Estimator, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
         """Frames -> the same frames with people who have ids, in order."""
@@ -62,8 +66,12 @@ class Follow:
             tracked = skipping(estimator, frames, tracker, self.detect_every)
         else:
             tracked = tracker(estimator.frames(frames))
+        smooth = self._smooth()
         with closing(tracked):
-            yield from kept(tracked, self.keep)
+            yield from kept(smooth(tracked) if smooth else tracked, self.keep)
+
+    def _smooth(self) -> Smooth | None:
+        return Smooth(name=self.smooth) if isinstance(self.smooth, str) else self.smooth
 
 
 def skipping(

@@ -67,6 +67,7 @@ def run(
     track: Annotated[bool, over("--track", help="Give people ids that stay; the following imply it.")] = False,
     appearance: Annotated[str | None, over(help="Embedding model to recognise people by, too.")] = None,
     detect_every: Annotated[int, over(help="Detect on each n-th frame, and where somebody is missed.")] = 1,
+    smooth: Annotated[str | None, over(help="one-euro (live), butterworth, savitzky-golay or kalman.")] = None,
     keep: Annotated[str | None, over("--select", help="Keep an id (3, or 3,5), largest or centre.")] = None,
     device: Annotated[str, how(help="auto, cpu, cuda, coreml, directml, ...")] = "auto",
     engine: Annotated[str, how(help="auto, onnxruntime or openvino.")] = "auto",
@@ -100,8 +101,8 @@ def run(
                  "min_score": draw_min_score, "trails": trails},
     )  # fmt: skip
     follow = None
-    if track or appearance or detect_every != 1 or keep:
-        follow = Follow(appearance=appearance, detect_every=detect_every, keep=keep)
+    if track or appearance or detect_every != 1 or smooth or keep:
+        follow = Follow(appearance=appearance, detect_every=detect_every, smooth=smooth, keep=keep)
     select = Selection.parse(start, end, every)
     try:
         total = count(expand(sources), select)

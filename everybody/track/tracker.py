@@ -107,7 +107,7 @@ class Tracker:
         last = self._last
         if last and last.source != frame.source and (last.index or frame.index):
             self.cut()
-        self._last = replace(frame, image=frame.image[:1, :1], people=frame.people[:0])
+        self._last = replace(frame, image=frame.image[:1, :1].copy(), people=frame.people[:0])
         return replace(frame, people=self.update(frame.people, frame.time, image=frame.image, detected=detected))
 
     def cut(self) -> None:
