@@ -47,11 +47,13 @@ class Camera:
             return IDENTITY
         if small.shape != before.shape:
             return None
+        difference = np.abs(small - before).mean(-1)
+        if difference.mean() < STILL:
+            return IDENTITY
         if is_cut(before, small):
             return None
         if not self.follow or last is None or last.shape != image.shape:
             return IDENTITY
-        difference = np.abs(small - before).mean(-1)
         outside = _outside(difference.shape, boxes / step)
         if not outside.any() or difference[outside].mean() < STILL:
             return IDENTITY

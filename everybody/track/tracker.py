@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..geometry import Array
 from ..people import Frame, Image, People, Skeleton
 from .affinity import affinity, assigned, with_appearance
-from .camera import Camera
+from .camera import IDENTITY, Camera
 from .gallery import Gallery
 from .motion import Motion
 from .observation import Observation, observe, refitted
@@ -161,7 +161,7 @@ class Tracker:
             if matrix is None:
                 self._bury(np.ones(len(self._tracks), bool))
                 self.missed = True
-            elif len(self._tracks):
+            elif len(self._tracks) and matrix is not IDENTITY:
                 self._tracks.motion = self._tracks.motion.moved(matrix)
         tracks = self._tracks
         tracks.motion = tracks.motion.predicted(self._step, self._clock - self._step - tracks.seen, self.rules)
@@ -181,10 +181,11 @@ class Tracker:
         likely = likely * (1 - rules.patience * np.minimum(hidden, 1.0))[:, None]
         good = seen.scores >= rules.high
         track, person = assigned(likely * good, rules.match)
-        left = (tracks.misses == 0)[:, None] & ~good
-        left[track] = False
-        more_tracks, more_people = assigned(likely * left, rules.second_match)
-        track, person = np.concatenate([track, more_tracks]), np.concatenate([person, more_people])
+        if not good.all():
+            left = (tracks.misses == 0)[:, None] & ~good
+            left[track] = False
+            more_tracks, more_people = assigned(likely * left, rules.second_match)
+            track, person = np.concatenate([track, more_tracks]), np.concatenate([person, more_people])
 
         lost = (tracks.ids > 0) & (tracks.misses == 0)
         lost[track] = False
