@@ -98,6 +98,9 @@ def byte_track(film: Film) -> list[People]:
             data={"place": np.arange(len(found))},
         )  # fmt: skip
         tracked = tracker.update(detections)
+        if not len(tracked):
+            out.append(replace(found[[]], ids=[]))
+            continue
         ids, places = np.asarray(tracked.tracker_id), np.asarray(tracked.data["place"], int)
         known = ids >= 0
         out.append(replace(found[places[known]], ids=ids[known]))

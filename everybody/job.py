@@ -40,6 +40,7 @@ class Summary:
     frames: int = 0
     people: int = 0
     seconds: float = 0.0
+    dropped: int = 0  # frames of live sources that were left out to stay live
     interrupted: bool = False
     problems: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class Summary:
         return {
             "frames": self.frames, "people": self.people, "seconds": round(self.seconds, 3),
             "frames_per_second": round(self.frames / self.seconds, 2) if self.seconds else None,
-            "interrupted": self.interrupted, "problems": self.problems, "files": self.files,
+            "dropped": self.dropped, "interrupted": self.interrupted, "problems": self.problems, "files": self.files,
         }  # fmt: skip
 
 
@@ -108,12 +109,18 @@ def run(
         summary.problems.append(str(error))
         warn(str(error))
 
+    def dropped(count: int) -> None:
+        summary.dropped += count
+
     with ExitStack() as stack:
         sinks = _sinks(results, estimator, options or {}, summary, done, stack, say)
         begun = time.perf_counter()
         try:
             with _terminable():
-                frames = read(sources, select=select or Selection(), after=done, max_pixels=max_pixels, problem=problem)
+                frames = read(
+                    sources, select=select or Selection(), after=done, max_pixels=max_pixels, problem=problem,
+                    dropped=dropped,
+                )  # fmt: skip
                 with closing(follow(estimator, frames) if follow else estimator.frames(frames)) as estimated:
                     for frame in estimated:
                         for sink in sinks:

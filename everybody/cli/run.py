@@ -152,6 +152,8 @@ def run(
     where = "" if out == "-" else f" -> {out}"
     frames = "1 frame" if summary.frames == 1 else f"{summary.frames} frames"
     say(f"{frames}, {summary.people} {'person' if summary.people == 1 else 'people'}, {rate:.1f} frames/s{where}")
+    if summary.dropped:
+        say(f"{summary.dropped} frames of live sources were left out to stay live")
     if summary.interrupted:
         warn("interrupted; what was done is kept" + ("" if out == "-" else ", --resume goes on behind it"))
         raise typer.Exit(130)
