@@ -93,8 +93,8 @@ def angles(keypoints: Array, skeleton: Skeleton, *, min_score: float = 0.2) -> d
 
 
 def velocities(keypoints: Array, times: Array) -> Array:
-    """[F, K, 2+] at times [F] -> [F, K, 2] in pixels per second, of the parabola through each sample and its neighbours:
-    uneven times do no harm. Zero where there is one frame only."""
+    """[F, K, 2+] at times [F] -> [F, K, 2] in pixels per second, of the parabola through each sample and its two
+    neighbours, so that uneven times do no harm. Zero where there is one frame only."""
     points = keypoints[..., :2].astype(np.float64)
     if len(times) < 2:
         return np.zeros_like(points)
