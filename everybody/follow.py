@@ -37,7 +37,8 @@ class Follow:
     rules: of the tracker. camera: follow the camera's motion. appearance: an embedding model, by name or path, by which
     people are recognised too. detect_every: run the detector on each n-th frame only, and where somebody is missed.
     smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several, "largest" or "centre": only these
-    people. first: the first id.
+    people. live: answer soonest, by reading nothing ahead (a camera gives its newest frame when asked). first: the
+    first id.
     """
 
     rules: Rules = Rules()  # noqa: RUF009 (frozen)
@@ -46,6 +47,7 @@ class Follow:
     detect_every: int = 1
     smooth: str | Smooth | None = None
     keep: str | int | tuple[int, ...] | None = None
+    live: bool = False
     first: int = 1
 
     def __post_init__(self) -> None:
@@ -62,8 +64,8 @@ class Follow:
 
             embed = load_embedder(self.appearance)
         tracker = Tracker(self.rules, embed=embed, camera=self.camera, first=self.first)
-        if self.detect_every > 1:
-            tracked = skipping(estimator, frames, tracker, self.detect_every)
+        if self.detect_every > 1 or self.live:
+            tracked = skipping(estimator, frames, tracker, self.detect_every, live=self.live)
         else:
             tracked = tracker(estimator.frames(frames))
         smooth = self._smooth()
@@ -75,11 +77,12 @@ class Follow:
 
 
 def skipping(
-    estimator: Estimator, frames: Iterable[Frame], tracker: Tracker, every: int
+    estimator: Estimator, frames: Iterable[Frame], tracker: Tracker, every: int, *, live: bool = False
 ) -> Generator[Frame, None, None]:
     """Frames -> tracked frames; the detector looks at the first frame of a source, at each `every`-th after a look, and
-    as soon as somebody is missed."""
-    pool = ThreadPoolExecutor(min(estimator.workers, IN_FLIGHT), "everybody-worker")
+    as soon as somebody is missed. live: no frame is read before there is a worker for it."""
+    most = estimator.workers if live else IN_FLIGHT
+    pool = ThreadPoolExecutor(min(estimator.workers, most), "everybody-worker")
     waiting: deque[tuple[Future[list[Frame]], bool]] = deque()
 
     def finished() -> Frame:
@@ -88,7 +91,7 @@ def skipping(
 
     source, since = None, 0
     try:
-        with closing(ahead(frames, IN_FLIGHT)) as incoming:
+        with closing(_as_generator(frames) if live else ahead(frames, IN_FLIGHT)) as incoming:
             for frame in incoming:
                 new = frame.source != source
                 if new:
@@ -102,12 +105,16 @@ def skipping(
                 else:
                     expected = replace(frame, people=tracker.expected(frame.time))
                     waiting.append((pool.submit(named, "pose", estimator.pose, [expected]), False))
-                while len(waiting) >= (1 if new else IN_FLIGHT):  # nothing is expected before the first is known
+                while len(waiting) >= (1 if new else most):  # nothing is expected before the first is known
                     yield finished()
         while waiting:
             yield finished()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _as_generator(frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+    yield from frames
 
 
 def parse_keep(text: str | int | tuple[int, ...] | None) -> str | tuple[int, ...] | None:

@@ -80,6 +80,20 @@ def test_every_frame_comes_out_once_with_the_same_ids_however_seldom_one_looks(e
     assert estimator.looked == list(range(0, 40, every))
 
 
+def test_live_reads_nothing_before_there_is_a_worker_for_it():
+    read = []
+
+    def source():
+        for frame in film(20):
+            read.append(frame.index)
+            yield frame
+
+    for frame in Follow(live=True, camera=False)(Scripted(walking), source()):  # type: ignore[arg-type]
+        assert frame.people.ids.tolist() == [1, 2]
+        assert len(read) <= frame.index + Scripted.workers
+    assert read == list(range(20))
+
+
 def test_who_is_missed_makes_the_detector_look_again():
     def people(index: int) -> People:
         return walking(index) if index < 12 else standing((700, 220), (1000 - 2 * index, 220))

@@ -69,6 +69,7 @@ def run(
     detect_every: Annotated[int, over(help="Detect on each n-th frame, and where somebody is missed.")] = 1,
     smooth: Annotated[str | None, over(help="one-euro (live), butterworth, savitzky-golay or kalman.")] = None,
     keep: Annotated[str | None, over("--select", help="Keep an id (3, or 3,5), largest or centre.")] = None,
+    live: Annotated[bool, over("--live", help="Answer soonest: nothing is read ahead. Cameras, rtsp: always.")] = False,
     device: Annotated[str, how(help="auto, cpu, cuda, coreml, directml, ...")] = "auto",
     engine: Annotated[str, how(help="auto, onnxruntime or openvino.")] = "auto",
     threads: Annotated[int, how(help="CPU cores to use; 0: all.")] = 0,
@@ -101,8 +102,9 @@ def run(
                  "min_score": draw_min_score, "trails": trails},
     )  # fmt: skip
     follow = None
-    if track or appearance or detect_every != 1 or smooth or keep:
-        follow = Follow(appearance=appearance, detect_every=detect_every, smooth=smooth, keep=keep)
+    if track or appearance or detect_every != 1 or smooth or keep or live:
+        live = live or any(source.isdecimal() or source.startswith(("rtsp:", "rtsps:")) for source in sources)
+        follow = Follow(appearance=appearance, detect_every=detect_every, smooth=smooth, keep=keep, live=live)
     select = Selection.parse(start, end, every)
     try:
         total = count(expand(sources), select)
