@@ -34,7 +34,6 @@ def test_one_asks_late_and_gets_the_newest():
         for index in range(1, 10):
             yield frame(index)
         given.set()
-        threading.Event().wait(0.05)
         yield frame(10)
 
     dropped: list[int] = []
@@ -43,7 +42,8 @@ def test_one_asks_late_and_gets_the_newest():
     asked.set()
     given.wait(5)
     later = [one.index for one in frames]
-    assert later in ([9, 10], [10])
+    assert later[0] >= 9
+    assert later[-1] == 10
     assert sum(dropped) + 1 + len(later) == 11
 
 
