@@ -18,21 +18,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import DataError, EverybodyError, InputError, ModelError, OptionError, OutputError
+    from .follow import Follow
     from .media.draw import draw
     from .media.read import Selection, read
     from .people import Frame, People, Skeleton
     from .pipeline import Estimator, estimate, stream
     from .skeletons import SKELETONS, mapping
+    from .smooth import Smooth
+    from .track import Rules, Tracker
 
 __version__ = version("everybody")
 
 _PLACES = {
     "errors": ("DataError", "EverybodyError", "InputError", "ModelError", "OptionError", "OutputError"),
+    "follow": ("Follow",),
     "media.draw": ("draw",),
     "media.read": ("Selection", "read"),
     "people": ("Frame", "People", "Skeleton"),
     "pipeline": ("Estimator", "estimate", "stream"),
     "skeletons": ("SKELETONS", "mapping"),
+    "smooth": ("Smooth",),
+    "track": ("Rules", "Tracker"),
 }
 
 __all__ = [
@@ -40,14 +46,18 @@ __all__ = [
     "DataError",
     "Estimator",
     "EverybodyError",
+    "Follow",
     "Frame",
     "InputError",
     "ModelError",
     "OptionError",
     "OutputError",
     "People",
+    "Rules",
     "Selection",
     "Skeleton",
+    "Smooth",
+    "Tracker",
     "__version__",
     "draw",
     "estimate",

@@ -14,19 +14,23 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal, Protocol
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from .errors import DataError, EverybodyError, OptionError
+from .follow import Follow
 from .media.formats import FORMATS, write_all
-from .media.journal import Journal, last_frames
+from .media.journal import Journal, last_frames, last_id
 from .media.names import Names
 from .media.read import Selection, read
 from .media.records import encode
 from .media.write import Overlays, save_crops
 from .people import Frame, Skeleton
+
+if TYPE_CHECKING:
+    from .pipeline import Estimator
 
 Sink = Callable[[Frame], Any]
 
@@ -49,6 +53,7 @@ class Summary:
     frames: int = 0
     people: int = 0
     seconds: float = 0.0
+    dropped: int = 0  # frames of live sources that were left out to stay live
     interrupted: bool = False
     problems: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
@@ -57,7 +62,7 @@ class Summary:
         return {
             "frames": self.frames, "people": self.people, "seconds": round(self.seconds, 3),
             "frames_per_second": round(self.frames / self.seconds, 2) if self.seconds else None,
-            "interrupted": self.interrupted, "problems": self.problems, "files": self.files,
+            "dropped": self.dropped, "interrupted": self.interrupted, "problems": self.problems, "files": self.files,
         }  # fmt: skip
 
 
@@ -71,7 +76,7 @@ class Results:
     video: bool = False
     crops: bool = False
     existing: Literal["refuse", "resume", "overwrite"] = "refuse"
-    drawing: dict[str, Any] = field(default_factory=dict)  # options of `media.draw.draw`
+    drawing: dict[str, Any] = field(default_factory=dict)  # options of `media.draw.draw`, and trails
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.formats if name not in FORMATS]:
@@ -89,6 +94,7 @@ def run(
     select: Selection | None = None,
     max_pixels: int = 200_000_000,
     strict: bool = False,
+    follow: Follow | None = None,
     options: dict[str, Any] | None = None,
     say: Callable[[str], None] = lambda text: None,
     warn: Callable[[str], None] = lambda text: None,
@@ -97,8 +103,9 @@ def run(
     """Estimate every frame of the sources and write the results; returns what was done.
 
     strict raises the first problem with an input; otherwise `warn` is told, run.json and the summary note it, and the
-    other inputs go on. options is what run.json should say of how this was called. say is told what a user may want
-    to know, progress each frame when it is written. Ctrl-C and SIGTERM end the run early and in order.
+    other inputs go on. follow: give people ids, and so on (`Follow`). options is what run.json should say of how this
+    was called. say is told what a user may want to know, progress each frame when it is written. Ctrl-C and SIGTERM end
+    the run early and in order.
     """
     summary = Summary()
     done: dict[str, int] = {}
@@ -106,6 +113,8 @@ def run(
         done = last_frames(results.out, say=warn)
         for source, index in done.items():
             say(f"{source}: going on behind frame {index}")
+        if follow:  # who was there before cannot be recognised, but nobody may get an id that is taken
+            follow = replace(follow, first=last_id(results.out) + 1)
 
     def problem(error: EverybodyError) -> None:
         if strict:
@@ -113,13 +122,21 @@ def run(
         summary.problems.append(str(error))
         warn(str(error))
 
+    def dropped(count: int) -> None:
+        summary.dropped += count
+
     with ExitStack() as stack:
         sinks = _sinks(results, estimator, options or {}, summary, done, stack, say)
         begun = time.perf_counter()
         try:
             with _terminable():
-                frames = read(sources, select=select or Selection(), after=done, max_pixels=max_pixels, problem=problem)
-                with closing(estimator.frames(frames)) as estimated:
+                frames = read(
+                    sources, select=select or Selection(), after=done, max_pixels=max_pixels, problem=problem,
+                    dropped=dropped,
+                )  # fmt: skip
+                # To follow people, finding and posing must come apart: it takes an Estimator.
+                found = follow(cast("Estimator", estimator), frames) if follow else estimator.frames(frames)
+                with closing(found) as estimated:
                     for frame in estimated:
                         for sink in sinks:
                             sink(frame)

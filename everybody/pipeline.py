@@ -18,7 +18,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
@@ -31,6 +31,9 @@ from .media.read import Selection, read
 from .people import BOX, Frame, People, Skeleton
 from .pose import Sppe
 from .stages import ahead, flattened, grouped, mapped
+
+if TYPE_CHECKING:
+    from .follow import Follow
 
 PoseNms = Literal["oks", "none"]
 POSE_NMS: dict[str, Callable[[People], People]] = {"oks": nms.oks_nms, "none": lambda people: people}
@@ -205,10 +208,18 @@ class Estimator:
     def stream(
         self, source: Any, *, select: Selection | None = None, after: Mapping[str, int] | None = None,
         max_pixels: int = 200_000_000, problem: Callable[[EverybodyError], None] | None = None,
+        track: bool | Follow = False,
     ) -> Iterator[Frame]:  # fmt: skip
-        """The frames of any source with their people, each once and in order; arguments as in `media.read.read`."""
+        """The frames of any source with their people, each once and in order; arguments as in `media.read.read`.
+
+        track: give people ids that stay, by the usual rules or as a `Follow` says.
+        """
         frames = read(source, select=select or Selection(), after=after, max_pixels=max_pixels, problem=problem)
-        return self.frames(frames)
+        if track is False:
+            return self.frames(frames)
+        from .follow import Follow
+
+        return (Follow() if track is True else track)(self, frames)
 
     def frames(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
         """Frames -> the same frames with their people, in order, while the frames after them are read and estimated."""
@@ -216,9 +227,9 @@ class Estimator:
         pool = ThreadPoolExecutor(self.workers, "everybody-worker")
         try:
             groups = grouped(ahead(frames, depth), partial(_full, count=self.det_batch))
-            found = mapped(partial(_named, "finding people", self.find), groups, pool, depth)
+            found = mapped(partial(named, "finding people", self.find), groups, pool, depth)
             regrouped = grouped(flattened(found), partial(_full, count=self.batch, crops=True))
-            posed = mapped(partial(_named, "pose", self.pose), regrouped, pool, depth)
+            posed = mapped(partial(named, "pose", self.pose), regrouped, pool, depth)
             with closing(posed):
                 for group in posed:
                     yield from group
@@ -240,7 +251,7 @@ def _full(group: list[Frame], *, count: int, crops: bool = False) -> bool:
     return size >= count or sum(frame.size[0] * frame.size[1] for frame in group) >= GROUP_PIXELS
 
 
-def _named(stage: str, function: Callable[[list[Frame]], list[Frame]], frames: list[Frame]) -> list[Frame]:
+def named(stage: str, function: Callable[[list[Frame]], list[Frame]], frames: list[Frame]) -> list[Frame]:
     """function(frames); an error says in which stage and at which frame it happened."""
     try:
         return function(frames)
@@ -257,8 +268,12 @@ def estimate(source: Any, **options: Any) -> People:
 
 def stream(
     source: Any, *, select: Selection | None = None, after: Mapping[str, int] | None = None,
-    max_pixels: int = 200_000_000, problem: Callable[[EverybodyError], None] | None = None, **options: Any,
+    max_pixels: int = 200_000_000, problem: Callable[[EverybodyError], None] | None = None,
+    track: bool | Follow = False, **options: Any,
 ) -> Iterator[Frame]:  # fmt: skip
-    """The frames of any source with their people; the first arguments as in `media.read.read`, options as in
+    """The frames of any source with their people; the first arguments as in `Estimator.stream`, options as in
     `Estimator`."""
-    return Estimator(**options).stream(source, select=select, after=after, max_pixels=max_pixels, problem=problem)
+    estimator = Estimator(**options)
+    return estimator.stream(
+        source, select=select, after=after, max_pixels=max_pixels, problem=problem, track=track
+    )  # fmt: skip

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from everybody.errors import EverybodyError, InputError
-from everybody.media import network, streams
+from everybody.media import live, network, streams
 from everybody.media.read import Selection, count, expand, read
 
 from .movies import encode, grey, number
@@ -235,20 +235,33 @@ def camera() -> Iterator[Callable[[], str]]:
     thread.join()
 
 
-def test_rtsp_goes_over_tcp_and_gives_every_frame(camera: Callable[[], str]) -> None:
+@pytest.fixture
+def once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that ends is not tried again."""
+    monkeypatch.setattr(live, "DELAYS", ())
+
+
+@pytest.mark.usefixtures("once")
+def test_rtsp_goes_over_tcp_and_frames_that_are_dropped_are_counted(camera: Callable[[], str]) -> None:
     problems: list[EverybodyError] = []
-    frames = list(read(camera(), problem=problems.append))
-    assert [frame.index for frame in frames] == list(range(12)) == [number(frame) for frame in frames]
-    assert np.allclose([frame.time for frame in frames], np.arange(12) / 25, atol=0.001)
+    dropped: list[int] = []
+    frames = list(read(camera(), problem=problems.append, dropped=dropped.append))
+    numbers = [frame.index for frame in frames]
+    assert numbers == sorted(numbers) == [number(frame) for frame in frames]
+    assert numbers[-1] == 11
+    assert len(frames) + sum(dropped) == 12
+    assert np.allclose([frame.time for frame in frames], np.array(numbers) / 25, atol=0.001)
     assert frames[0].source == camera()
     assert any("SETUP" in line and "TCP" in line for line in Rtsp.asked)
     assert count(expand(camera())) is None
 
 
+@pytest.mark.usefixtures("once")
 def test_rtsp_ends_with_the_selection(camera: Callable[[], str]) -> None:
-    assert [frame.index for frame in read(camera(), select=Selection(1, 6, 2))] == [1, 3, 5]
+    assert {frame.index for frame in read(camera(), select=Selection(1, 6), problem=lambda _: None)} <= {1, 2, 3, 4, 5}
 
 
+@pytest.mark.usefixtures("once")
 def test_an_rtsp_stream_that_falls_silent_is_given_up(
     camera: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,7 +269,7 @@ def test_an_rtsp_stream_that_falls_silent_is_given_up(
     Rtsp.hold = threading.Event()
     problems: list[EverybodyError] = []
     assert len(list(read(camera(), problem=problems.append))) > 0
-    assert "timed out" in str(problems[-1])
+    assert any("timed out" in str(problem) for problem in problems)
 
 
 def test_rtsp_that_is_not_there() -> None:

@@ -362,12 +362,15 @@ class Camera:
 
 def test_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
-    frames = list(read(1, select=Selection(1, 5, 2)))
-    assert [(f.source, f.index) for f in frames] == [("camera:1", 1), ("camera:1", 3)]
+    dropped: list[int] = []
+    frames = list(read(1, dropped=dropped.append, problem=lambda _: None))
+    assert {f.source for f in frames} == {"camera:1"}
+    assert len(frames) + sum(dropped) == 5
+    assert frames[-1].index == 4
     assert (frames[0].image == (10, 20, 30)).all()  # OpenCV gives BGR
-    assert [f.index for f in read("1", select=Selection(0, 3))] == [0, 1, 2]
+    assert {f.index for f in read("1", select=Selection(1, 3), problem=lambda _: None)} <= {1, 2}
     problems: list[EverybodyError] = []
-    assert len(list(read("1", problem=problems.append))) == 5
+    assert list(read("1", problem=problems.append))[-1].index == 4
     assert "camera:1: gives no picture after 5 frames" in str(problems[0])
     assert count(expand(1)) is None
     assert Camera.released == 3

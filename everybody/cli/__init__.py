@@ -1,4 +1,4 @@
-"""The command line: `everybody run`, `models`, `eval`, `convert`, `doctor`, `label`, `pack`, `train`, `export`.
+"""The command line: `run`, `models`, `eval`, `convert`, `plot`, `doctor`; to train, `label`, `pack`, `train`, `export`.
 
 Commands only parse and print; what they do lives in the package. Results go to files or stdout, messages to stderr.
 An error is one line and exit code 1; `--debug`, anywhere on the line, adds the traceback.
@@ -18,6 +18,7 @@ from .convert import convert
 from .doctor import doctor
 from .eval import evaluate
 from .models import app as models
+from .plot import plot
 from .run import run
 from .train import export, label, pack, train
 
@@ -31,6 +32,7 @@ app.command(no_args_is_help=True)(run)
 app.command("eval", no_args_is_help=True)(evaluate)
 app.command(no_args_is_help=True)(convert)
 app.add_typer(models, name="models")
+app.command(no_args_is_help=True)(plot)
 app.command()(doctor)
 app.command(no_args_is_help=True)(label)
 app.command(no_args_is_help=True)(pack)

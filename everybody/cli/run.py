@@ -19,6 +19,7 @@ from .options import listed, pair
 write, pick = partial(typer.Option, rich_help_panel="Results"), partial(typer.Option, rich_help_panel="Frames")
 find, pose_ = partial(typer.Option, rich_help_panel="Finding people"), partial(typer.Option, rich_help_panel="Pose")
 how = partial(typer.Option, rich_help_panel="Running")
+over = partial(typer.Option, rich_help_panel="Following people")
 
 SOURCES = "Pictures, videos, folders, globs, text files that list paths, a camera's number, URLs, or - for stdin."
 FORMAT = "Besides the journal: coco, alphapose(-cmu, -open), openpose(-18), csv, parquet; several with commas."
@@ -34,6 +35,8 @@ def run(
     colour: Annotated[str, write(help="Draw by body 'side' or by 'person'.")] = "side",
     draw_boxes: Annotated[bool, write("--draw-boxes", help="Draw boxes too.")] = False,
     draw_scores: Annotated[bool, write("--draw-scores", help="Draw scores too.")] = False,
+    draw_ids: Annotated[bool | None, write("--draw-ids/--no-draw-ids", help="Draw ids; where tracked.")] = None,
+    trails: Annotated[float, write(help="Draw so many seconds of each tracked person's way.")] = 0.0,
     draw_min_score: Annotated[float, write(help="Leave joints that score less out of drawings.")] = 0.3,
     resume: Annotated[bool, write("--resume", help="Go on behind the last frame of OUT's journal.")] = False,
     overwrite: Annotated[bool, write("--overwrite", help="Replace OUT's journal.")] = False,
@@ -63,6 +66,12 @@ def run(
     flip_test: Annotated[bool, pose_("--flip-test", help="Average with the mirrored crop.")] = False,
     orientation: Annotated[str, pose_(help="upright, or any: try quarter turns of the crop.")] = "upright",
     pose_nms: Annotated[str, pose_(help="Remove duplicate poses: oks or none.")] = "oks",
+    track: Annotated[bool, over("--track", help="Give people ids that stay; the following imply it.")] = False,
+    appearance: Annotated[str | None, over(help="Embedding model to recognise people by, too.")] = None,
+    detect_every: Annotated[int, over(help="Detect on each n-th frame, and where somebody is missed.")] = 1,
+    smooth: Annotated[str | None, over(help="one-euro (live), butterworth, savitzky-golay or kalman.")] = None,
+    keep: Annotated[str | None, over("--select", help="Keep an id (3, or 3,5), largest or centre.")] = None,
+    live: Annotated[bool, over("--live", help="Answer soonest: nothing is read ahead. Cameras, rtsp: always.")] = False,
     device: Annotated[str, how(help="auto, cpu, cuda, coreml, directml, ...")] = "auto",
     engine: Annotated[str, how(help="auto, onnxruntime or openvino.")] = "auto",
     threads: Annotated[int, how(help="CPU cores to use; 0: all.")] = 0,
@@ -77,6 +86,7 @@ def run(
     """
     options = {k: str(v) if isinstance(v, Path) else v for k, v in locals().items() if v is not None}
     from .. import job
+    from ..follow import Follow
     from ..media.read import Selection, count, expand
     from ..pipeline import Estimator
 
@@ -90,8 +100,13 @@ def run(
         out=sys.stdout.buffer if out == "-" else Path(out),
         formats=listed(formats or []), images=save_images, video=save_video, crops=crops,
         existing="resume" if resume else "overwrite" if overwrite else "refuse",
-        drawing={"colour": colour, "boxes": draw_boxes, "scores": draw_scores, "min_score": draw_min_score},
+        drawing={"colour": colour, "boxes": draw_boxes, "scores": draw_scores, "ids": draw_ids,
+                 "min_score": draw_min_score, "trails": trails},
     )  # fmt: skip
+    follow = None
+    if track or appearance or detect_every != 1 or smooth or keep or live:
+        live = live or any(source.isdecimal() or source.startswith(("rtsp:", "rtsps:")) for source in sources)
+        follow = Follow(appearance=appearance, detect_every=detect_every, smooth=smooth, keep=keep, live=live)
     select = Selection.parse(start, end, every)
     try:
         total = count(expand(sources), select)
@@ -133,8 +148,8 @@ def run(
                 shown.update(task, advance=1, people=people, rate=f"{speed:.1f}" if speed else "")
 
         summary = job.run(
-            sources, estimator, results, select=select, max_pixels=max_pixels, strict=strict, options=options,
-            say=say, warn=warn, progress=progress,
+            sources, estimator, results, select=select, max_pixels=max_pixels, strict=strict, follow=follow,
+            options=options, say=say, warn=warn, progress=progress,
         )  # fmt: skip
     if as_json:
         print(json.dumps(summary.to_dict()))
@@ -142,6 +157,8 @@ def run(
     where = "" if out == "-" else f" -> {out}"
     frames = "1 frame" if summary.frames == 1 else f"{summary.frames} frames"
     say(f"{frames}, {summary.people} {'person' if summary.people == 1 else 'people'}, {rate:.1f} frames/s{where}")
+    if summary.dropped:
+        say(f"{summary.dropped} frames of live sources were left out to stay live")
     if summary.interrupted:
         warn("interrupted; what was done is kept" + ("" if out == "-" else ", --resume goes on behind it"))
         raise typer.Exit(130)

@@ -56,7 +56,7 @@ def draw(
     widths: list[float] = [thickness] * len(people) if thickness else fitting
     show_ids = people.ids is not None and ids is not False
     order = np.argsort(size, kind="stable").tolist()
-    hues = [_hue(n if people.ids is None else int(people.ids[n])) for n in range(len(people))]
+    hues = [hue(n if people.ids is None else int(people.ids[n])) for n in range(len(people))]
     for n in order:
         one = hues[n] if colour == "person" else None
         _draw_person(canvas, people.keypoints[n], people.skeleton, widths[n], one, min_score)
@@ -160,7 +160,7 @@ def _draw_label(canvas: Image, text: str, extent: Floats, width: float, colour: 
     cv2.putText(canvas, text, (x + pad, y + pad + high), _FONT, scale, colour, weight, cv2.LINE_AA)
 
 
-def _hue(number: int) -> Colour:
+def hue(number: int) -> Colour:
     """Neighbouring numbers get colours far apart, each number always the same one: steps of the golden ratio."""
     red, green, blue = colorsys.hsv_to_rgb((0.55 + number * 0.618033988749895) % 1, 0.72, 1.0)
     return round(255 * red), round(255 * green), round(255 * blue)

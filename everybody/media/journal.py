@@ -27,6 +27,7 @@ from .records import Record, Results, Say, by_count, encode, skeleton_of, warn
 SCHEMA = 1
 LINES, RUN = "frames.jsonl", "run.json"
 
+_ID = re.compile(rb'[\[,]\{"id":(\d+),"score":')
 _START = re.compile(rb'\{"source":("(?:[^"\\]|\\.)*"),"frame":(\d+),')
 
 
@@ -167,6 +168,17 @@ def last_frames(path: Path | str, *, say: Say = warn) -> dict[str, int]:
             else:
                 source, index = (_parse(line, at)[key] for key in ("source", "frame"))
             last[source] = index
+    return last
+
+
+def last_id(path: Path | str) -> int:
+    """A journal -> the greatest id it holds; 0 where there is none. Does not parse people."""
+    path = Path(path)
+    path = path / LINES if path.is_dir() else path
+    last = 0
+    if path.is_file():
+        for _, line in _lines(path, lambda text: None):
+            last = max(last, *(int(number) for number in _ID.findall(line)), 0)
     return last
 
 

@@ -37,6 +37,12 @@ def fetch(url: str) -> BinaryIO:
         raise InputError(f"{name}: cannot be reached ({getattr(reason, 'strerror', None) or reason})") from error
 
 
+def endless(answer: BinaryIO) -> bool:
+    """Whether an answer is the picture after picture of a network camera (Motion JPEG), which never ends."""
+    headers = getattr(answer, "headers", {})
+    return str(headers.get("Content-Type", "")).lower().startswith("multipart/x-mixed-replace")
+
+
 def ffmpeg_options(url: str) -> dict[str, str]:
     """What FFmpeg is told when it opens an address. RTSP goes through TCP: over UDP, lost packets spoil pictures."""
     microseconds = str(int(TIMEOUT * 1e6))

@@ -7,7 +7,7 @@ Frame, or a list or any iterable of these. What a file is, its first bytes tell;
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 
 from ..errors import EverybodyError, InputError
 from ..people import Frame
-from . import camera, images, network, sources, video
+from . import camera, images, live, network, sources, video
 from .images import FORMATS, MAX_PIXELS
 from .selection import Selection, Sieve
 from .sources import HEAD, Item, Report, sniff
@@ -35,15 +35,17 @@ def read(
     after: Mapping[str, int] | None = None,
     max_pixels: int = MAX_PIXELS,
     problem: Report | None = None,
+    dropped: Callable[[int], None] | None = None,
 ) -> Iterator[Frame]:
     """Frames of any source (see above), in order and lazily: an endless stream takes constant memory.
 
     select: of a video, by its frames; of pictures, by their place among all pictures (times do not apply to them).
     after: per source (`Frame.source`) the last index that is done already; it and those before are left out.
     max_pixels: larger pictures are refused by their headers. problem: is called with each InputError, and reading goes
-    on with the next frame or input; without it the first one is raised.
+    on with the next frame or input; without it the first one is raised. dropped: is called with how many frames of a
+    camera or a live address were left out because nobody asked for them in time; files drop none.
     """
-    reader = _Reader(select, after or {}, max_pixels, problem or _raise)
+    reader = _Reader(select, after or {}, max_pixels, problem or _raise, dropped or (lambda count: None))
     yield from reader.frames(sources.items(source, reader.report))
 
 
@@ -97,6 +99,7 @@ class _Reader:
     after: Mapping[str, int]
     max_pixels: int
     report: Report
+    dropped: Callable[[int], None]
     pictures: int = 0
     arrays: int = 0  # have no name, so they are numbered through
     sieve: Sieve = field(init=False)
@@ -121,10 +124,10 @@ class _Reader:
             if self.chosen(item.name, item.data.index):
                 yield item.data
         elif item.kind == "camera":
-            done = self.after.get(item.name, -1)
-            yield from camera.frames(item.data, item.name, self.report, select=self.select, after=done)
+            frames = camera.frames(item.data, item.name, self.report, select=Selection())
+            yield from self.latest(item.name, frames)
         elif item.kind == "live":
-            yield from self.video(item, item.data, network.ffmpeg_options(item.data), live=True)
+            yield from self.latest(item.name, self.lasting(item))
         elif item.kind == "url":
             yield from self.url(item)
         elif item.kind == "stream":
@@ -167,9 +170,7 @@ class _Reader:
         else:
             yield Frame(image, 0, 0.0, item.name)
 
-    def video(
-        self, item: Item, file: Any, options: dict[str, str] | None = None, live: bool = False
-    ) -> Iterator[Frame]:
+    def video(self, item: Item, file: Any, options: dict[str, str] | None = None) -> Iterator[Frame]:
         """options: FFmpeg's, for an address; a file of ours may take its time."""
         name, timeout = network.shown(item.name), None if options is None else network.TIMEOUT
         try:
@@ -179,8 +180,34 @@ class _Reader:
             return
         done = self.after.get(item.name, -1)
         yield from video.frames(
-            container, item.name, self.report, select=self.select, after=done, max_pixels=self.max_pixels, live=live
+            container, item.name, self.report, select=self.select, after=done, max_pixels=self.max_pixels
         )
+
+    def lasting(self, item: Item) -> Iterator[Frame]:
+        """A live address, connected to again when it is lost. All its frames: `live` chooses."""
+        options, name = network.ffmpeg_options(item.data), network.shown(item.name)
+
+        def connect() -> Iterator[Frame]:
+            try:
+                container = video.open_video(item.data, name, options=options, timeout=network.TIMEOUT)
+            except InputError as error:
+                self.report(error)
+                return
+            yield from video.frames(container, item.name, self.report, max_pixels=self.max_pixels, live=True)
+
+        yield from live.reconnected(connect, name, self.report)
+
+    def latest(self, name: str, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The newest frames that are selected."""
+        sieve, done = Sieve(self.select), self.after.get(name, -1)
+        with closing(live.newest(frames, self.dropped)) as latest:
+            for frame in latest:
+                if sieve.over(frame.index, frame.time):
+                    return
+                if sieve.keep(frame.index, frame.time) and frame.index > done:
+                    yield frame
+                if sieve.over(frame.index + 1, frame.time):  # do not wait for a frame that nobody wants
+                    return
 
     def stored(self, item: Item) -> Iterator[Frame]:
         """A file or bytes: what can be read twice."""
@@ -210,6 +237,10 @@ class _Reader:
             answer = network.fetch(item.data)
         except InputError as error:
             self.report(error)
+            return
+        if network.endless(answer):
+            answer.close()
+            yield from self.latest(item.name, self.lasting(item))
             return
         try:
             with closing(answer):

@@ -18,6 +18,7 @@ from .draw import draw
 from .encode import VideoWriter, unused
 from .names import Names, numbered
 from .records import Say, warn
+from .trails import Trails
 
 _QUALITY = {
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92], ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 92],
@@ -65,7 +66,8 @@ class Overlays:
 
     A context manager; the frames of a source come one after the other. video=False: the frames of videos become
     numbered pictures. known: the sources that an earlier run has named, in its order (`last_frames`), where this one
-    resumes it; its videos go into NAME.2.mp4 and so on, beside what is there. Further options are those of `draw`.
+    resumes it; its videos go into NAME.2.mp4 and so on, beside what is there. trails: seconds of the way behind each
+    tracked person that are drawn. Further options are those of `draw`.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Overlays:
         *,
         video: bool = True,
         known: Sequence[str] | None = None,
+        trails: float = 0.0,
         say: Say = warn,
         **options: Any,
     ) -> None:
@@ -82,6 +85,7 @@ class Overlays:
         self._resumed = known is not None
         for source in known or ():
             self._names(source)
+        self._trails = Trails(trails) if trails else None
         self._writer: VideoWriter | None = None
         self._source = ""
         self._begun: set[Path] = set()
@@ -91,7 +95,7 @@ class Overlays:
 
     def write(self, frame: Frame) -> Path:
         """Returns the file that the frame went to. Raises OutputError."""
-        picture = draw(frame.image, frame.people, **self._options)
+        picture = draw(self._trails(frame) if self._trails else frame.image, frame.people, **self._options)
         moving = numbered(frame.source, frame.index)
         if moving and self._video:
             return self._write_video(frame.source, picture, frame.time)

@@ -1,0 +1,133 @@
+"""Trackers against synthetic truth: HOTA, IDF1 and id switches, the same detections for all.
+
+    python benchmarks/tracking.py [--seeds 3]
+    PYTHONPATH=... python benchmarks/tracking.py     # with `pip install --no-deps --target ... trackers supervision`
+
+SORT:         boxes and IoU alone, as Bewley et al. (2016) describe it: Kalman, Hungarian, IoU .3, three hits, one miss
+ByteTrack:    of the package `trackers`, where that is installed
+OKS:          our tracker, without pictures
++ appearance: with embeddings: a random unit vector per person, cosine about .8 with each view of that person
++ camera:     with pictures of a textured background, which shakes where the scene does
+truth:        the true ids on what was found, the most that any tracker could reach
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from everybody.metrics.tracking import figures
+from everybody.people import People
+from everybody.track import Rules, Tracker
+from tests.walkers import Moment, Scenery, walkers
+
+SCENES = {
+    "come and go": Scenery(people=12),
+    "hidden 1 s": Scenery(people=12, occlusion=1.0),
+    "crowd that stays": Scenery(stay=True),
+    "half turn back": Scenery(people=12, turning=0.5),
+    "5 frames/s": Scenery(people=12, rate=5.0),
+    "camera shakes": Scenery(people=12, shake=12.0),
+    "noise of 1 sigma": Scenery(people=12, noise=1.0),
+}
+SORT = Rules(
+    pose=0, motion=0, overlap=1, match=0.3, second_match=2, patience=0, sure=2, births=3, memory=0, memory_frames=1
+)
+Film = list[Moment]
+
+
+def plain(rules: Rules) -> Callable[[Film], list[People]]:
+    def run(film: Film) -> list[People]:
+        tracker = Tracker(rules)
+        return [tracker.update(moment.found, moment.time) for moment in film]
+
+    return run
+
+
+def with_appearance(film: Film) -> list[People]:
+    rng = np.random.default_rng(0)
+    looks = rng.normal(size=(100, 64))
+    now: list[Moment] = []
+
+    def embed(_: object, boxes: np.ndarray) -> np.ndarray:
+        people = now[-1].found.boxes.tolist()
+        who = np.array([now[-1].who[people.index(box)] for box in boxes.tolist()], int)
+        views = looks[who] + rng.normal(size=(len(who), 64)) * 0.5
+        views[who == 0] = rng.normal(size=(int((who == 0).sum()), 64))
+        return views / np.maximum(np.linalg.norm(views, axis=1, keepdims=True), 1e-9)
+
+    tracker, picture = Tracker(embed=embed, camera=False), np.zeros((8, 8, 3), np.uint8)
+    out = []
+    for moment in film:
+        now[:] = [moment]
+        out.append(tracker.update(moment.found, moment.time, image=picture))
+    return out
+
+
+def with_camera(film: Film) -> list[People]:
+    coarse = np.random.default_rng(1).integers(0, 255, (180, 280, 3), np.uint8)
+    world = cv2.resize(coarse, (2240, 1440), interpolation=cv2.INTER_CUBIC)
+    tracker, out = Tracker(), []
+    for moment in film:
+        x, y = np.rint(np.array([480, 360]) - moment.camera).clip((0, 0), (960, 720)).astype(int)
+        out.append(tracker.update(moment.found, moment.time, image=world[y : y + 720, x : x + 1280]))
+    return out
+
+
+def truth(film: Film) -> list[People]:
+    return [replace(m.found[m.who > 0], ids=m.who[m.who > 0]) for m in film]
+
+
+def byte_track(film: Film) -> list[People]:
+    import supervision
+    import trackers
+
+    tracker, out = trackers.ByteTrackTracker(frame_rate=round(1 / (film[1].time - film[0].time))), []
+    for moment in film:
+        found = moment.found
+        detections = supervision.Detections(
+            xyxy=found.boxes.copy(), confidence=found.scores.copy(), class_id=np.zeros(len(found), int),
+            data={"place": np.arange(len(found))},
+        )  # fmt: skip
+        tracked = tracker.update(detections)
+        if not len(tracked):
+            out.append(replace(found[[]], ids=[]))
+            continue
+        ids, places = np.asarray(tracked.tracker_id), np.asarray(tracked.data["place"], int)
+        known = ids >= 0
+        out.append(replace(found[places[known]], ids=ids[known]))
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=3)
+    given = parser.parse_args()
+    ways = {"SORT": plain(SORT), "OKS": plain(Rules()), "+ appearance": with_appearance, "+ camera": with_camera}
+    try:
+        import supervision  # noqa: F401
+        import trackers  # noqa: F401
+
+        ways["ByteTrack"] = byte_track
+    except ImportError:
+        print("(the package `trackers` is not installed: left out)")
+    ways["truth"] = truth
+    for name, scenery in SCENES.items():
+        films = [walkers(replace(scenery, seed=100 + seed)) for seed in range(given.seeds)]
+        for way, run in ways.items():
+            told = [figures([(m.true, p) for m, p in zip(film, run(film), strict=True)]) for film in films]
+            hota, idf1 = (np.mean([one[key] for one in told]) for key in ("HOTA", "IDF1"))
+            switches = np.sum([one["switches"] for one in told])
+            print(f"{name:18} {way:13} HOTA {hota:.3f}  IDF1 {idf1:.3f}  switches {switches:4.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

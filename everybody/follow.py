@@ -1,0 +1,157 @@
+"""From poses frame by frame to people over time: track, skip detections, smooth, keep some.
+
+    read ──▶ find ──▶ pose ──▶ track ──▶ smooth ──▶ keep
+      │                          │
+      └──▶ pose where they are expected (`detect_every`)
+
+Between detections the boxes are the tracker's expectations. Poses of `IN_FLIGHT` frames are estimated at a time, so an
+expectation is that many frames old at most, whatever the machine; results do not depend on how many cores it has.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from .errors import OptionError
+from .geometry import area, whole
+from .people import Frame, People
+from .pipeline import Estimator, named
+from .smooth import Smooth
+from .stages import ahead
+from .track import Rules, Tracker
+
+IN_FLIGHT = 3  # frames
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follow:
+    """What to do with people over time.
+
+    rules: of the tracker. camera: follow the camera's motion. appearance: an embedding model, by name or path, by which
+    people are recognised too. detect_every: run the detector on each n-th frame only, and where somebody is missed.
+    smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several, "largest" or "centre": only these
+    people. live: answer soonest, by reading nothing ahead (a camera gives its newest frame when asked). first: the
+    first id.
+    """
+
+    rules: Rules = Rules()  # noqa: RUF009 (frozen)
+    camera: bool = True
+    appearance: str | Path | None = None
+    detect_every: int = 1
+    smooth: str | Smooth | None = None
+    keep: str | int | tuple[int, ...] | None = None
+    live: bool = False
+    first: int = 1
+
+    def __post_init__(self) -> None:
+        if self.detect_every < 1:
+            raise OptionError(f"detect_every must be 1 or more, got {self.detect_every}")
+        parse_keep(self.keep)
+        self._smooth()
+
+    def __call__(self, estimator: Estimator, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+        """Frames -> the same frames with people who have ids, in order."""
+        embed = None
+        if self.appearance is not None:
+            from .track.appearance import load_embedder
+
+            embed = load_embedder(self.appearance)
+        tracker = Tracker(self.rules, embed=embed, camera=self.camera, first=self.first)
+        if self.detect_every > 1 or self.live:
+            tracked = skipping(estimator, frames, tracker, self.detect_every, live=self.live)
+        else:
+            tracked = tracker(estimator.frames(frames))
+        smooth = self._smooth()
+        with closing(tracked):
+            yield from kept(smooth(tracked) if smooth else tracked, self.keep)
+
+    def _smooth(self) -> Smooth | None:
+        return Smooth(name=self.smooth) if isinstance(self.smooth, str) else self.smooth
+
+
+def skipping(
+    estimator: Estimator, frames: Iterable[Frame], tracker: Tracker, every: int, *, live: bool = False
+) -> Generator[Frame, None, None]:
+    """Frames -> tracked frames; the detector looks at the first frame of a source, at each `every`-th after a look, and
+    as soon as somebody is missed. live: no frame is read before there is a worker for it."""
+    most = estimator.workers if live else IN_FLIGHT
+    pool = ThreadPoolExecutor(min(estimator.workers, most), "everybody-worker")
+    waiting: deque[tuple[Future[list[Frame]], bool]] = deque()
+
+    def finished() -> Frame:
+        future, detected = waiting.popleft()
+        return tracker.track(future.result()[0], detected=detected)
+
+    source, since = None, 0
+    try:
+        with closing(_as_generator(frames) if live else ahead(frames, IN_FLIGHT)) as incoming:
+            for frame in incoming:
+                new = frame.source != source
+                if new:
+                    while waiting:
+                        yield finished()
+                looking = any(detected for _, detected in waiting)
+                detect = new or since + 1 >= every or (tracker.missed and not looking)
+                source, since = frame.source, 0 if detect else since + 1
+                if detect:
+                    waiting.append((pool.submit(named, "finding people and poses", estimator, [frame]), True))
+                else:
+                    expected = replace(frame, people=tracker.expected(frame.time))
+                    waiting.append((pool.submit(named, "pose", estimator.pose, [expected]), False))
+                while len(waiting) >= (1 if new else most):  # nothing is expected before the first is known
+                    yield finished()
+        while waiting:
+            yield finished()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _as_generator(frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+    yield from frames
+
+
+def parse_keep(text: str | int | tuple[int, ...] | None) -> str | tuple[int, ...] | None:
+    """'largest', 'centre', 3, '3' or '3,5' -> the word, or ids. Raises OptionError."""
+    if text is None or text in ("largest", "centre"):
+        return text  # type: ignore[return-value]
+    if isinstance(text, int):
+        return (text,)
+    try:
+        return text if isinstance(text, tuple) else tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise OptionError(f"select '{text}': expected an id as 3, several as 3,5, or largest or centre") from None
+
+
+def kept(frames: Iterable[Frame], who: str | int | tuple[int, ...] | None) -> Generator[Frame, None, None]:
+    """The same frames with some of their people: those of these ids, or the one who is largest or nearest the centre
+    when first seen, as long as the frame shows that person, then the next."""
+    who = parse_keep(who)
+    chosen = 0
+    for frame in frames:
+        people = frame.people
+        if who is None or not len(people):
+            yield frame
+            continue
+        ids = np.zeros(len(people), np.int64) if people.ids is None else people.ids
+        if isinstance(who, tuple):
+            keep = np.isin(ids, who)
+        else:
+            keep = ids == chosen if chosen in ids and chosen else np.arange(len(people)) == _foremost(frame, who)
+            chosen = int(ids[keep][0])
+        yield replace(frame, people=people[keep])
+
+
+def _foremost(frame: Frame, who: str) -> int:
+    people: People = frame.people
+    if who == "largest":
+        return int(np.argmax(area(people.boxes)))
+    middle = whole(*frame.size).reshape(2, 2).mean(0)
+    centres = people.boxes.reshape(-1, 2, 2).mean(1)
+    return int(np.argmin(np.square(centres - middle).sum(1)))

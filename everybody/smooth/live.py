@@ -1,0 +1,59 @@
+"""One Euro filter (Casiez, Roussel and Vogel 2012): steady where somebody is still, quick where they move, no waiting.
+
+An exponential filter whose cutoff grows with speed: minimum + beta · |speed| (equation 7), where the speed is itself
+filtered at `DERIVATIVE` Hz. Speeds are in body sizes per second, so that one beta fits people near and far.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..geometry import Array
+from ..people import Frame, People
+from .people import moved, points, rows, sizes
+
+DERIVATIVE = 1.5  # Hz
+SURE = 0.5  # joints that score less move their filter less
+LONGEST = 0.5  # seconds after which somebody starts anew
+
+
+class OneEuro:
+    """Called with each frame, returns it with its people smoothed, each by id. minimum in Hz, beta in Hz per body size
+    per second. Times that do not go on are taken for one frame more."""
+
+    def __init__(self, minimum: float = 1.0, beta: float = 3.0) -> None:
+        self.minimum, self.beta = minimum, beta
+        self._time, self._step, self._source = -np.inf, 0.04, ""
+        self._ids, self._places, self._speed = np.zeros(0, np.int64), np.zeros((0, 0)), np.zeros((0, 0))
+
+    def __call__(self, frame: Frame) -> People:
+        people = frame.people
+        if people.ids is None:
+            return people
+        places, weights = points(people)
+        step = frame.time - self._time if frame.source == self._source else np.inf
+        self._step = step = step if 0 < step < np.inf else self._step
+        row = rows(people.ids, self._ids)
+        fresh = row < 0
+        if frame.source != self._source or self._places.shape[1:] != places.shape[1:] or step > LONGEST:
+            fresh[:] = True
+        self._time, self._source = frame.time, frame.source
+        if fresh.all():
+            before, speed = places, np.zeros_like(places)
+        else:
+            before, speed = self._places[row], self._speed[row]
+            if fresh.any():
+                before[fresh], speed[fresh] = places[fresh], 0.0
+        size = sizes(places)[:, None]
+        trust = np.minimum(weights / SURE, 1.0)[..., None]
+        change = (places - before) * trust
+        speed = speed + _share(DERIVATIVE, step) * (change / step - speed)
+        cutoff = self.minimum + self.beta * np.hypot(speed[..., 0], speed[..., 1]) / size
+        smooth = before + _share(cutoff, step)[..., None] * change
+        self._ids, self._places, self._speed = people.ids, smooth, speed
+        return moved(people, smooth)
+
+
+def _share(cutoff: Array | float, step: float) -> Array:
+    """How much of a change an exponential filter of this cutoff follows in one step (equation 5)."""
+    return 1 / (1 + 1 / (2 * np.pi * np.maximum(cutoff, 1e-9) * step))

@@ -1,0 +1,100 @@
+"""What a frame shows of its people, as the arrays a tracker works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry import Array
+from ..people import People
+from .motion import BOX_NOISE, middles, size
+from .motion import boxes as boxes_of
+
+FAINT = 0.1  # scores of joints below this are as uncertain as this
+VOTES = 0.2  # joints that score less do not vote on who somebody is
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """N people of P = 2 + K points (centre and half size of the box, then the joints)."""
+
+    points: Array  # [N, P, 2] pixels
+    variances: Array  # [N, P] pixels², infinite for what is not seen
+    joints: Array  # [N, K] scores
+    scores: Array  # [N]
+    looks: Array  # [N, D] unit vectors of appearance, or D = 0
+
+    def __getitem__(self, rows: NDArray[Any]) -> Observation:
+        return Observation(
+            self.points[rows], self.variances[rows], self.joints[rows], self.scores[rows], self.looks[rows]
+        )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def boxes(self) -> Array:
+        """[N, 4] xyxy."""
+        return boxes_of(self.points)
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """[N]: whose box is made of finite numbers."""
+        return np.isfinite(self.variances[:, 0])
+
+    @property
+    def box_scores(self) -> Array:
+        """[N]: what the detector gave the box, from the person's score (`pose.person_scores`)."""
+        seen = self.joints > VOTES
+        mean = (self.joints * seen).sum(1) / np.maximum(seen.sum(1), 1)
+        return np.where(mean > 0, np.minimum(self.scores / np.maximum(mean, FAINT), 1.0), self.scores)
+
+
+def observe(people: People, looks: Array | None = None) -> Observation:
+    """A joint's standard deviation is its OKS sigma, how well people themselves agree on it, over its score."""
+    keypoints, boxes = people.keypoints.astype(np.float64), people.boxes.astype(np.float64)
+    unseen = np.zeros((len(people), 2 + keypoints.shape[1]), bool)
+    unseen[:, :2] = ~np.isfinite(boxes).all(axis=1, keepdims=True)
+    unseen[:, 2:] = ~np.isfinite(keypoints).all(axis=2)
+    boxes[unseen[:, 0]] = 0
+    points = np.concatenate([middles(boxes), keypoints[..., :2]], axis=1)
+    points[unseen] = 0
+    scores = np.nan_to_num(keypoints[..., 2])
+    deviation = np.full(points.shape[:2], BOX_NOISE)
+    deviation[:, 2:] = np.asarray(people.skeleton.sigmas) / np.maximum(scores, FAINT)
+    variances = np.square(deviation * size(points)[:, None])
+    unseen[:, 2:] |= scores <= 0
+    variances[unseen] = np.inf
+    if looks is None:
+        looks = np.zeros((len(people), 0))
+    return Observation(points, variances, np.where(unseen[:, 2:], 0.0, scores), people.scores.astype(np.float64), looks)
+
+
+def refitted(seen: Observation, expected: Array) -> Observation:
+    """The same with boxes fitted to the poses, where the boxes were not a detector's but `expected` ones.
+
+    expected [N, P, 2]: where each person's points were thought to be. The box goes along with the joints' mean shift
+    and growth, and holds all joints that are seen.
+    """
+    weight = np.where(seen.joints > VOTES, seen.joints, 0.0)[..., None]
+    total = weight.sum(1, keepdims=True)
+    known = (total > 0).all((1, 2))
+    share = weight / np.maximum(total, FAINT)
+    new, old = seen.points[:, 2:], expected[:, 2:]
+    to, origin = (np.sum(share * points, axis=1, keepdims=True) for points in (new, old))
+    spread, before = (
+        np.sqrt(np.sum(share * np.square(points - middle), axis=(1, 2), keepdims=True)) + 1.0
+        for points, middle in ((new, to), (old, origin))
+    )
+    growth = (spread / before).clip(0.9, 1.1)
+    centre, half = (expected[:, :1] - origin) * growth + to, expected[:, 1:2] * growth
+    inside = weight > 0
+    low = np.minimum(centre - half, np.where(inside, new, np.inf).min(1, initial=np.inf, keepdims=True))
+    high = np.maximum(centre + half, np.where(inside, new, -np.inf).max(1, initial=-np.inf, keepdims=True))
+    fitted = np.concatenate([(low + high) / 2, (high - low) / 2], axis=1)
+    fitted = np.where(known[:, None, None], fitted, expected[:, :2])
+    points = np.concatenate([fitted, new], axis=1)
+    return Observation(points, seen.variances, seen.joints, seen.scores, seen.looks)

@@ -1,0 +1,256 @@
+"""Who is who from frame to frame: an online tracker of poses.
+
+Each frame: predict every track (Kalman), follow the camera, assign people to tracks by affinity (first those who score
+well, then the rest to the tracks that are left: Zhang et al. 2022, ByteTrack), correct the tracks, begin and end some
+(`Rules`). Nothing depends on the order in which a frame lists its people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry import Array
+from ..people import Frame, Image, People, Skeleton
+from .affinity import affinity, assigned, with_appearance
+from .camera import IDENTITY, Camera
+from .gallery import Gallery
+from .motion import Motion
+from .observation import Observation, observe, refitted
+from .rules import Rules
+
+Embed = Callable[[Image, Array], Array]  # picture, boxes [N, 4] -> unit vectors [N, D]
+Rows = NDArray[np.intp]
+
+FRAME_TIME = 0.04  # seconds between frames whose times do not tell, as those of pictures in a folder
+LONGEST = 1.0  # seconds over which a velocity means anything
+RECENT = 0.25  # seconds somebody may be hidden and is still looked for where expected
+LEARNING = 0.2  # share of what is seen now in what is remembered of scores and appearance
+DUPLICATE = 0.7  # who is so like somebody that has been found already is nobody new
+FADED = 0.5  # of somebody's usual joint score: less, where no detector looked, is a miss
+
+
+@dataclass(slots=True, eq=False)
+class _Tracks:
+    """One row per track; id 0 is somebody not known yet."""
+
+    motion: Motion
+    ids: NDArray[np.int64]
+    hits: NDArray[np.int64]
+    misses: NDArray[np.int64]  # frames since last seen
+    seen: Array  # clock when last seen
+    joints: Array  # [T, K] scores
+    boxes: Array  # [T] scores
+    looks: Array  # [T, D]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, rows: NDArray[Any]) -> _Tracks:
+        return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
+
+    def joined(self, other: _Tracks) -> _Tracks:
+        both = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _COLUMNS[1:]}
+        return _Tracks(self.motion.joined(other.motion), **both)
+
+
+_COLUMNS = tuple(field.name for field in fields(_Tracks))
+
+
+def _begun(seen: Observation, clock: float) -> _Tracks:
+    ids, hits, misses = np.zeros((3, len(seen)), np.int64)
+    motion, now = Motion.starting(seen.points, seen.variances), np.full(len(seen), clock)
+    return _Tracks(motion, ids, hits, misses, now, seen.joints, seen.box_scores, seen.looks)
+
+
+class Tracker:
+    """Gives people ids that stay: 1, 2, 3 … in the order of their coming, never the same one twice.
+
+    People who are not known (yet: see `Rules`) are left out. embed: pictures and boxes -> embeddings of appearance
+    (`appearance.Embedder`). camera: follow the camera's motion, where pictures are given. first: the first id.
+    """
+
+    def __init__(
+        self, rules: Rules | None = None, *, embed: Embed | None = None, camera: bool = True, first: int = 1
+    ) -> None:
+        self.rules = rules or Rules()
+        self.missed = (
+            False  # whether the last frame lacked somebody who was in the one before, or was cut to without a detector
+        )
+        self._next = first
+        self._embed = embed
+        self._camera = Camera(follow=camera)
+        self._gallery = Gallery(self.rules)
+        self._skeleton: Skeleton | None = None
+        self._tracks = _begun(observe(People.from_boxes([])), 0.0)
+        self._clock = 0.0  # seconds of all steps so far, which never goes back
+        self._time = -np.inf
+        self._step = FRAME_TIME
+        self._last: Frame | None = None
+
+    def __call__(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+        """Frames with people -> the same frames, in order, with their people's ids."""
+        try:
+            for frame in frames:
+                yield self.track(frame)
+        finally:
+            if isinstance(frames, Generator):
+                frames.close()
+
+    def track(self, frame: Frame, *, detected: bool = True) -> Frame:
+        """The next frame; `detected` as in `update`. Another source ends all tracks, unless both are single pictures,
+        which are taken for a film."""
+        last = self._last
+        if last and last.source != frame.source and (last.index or frame.index):
+            self.cut()
+        self._last = replace(frame, image=frame.image[:1, :1].copy(), people=frame.people[:0])
+        return replace(frame, people=self.update(frame.people, frame.time, image=frame.image, detected=detected))
+
+    def cut(self) -> None:
+        """End all tracks: who comes next is somebody new, or somebody whose appearance is known."""
+        self._bury(np.ones(len(self._tracks), bool))
+        self._camera.forget()
+        self._time = -np.inf
+
+    def update(self, people: People, time: float, *, image: Image | None = None, detected: bool = True) -> People:
+        """The people of the next frame, `time` in seconds -> those of them who are known, with ids.
+
+        image [H, W, 3] shows the camera's motion, cuts and appearances. detected=False: the boxes are no detector's but
+        those that were `expected`, and are fitted to the poses. A time that does not lie behind the last one is taken
+        for the next frame's.
+        """
+        if self._skeleton != people.skeleton:
+            self._skeleton = people.skeleton
+            self._tracks = _begun(observe(People.empty(people.skeleton)), 0.0)
+        elapsed = time - self._time
+        if not 0 < elapsed < np.inf:
+            elapsed = self._step
+        self._time, self._clock, self._step = time, self._clock + elapsed, min(elapsed, LONGEST)
+
+        order = np.lexsort((*people.boxes.T[::-1], -people.scores))
+        people = people[order]
+        looks = self._embed(image, people.boxes) if self._embed and image is not None else None
+        seen = observe(people, looks)
+        self.missed = False
+        self._predict(image, looks)
+        track, person, seen = self._associate(seen, detected)
+        ids = np.zeros(len(people), np.int64)
+        ids[person] = self._tracks.ids[track]
+        self._bury(self._expired())
+
+        boxes = people.boxes if detected else seen.boxes
+        back = np.argsort(order, kind="stable")
+        back = back[ids[back] > 0]
+        return replace(people, boxes=boxes, ids=ids)[back]
+
+    def expected(self, time: float) -> People:
+        """Where the known people will be at `time`: boxes with ids, without joints. Leaves out who is hidden."""
+        tracks = self._tracks[(self._tracks.ids > 0) & (self._clock - self._tracks.seen <= RECENT)]
+        ahead = float(np.clip(time - self._time, 0.0, LONGEST)) if np.isfinite(self._time) else 0.0
+        motion = tracks.motion.predicted(ahead, self._clock - tracks.seen, self.rules)
+        return replace(People.from_boxes(motion.boxes, tracks.boxes), ids=tracks.ids)
+
+    def _predict(self, image: Image | None, looks: Array | None) -> None:
+        """All tracks at the time of this frame, in its picture."""
+        if image is not None:
+            matrix = self._camera(image, self._tracks.motion.boxes)
+            if matrix is None:
+                self._bury(np.ones(len(self._tracks), bool))
+                self.missed = True
+            elif len(self._tracks) and matrix is not IDENTITY:
+                self._tracks.motion = self._tracks.motion.moved(matrix)
+        tracks = self._tracks
+        tracks.motion = tracks.motion.predicted(self._step, self._clock - self._step - tracks.seen, self.rules)
+        if looks is not None and looks.shape[1] != tracks.looks.shape[1]:
+            tracks.looks = np.zeros((len(tracks), looks.shape[1]))
+
+    def _associate(self, seen: Observation, detected: bool) -> tuple[Rows, Rows, Observation]:
+        """Corrects and begins tracks; returns rows of tracks and people who belong together, and what was seen."""
+        tracks, rules = self._tracks, self.rules
+        assert self._skeleton is not None
+        sigmas = np.asarray(self._skeleton.sigmas)
+        near = affinity(tracks.motion, tracks.joints, seen, sigmas, rules)
+        likely = near
+        if seen.looks.shape[1] and len(tracks):
+            likely = with_appearance(near, tracks.looks, seen.looks, rules)
+        hidden = np.where(tracks.misses > 0, (self._clock - tracks.seen) / max(rules.memory, self._step), 0.0)
+        likely = likely * (1 - rules.patience * np.minimum(hidden, 1.0))[:, None]
+        good = seen.scores >= rules.high
+        track, person = assigned(likely * good, rules.match)
+        if not good.all():
+            left = (tracks.misses == 0)[:, None] & ~good
+            left[track] = False
+            more_tracks, more_people = assigned(likely * left, rules.second_match)
+            track, person = np.concatenate([track, more_tracks]), np.concatenate([person, more_people])
+
+        lost = (tracks.ids > 0) & (tracks.misses == 0)
+        lost[track] = False
+        self.missed = (self.missed and not detected) or bool(lost.any())
+        if not detected:
+            seen = self._fitted(seen, track, person)
+        self._correct(track, seen[person])
+        if detected:
+            new = seen.usable & (seen.scores >= min(rules.high, rules.sure))
+            new[person] = False
+            new &= near[track].max(0, initial=0.0) < DUPLICATE
+            begun = np.flatnonzero(new)
+            track = np.concatenate([track, len(tracks) + np.arange(len(begun))])
+            person = np.concatenate([person, begun])
+            if len(begun):
+                self._tracks = tracks.joined(_begun(seen[begun], self._clock))
+        self._tracks.hits[track] += 1
+        self._name(track, seen.scores[person])
+        return track, person, seen
+
+    def _fitted(self, seen: Observation, track: Rows, person: Rows) -> Observation:
+        """Boxes that were only expected, fitted to the poses; who has faded is a miss."""
+        tracks = self._tracks
+        usual, now = tracks.joints[track].mean(1), seen.joints[person].mean(1)
+        self.missed = self.missed or bool((now < FADED * usual).any())
+        expected = seen.points.copy()
+        expected[person] = tracks.motion.position[track]
+        return refitted(seen, expected)
+
+    def _correct(self, track: Rows, seen: Observation) -> None:
+        tracks = self._tracks
+        tracks.misses += 1
+        tracks.misses[track] = 0
+        tracks.seen[track] = self._clock
+        whole = len(track) == len(tracks) and bool((track == np.arange(len(track))).all())
+        if whole:  # the usual case spares copies
+            tracks.motion = tracks.motion.corrected(seen.points, seen.variances)
+        else:
+            tracks.motion = tracks.motion.replaced(track, tracks.motion[track].corrected(seen.points, seen.variances))
+        tracks.joints[track] += LEARNING * (seen.joints - tracks.joints[track])
+        tracks.boxes[track] += LEARNING * (seen.box_scores - tracks.boxes[track])
+        if seen.looks.shape[1]:
+            known = tracks.looks[track].any(1, keepdims=True)
+            looks = tracks.looks[track] + np.where(known, LEARNING, 1.0) * (seen.looks - tracks.looks[track])
+            tracks.looks[track] = looks / np.maximum(np.linalg.norm(looks, axis=1, keepdims=True), 1e-9)
+
+    def _name(self, track: Rows, scores: Array) -> None:
+        """Those who have been seen often or well enough get their ids."""
+        tracks, rules = self._tracks, self.rules
+        sure = (scores >= rules.sure) | ((tracks.hits[track] >= rules.births) & (scores >= rules.high))
+        new = track[(tracks.ids[track] == 0) & sure]
+        if len(new):
+            ids = self._gallery.recognised(tracks.looks[new], self._clock)
+            strangers = ids == 0
+            ids[strangers] = self._next + np.arange(strangers.sum())
+            self._next += int(strangers.sum())
+            tracks.ids[new] = ids
+
+    def _expired(self) -> NDArray[np.bool_]:
+        tracks, rules = self._tracks, self.rules
+        late = (self._clock - tracks.seen > rules.memory) & (tracks.misses >= rules.memory_frames)
+        return late | ((tracks.ids == 0) & (tracks.misses > 0))
+
+    def _bury(self, gone: NDArray[np.bool_]) -> None:
+        if gone.any():
+            ended = self._tracks[gone]
+            self._gallery.add(ended.ids, ended.seen, ended.looks)
+            self._tracks = self._tracks[~gone]

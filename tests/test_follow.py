@@ -1,0 +1,268 @@
+"""Following people through the pipeline and the command line, with networks whose answers are known."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import everybody
+from everybody.cli import main
+from everybody.errors import EverybodyError, ModelError, OptionError
+from everybody.follow import Follow, kept, skipping
+from everybody.media.formats import FORMATS, read_results
+from everybody.media.journal import last_id
+from everybody.media.trails import Trails
+from everybody.people import BOX, Frame, People
+from everybody.runtime import load
+from everybody.track import Tracker
+from everybody.track.appearance import Embedder, load_embedder
+
+from . import movies, nets
+from .test_track import standing
+
+PICTURE = np.zeros((240, 320, 3), np.uint8)
+
+
+class Scripted:
+    """An estimator whose detector finds `people(index)`, and whose poses are those of the person nearest each box."""
+
+    workers = 2
+
+    def __init__(self, people) -> None:
+        self.people, self.looked = people, []
+
+    def frames(self, frames):
+        return (self([frame])[0] for frame in frames)
+
+    def __call__(self, frames):
+        self.looked += [frame.index for frame in frames]
+        return [replace(frame, people=self.people(frame.index)) for frame in frames]
+
+    def pose(self, frames):
+        out = []
+        for frame in frames:
+            there, boxes = self.people(frame.index), frame.people.boxes
+            centres, wanted = (b.reshape(-1, 2, 2).mean(1) for b in (there.boxes, boxes))
+            near = np.linalg.norm(wanted[:, None] - centres, axis=-1)
+            rows = [int(row.argmin()) for row in near if row.size and row.min() < 60]
+            found = there[rows]
+            places = [n for n, row in enumerate(near) if row.size and row.min() < 60]
+            out.append(replace(frame, people=replace(found, boxes=boxes[places])))
+        return out
+
+
+def film(count: int) -> list[Frame]:
+    return [Frame(PICTURE, n, n / 25, "a.mp4") for n in range(count)]
+
+
+def walking(index: int) -> People:
+    return standing((100 + 3 * index, 220), (1000 - 2 * index, 220))
+
+
+@pytest.mark.parametrize("every", [1, 2, 5, 10])
+def test_every_frame_comes_out_once_with_the_same_ids_however_seldom_one_looks(every):
+    estimator = Scripted(walking)
+    frames = list(Follow(detect_every=every, camera=False)(estimator, film(40)))  # type: ignore[arg-type]
+    assert [frame.index for frame in frames] == list(range(40))
+    for frame in frames:
+        truth = walking(frame.index)
+        assert {tuple(np.rint(p.boxes[0, :2] / 30)) for p in frame.people} == {
+            tuple(np.rint(p.boxes[0, :2] / 30)) for p in truth
+        } or every > 1
+        assert sorted(frame.people.ids.tolist()) == [1, 2]
+        by_id = frame.people[np.argsort(frame.people.boxes[:, 0])]
+        assert np.abs(by_id.boxes - truth.boxes[np.argsort(truth.boxes[:, 0])]).max() < 25
+    assert estimator.looked == list(range(0, 40, every))
+
+
+def test_live_reads_nothing_before_there_is_a_worker_for_it():
+    read = []
+
+    def source():
+        for frame in film(20):
+            read.append(frame.index)
+            yield frame
+
+    for frame in Follow(live=True, camera=False)(Scripted(walking), source()):  # type: ignore[arg-type]
+        assert frame.people.ids.tolist() == [1, 2]
+        assert len(read) <= frame.index + Scripted.workers
+    assert read == list(range(20))
+
+
+def test_who_is_missed_makes_the_detector_look_again():
+    def people(index: int) -> People:
+        return walking(index) if index < 12 else standing((700, 220), (1000 - 2 * index, 220))
+
+    estimator = Scripted(people)
+    frames = list(skipping(estimator, film(40), Tracker(camera=False), 20))  # type: ignore[arg-type]
+    assert [frame.index for frame in frames] == list(range(40))
+    assert any(12 < index <= 16 for index in estimator.looked)
+    assert len(frames[18].people) == 2
+
+
+def test_each_source_is_looked_at_first_and_nobody_is_always_legal():
+    estimator = Scripted(lambda index: People.empty(standing((1, 1)).skeleton))
+    frames = film(12) + [replace(frame, source="b.mp4") for frame in film(3)]
+    out = list(skipping(estimator, frames, Tracker(), 10))  # type: ignore[arg-type]
+    assert [(frame.source, frame.index) for frame in out] == [(frame.source, frame.index) for frame in frames]
+    assert estimator.looked == [0, 10, 0]
+    assert all(len(frame.people) == 0 for frame in out)
+    assert list(skipping(estimator, [], Tracker(), 10)) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("broken", ["find", "pose", "source"])
+def test_an_error_anywhere_ends_the_chain_and_is_told(broken):
+    class Breaking(Scripted):
+        def __call__(self, frames):
+            if broken == "find" and frames[0].index >= 10:
+                raise ValueError(broken)
+            return super().__call__(frames)
+
+        def pose(self, frames):
+            if broken == "pose" and frames[0].index >= 12:
+                raise ValueError(broken)
+            return super().pose(frames)
+
+    def source():
+        for frame in film(40):
+            if broken == "source" and frame.index == 14:
+                raise ValueError(broken)
+            yield frame
+
+    got = []
+    tracked = skipping(Breaking(walking), source(), Tracker(camera=False), 5)  # type: ignore[arg-type]
+    told = broken if broken == "source" else rf"failed at a.mp4 \[1\d\]: {broken}"
+    with pytest.raises(ValueError if broken == "source" else EverybodyError, match=told):
+        got.extend(frame.index for frame in tracked)
+    assert got == list(range(len(got)))
+    assert 8 <= len(got) <= 14
+
+
+def test_keep_an_id_the_largest_or_the_one_in_the_middle():
+    def frames():
+        for n in range(10):
+            big = standing((60, 200), tall=100 + 30 * (n >= 5))
+            people = People(
+                *(
+                    np.concatenate([getattr(p, name) for p in (big, standing((160, 160), tall=110))])
+                    for name in ("keypoints", "boxes", "scores")
+                ),
+                big.skeleton,
+                np.array([1, 2]) if n < 8 else np.array([3, 2]),
+            )
+            yield Frame(PICTURE, n, n / 25, "a.mp4", people)
+
+    def ids(who) -> list[list[int]]:
+        return [frame.people.ids.tolist() for frame in kept(frames(), who)]
+
+    assert ids(None) == [[1, 2]] * 8 + [[3, 2]] * 2
+    assert ids("1") == [[1]] * 8 + [[]] * 2
+    assert ids((1, 3)) == [[1]] * 8 + [[3]] * 2
+    assert ids("largest") == [[2]] * 10  # who was the largest at first stays
+    assert ids("centre") == [[2]] * 10
+    nobody = [Frame(PICTURE)]
+    assert len(next(kept(nobody, "largest")).people) == 0
+
+
+@pytest.mark.parametrize(("wrong", "word"), [({"detect_every": 0}, "detect_every"), ({"keep": "left"}, "largest")])
+def test_wrong_options_are_told(wrong, word):
+    with pytest.raises(OptionError, match=word):
+        Follow(**wrong)
+
+
+def test_trails_end_and_begin_anew_with_another_source():
+    trails = Trails(0.5)
+    people = replace(standing((100, 200), tall=100), ids=np.array([4]))
+    moved = replace(standing((160, 200), tall=100), ids=np.array([4]))
+    assert not trails(Frame(PICTURE, 0, 0.0, "a.mp4", people)).sum() > 2000
+    assert trails(Frame(PICTURE, 1, 0.1, "a.mp4", moved))[201, 110:150].any(axis=1).all()
+    assert not trails(Frame(PICTURE, 9, 2.0, "a.mp4", People.empty(BOX))).any()
+    trails(Frame(PICTURE, 10, 2.1, "a.mp4", people))
+    assert not trails(Frame(PICTURE, 0, 2.2, "b.mp4", moved))[201, 110:150].any()
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> list[str]:
+    detector = nets.rtmdet_constant(tmp_path / "detector.onnx", np.array([[20, 20, 116, 148, 0.9]], np.float32))
+    pose = nets.heatmap_constant(tmp_path / "pose.onnx", np.stack([np.arange(17) + 3, 2 * np.arange(17)[::-1]], 1))
+    film = movies.encode(tmp_path / "film.mp4", [nets.blob(160, 160, 60, 70)] * 12)
+    return [
+        *("run", str(film), "--detector", str(detector), "--det-size", "160", "--pose", str(pose)),
+        *("--skeleton", "coco-17", "--codec", "heatmap,alignment=corner", "--normalise", "none", "--quiet"),
+    ]  # fmt: skip
+
+
+def call(monkeypatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["everybody", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+def ids_in(path: Path) -> list[list[int]]:
+    return [[p["id"] for p in json.loads(line)["people"]] for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_ids_are_in_every_format_and_on_video(tmp_path, monkeypatch, options, every):
+    out = tmp_path / "out"
+    formats = sorted(set(FORMATS) - {"jsonl"})
+    more = ["--detect-every", every, "-f", ",".join(formats), "--save-video", "--trails", 1, "--draw-ids"]
+    assert call(monkeypatch, *options, "--track", *more, "-o", out) == 0
+    assert ids_in(out / "frames.jsonl") == [[1]] * 12
+    for name in formats:
+        if name not in ("alphapose-cmu", "alphapose-open"):  # which hold no ids
+            records = list(read_results(out / FORMATS[name].target))
+            assert [record.people.ids.tolist() for record in records] == [[1]] * 12, name
+    assert call(monkeypatch, *options, "-o", tmp_path / "untracked") == 0
+    assert ids_in(tmp_path / "untracked" / "frames.jsonl") == [[None]] * 12
+
+
+def test_a_resumed_run_gives_no_id_twice(tmp_path, monkeypatch, options):
+    out = tmp_path / "out"
+    assert call(monkeypatch, *options, "--track", "--end", "6", "-o", out) == 0
+    assert last_id(out) == 1
+    assert call(monkeypatch, *options, "--track", "--resume", "-o", out) == 0
+    assert ids_in(out / "frames.jsonl") == [[1]] * 6 + [[2]] * 6
+    assert last_id(tmp_path) == 0
+
+
+def test_in_python(tmp_path, options):
+    given = dict(zip(options[2:-1:2], options[3:-1:2], strict=True))
+    names = {"det_size": (160, 160)} | {
+        key.strip("-"): value for key, value in given.items() if key not in ("--det-size",)
+    }
+    frames = list(everybody.stream(options[1], track=True, **names))
+    assert [frame.people.ids.tolist() for frame in frames] == [[1]] * 12
+    frames = list(everybody.stream(options[1], track=everybody.Follow(keep=2), **names))
+    assert [len(frame.people) for frame in frames] == [0] * 12
+
+
+def test_a_network_that_gives_no_embedding_is_told(tmp_path):
+    path = nets.simcc_finder(tmp_path / "other.onnx", 17)
+    assert isinstance(load_embedder(path), Embedder)
+    wrong = nets.rtmdet_constant(tmp_path / "detector.onnx", np.zeros((1, 5)))
+    with pytest.raises(ModelError, match="fixed size"):
+        load_embedder(wrong)
+
+
+def test_the_same_person_looks_alike(shared):
+    path = shared / "weights" / "person-reid-0287.onnx"
+    if not path.is_file():
+        pytest.skip("needs person-reid-0287.onnx")
+    assert load(path).outputs
+    frames = everybody.read(str(shared / "data" / "video" / "taiji.mp4"), select=everybody.Selection(every=40))
+    embed = load_embedder(path)
+    first, second = next(frames).image, next(frames).image
+    height, width = first.shape[:2]
+    boxes = np.array(
+        [[0.3 * width, 0.1 * height, 0.7 * width, height], [0, 0, 0.2 * width, 0.5 * height], [-9, -9, -5, -5]]
+    )
+    a, b = embed(first, boxes), embed(second, boxes)
+    assert np.allclose(np.linalg.norm(a, axis=1), [1, 1, 0])
+    assert a[0] @ b[0] > a[0] @ b[1]
