@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from ..errors import DataError
@@ -68,7 +68,10 @@ def load(folder: Path, step: int) -> dict[str, Any]:
 def save_weights(path: Path, weights: dict[str, Tensor], about: dict[str, str]) -> None:
     """Weights as safetensors, with what they are about (recipe, step, scores)."""
     with replacing(path) as part:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, part, about)
+        # Not safetensors' save_file: what it writes only its owner may read.
+        part.write_bytes(
+            save_tensors({name: value.detach().cpu().contiguous() for name, value in weights.items()}, about)
+        )
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
