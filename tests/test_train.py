@@ -16,7 +16,7 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from everybody import geometry  # noqa: E402
+from everybody import geometry, runtime  # noqa: E402
 from everybody.cli import main  # noqa: E402
 from everybody.codecs import Heatmap  # noqa: E402
 from everybody.data.dataset import Dataset, Picture  # noqa: E402
@@ -379,6 +379,16 @@ def test_stopped_and_resumed_is_unbroken(tmp_path):
     assert Recipe.from_json((tmp_path / "whole/recipe.json").read_text()).steps == 6
 
 
+def test_a_stop_between_two_rows_of_the_log_does_not_show_in_it(tmp_path):
+    whole = run(tmp_path / "whole", log_every=3)
+    with pytest.raises(Stops):
+        run(tmp_path / "parts", stop_at=4, log_every=3)
+    again = run(tmp_path / "parts", log_every=3)
+    losses_ = [[row["loss"] for row in progress.rows if "loss" in row] for progress in (whole, again)]
+    assert len(losses_[0]) == 2
+    assert losses_[0] == losses_[1]
+
+
 def test_parts_of_a_batch_add_up_to_the_batch(tmp_path):
     """Accumulated in two parts, statistics frozen, nothing random: the same steps."""
     for parts in (1, 2):
@@ -441,8 +451,9 @@ def test_a_loss_that_is_no_number_stops_and_keeps_what_was_good(tmp_path):
         return value * float("nan"), weight
 
     task.loss = loss  # type: ignore[method-assign]
-    with pytest.raises(loop.Diverged, match=r"step 4.*\(step 3\)"):
-        loop.train(replace(MOVED, model="tiny", steps=9, batch=4, checkpoint_minutes=0.0), task, tmp_path)
+    chosen = replace(MOVED, model="tiny", steps=9, batch=4, checkpoint_minutes=0.0, log_every=8)
+    with pytest.raises(loop.Diverged, match=r"step 4.*\(step 3\)"):  # before the log would tell, as a checkpoint is due
+        loop.train(chosen, task, tmp_path)
     assert checkpoint.steps(tmp_path / "checkpoints")[-1] == 3
     assert all(torch.isfinite(value).all() for value in kept.values() if value.is_floating_point())
 
@@ -581,8 +592,10 @@ def test_shards_are_small_and_all_of_one_kind(tmp_path):
     other.flush()
     with pytest.raises(DataError, match="one kind"):
         shards.load([tmp_path / "a", tmp_path / "b"])
+    with pytest.raises(OutputError, match="holds shards already"):
+        shards.Writer(tmp_path / "a", COCO17)
     with pytest.raises(DataError, match="no shards"):
-        shards.load([tmp_path])
+        shards.load([tmp_path / "nowhere"])
     (tmp_path / "b/000.npz").write_bytes(b"no")
     with pytest.raises(DataError, match="not a shard"):
         shards.load([tmp_path / "b"])
@@ -713,3 +726,27 @@ def test_from_pictures_to_shards_by_the_commands(shared, tmp_path, monkeypatch, 
     said = capsys.readouterr().err
     assert "nothing" in said
     assert "--data FOLDER of shards" in said
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("task", ["pose", "detector"])
+def test_int8_is_smaller_and_says_nearly_the_same(tmp_path, task):
+    """On the pictures it was calibrated on, a network of random weights loses little of its outputs' range."""
+    model, size = {"pose": ("sppe-fast", (48, 64)), "detector": ("detector-fast", (64, 64))}[task]
+    chosen = replace(STILL, task=task, model=model, size=size)
+    net = network(chosen, 17)
+    checkpoint.save_weights(tmp_path / "w.safetensors", net.state_dict(), {"recipe": chosen.to_json()})
+    writer = shards.Writer(tmp_path / "shards", COCO17)
+    pack = crops(24)
+    for i, image in enumerate(pack.images):
+        writer.add(image, pack.names[i], pack.keypoints[i : i + 1], pack.boxes[i : i + 1], np.zeros(1, bool))
+    writer.flush()
+    whole, small = tmp_path / "whole.onnx", tmp_path / "int8.onnx"
+    export.export(tmp_path / "w.safetensors", whole)
+    batches = list(export.calibration(tmp_path / "w.safetensors", [tmp_path / "shards"]))
+    export.quantise(whole, small, iter(batches))
+    assert small.stat().st_size < 0.5 * whole.stat().st_size
+    wanted, found = (runtime.load(path, device="cpu")(batches[0]) for path in (whole, small))
+    for a, b in zip(wanted, found, strict=True):
+        assert np.abs(a - b).max() < 0.2 * np.ptp(a) + 1e-3
+        assert not np.array_equal(a, b)

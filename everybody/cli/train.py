@@ -39,7 +39,6 @@ def label(
     resume: Annotated[bool, typer.Option("--resume", help="Go on behind the last labelled picture.")] = False,
 ) -> None:
     """Let several teachers label pictures together: results like those of run, to be packed."""
-    _needs_torch()
     from .. import job
     from ..load import Engine, load_detector, load_sppe
     from ..train.distill import Teachers
@@ -79,7 +78,6 @@ def pack(
     ] = None,
 ) -> None:
     """Pack labelled pictures into shards that train without waiting for the disk."""
-    _needs_torch()
     from ..data.read import read
     from ..train import distill, shards
 

@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from .resnet import conv
 
-SIZE = 64
-
 
 class TurnNet(nn.Module):
     """Square crop [B, 3, 64, 64], normalised -> logits [B, 4]: the body is turned by 0, 90, 180 or 270 degrees

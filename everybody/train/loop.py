@@ -88,20 +88,32 @@ def train(
     device = fabric.device
     net, ema = task.net, copy.deepcopy(task.net).eval().requires_grad_(False)
     optimiser = torch.optim.AdamW(_groups(net, recipe.decay), lr=recipe.rate)
-    progress = _resume(recipe, out, net, ema, optimiser, say)
+    progress, unlogged = _resume(recipe, out, net, ema, optimiser, say)
     task.to(device)
     ema.to(device)
     wrapped, optimiser = fabric.setup(net, optimiser)
     _move(optimiser, device)
     begun, earlier, saved = time.monotonic(), progress.seconds, time.monotonic()
-    total, counted, since = torch.zeros(2, device=device), 0, time.monotonic()
+    total, counted, since = unlogged.to(device), 0, time.monotonic()
+
+    def finite() -> float:
+        """The mean loss since the last row of the log: what is no number must reach neither log nor checkpoint."""
+        value = (total[0] / total[1].clamp(min=1e-6)).item()
+        if not math.isfinite(value):
+            kept = checkpoint.steps(out / "checkpoints")
+            raise Diverged(
+                f"{out}: the loss is {value} at step {progress.step}; what was saved before is kept"
+                f"{f' (step {kept[-1]})' if kept else ''}: go on with a rate below {recipe.rate}"
+            )
+        return value
 
     def save() -> None:
         nonlocal saved
+        finite()
         progress.seconds = earlier + time.monotonic() - begun
         if lead:
             state = {"net": net.state_dict(), "ema": ema.state_dict(), "optimiser": optimiser.state_dict()}
-            plain = {"step": progress.step, "seconds": progress.seconds, "best": progress.best}
+            plain = {"step": progress.step, "seconds": progress.seconds, "best": progress.best, "unlogged": total.cpu()}
             checkpoint.save(out / "checkpoints", progress.step, state | plain, part=recipe.checkpoint_part)
             _write_log(out, progress)
         saved = time.monotonic()
@@ -136,13 +148,7 @@ def train(
 
             last = progress.step == recipe.steps
             if progress.step % recipe.log_every == 0 or last:
-                value = (total[0] / total[1]).item()
-                if not math.isfinite(value):
-                    kept = checkpoint.steps(out / "checkpoints")
-                    raise Diverged(
-                        f"{out}: the loss is {value} at step {progress.step}; what was saved before is kept"
-                        f"{f' (step {kept[-1]})' if kept else ''}: go on with a rate below {recipe.rate}"
-                    )
+                value = finite()
                 speed = counted / max(time.monotonic() - since, 1e-9)
                 progress.seconds = earlier + time.monotonic() - begun
                 progress.rows.append(
@@ -258,8 +264,8 @@ def _evaluate(recipe: Recipe, task: Task, ema: nn.Module, out: Path, progress: P
 
 def _resume(
     recipe: Recipe, out: Path, net: nn.Module, ema: nn.Module, optimiser: torch.optim.Optimizer, say: Say
-) -> Progress:
-    """Fill everything from OUT's last checkpoint, or begin."""
+) -> tuple[Progress, Tensor]:
+    """Fill everything from OUT's last checkpoint, or begin; and the loss's (sum, weight) that is not yet in the log."""
     found = checkpoint.steps(out / "checkpoints")
     path = out / "recipe.json"
     if not found:
@@ -268,7 +274,7 @@ def _resume(
             ema.load_state_dict(net.state_dict())
         with replacing(path) as part:
             part.write_text(recipe.to_json())
-        return Progress()
+        return Progress(), torch.zeros(2)
     before = json.loads(path.read_text())
     now = json.loads(recipe.to_json())
     if before["model"] != now["model"] or before["task"] != now["task"]:
@@ -282,7 +288,8 @@ def _resume(
     optimiser.load_state_dict(state["optimiser"])
     say(f"{out}: going on behind step {state['step']}")
     rows = [row for row in read_log(out) if row["step"] <= state["step"]]
-    return Progress(state["step"], state["seconds"], state["best"], rows)
+    unlogged = state.get("unlogged", torch.zeros(2))
+    return Progress(state["step"], state["seconds"], state["best"], rows), unlogged
 
 
 def _write_log(out: Path, progress: Progress) -> None:

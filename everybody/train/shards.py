@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from .. import geometry
 from ..data.dataset import Dataset
-from ..errors import DataError, InputError
+from ..errors import DataError, InputError, OutputError
 from ..media.atomic import replacing
 from ..media.images import decode
 from ..people import Image, Skeleton
@@ -73,6 +73,8 @@ class Writer:
     """Shards 000.npz, 001.npz, … in a folder; each is complete or not there."""
 
     def __init__(self, folder: Path, skeleton: Skeleton, limit: int = LIMIT) -> None:
+        if any(folder.glob("*.npz")):
+            raise OutputError(f"{folder}: holds shards already; remove them or choose another folder")
         self.folder, self.skeleton, self.limit = folder, skeleton, limit
         self.count = self.pictures = 0
         self._clear()
@@ -183,7 +185,7 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
     """
     files: list[Path] = []
     for folder in map(Path, folders):
-        found = [folder] if folder.is_file() else sorted(folder.glob("*.npz"))
+        found = [folder] if folder.is_file() else sorted(folder.rglob("*.npz"))
         if not found:
             raise DataError(f"{folder}: no shards (*.npz) here: make them with `everybody pack`")
         files += found
