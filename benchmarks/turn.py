@@ -58,7 +58,7 @@ def main() -> None:
             likely = turns(net, view, boxes, recipe.size[0], recipe.padding) if len(boxes) else np.zeros((0, 4))
             for threshold, people in found.items():
                 chosen = np.where(likely.max(1, initial=0) > threshold, likely.argmax(1), 0)
-                keypoints = sppe._posed([view] * len(boxes), boxes, chosen)
+                keypoints = sppe.posed([view] * len(boxes), boxes, chosen)
                 people.append(People(keypoints, boxes, keypoints[..., 2].mean(1), truth.skeleton))
         row = []
         for threshold, people in found.items():

@@ -86,11 +86,11 @@ class Sppe:
             return [People.empty(self.skeleton) for _ in images]
         pictures = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
         boxes = np.concatenate([group.boxes for group in people])
-        keypoints = self._posed(pictures, boxes, np.zeros(len(boxes), np.intp))
+        keypoints = self.posed(pictures, boxes, np.zeros(len(boxes), np.intp))
         if self.orientation == "any":
             again = np.flatnonzero(orient.unsure(keypoints))
             turns = np.repeat([1, 2, 3], len(again))
-            turned = self._posed([pictures[i] for i in again] * 3, np.tile(boxes[again], (3, 1)), turns)
+            turned = self.posed([pictures[i] for i in again] * 3, np.tile(boxes[again], (3, 1)), turns)
             tried = np.concatenate([keypoints[again], turned]).reshape(4, len(again), *keypoints.shape[1:])
             keypoints[again] = tried[orient.best_turn(tried), np.arange(len(again))]
         groups = np.split(keypoints, np.cumsum(counts)[:-1])
@@ -99,7 +99,7 @@ class Sppe:
             for group, k in zip(people, groups, strict=True)
         ]
 
-    def _posed(self, pictures: Sequence[Image], boxes: Array, turns: NDArray[np.intp]) -> Array:
+    def posed(self, pictures: Sequence[Image], boxes: Array, turns: NDArray[np.intp]) -> Array:
         """Pictures, boxes [N, 4] and quarter turns [N] of as many people -> keypoints [N, K, 3] in picture pixels."""
         matrices = geometry.crop_matrices(boxes, self.input.size, self.padding, turns)
         crops = list(zip(pictures, matrices, strict=True))

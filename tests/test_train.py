@@ -21,12 +21,12 @@ from everybody.cli import main  # noqa: E402
 from everybody.codecs import Heatmap  # noqa: E402
 from everybody.data.dataset import Dataset, Picture  # noqa: E402
 from everybody.data.read import read  # noqa: E402
-from everybody.errors import DataError, OptionError, OutputError  # noqa: E402
+from everybody.errors import DataError, ModelError, OptionError, OutputError  # noqa: E402
 from everybody.load import load_detector, load_sppe  # noqa: E402
 from everybody.people import People  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
 from everybody.train import augment, checkpoint, detect, distill, export, loop, losses, pose, shards  # noqa: E402
-from everybody.train.networks import detector, network, sppe, turn  # noqa: E402
+from everybody.train.networks import detector, network, sppe, tinypose, turn  # noqa: E402
 from everybody.train.recipe import BASE, RECIPES, UNCHANGED, Recipe, recipe  # noqa: E402
 
 from . import nets  # noqa: E402
@@ -48,6 +48,14 @@ def small_models():
         patch.setitem(turn.VARIANTS, "tiny-turn", {"width": 4})
         patch.setitem(detector.VARIANTS, "tiny-detector", {"width": 8, "head": 8, "depths": (1, 1, 1, 1)})
         yield
+
+
+NOBODY = {"keypoints": np.zeros((0, 17, 3)), "boxes": np.zeros((0, 4)), "ignored": np.zeros(0, bool)}
+
+
+def person(pack: shards.Pack, row: int) -> dict:
+    """The columns of one person."""
+    return {name: getattr(pack, name)[row : row + 1] for name in NOBODY}
 
 
 def rng(seed: int = 0):
@@ -73,7 +81,7 @@ def crops(count: int = 12, side: int = 96, seed: int = 0) -> shards.Pack:
 def test_picture_and_keypoints_move_together():
     """The bright spot of every augmented crop lies where its keypoint says, whatever turn, scale, shift and flip."""
     task = pose.PoseTask(replace(MOVED, model="tiny", size=(96, 128)), crops(40))
-    images, keypoints = task.augmented(torch.arange(len(task)), rng())
+    images, keypoints, _ = task.augmented(torch.arange(len(task)), rng())
     nose = COCO17.joints.index("nose")
     checked = 0
     for image, (x, y, weight) in zip(images, keypoints[:, nose], strict=True):
@@ -168,21 +176,53 @@ def test_half_bodies_hold_their_joints_and_turned_boxes_theirs():
     assert torch.allclose(same, boxes, atol=1e-4)
 
 
-def test_the_label_of_a_turn_is_the_turn():
-    """A body with its head up, turned by a known angle: the nearest quarter wins; at 45 degrees two are equal."""
-    task = pose.TurnTask(replace(STILL, task="turn", model="tiny-turn", size=(64, 64)), crops())
-    body = torch.zeros(1, 17, 3)
-    body[..., 2] = 1
-    body[0, :7, 1], body[0, 11:13, 1] = -10.0, 10.0
-    for degrees, quarter in ((0, 0), (90, 1), (180, 2), (-90, 3), (30, 0), (100, 1)):
-        moved = augment.move(body, augment.rotations(torch.tensor([math.radians(degrees)])))
-        target, known = task.quarters(moved)
-        assert target.argmax() == quarter
-        assert known.item() == 1
-    between = task.quarters(augment.move(body, augment.rotations(torch.tensor([math.pi / 4]))))[0][0]
-    assert between[0] == pytest.approx(between[1].item(), abs=1e-5)
-    body[0, 11:13, 2] = 0
-    assert task.quarters(body)[1].item() == 0
+def test_the_scores_of_a_turn_go_round_with_the_picture():
+    """Quarter turns and mirrors move the teacher's confidences as they move a picture; between quarters, in parts."""
+    scores = torch.tensor([[0.9, 0.4, 0.1, 0.2]])
+    straight, mirrored = torch.tensor([False]), torch.tensor([True])
+    for quarter in range(-3, 6):
+        moved = pose.turned_scores(scores, torch.tensor([quarter * math.pi / 2]), straight)
+        assert torch.allclose(moved, scores.roll(quarter, 1), atol=1e-5)
+    assert torch.allclose(pose.turned_scores(scores, torch.zeros(1), mirrored), scores[:, [0, 3, 2, 1]])
+    half = pose.turned_scores(scores, torch.tensor([math.pi / 4]), straight)
+    assert torch.allclose(half, (scores + scores.roll(1, 1)) / 2, atol=1e-5)
+
+
+def test_a_teacher_says_which_way_up_people_are(tmp_path):
+    """A network that knows people under a blue sky is sure of the quarter that brings it up: the right label."""
+    top = nets.upright_finder(tmp_path / "top.onnx", 17)
+    teacher = load_sppe(top, skeleton_name="coco-17", codec="heatmap,alignment=corner", padding=1.0, normalise="none")
+    image = nets.blob(128, 128, 63.5, 63.5)
+    image[..., 1:] = 0
+    image[:40, :, 2] = 255
+    turned = np.stack([np.ascontiguousarray(np.rot90(image, -quarter)) for quarter in range(4)])
+    scores = distill.turn_scores(teacher, turned, np.tile(np.float32([0, 0, 127, 127]), (4, 1)))
+    assert scores.shape == (4, 4)
+    assert scores[0].argmax() == 0
+    assert scores[0, 0] > scores[0, 1:].max() + 0.1
+    for quarter in range(4):
+        assert np.allclose(scores[quarter], np.roll(scores[0], quarter), atol=0.02)
+
+
+def test_turns_are_packed_and_wanted(tmp_path):
+    data = labelled(tmp_path)
+    given = np.float32([[0.1, 0.2, 0.3, 0.4]])
+    shards.pack_crops(data, tmp_path / "t", size=128, least=10, turns=lambda crops, boxes: given.repeat(len(crops), 0))
+    shards.pack_crops(data, tmp_path / "plain", size=128, least=10)
+    with_turns, without = shards.load([tmp_path / "t"]), shards.load([tmp_path / "plain"])
+    assert np.allclose(with_turns.turns, given)
+    assert without.turns is None
+    assert shards.load([tmp_path / "t", tmp_path / "plain"]).turns is None
+    with pytest.raises(DataError, match="--turns"):
+        pose.TurnTask(replace(STILL, task="turn", model="tiny-turn", size=(64, 64)), without)
+
+
+def test_shrunk_packs_keep_their_keypoints():
+    pack = crops(6, side=128)
+    small = pack.shrunk(2)
+    assert small.images.shape[1:3] == (64, 64)
+    for image, keypoints in zip(small.images, small.keypoints, strict=True):
+        assert np.abs(brightest(image) - keypoints[0, :2]).max() < 0.6
 
 
 # --- losses and networks
@@ -201,6 +241,41 @@ def test_cross_entropy_is_least_at_the_truth_and_blind_to_unlabelled_joints():
     for other in ((6, 7), (5, 6), (1, 1)):
         assert losses.spatial_cross_entropy(logits(*other), truth, sigma=1.5)[0] > right
     assert torch.isclose(losses.spatial_cross_entropy(logits(5, 7), truth, sigma=1.5)[0], right, atol=1e-5)
+
+
+def test_heatmap_error_is_least_at_the_truth_and_one_for_an_empty_map():
+    truth = torch.tensor([[[5.0, 7.0, 1.0], [2.0, 3.0, 0.0]]])
+    map_ = torch.from_numpy(Heatmap((48, 64), 4, 1.0, "corner").encode(np.float32([[[20, 28, 1], [8, 12, 1]]]))[0])
+    right, weight = losses.heatmap_error(map_, truth, sigma=1.0)
+    assert weight == 1
+    assert right < 1e-6
+    assert losses.heatmap_error(map_.roll(1, 3), truth, sigma=1.0)[0] > 0.1
+    empty = losses.heatmap_error(torch.zeros_like(map_), truth, sigma=1.0)[0]
+    assert empty == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["tinypose-256x192", "tinypose-128x96"])
+def test_public_numbers_load_and_answer_alike(shared, name):
+    """Our PP-TinyPose with the public file's numbers is the public file."""
+    path = shared / f"weights/{name}.onnx"
+    net = tinypose.TinyPoseNet().eval()
+    checkpoint.load_weights(path, net)
+    height, width = map(int, name.rpartition("-")[2].split("x"))
+    image = torch.randn(2, 3, height, width, generator=rng())
+    wanted = runtime.load(path, device="cpu", engine="onnxruntime")(image.numpy())[0]
+    with torch.no_grad():
+        assert np.abs(net(image).numpy() - wanted).max() < 1e-5
+
+
+def test_a_start_is_of_the_same_architecture(tmp_path):
+    path = nets.heatmap_finder(tmp_path / "other.onnx", 17)
+    with pytest.raises(ModelError, match="not those of PP-TinyPose"):
+        checkpoint.load_weights(path, tinypose.TinyPoseNet())
+    with pytest.raises(DataError, match=r"starts from \.safetensors only"):
+        checkpoint.load_weights(path, network(replace(STILL, model="tiny"), 17))
+    (tmp_path / "broken.onnx").write_bytes(b"no")
+    with pytest.raises(ModelError, match="not an ONNX file"):
+        checkpoint.load_weights(tmp_path / "broken.onnx", tinypose.TinyPoseNet())
 
 
 @pytest.mark.parametrize("name", [*RECIPES])
@@ -413,7 +488,7 @@ def test_two_processes_are_one(tmp_path):
     for i, image in enumerate(pack.images):
         keypoints = pack.keypoints[i : i + 1].copy()
         keypoints[0, : i % 5, 2] = 0  # unequal weights on the two sides
-        writer.add(image, pack.names[i], keypoints, pack.boxes[i : i + 1], np.zeros(1, bool))
+        writer.add(image, pack.names[i], keypoints=keypoints, boxes=pack.boxes[i : i + 1], ignored=np.zeros(1, bool))
     writer.flush()
     fixed = UNCHANGED | {
         "precision": "32-true", "held_back": 0.3, "freeze_norm": "true",
@@ -462,7 +537,7 @@ def test_another_run_in_the_folder_is_refused(tmp_path):
     run(tmp_path, steps=1)
     chosen = replace(STILL, task="turn", model="tiny-turn", size=(64, 64), steps=2)
     with pytest.raises(DataError, match="holds a run of pose 'tiny', not tiny-turn"):
-        loop.train(chosen, pose.TurnTask(chosen, crops(24)), tmp_path)
+        loop.train(chosen, pose.TurnTask(chosen, replace(crops(24), turns=np.ones((24, 4), np.float32))), tmp_path)
 
 
 def test_rows_of_an_epoch_are_each_picture_once():
@@ -582,13 +657,13 @@ def test_packed_pictures_keep_their_keypoints(tmp_path):
 def test_shards_are_small_and_all_of_one_kind(tmp_path):
     writer = shards.Writer(tmp_path / "a", COCO17, limit=6000)
     for i, image in enumerate(crops(8).images):
-        writer.add(image, str(i), np.zeros((0, 17, 3)), np.zeros((0, 4)), np.zeros(0, bool))
+        writer.add(image, str(i), **NOBODY)
     writer.flush()
     assert len(list((tmp_path / "a").glob("*.npz"))) > 1
     pack = shards.load([tmp_path / "a"])
     assert pack.names == tuple(map(str, range(8)))
     other = shards.Writer(tmp_path / "b", COCO17)
-    other.add(np.zeros((32, 32, 3), np.uint8), "x", np.zeros((0, 17, 3)), np.zeros((0, 4)), np.zeros(0, bool))
+    other.add(np.zeros((32, 32, 3), np.uint8), "x", **NOBODY)
     other.flush()
     with pytest.raises(DataError, match="one kind"):
         shards.load([tmp_path / "a", tmp_path / "b"])
@@ -739,7 +814,7 @@ def test_int8_is_smaller_and_says_nearly_the_same(tmp_path, task):
     writer = shards.Writer(tmp_path / "shards", COCO17)
     pack = crops(24)
     for i, image in enumerate(pack.images):
-        writer.add(image, pack.names[i], pack.keypoints[i : i + 1], pack.boxes[i : i + 1], np.zeros(1, bool))
+        writer.add(image, pack.names[i], **person(pack, i))
     writer.flush()
     whole, small = tmp_path / "whole.onnx", tmp_path / "int8.onnx"
     export.export(tmp_path / "w.safetensors", whole)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -76,12 +77,22 @@ def pack(
     avoid: Annotated[
         list[Path] | None, typer.Option(help="Pictures that are judged on: near-duplicates are left out.")
     ] = None,
+    turns: Annotated[
+        str, typer.Option(help="An SPPE that says how well it finds people in each quarter turn: for the turn net.")
+    ] = "",
 ) -> None:
     """Pack labelled pictures into shards that train without waiting for the disk."""
     from ..data.read import read
     from ..train import distill, shards
 
     total = 0
+    scores = None
+    if turns:
+        if pictures:
+            raise OptionError("--turns is for crops, not for --pictures")
+        from ..load import load_sppe
+
+        scores = partial(distill.turn_scores, load_sppe(turns))
     teachers = None if teacher is None else read(teacher)
     for number, path in enumerate(data):
         labelled = distill.trusted(read(path), least_score)
@@ -97,7 +108,7 @@ def pack(
         if pictures:
             total += shards.pack_pictures(labelled, folder, size=size or 416, say=_say)
         else:
-            total += shards.pack_crops(labelled, folder, size=size or 256, say=_say)
+            total += shards.pack_crops(labelled, folder, size=size or 256, turns=scores, say=_say)
     if total == 0:
         raise DataError(f"{', '.join(map(str, data))}: nothing to pack: no labelled person is large enough")
     _say(f"{total} {'pictures' if pictures else 'crops'} -> {out}")

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from ..codecs import Alignment
 from .resnet import Pyramid, ResNet
 
 STRIDE = 4
@@ -21,6 +22,8 @@ STRIDE = 4
 
 class SppeNet(nn.Module):
     """Crop [B, 3, H, W], normalised; H, W multiples of 32 -> logits [B, K, H / 4, W / 4]."""
+
+    alignment: ClassVar[Alignment] = "centre"
 
     def __init__(
         self, joints: int = 17, *, width: int = 32, depths: Sequence[int] = (2, 2, 2, 2), head: int = 64,

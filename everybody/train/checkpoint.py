@@ -84,7 +84,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def load_weights(path: Path, net: nn.Module) -> dict[str, str]:
-    """Fill a network from safetensors; returns what the file is about. Raises DataError for another architecture."""
+    """Fill a network from safetensors, or from the ONNX file of a public model whose architecture it is; returns what
+    the file is about. Raises DataError or ModelError for another architecture."""
+    if path.suffix == ".onnx":
+        if not hasattr(net, "from_onnx"):
+            raise DataError(f"{path}: {type(net).__name__} starts from .safetensors only; no public model is like it")
+        net.from_onnx(path)  # type: ignore[operator]
+        return {}
     weights, about = read_weights(path)
     fit(net, weights, str(path))
     net.load_state_dict(weights)

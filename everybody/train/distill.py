@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import geometry, runtime
+from .. import geometry, orient, runtime
 from ..data import leak
 from ..data.dataset import Array, Dataset, extents
 from ..detect import Detector
@@ -171,3 +171,12 @@ def _match(person: Array, box: Array, teacher: Dataset, rows: NDArray[np.int64])
     similar = geometry.oks(person[None], teacher.keypoints[rows], area, teacher.skeleton.sigmas, person[None, :, 2])[0]
     best = int(similar.argmax())
     return int(rows[best]) if similar[best] >= SAME else None
+
+
+def turn_scores(sppe: Sppe, crops: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Crops [N, S, S, 3] and a box [N, 4] in each -> [N, 4]: how sure the teacher is of the person (mean of the joints'
+    scores) in each quarter turn, as np.rot90 counts them."""
+    turns = np.tile(np.arange(4), len(crops))
+    pictures = [crop for crop in crops for _ in range(4)]
+    keypoints = sppe.posed(pictures, boxes.repeat(4, 0), turns)
+    return orient.confidence(keypoints[..., 2]).reshape(-1, 4).astype(np.float32)

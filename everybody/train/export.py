@@ -24,6 +24,7 @@ from ..errors import DataError, ModelError
 from ..media.atomic import replacing
 from ..models.detector import DetectorNet
 from ..models.sppe import SppeNet
+from ..models.tinypose import TinyPoseNet
 from . import checkpoint, shards
 from .augment import normalised
 from .networks import network
@@ -42,7 +43,7 @@ class Answer(nn.Module):
         self.net = net
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        if isinstance(self.net, SppeNet):
+        if isinstance(self.net, SppeNet | TinyPoseNet):
             return (self.net.heatmaps(image),)
         if isinstance(self.net, DetectorNet):
             logits, boxes = self.net(image)
@@ -57,7 +58,7 @@ def load(weights: Path) -> tuple[Recipe, nn.Module]:
     if "recipe" not in about:
         raise DataError(f"{path}: does not say which recipe it is of: is it from `everybody train`?")
     recipe = Recipe.from_json(about["recipe"])
-    joints = len(state["logits.weight"]) if "logits.weight" in state else 0
+    joints = next((len(state[name]) for name in ("logits.weight", "head.heatmaps.weight") if name in state), 0)
     net = network(recipe, joints)
     checkpoint.fit(net, state, str(path))
     net.load_state_dict(state)

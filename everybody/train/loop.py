@@ -119,6 +119,8 @@ def train(
         saved = time.monotonic()
 
     with _stoppable() as stopped:
+        if recipe.start and progress.step == 0 and lead:
+            _evaluate(recipe, task, ema, out, progress, say)  # so that `best` is never worse than what it started from
         while progress.step < recipe.steps and not stopped.is_set() and time.monotonic() - begun < minutes * 60:
             step = progress.step
             wrapped.train()

@@ -6,6 +6,8 @@ what N processes compute is what one would.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -26,6 +28,23 @@ def spatial_cross_entropy(logits: Tensor, keypoints: Tensor, *, sigma: float) ->
     along_y = (-(y - keypoints[..., 1:2]).square() / (2 * sigma**2)).softmax(-1)
     target = (along_y[..., :, None] * along_x[..., None, :]).flatten(2)
     per_joint = -(target * logits.float().flatten(2).log_softmax(2)).sum(2)
+    weight = keypoints[..., 2]
+    return (per_joint * weight).sum(), weight.sum()
+
+
+def heatmap_error(heatmaps: Tensor, keypoints: Tensor, *, sigma: float) -> Loss:
+    """Heatmaps [B, K, h, w], keypoints [B, K, 3] in cells (x, y, weight) -> (sum, weight).
+
+    Squared error to a Gaussian of height 1 around the joint, summed over the cells and in units of what an empty map
+    would cost; joints of weight 0 do not count.
+    """
+    h, w = heatmaps.shape[2:]
+    x = torch.arange(w, device=heatmaps.device)
+    y = torch.arange(h, device=heatmaps.device)
+    along_x = (-(x - keypoints[..., :1]).square() / (2 * sigma**2)).exp()
+    along_y = (-(y - keypoints[..., 1:2]).square() / (2 * sigma**2)).exp()
+    target = along_y[..., :, None] * along_x[..., None, :]
+    per_joint = (heatmaps.float() - target).square().sum((2, 3)) / (math.pi * sigma**2)
     weight = keypoints[..., 2]
     return (per_joint * weight).sum(), weight.sum()
 

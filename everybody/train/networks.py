@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..models import detector, sppe, turn
+from ..models import detector, sppe, tinypose, turn
 from .recipe import Recipe
 
 
@@ -14,6 +14,8 @@ def network(recipe: Recipe, joints: int = 17) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         if recipe.task == "pose":
+            if recipe.model in tinypose.VARIANTS:
+                return tinypose.TinyPoseNet(joints)
             return sppe.SppeNet(joints, sigma=recipe.sigma, **sppe.VARIANTS[recipe.model])
         if recipe.task == "turn":
             return turn.TurnNet(**turn.VARIANTS[recipe.model])

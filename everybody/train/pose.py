@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from .. import geometry
 from ..codecs import Heatmap
 from ..errors import DataError
-from ..models import sppe
+from ..models import sppe, tinypose
 from . import augment, losses
 from .augment import normalised
 from .losses import Loss
@@ -51,8 +51,8 @@ class Crops:
         self.boxes = torch.from_numpy(self.learnt.boxes).to(device)
         self.mirror, self.limbs, self.upper = (t.to(device) for t in (self.mirror, self.limbs, self.upper))
 
-    def augmented(self, rows: Tensor, rng: Generator, *, angle: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Rows -> crops [N, 3, h, w] in [0, 255], keypoints [N, K, 3] in their pixels."""
+    def augmented(self, rows: Tensor, rng: Generator, *, angle: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows -> crops [N, 3, h, w] in [0, 255], keypoints [N, K, 3] in their pixels, and who is mirrored [N]."""
         recipe, n = self.recipe, len(rows)
         keypoints = self.keypoints[rows]
         if angle is None:
@@ -74,7 +74,7 @@ class Crops:
         images = augment.blur(images, recipe.blur, rng)
         images = augment.jpeg(images, recipe.jpeg, rng)
         images = augment.colour(images, recipe.colour, rng)
-        return images, augment.outside_is_unlabelled(keypoints, recipe.size)
+        return images, augment.outside_is_unlabelled(keypoints, recipe.size), flip
 
     def plain(self, quarter: int, start: int, stop: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """Held-back rows turned by so many quarters and cropped without augmentation -> crops [N, 3, h, w] normalised,
@@ -96,18 +96,21 @@ class Crops:
 
 
 class PoseTask(Crops):
-    """Joints in crops, by a softmax over cells; scored by OKS upright and turned by quarters."""
+    """Joints in crops, by a softmax over cells or by heatmaps, as the network has it; scored by OKS upright and turned
+    by quarters."""
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
         super().__init__(recipe, pack)
         self.net = network(recipe, len(pack.skeleton))
-        self.codec = Heatmap(recipe.size, sppe.STRIDE, recipe.sigma, "centre")
+        alignment = cast("sppe.SppeNet | tinypose.TinyPoseNet", self.net).alignment
+        self.codec = Heatmap(recipe.size, sppe.STRIDE, recipe.sigma, alignment)
 
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
-        images, keypoints = self.augmented(rows, rng)
+        images, keypoints, _ = self.augmented(rows, rng)
         scale, offset = keypoints.new_tensor(self.codec.scale), keypoints.new_tensor(self.codec.offset)
         cells = torch.cat([(keypoints[..., :2] - offset) / scale, keypoints[..., 2:]], 2)
-        return losses.spatial_cross_entropy(net(normalised(images)), cells, sigma=self.recipe.sigma)
+        learn = losses.spatial_cross_entropy if isinstance(self.net, sppe.SppeNet) else losses.heatmap_error
+        return learn(net(normalised(images)), cells, sigma=self.recipe.sigma)
 
     def evaluate(self, net: Any) -> dict[str, float]:
         """Mean OKS of the held-back people: upright, and of the quarter turns; `oks` is the mean of both."""
@@ -129,44 +132,63 @@ class PoseTask(Crops):
 
 
 class TurnTask(Crops):
-    """By which quarter a body is turned, from square crops turned by known angles. Targets are soft between two
-    quarters: a body at 45 degrees is as much the one as the other."""
+    """By which quarter a body is turned, from square crops turned by known angles.
 
-    SHARP = 5.0
+    What counts is what an SPPE makes of it: its confidence in each quarter turn of the crop as it lies (`Pack.turns`,
+    by `everybody pack --turns`) goes round with the crop, and its softmax is the target. So people who bend or sit in
+    an upright picture stay as the SPPE knows them, and those whom it cannot tell apart count little.
+    """
+
+    SHARP = 12.0  # of the softmax: a confidence .1 lower is a third as good
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
-        super().__init__(recipe, pack)
+        if pack.turns is None:
+            raise DataError(
+                "these shards do not say how bodies are turned: make them with `everybody pack --turns SPPE`"
+            )
+        smaller = pack.images.shape[1] // (2 * max(recipe.size))
+        super().__init__(recipe, pack.shrunk(smaller) if smaller > 1 else pack)
         self.net = network(recipe, len(pack.skeleton))
-        joints = pack.skeleton.joints
-        self._top = [i for i, name in enumerate(joints) if any(p in name for p in ("nose", "eye", "ear", "shoulder"))]
-        self._bottom = [i for i, name in enumerate(joints) if "hip" in name]
+
+    def to(self, device: torch.device) -> None:
+        super().to(device)
+        self.turns = torch.from_numpy(self.learnt.turns).to(device)
 
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
-        angle = augment.uniform(len(rows), -math.pi, math.pi, rng)
-        images, keypoints = self.augmented(rows, rng, angle=angle)
-        target, weight = self.quarters(keypoints)
+        n = len(rows)
+        angle = augment.angles(n, near=self.recipe.near, anywhere=self.recipe.anywhere, rng=rng)
+        angle = angle + augment.uniform(n, 0, TURNS, rng).floor() * (math.pi / 2)
+        images, _, flip = self.augmented(rows, rng, angle=angle)
+        scores = turned_scores(self.turns[rows], angle, flip)
         log = net(normalised(images)).float().log_softmax(1)
-        return (-(target * log).sum(1) * weight).sum(), weight.sum()
-
-    def quarters(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
-        """[N, K, 3] -> how much each quarter turn is the body's [N, 4], and whether its axis is labelled [N]."""
-        middles = []
-        for part in (self._top, self._bottom):
-            weight = (keypoints[:, part, 2] > 0).float()[..., None]
-            middles.append((keypoints[:, part, :2] * weight).sum(1) / weight.sum(1).clamp(min=1))
-        up = middles[0] - middles[1]
-        known = torch.stack([(keypoints[:, part, 2] > 0).any(1) for part in (self._top, self._bottom)], 1).all(1)
-        clockwise = torch.atan2(up[:, 0], -up[:, 1])  # 0: head up; a quarter: head to the right
-        at = torch.arange(TURNS, device=up.device) * math.pi / 2
-        return (self.SHARP * torch.cos(clockwise[:, None] - at)).softmax(1), known.float()
+        weight = scores.amax(1) - scores.amin(1)
+        return (-((self.SHARP * scores).softmax(1) * log).sum(1) * weight).sum(), weight.sum()
 
     def evaluate(self, net: Any) -> dict[str, float]:
-        """How often the most likely quarter is the body's nearest one."""
-        device, right, count = next(net.parameters()).device, 0.0, 0.0
+        """How much of the SPPE's confidence in the best quarters is left in the chosen ones; and how often upright
+        and turned people are set right, where that is clear."""
+        device, turns = next(net.parameters()).device, torch.from_numpy(self.held.turns)
+        chosen = []
         for quarter in range(TURNS):
             for start in range(0, len(self.held), 512):
-                images, keypoints, _ = self.plain(quarter, start, start + 512, device)
-                target, weight = self.quarters(keypoints)
-                right += ((net(images).argmax(1) == target.argmax(1)) * weight).sum().item()
-                count += weight.sum().item()
-        return {"right": right / max(count, 1)}
+                images, _, _ = self.plain(quarter, start, start + 512, device)
+                chosen.append(net(images).float().argmax(1).cpu())
+        picked = torch.cat(chosen).reshape(TURNS, -1)
+        angle = torch.arange(TURNS)[:, None].expand(picked.shape) * (math.pi / 2)
+        scores = torch.stack([turned_scores(turns, a, a < 0) for a in angle])  # [4, N, 4]
+        best, second = scores.topk(2, -1).values.unbind(-1)
+        kept = (scores.gather(2, picked[..., None]).sum() / best.sum()).item()
+        right, clear = picked == scores.argmax(2), best - second > 0.1
+        upright = clear & (scores.argmax(2) == 0)
+        shares = [(right & which).sum().item() / max(which.sum().item(), 1) for which in (upright, clear & ~upright)]
+        return {"kept": kept, "upright": shares[0], "turned": shares[1]}
+
+
+def turned_scores(scores: Tensor, angle: Tensor, flip: Tensor) -> Tensor:
+    """Confidence in each quarter turn [N, 4] of pictures that are then turned by angles [N] (radians, clockwise) and
+    mirrored where flip [N] -> [N, 4]; linear between quarters."""
+    at = (torch.arange(TURNS, device=scores.device) - angle[:, None] / (math.pi / 2)) % TURNS
+    below = at.floor()
+    part, low = at - below, below.long() % TURNS
+    moved = (1 - part) * scores.gather(1, low) + part * scores.gather(1, (low + 1) % TURNS)
+    return torch.where(flip[:, None], moved[:, [0, 3, 2, 1]], moved)

@@ -20,7 +20,7 @@ class Recipe:
     task: TaskName = "pose"
     model: str = "sppe-fast"  # a key of the model file's VARIANTS
     data: tuple[str, ...] = ()  # folders of shards (`everybody pack`)
-    start: str = ""  # safetensors to start from, else from scratch
+    start: str = ""  # safetensors, or the ONNX file of a public model of that architecture; else from scratch
     size: tuple[int, int] = (144, 192)  # of the crop or picture that the network sees, width × height
     padding: float = 1.25
     sigma: float = 1.5  # of the target Gaussians, in cells
@@ -69,6 +69,11 @@ class Recipe:
 
 
 BASE = Recipe()
+TINY = replace(  # fine-tunes a public PP-TinyPose: --set start=tinypose-256x192.onnx
+    BASE, model="tinypose", rate=1e-4, decay=0.0, warmup=200, batch=32, steps=2_000, precision="32-true", near=20.0,
+    evaluate_every=250, log_every=25, colour=0.25, erase=0.15, occlude=0.1, paste=0.1, half_body=0.1, blur=0.05,
+    jpeg=0.05,
+)  # fmt: skip
 UNCHANGED: dict[str, Any] = dict.fromkeys(  # pictures as they are
     ("near", "anywhere", "scale", "shift", "flip", "half_body", "colour", "blur", "jpeg", "erase", "occlude", "paste"),
     0.0,
@@ -76,9 +81,11 @@ UNCHANGED: dict[str, Any] = dict.fromkeys(  # pictures as they are
 RECIPES: dict[str, Recipe] = {
     "sppe-fast": replace(BASE, anywhere=0.3),
     "sppe-accurate": replace(BASE, model="sppe-accurate", size=(192, 256), anywhere=0.3),
+    "tinypose-256": replace(TINY, size=(192, 256), padding=1.15, sigma=2.0),
+    "tinypose-128": replace(TINY, size=(96, 128), padding=1.1, sigma=1.0),
     "turn": replace(
-        BASE, task="turn", model="turn", size=(64, 64), padding=1.1, steps=6_000, batch=128, scale=0.3, shift=0.12,
-        half_body=0.3, blur=0.2,
+        BASE, task="turn", model="turn", size=(64, 64), padding=1.2, steps=8_000, batch=128, near=15.0, anywhere=0.2,
+        shift=0.1, half_body=0.1, blur=0.05, jpeg=0.03, erase=0.2, precision="32-true",
     ),
     "detector-fast": replace(
         BASE, task="detector", model="detector-fast", size=(416, 416), batch=32, anywhere=0.3, near=8.0, scale=0.6,

@@ -32,6 +32,7 @@ QUALITY = 92
 CONTEXT = 1.6  # side of a crop, in longer sides of its box: room for turns, scales and shifts
 FILL = 114
 Say = Callable[[str], None]
+Turns = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -39,7 +40,8 @@ class Pack:
     """Pictures of one size in memory, and the people on them: person n is on `images[picture[n]]`.
 
     images [N, S, S, 3] uint8 RGB. keypoints [P, K, 3] in its pixels: x, y, and how much the label counts (0: not
-    labelled). boxes [P, 4] xyxy. ignored [P]: neither to find nor false. names [N]: set/file.
+    labelled). boxes [P, 4] xyxy. ignored [P]: neither to find nor false. names [N]: set/file. turns [P, 4]: how well a
+    teacher finds the person in each quarter turn (np.rot90 of the picture), or nothing.
     """
 
     images: NDArray[np.uint8]
@@ -49,6 +51,7 @@ class Pack:
     ignored: NDArray[np.bool_]
     names: tuple[str, ...]
     skeleton: Skeleton
+    turns: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -61,7 +64,17 @@ class Pack:
             self, images=self.images[chosen], picture=place[self.picture[people]], keypoints=self.keypoints[people],
             boxes=self.boxes[people], ignored=self.ignored[people],
             names=tuple(name for name, keep in zip(self.names, chosen, strict=True) if keep),
+            turns=None if self.turns is None else self.turns[people],
         )  # fmt: skip
+
+    def shrunk(self, factor: int) -> Pack:
+        """The pictures `factor` times smaller: crops that are far smaller than they need no other smoothing."""
+        size = self.images.shape[1] // factor
+        images = np.stack([cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA) for image in self.images])
+        scale = self.images.shape[1] / size
+        boxes, keypoints = (self.boxes + 0.5) / scale - 0.5, self.keypoints.copy()
+        keypoints[..., :2] = (keypoints[..., :2] + 0.5) / scale - 0.5
+        return replace(self, images=images, boxes=boxes.astype(np.float32), keypoints=keypoints)
 
 
 def held_back(names: Sequence[str], share: float = 0.05) -> NDArray[np.bool_]:
@@ -82,41 +95,40 @@ class Writer:
     def _clear(self) -> None:
         self._bytes: list[bytes] = []
         self._names: list[str] = []
-        self._people: list[tuple[Any, ...]] = []
+        self._people: list[dict[str, Any]] = []
 
-    def add(self, image: Image, name: str, keypoints: Any, boxes: Any, ignored: Any) -> None:
-        """One picture [S, S, 3] with its people: keypoints [P, K, 3], boxes [P, 4], ignored [P]."""
+    def add(self, image: Image, name: str, **people: Any) -> None:
+        """One picture [S, S, 3] with the columns of its people, as `Pack` has them: the same for all pictures."""
         done, encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         if not done:
             raise DataError(f"{name}: cannot be encoded")
         if self._bytes and sum(map(len, self._bytes)) + len(encoded) > self.limit * 0.9:  # the rest is labels
             self.flush()
-        place = np.full(len(boxes), len(self._bytes))
+        self._people.append(people | {"picture": np.full(len(people["boxes"]), len(self._bytes))})
         self._bytes.append(encoded.tobytes())
         self._names.append(name)
-        self._people.append((place, keypoints, boxes, ignored))
         self.pictures += 1
 
     def flush(self) -> None:
         if not self._bytes:
             return
-        picture, keypoints, boxes, ignored = (np.concatenate(column) for column in zip(*self._people, strict=True))
+        columns = {name: np.concatenate([people[name] for people in self._people]) for name in self._people[0]}
         with replacing(self.folder / f"{self.count:03}.npz") as part, part.open("wb") as file:
             np.savez(
                 file, bytes=np.frombuffer(b"".join(self._bytes), np.uint8), ends=np.cumsum([*map(len, self._bytes)]),
-                names=np.array(self._names), picture=picture, keypoints=keypoints.astype(np.float32),
-                boxes=boxes.astype(np.float32), ignored=ignored.astype(bool), skeleton=self.skeleton.name,
+                names=np.array(self._names), skeleton=self.skeleton.name, **columns,  # type: ignore[arg-type]
             )  # fmt: skip
         self.count += 1
         self._clear()
 
 
 def pack_crops(
-    data: Dataset, folder: Path, *, size: int = 256, context: float = CONTEXT, least: float = 48.0, say: Say = print
-) -> int:
+    data: Dataset, folder: Path, *, size: int = 256, context: float = CONTEXT, least: float = 48.0,
+    turns: Turns | None = None, say: Say = print,
+) -> int:  # fmt: skip
     """Square crops around each person of the data set into shards: how many. People whose box is shorter than `least`
     pixels, or who have fewer than four labelled joints, teach little and are left out; so are broken pictures, which
-    are said."""
+    are said. turns: crops [N, S, S, 3] and boxes [N, 4] in them -> the column of that name."""
     writer = Writer(folder, data.skeleton)
     sides = (data.boxes[:, 2:] - data.boxes[:, :2]).max(1, initial=0)
     data = data.select(~data.ignored & (sides >= least) & (data.labelled.sum(1) >= 4))
@@ -127,11 +139,17 @@ def pack_crops(
         middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(1)[:, None] / 2
         squares = np.concatenate([middle - half, middle + half], 1)
         matrices = geometry.crop_matrices(squares, (size, size), context)
-        for number, (row, matrix) in enumerate(zip(rows, matrices, strict=True)):
-            crop = warp(image, matrix, size)
-            keypoints = geometry.transform(matrix[None], data.keypoints[row][None])
-            corners = geometry.transform(matrix[None], data.boxes[row].reshape(1, 2, 2)).reshape(1, 4)
-            writer.add(crop, f"{name}#{number}", keypoints, corners, np.zeros(1, bool))
+        crops = np.stack([warp(image, matrix, size) for matrix in matrices])
+        columns = {
+            "keypoints": geometry.transform(matrices, data.keypoints[rows]).astype(np.float32),
+            "boxes": geometry.transform(matrices, boxes.reshape(-1, 2, 2)).reshape(-1, 4).astype(np.float32),
+            "ignored": np.zeros(len(rows), bool),
+        }
+        if turns is not None:
+            columns["turns"] = turns(crops, columns["boxes"])
+        for number, crop in enumerate(crops):
+            person = slice(number, number + 1)
+            writer.add(crop, f"{name}#{number}", **{what: column[person] for what, column in columns.items()})
     writer.flush()
     return writer.pictures
 
@@ -145,7 +163,10 @@ def pack_pictures(data: Dataset, folder: Path, *, size: int = 416, say: Say = pr
         matrix = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
         keypoints = geometry.transform(matrix[None].repeat(len(rows), 0), data.keypoints[rows])
         boxes = geometry.transform(matrix[None].repeat(len(rows), 0), data.boxes[rows].reshape(-1, 2, 2))
-        writer.add(warp(image, matrix, size), name, keypoints, boxes.reshape(-1, 4), data.ignored[rows])
+        writer.add(
+            warp(image, matrix, size), name, keypoints=keypoints.astype(np.float32),
+            boxes=boxes.reshape(-1, 4).astype(np.float32), ignored=data.ignored[rows],
+        )  # fmt: skip
     writer.flush()
     return writer.pictures
 
@@ -217,6 +238,7 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
         images=np.concatenate(images), names=tuple(column("names").tolist()), picture=column("picture"),
         keypoints=column("keypoints"), boxes=column("boxes"), ignored=column("ignored"),
         skeleton=skeleton_named(str(parts[0]["skeleton"])),
+        turns=column("turns") if all("turns" in part for part in parts) else None,
     )  # fmt: skip
 
 

@@ -1,0 +1,194 @@
+"""Lite-HRNet without its weighting branches, the network of PP-TinyPose: high-resolution features from small layers.
+
+Branches at strides 4, 8, 16 and 32 run side by side and exchange what they know (HRNet, Sun et al. 2019); each is made
+of shuffle units (ShuffleNet V2, Ma et al. 2018; the naive Lite-HRNet of Yu et al. 2021); an iterative head brings the
+coarse ones up to stride 4. The public PP-TinyPose (PaddleDetection, Apache-2.0) fixes every width, and two habits: when
+branches are fused, the finest one counts twice, and what it has become goes into the others.
+
+There is no batch normalisation here: in the published numbers it is folded into the convolutions. So fine-tuning needs
+small steps (1e-3 wrecks it, 1e-4 does not).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..codecs import Alignment
+from ..errors import ModelError
+
+STRIDE = 4
+WIDTHS = (40, 80, 160, 320)  # of the branches, the finest first
+STAGES = ((2, 2), (3, 4), (4, 2))  # branches and modules of each stage
+
+
+def conv(inputs: int, outputs: int, *, stride: int = 1, kernel: int = 1, active: bool = True) -> nn.Sequential:
+    """A dense convolution with a bias, and ReLU if active."""
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
+    return nn.Sequential(layer, nn.ReLU()) if active else nn.Sequential(layer)
+
+
+def separable(inputs: int, outputs: int, *, stride: int = 1, active: bool = True) -> nn.Sequential:
+    """A 3 × 3 convolution of each channel for itself, then a dense one of 1 × 1."""
+    depthwise = nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs)
+    return nn.Sequential(depthwise, *conv(inputs, outputs, active=active))
+
+
+def shuffled(a: Tensor, b: Tensor) -> Tensor:
+    """Two [B, C, H, W] -> [B, 2 C, H, W], channel by channel in turn."""
+    return torch.stack([a, b], 2).flatten(1, 2)
+
+
+class Unit(nn.Module):
+    """A shuffle unit: half of the channels pass, the others are transformed."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        half = width // 2
+        self.body = nn.Sequential(*conv(half, half), *separable(half, half))
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept, changed = x.chunk(2, 1)
+        return shuffled(kept, self.body(changed))
+
+
+class Stem(nn.Module):
+    """[B, 3, H, W] -> [B, 32, H / 4, W / 4]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = conv(3, 32, stride=2, kernel=3)
+        self.left = separable(16, 16, stride=2)
+        self.right = nn.Sequential(*conv(16, 32), *separable(32, 16, stride=2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        left, right = self.first(x).chunk(2, 1)
+        return shuffled(self.left(left), self.right(right))
+
+
+class Module(nn.Module):
+    """Two shuffle units per branch, then all branches are fused."""
+
+    def __init__(self, branches: int) -> None:
+        super().__init__()
+        widths = WIDTHS[:branches]
+        self.branches = nn.ModuleList(nn.Sequential(Unit(width), Unit(width)) for width in widths)
+        self.fuse = nn.ModuleList(nn.ModuleList(_path(j, i) for j in range(branches)) for i in range(branches))
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        inside = [branch(x) for branch, x in zip(self.branches, features, strict=True)]
+        out = []
+        for row in self.fuse:
+            first, *others = (path(x) for path, x in zip(row, inside, strict=True))  # type: ignore[arg-type]
+            total = 2 * first
+            for other in others:
+                total = total + other
+            if not out:
+                inside[0] = total  # the other rows see the finest branch fused
+            out.append(total.relu())
+        return out
+
+
+def _path(start: int, end: int) -> nn.Module:
+    """From a branch to another: up by nearest neighbours, down in steps of two."""
+    if start > end:
+        return nn.Sequential(
+            *conv(WIDTHS[start], WIDTHS[end], active=False), nn.Upsample(scale_factor=2 ** (start - end))
+        )
+    steps = [separable(WIDTHS[start], WIDTHS[start], stride=2) for _ in range(end - start - 1)]
+    if start < end:
+        steps.append(separable(WIDTHS[start], WIDTHS[end], stride=2, active=False))
+    return nn.Sequential(*steps)
+
+
+class Head(nn.Module):
+    """Features of all branches -> [B, K, H / 4, W / 4]: from the coarsest up, each step added to the next branch."""
+
+    def __init__(self, joints: int) -> None:
+        super().__init__()
+        steps = [(WIDTHS[i], WIDTHS[max(i - 1, 0)]) for i in reversed(range(len(WIDTHS)))]
+        self.steps = nn.ModuleList(separable(a, b) for a, b in steps)
+        self.heatmaps = nn.Conv2d(WIDTHS[0], joints, 1)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        x: Tensor | None = None
+        for feature, step in zip(reversed(features), self.steps, strict=True):
+            if x is not None:
+                up = nn.functional.interpolate(x, feature.shape[2:], mode="bilinear", align_corners=True)
+                feature = feature + up
+            x = step(feature)
+        assert x is not None
+        return self.heatmaps(x)
+
+
+class TinyPoseNet(nn.Module):
+    """Crop [B, 3, H, W], normalised; H, W multiples of 32 -> heatmaps [B, K, H / 4, W / 4]: about 1 at each joint."""
+
+    alignment: ClassVar[Alignment] = "corner"
+
+    def __init__(self, joints: int = 17) -> None:
+        super().__init__()
+        self.stem = Stem()
+        self.first = nn.ModuleList([separable(32, WIDTHS[0]), separable(32, WIDTHS[1], stride=2)])
+        stages: list[nn.Module] = []
+        for number, (branches, modules) in enumerate(STAGES):
+            if number:
+                stages.append(separable(WIDTHS[branches - 2], WIDTHS[branches - 1], stride=2))
+            stages.append(nn.Sequential(*(Module(branches) for _ in range(modules))))
+        self.stages = nn.ModuleList(stages)
+        self.head = Head(joints)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.stem(image)
+        features = [self.first[0](x), self.first[1](x)]
+        features = self.stages[0](features)
+        for widen, stage in zip(self.stages[1::2], self.stages[2::2], strict=True):
+            features = stage([*features, widen(features[-1])])
+        return self.head(features)
+
+    def heatmaps(self, image: Tensor) -> Tensor:
+        return self(image)
+
+    def from_onnx(self, path: Path) -> None:
+        """Take the numbers of a public PP-TinyPose ONNX file. Raises ModelError for any other file."""
+        import onnx
+
+        try:
+            graph = onnx.load(path).graph
+        except Exception as error:
+            raise ModelError(f"{path}: not an ONNX file ({error})") from error
+        try:
+            found = _convolutions(graph)
+        except (KeyError, IndexError):
+            found = []
+        layers = [layer for layer in self.modules() if isinstance(layer, nn.Conv2d)]
+        if [weight.shape for weight, _ in found] != [layer.weight.shape for layer in layers]:
+            raise ModelError(f"{path}: its convolutions are not those of PP-TinyPose")
+        with torch.no_grad():
+            for layer, (weight, bias) in zip(layers, found, strict=True):
+                layer.weight.copy_(weight)
+                layer.bias.copy_(bias.flatten())  # type: ignore[union-attr]
+
+
+VARIANTS: dict[str, dict[str, Any]] = {"tinypose": {}}
+
+
+def _convolutions(graph: Any) -> list[tuple[Tensor, Tensor]]:
+    """Weights and biases in the order in which the network was built, which its folded normalisations count."""
+    import onnx
+
+    values = {value.name: onnx.numpy_helper.to_array(value) for value in graph.initializer}
+    added = {node.input[0]: node for node in graph.node if node.op_type == "Add"}
+    found: list[tuple[int, Tensor, Tensor]] = []
+    for node in graph.node:
+        if node.op_type == "Conv":
+            bias = added[node.output[0]]
+            number = re.match(r"batch_norm2d_(\d+)\.", bias.output[0])  # counted as it was built; the last has none
+            weight, offset = (torch.tensor(values[name]) for name in (node.input[1], bias.input[1]))
+            found.append((int(number[1]) if number else len(values), weight, offset))
+    return [row[1:] for row in sorted(found, key=lambda row: row[0])]
