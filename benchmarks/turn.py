@@ -1,9 +1,8 @@
-"""AP on true boxes with a trained turn net choosing each crop's quarter turn, beside no turn at all.
+"""What the turn net is worth: AP on true boxes and poses per person, over how unlikely a turn may be to be tried.
 
-    python benchmarks/turn.py RUN/best.safetensors [--data ../shared/data/coco_train] [--pose tinypose-256x192]
+    python benchmarks/turn.py turn.onnx [--data ../shared/data/coco_train] [--pose tinypose-256x192]
 
-All pictures upright and turned; a net that is less sure than the threshold leaves a crop as it is. Choose the threshold
-on training data: the default data are no evaluation pictures.
+All pictures upright and turned. The default data are no evaluation pictures: choose `orient.WORTH` on them.
 """
 
 from __future__ import annotations
@@ -13,58 +12,58 @@ import os
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from everybody import geometry
+from everybody import orient
 from everybody.data.own import gathered
 from everybody.data.read import read
 from everybody.data.turn import turned
-from everybody.load import load_sppe
+from everybody.load import load_sppe, load_turn
 from everybody.media.images import decode
 from everybody.metrics.judge import judge
 from everybody.people import People
-from everybody.train import augment, export
-from everybody.train.shards import warp
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-THRESHOLDS = (1.0, 0.85, 0.7, 0.5)  # 1: never turned
-
-
-def turns(net: torch.nn.Module, image: np.ndarray, boxes: np.ndarray, size: int, padding: float) -> np.ndarray:
-    """[N, 4] -> how likely each quarter is the body's [N, 4]."""
-    middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(1)[:, None] / 2
-    matrices = geometry.crop_matrices(np.concatenate([middle - half, middle + half], 1), (size, size), padding)
-    crops = torch.from_numpy(np.stack([warp(image, matrix, size) for matrix in matrices]))
-    with torch.no_grad():
-        return net(augment.normalised(crops.permute(0, 3, 1, 2).float())).softmax(1).numpy()
+WORTH = (1.0, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05, 0.0)  # 1: the likeliest only; 0: all four
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("weights", type=Path)
+    parser.add_argument("net", nargs="?", type=Path)
     parser.add_argument("--data", type=Path, default=SHARED / "data/coco_train")
     parser.add_argument("--pose", default="tinypose-256x192")
     given = parser.parse_args()
     os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
-    recipe, net = export.load(given.weights)
-    truth, sppe = read(given.data / "annotations.json"), load_sppe(given.pose)
+    net, truth, sppe = load_turn(given.net), read(given.data / "annotations.json"), load_sppe(given.pose)
     images = [decode(truth.path(i).read_bytes(), truth.pictures[i].name) for i in range(len(truth))]
-    print(f"{given.data.name}: {len(truth)} pictures, {(~truth.ignored).sum()} people, true boxes; AP by threshold")
+    print(f"{given.data.name}: {len(truth)} pictures, {(~truth.ignored).sum()} people, true boxes, {given.pose}")
+    print("| turned | upright only | " + " | ".join(map(str, WORTH)) + " |")
+    print("| --- " * (2 + len(WORTH)) + "|")
     for quarter in range(4):
         shown = turned(truth, quarter)
-        found: dict[float, list[People]] = {threshold: [] for threshold in THRESHOLDS}
+        found: dict[float, list[People]] = {worth: [] for worth in (-1.0, *WORTH)}
+        poses = dict.fromkeys(found, 0)
         for image, rows in zip(images, shown.rows(), strict=True):
-            boxes, view = shown.boxes[rows[~shown.ignored[rows]]], np.ascontiguousarray(np.rot90(image, quarter))
-            likely = turns(net, view, boxes, recipe.size[0], recipe.padding) if len(boxes) else np.zeros((0, 4))
-            for threshold, people in found.items():
-                chosen = np.where(likely.max(1, initial=0) > threshold, likely.argmax(1), 0)
-                keypoints = sppe.posed([view] * len(boxes), boxes, chosen)
-                people.append(People(keypoints, boxes, keypoints[..., 2].mean(1), truth.skeleton))
+            boxes, view = (
+                shown.boxes[rows[~shown.ignored[rows]]].astype(np.float32),
+                np.ascontiguousarray(np.rot90(image, quarter)),
+            )
+            count = len(boxes)
+            likely = net([view] * count, boxes)
+            turns = np.tile(np.arange(4), count)
+            keypoints = sppe.posed([view] * 4 * count, boxes.repeat(4, 0), turns).reshape(count, 4, -1, 3)
+            for worth, people in found.items():
+                tried = likely >= np.minimum(worth, likely.max(1, initial=0)[:, None])
+                if worth < 0:
+                    tried = np.tile(np.arange(4) == 0, (count, 1))
+                chosen = keypoints[np.arange(count), orient.best_turn(keypoints, tried)]
+                people.append(People(chosen, boxes, chosen[..., 2].mean(1), truth.skeleton))
+                poses[worth] += int(tried.sum())
         row = []
-        for threshold, people in found.items():
+        for worth, people in found.items():
             results = gathered(people, shown.pictures, truth.skeleton, name="turn", boxes_from="gt")
-            row.append(f"{threshold}: {next(f.value for f in judge(shown, results, ['AP']) if f.name == 'AP'):.3f}")
-        print(f"{90 * quarter:3}°  " + "  ".join(row), flush=True)
+            (value,) = (figure.value for figure in judge(shown, results, ["AP"]) if figure.name == "AP")
+            row.append(f"{value:.3f} ({poses[worth] / sum(map(len, people)):.2f})")
+        print(f"| {90 * quarter}° | " + " | ".join(row) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from . import runtime
 from .codecs import CODECS
 from .detect import Detector, guess_layout
 from .errors import ModelError, OptionError
+from .orient import TurnNet
 from .pose import Sppe
 from .runtime import Session, sha256
 from .skeletons import skeleton
@@ -107,7 +108,8 @@ def load_sppe(
 
     For a file that no row describes, skeleton_name and codec must be given; size is read from the file where it is
     fixed there; normalise is imagenet (default), unit (0 to 1) or none (0 to 255). Given options replace the row's;
-    the other options are `Sppe`'s (batch, flip_test, orientation). Raises ModelError, OptionError.
+    the other options are `Sppe`'s (batch, flip_test, orientation). Orientation "any" brings the default turn net, where
+    it is at hand. Raises ModelError, OptionError.
     """
     path, row = locate(model or manifest.load()[1]["pose"], "pose")
     session = (engine or Engine())(path)
@@ -133,6 +135,9 @@ def load_sppe(
     except (TypeError, ValueError) as error:
         raise OptionError(f"codec '{codec}': {error}") from error
     name = skeleton_name or (row.skeleton if row else "")
+    turn = manifest.load()[1].get("turn")
+    if options.get("orientation") == "any" and turn and fetch.find(fetch.row(turn)):
+        options.setdefault("turn_net", load_turn(turn, engine=engine))
     return Sppe(
         session=session,
         skeleton=skeleton(name),
@@ -141,6 +146,14 @@ def load_sppe(
         padding=padding or (row.padding if row else 1.25),
         **options,
     )
+
+
+def load_turn(model: str | Path | None = None, *, engine: Engine | None = None) -> TurnNet:
+    """The net that says which way up people are, by name or path (None: the manifest's default). Raises ModelError."""
+    path, row = locate(model or manifest.load()[1]["turn"], "turn")
+    session = (engine or Engine())(path)
+    spec = row.input if row else Input(size=_fixed_size(session, None), **IMAGENET)
+    return TurnNet(session=session, input=spec, padding=row.padding if row else TurnNet.padding)
 
 
 def _fixed_size(session: Session, size: tuple[int, int] | None) -> tuple[int, int]:

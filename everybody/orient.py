@@ -1,26 +1,73 @@
 """People who lie, hang, dive or do handstands: which quarter turn of a crop shows a person as the network knows people.
 
 A single-person estimator is sure of what it was trained on, and that is upright. So the turn in which its joints score
-best is the person's own, whatever the network: no new weights, at up to four times the work. Turns count as np.rot90
-does, quarters against the clock.
+best is the person's own, whatever the estimator. A small network looks at each person first (RotNet, Gidaris et al.
+2018; RMPE's SSTN answers the same need by a learnt affine map, Fang et al. 2017) and leaves few turns to be tried, most
+often one; without it, whoever is not found well upright is tried in all. Turns count as np.rot90 does, quarters against
+the clock.
 
-Both numbers were chosen on coco_train and its turned copies (TinyPose-256 and -128), never on coco_val.
+The numbers were chosen on coco_train and its turned copies (TinyPose-256 and -128), never on coco_val.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .detect import normalise
 from .geometry import Array
+from .people import Image
+from .runtime import Session
+from .weights.manifest import Input
 
 Orientation = Literal["upright", "any"]
 ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
 
 UPRIGHT_BONUS = 0.05  # upright people are many and faint ones look alike every way: another turn must win by this much
 SURE = 0.7  # who scores this upright is upright: trying the other turns too moved AP by .01 at most
+WORTH = 0.25  # a turn less likely than this is not tried
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnNet:
+    """Pictures [H, W, 3] RGB and a box [N, 4] in each -> [N, 4]: how likely each quarter turn brings the person
+    upright.
+
+    padding grows the square around the box.
+    """
+
+    session: Session
+    input: Input
+    padding: float = 1.2
+
+    def __call__(self, pictures: Sequence[Image], boxes: Array) -> Array:
+        if not len(boxes):
+            return np.zeros((0, 4), np.float32)
+        size = self.input.size[0]
+        pairs = zip(pictures, boxes, strict=True)
+        crops = [square(image, box, size, self.padding, self.input.fill) for image, box in pairs]
+        return self.session(normalise(crops, self.input))[0]
+
+
+def square(image: Image, box: Array, size: int, padding: float, fill: int) -> Image:
+    """The square around a box grown by `padding`, as [size, size, 3]: to the pixel, averaged where it shrinks."""
+    middle, side = (box[:2] + box[2:]) / 2, max(float((box[2:] - box[:2]).max()), 1.0) * padding
+    first = np.floor(middle - side / 2 + 0.5).astype(int)
+    side = max(round(side), 1)
+    height, width = image.shape[:2]
+    x0, y0 = np.clip(first, 0, (width, height))
+    x1, y1 = np.clip(first + side, 0, (width, height))
+    out = np.full((size, size, 3), fill, np.uint8)
+    ends = np.array([[x0, y0], [x1, y1]]) - first
+    (left, top), (right, bottom) = np.round(ends * size / side).astype(int)
+    if right > left and bottom > top:
+        cv2.resize(image[y0:y1, x0:x1], (right - left, bottom - top), out[top:bottom, left:right], 0, 0, cv2.INTER_AREA)
+    return out
 
 
 def confidence(scores: Array) -> Array:
@@ -33,8 +80,14 @@ def unsure(keypoints: Array) -> NDArray[np.bool_]:
     return confidence(keypoints[..., 2]) < SURE
 
 
-def best_turn(keypoints: Array) -> NDArray[np.intp]:
-    """Keypoints [4, N, K, 3] found in each turn -> [N]: the turn that scores best; upright if none wins clearly."""
-    scores = confidence(keypoints[..., 2])
-    scores[0] += UPRIGHT_BONUS
-    return scores.argmax(0)
+def worth_trying(likely: Array) -> NDArray[np.bool_]:
+    """How likely each turn is [N, 4] -> [N, 4]: those to be tried, at least the likeliest."""
+    return likely >= np.minimum(WORTH, likely.max(-1, keepdims=True))
+
+
+def best_turn(keypoints: Array, tried: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Keypoints [N, 4, K, 3] found in each turn, and which of them were tried [N, 4] -> [N]: the turn that scores best;
+    upright if no other wins clearly."""
+    scores = np.where(tried, confidence(keypoints[..., 2]), -np.inf)
+    scores[:, 0] += UPRIGHT_BONUS
+    return scores.argmax(1)

@@ -176,8 +176,12 @@ class Estimator:
 
     def models(self) -> list[dict[str, str]]:
         """Which files are loaded: task, name, path, sha256, engine and device of each."""
-        loaded = [("detector", self.detector.session)] if self.detector else []
-        return [describe(task, session) for task, session in [*loaded, ("pose", self.sppe.session)]]
+        loaded = [("pose", self.sppe.session)]
+        if self.detector:
+            loaded.insert(0, ("detector", self.detector.session))
+        if self.sppe.turn_net:
+            loaded.append(("turn", self.sppe.turn_net.session))
+        return [describe(task, session) for task, session in loaded]
 
     def find(self, frames: Sequence[Frame]) -> list[Frame]:
         """The frames with their people as boxes without joints."""

@@ -18,7 +18,7 @@ from .codecs import Codec, Heatmap, SimCC
 from .detect import normalise
 from .errors import ModelError, OptionError
 from .geometry import Array
-from .orient import Orientation
+from .orient import Orientation, TurnNet
 from .people import Floats, Image, People, Skeleton
 from .runtime import Session
 from .weights.manifest import Input
@@ -41,8 +41,8 @@ class Sppe:
     """Pictures [H, W, 3] RGB and the people found in each (boxes) -> the same people with keypoints and scores.
 
     padding grows the box before the crop; batch is the most crops per call of the network (0: one call for all of a
-    task); flip_test averages the outputs for each crop and its mirror image; orientation "any" tries the three other
-    quarter turns of the crop too, for people it is unsure of, and keeps the best (see `orient.py`).
+    task); flip_test averages the outputs for each crop and its mirror image; orientation "any" also looks for people
+    who are not upright, in the quarter turns that turn_net finds likely, or without one in all (see `orient.py`).
     """
 
     session: Session
@@ -53,6 +53,7 @@ class Sppe:
     batch: int = 8
     flip_test: bool = False
     orientation: Orientation = "upright"
+    turn_net: TurnNet | None = None
     _limit: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,18 +87,34 @@ class Sppe:
             return [People.empty(self.skeleton) for _ in images]
         pictures = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
         boxes = np.concatenate([group.boxes for group in people])
-        keypoints = self.posed(pictures, boxes, np.zeros(len(boxes), np.intp))
         if self.orientation == "any":
-            again = np.flatnonzero(orient.unsure(keypoints))
-            turns = np.repeat([1, 2, 3], len(again))
-            turned = self.posed([pictures[i] for i in again] * 3, np.tile(boxes[again], (3, 1)), turns)
-            tried = np.concatenate([keypoints[again], turned]).reshape(4, len(again), *keypoints.shape[1:])
-            keypoints[again] = tried[orient.best_turn(tried), np.arange(len(again))]
+            keypoints = self._any(pictures, boxes)
+        else:
+            keypoints = self.posed(pictures, boxes, np.zeros(len(boxes), np.intp))
         groups = np.split(keypoints, np.cumsum(counts)[:-1])
         return [
             replace(group, keypoints=k, scores=person_scores(group.scores, k[..., 2]), skeleton=self.skeleton)
             for group, k in zip(people, groups, strict=True)
         ]
+
+    def _any(self, pictures: Sequence[Image], boxes: Array) -> Array:
+        """As `posed`, each person in the turn that suits best."""
+        found = np.zeros((len(boxes), 4, len(self.skeleton), 3), np.float32)
+
+        def look(at: NDArray[np.bool_]) -> None:
+            rows, turns = np.nonzero(at)
+            found[rows, turns] = self.posed([pictures[row] for row in rows.tolist()], boxes[rows], turns)
+
+        if self.turn_net:
+            tried = orient.worth_trying(self.turn_net(pictures, boxes))
+            look(tried)
+        else:
+            tried = np.arange(4) == np.zeros((len(boxes), 1))
+            look(tried)
+            others = orient.unsure(found[:, 0])[:, None] & ~tried
+            look(others)
+            tried |= others
+        return found[np.arange(len(boxes)), orient.best_turn(found, tried)]
 
     def posed(self, pictures: Sequence[Image], boxes: Array, turns: NDArray[np.intp]) -> Array:
         """Pictures, boxes [N, 4] and quarter turns [N] of as many people -> keypoints [N, K, 3] in picture pixels."""

@@ -83,6 +83,37 @@ def upright_finder(path: Path, joints: int, size=(96, 128), stride: int = 4) -> 
     )  # fmt: skip
 
 
+def sky_finder(path: Path, side: int = 64) -> Path:
+    """A turn net: the sky, which is blue, lies above (0), to the right (1), below (2) or to the left (3)."""
+    edge = side // 4
+    ends = {
+        "top": (0, edge, 2),
+        "right": (side - edge, side, 3),
+        "bottom": (side - edge, side, 2),
+        "left": (0, edge, 3),
+    }
+    nodes = [helper.make_node("Slice", ["image", "two", "three", "one"], ["blue"])]
+    constants = {
+        "two": np.array([2]),
+        "three": np.array([3]),
+        "one": np.array([1]),
+        "sharp": np.array(0.05, np.float32),
+    }
+    for name, (first, last, axis) in ends.items():
+        constants |= {f"{name}_{i}": np.array([value]) for i, value in enumerate((first, last, axis))}
+        nodes += [
+            helper.make_node("Slice", ["blue", *(f"{name}_{i}" for i in range(3))], [f"{name}_part"]),
+            helper.make_node("ReduceMean", [f"{name}_part", "plane"], [name], keepdims=0),
+        ]
+    constants["plane"] = np.array([2, 3])
+    nodes += [
+        helper.make_node("Concat", [*ends], ["sky"], axis=1),
+        helper.make_node("Mul", ["sky", "sharp"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["turns"], axis=1),
+    ]
+    return _save(path, nodes, [_float("image", ["batch", 3, side, side])], [_float("turns", ["batch", 4])], constants)
+
+
 def simcc_finder(path: Path, joints: int, size=(96, 128), split: int = 2) -> Path:
     """An SPPE with SimCC outputs whose joints are all at the brightest spot of the crop."""
     width, height = size

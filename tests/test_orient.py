@@ -1,12 +1,14 @@
 """The search for the turn in which a person stands upright: the chosen turn and its coordinates, by a network that is
 sure of what it sees only where the sky is above."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from everybody import geometry, orient
 from everybody.errors import OptionError
-from everybody.load import load_sppe
+from everybody.load import load_sppe, load_turn
 from everybody.people import People
 
 from . import nets
@@ -97,12 +99,62 @@ def test_all_at_once_is_as_one_by_one(sppe):
 
 
 def test_another_turn_wins_only_clearly():
-    scores = np.full((4, 3, 17), 0.3)
-    scores[2, 1] += orient.UPRIGHT_BONUS * 0.9
-    scores[3, 2] += orient.UPRIGHT_BONUS * 1.1
-    keypoints = np.concatenate([np.zeros((4, 3, 17, 2)), scores[..., None]], -1)
-    assert orient.best_turn(keypoints).tolist() == [0, 0, 3]
-    assert orient.best_turn(keypoints[:, :0]).shape == (0,)
+    scores = np.full((3, 4, 17), 0.3)
+    scores[1, 2] += orient.UPRIGHT_BONUS * 0.9
+    scores[2, 3] += orient.UPRIGHT_BONUS * 1.1
+    keypoints = np.concatenate([np.zeros((3, 4, 17, 2)), scores[..., None]], -1)
+    everywhere = np.ones((3, 4), bool)
+    assert orient.best_turn(keypoints, everywhere).tolist() == [0, 0, 3]
+    assert orient.best_turn(keypoints, everywhere & (np.arange(4) != 3)).tolist() == [0, 0, 0]
+    assert orient.best_turn(keypoints[:0], everywhere[:0]).shape == (0,)
+
+
+@pytest.fixture
+def turn_net(tmp_path):
+    net = load_turn(nets.sky_finder(tmp_path / "turn.onnx"))
+    plain = replace(net.input, mean=(0, 0, 0), std=(1, 1, 1))
+    return replace(net, input=plain, padding=1.0)
+
+
+def test_the_net_knows_each_turn_and_spares_the_others(sppe, turn_net):
+    """As the search finds them, but each person is looked at once."""
+    image, boxes, spots = picture()
+    likely = turn_net([image] * 4, boxes.boxes)
+    assert likely.argmax(1).tolist() == [-turns % 4 for _, turns in PEOPLE]
+    assert orient.worth_trying(likely).sum(1).tolist() == [1, 1, 1, 1]
+    (people,) = sppe(orientation="any", turn_net=turn_net)([image], [boxes])
+    (searched,) = sppe(orientation="any")([image], [boxes])
+    assert np.allclose(people.keypoints, searched.keypoints)
+    assert np.abs(people.keypoints[..., :2] - spots[:, None]).max() < 0.25
+    (none,) = sppe(orientation="any", turn_net=turn_net)([image], [boxes[:0]])
+    assert none.keypoints.shape == (0, 17, 3)
+
+
+def test_what_the_net_finds_likely_is_tried():
+    likely = np.array([[0.9, 0.05, 0.03, 0.02], [0.5, 0.4, 0.05, 0.05], [0.26, 0.25, 0.25, 0.24]])
+    assert orient.worth_trying(likely).sum(1).tolist() == [1, 2, 3]
+    assert orient.worth_trying(np.full((1, 5), 0.2)).all(), "the likeliest are tried, however unlikely"
+    assert orient.worth_trying(likely[:0]).shape == (0, 4)
+
+
+def test_a_square_shows_what_its_box_holds():
+    """Edge to edge; grey beyond the picture; averaged where it shrinks."""
+    image = np.zeros((100, 200, 3), np.uint8)
+    image[20:60, 50:90] = 200
+    whole = orient.square(image, np.array([49.5, 19.5, 89.5, 59.5]), 40, 1.0, 114)
+    assert (whole == 200).all()
+    half = orient.square(image, np.array([49.5, 19.5, 89.5, 59.5]), 20, 2.0, 114)
+    assert (half[5:15, 5:15] == 200).all()
+    assert half.sum() == 200 * 100 * 3
+    corner = orient.square(image, np.array([-20.5, -20.5, 19.5, 19.5]), 40, 1.0, 114)
+    assert (corner[:20] == 114).all()
+    assert (corner[20:, :20] == 114).all()
+    assert (corner[20:, 20:] == 0).all()
+    image[::2] = 100
+    fine = orient.square(image, np.array([99.5, 9.5, 179.5, 89.5]), 40, 1.0, 114)
+    assert (fine == 50).all(), "an aliased crop would be striped"
+    for box in ([300, 300, 320, 330], [5, 5, 5, 5], [-1e4, 0, 1e4, 50]):
+        assert orient.square(image, np.array(box, float), 8, 1.2, 114).shape == (8, 8, 3)
 
 
 def test_an_unknown_orientation_is_named(sppe):

@@ -19,7 +19,7 @@ from ..errors import ModelError
 from ..skeletons import SKELETONS
 
 HERE = Path(__file__).parent
-TASKS = ("detector", "pose", "embedding")
+TASKS = ("detector", "pose", "turn", "embedding")
 LAYOUTS = ("rtmdet", "yolox", "picodet")
 
 
@@ -110,6 +110,6 @@ def _load(paths: tuple[Path, ...]) -> tuple[dict[str, Row], dict[str, str]]:
 
 
 def load() -> tuple[dict[str, Row], dict[str, str]]:
-    """(all rows by name, default names by task 'detector' and 'pose'); later folders override earlier ones."""
+    """(all rows by name, default names by task 'detector', 'pose' and 'turn'); later folders override earlier ones."""
     extra = [folder / "manifest.toml" for folder in folders()]
     return _load((HERE / "manifest.toml", *(path for path in extra if path.is_file())))
