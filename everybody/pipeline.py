@@ -31,11 +31,13 @@ from .media.read import Selection, read
 from .people import BOX, Frame, People, Skeleton
 from .pose import Sppe
 from .stages import ahead, flattened, grouped, mapped
+from .weights.manifest import variant
 
 if TYPE_CHECKING:
     from .follow import Follow
 
 PoseNms = Literal["oks", "none"]
+
 POSE_NMS: dict[str, Callable[[People], People]] = {"oks": nms.oks_nms, "none": lambda people: people}
 Finder = Callable[[Sequence[Frame]], list[People]]
 
@@ -99,7 +101,8 @@ class GivenBoxes:
 class Estimator:
     """Finds the people of pictures, and their poses. Holds the loaded models; use it from any thread.
 
-    detector, pose: names of the manifest or paths of ONNX files (None: the defaults). whole takes each picture as one
+    model names a pair of bundled models (fast, accurate); detector, pose: names of the manifest or paths of ONNX files
+    in their place (None: the pair's, or the defaults). whole takes each picture as one
     box, boxes takes them from a COCO detection results file; then no detector is loaded. `det_*`, min_size, max_people
     and tiles choose the boxes (see `Detector`); skeleton, codec, input_size, normalise, channels and padding describe a
     pose model that the manifest does not know (see `load_sppe`); flip_test and orientation are `Sppe`'s.
@@ -112,6 +115,7 @@ class Estimator:
     def __init__(
         self,
         *,
+        model: str | None = None,
         detector: str | Path | None = None,
         pose: str | Path | None = None,
         whole: bool = False,
@@ -143,6 +147,11 @@ class Estimator:
             raise OptionError("whole and boxes exclude each other: choose one")
         if pose_nms not in POSE_NMS:
             raise OptionError(f"unknown pose NMS '{pose_nms}': known are {', '.join(POSE_NMS)}")
+        if model:
+            pair = variant(model)
+            if detector is None:
+                detector, det_size = pair.detector, det_size or pair.det_size
+            pose = pose or pair.pose
         cv2.setNumThreads(1)  # the workers are the parallelism; OpenCV's own pool would fight them for the cores
         on_cpu = device == "cpu" or (device == "auto" and runtime.devices()[0] == "cpu")
         threads = threads or runtime.cores()

@@ -804,6 +804,20 @@ def test_from_pictures_to_shards_by_the_commands(shared, tmp_path, monkeypatch, 
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_half_is_half_as_large_and_says_the_same(tmp_path):
+    chosen = replace(STILL, model="sppe-fast", size=(48, 64))
+    checkpoint.save_weights(tmp_path / "w.safetensors", network(chosen, 17).state_dict(), {"recipe": chosen.to_json()})
+    whole, small = tmp_path / "whole.onnx", tmp_path / "half.onnx"
+    export.export(tmp_path / "w.safetensors", whole)
+    export.halve(whole, small)
+    assert small.stat().st_size < 0.55 * whole.stat().st_size
+    image = torch.randn(3, 3, 64, 48, generator=rng()).numpy()
+    for engine in runtime.engines():
+        wanted, found = (runtime.load(path, device="cpu", engine=engine)(image)[0] for path in (whole, small))
+        assert np.abs(wanted - found).max() < 0.01 * np.abs(wanted).max()
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("task", ["pose", "detector"])
 def test_int8_is_smaller_and_says_nearly_the_same(tmp_path, task):
     """On the pictures it was calibrated on, a network of random weights loses little of its outputs' range."""

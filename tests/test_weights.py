@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from everybody.errors import ModelError
+from everybody.errors import ModelError, OptionError
+from everybody.pipeline import Estimator
 from everybody.weights import fetch, manifest
 from everybody.weights.manifest import Input, Row
 
@@ -133,3 +134,18 @@ def test_a_users_manifest_that_is_wrong_is_named(tmp_path, monkeypatch, text, me
     monkeypatch.setenv("EVERYBODY_WEIGHTS", str(tmp_path))
     with pytest.raises(ModelError, match=rf"manifest\.toml: .*{message}"):
         manifest.load()
+
+
+def test_a_variant_is_a_pair_of_models(tmp_path, monkeypatch):
+    """A user's manifest may bring its own; a wrong one is named with the known."""
+    (tmp_path / "manifest.toml").write_text('[variant.mine]\ndetector = "a"\npose = "b"\ndet_size = [320, 256]\n')
+    monkeypatch.setenv("EVERYBODY_WEIGHTS", str(tmp_path))
+    assert manifest.variant("mine") == manifest.Variant(detector="a", pose="b", det_size=(320, 256))
+    with pytest.raises(OptionError, match=r"unknown variant 'mien': known are .*mine"):
+        manifest.variant("mien")
+    with pytest.raises(ModelError, match="unknown model 'a'"):
+        Estimator(model="mine")
+    (tmp_path / "manifest.toml").write_text('[variant.mine]\ndetector = "a"\nsize = 3\n# other\n')
+    manifest._load.cache_clear()
+    with pytest.raises(ModelError, match="variant 'mine': .*size"):
+        manifest.variant("mine")

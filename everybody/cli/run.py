@@ -44,6 +44,7 @@ def run(
     end: Annotated[str | None, pick(help="Stop before this frame or time.")] = None,
     every: Annotated[str | None, pick(help="Each n-th frame, or one per time: 0.5s.")] = None,
     max_pixels: Annotated[int, pick(help="Refuse larger pictures.")] = 200_000_000,
+    model: Annotated[str | None, find(help="The bundled pair of models: fast or accurate.")] = None,
     detector: Annotated[str | None, find(help="Name from `everybody models`, or an ONNX file.")] = None,
     boxes: Annotated[Path | None, find(help="Your own: COCO detection results JSON.")] = None,
     whole: Annotated[bool, find("--whole", help="Take each picture as one box.")] = False,
@@ -113,7 +114,7 @@ def run(
     except EverybodyError:  # reading will tell which input it is, and go on with the others
         total = None
     estimator = Estimator(
-        detector=detector, pose=pose, whole=whole, boxes=boxes, det_size=pair(det_size, "--det-size"),
+        model=model, detector=detector, pose=pose, whole=whole, boxes=boxes, det_size=pair(det_size, "--det-size"),
         det_score=det_score, det_nms=det_nms, min_size=min_size, max_people=max_people,
         tiles=pair(tiles, "--tiles") or (1, 1), skeleton=skeleton, codec=codec,
         input_size=pair(input_size, "--input-size", single=False), normalise=normalise, channels=channels,

@@ -148,6 +148,7 @@ def train(
 def export(
     weights: Annotated[Path, typer.Argument(help="best.safetensors of a run.")],
     out: Annotated[Path, typer.Argument(help="ONNX file to write.")],
+    half: Annotated[bool, typer.Option("--half", help="Store the weights as float16: half the size.")] = False,
     int8: Annotated[Path | None, typer.Option(help="Write an int8 ONNX file too.")] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", "-d", help="Shards to calibrate int8 on.")] = None,
 ) -> None:
@@ -157,6 +158,8 @@ def export(
 
     difference = exporting.export(weights, out)
     _say(f"{out}: differs from torch by {difference:.1e} of the greatest output")
+    if half:
+        exporting.halve(out, out)
     if int8 is not None:
         if not data:
             raise OptionError("int8 needs pictures to calibrate on: --data FOLDER of shards")

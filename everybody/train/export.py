@@ -112,6 +112,26 @@ def export(weights: Path, out: Path) -> float:
     return difference
 
 
+def halve(onnx: Path, out: Path) -> None:
+    """The same ONNX with its weights stored as float16: half the size. Engines bring them back to float32 once, when
+    they load it, and compute as before."""
+    from onnx import TensorProto, helper, load, numpy_helper, save
+
+    model = load(onnx)
+    casts = []
+    for value in model.graph.initializer:
+        if value.data_type == TensorProto.FLOAT and np.prod(value.dims) > 16:
+            name, small = value.name, numpy_helper.from_array(numpy_helper.to_array(value).astype(np.float16))
+            value.CopyFrom(small)
+            value.name = f"{name}_half"
+            casts.append(helper.make_node("Cast", [value.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    with replacing(out) as part:
+        save(model, part)
+
+
 def calibration(weights: Path, folders: Sequence[Path], count: int = 256) -> Iterator[NDArray[np.float32]]:
     """Batches of 8 pictures as the network of these weights gets them, unchanged, from shards."""
     recipe, _ = load(weights)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..codecs import CODECS, Codec
-from ..errors import ModelError
+from ..errors import ModelError, OptionError
 from ..skeletons import SKELETONS
 
 HERE = Path(__file__).parent
@@ -59,6 +59,15 @@ class Row:
     padding: float = 1.25
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A detector and a pose model that go together, by their names in the manifest."""
+
+    detector: str
+    pose: str
+    det_size: tuple[int, int] | None = None  # width, height; None: the detector's own
+
+
 def make_codec(row: Mapping[str, Any], size: tuple[int, int]) -> Codec:
     """{type, …} and the crop's size (width, height) -> the codec. Raises KeyError, TypeError, ValueError."""
     options = dict(row)
@@ -99,17 +108,38 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def _load(paths: tuple[Path, ...]) -> tuple[dict[str, Row], dict[str, str]]:
+def _load(paths: tuple[Path, ...]) -> tuple[dict[str, Row], dict[str, str], dict[str, Variant]]:
     rows: dict[str, Row] = {}
     default: dict[str, str] = {}
+    variants: dict[str, Variant] = {}
     for path in paths:
         data = _read(path)
         default |= data.get("default", {})
         rows |= {name: _row(name, row, str(path)) for name, row in data.get("model", {}).items()}
-    return rows, default
+        for name, row in data.get("variant", {}).items():
+            try:
+                tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+                variants[name] = Variant(**tuples)
+            except TypeError as error:
+                raise ModelError(f"{path}: variant '{name}': {error}") from error
+    return rows, default, variants
+
+
+def _paths() -> tuple[Path, ...]:
+    extra = [folder / "manifest.toml" for folder in folders()]
+    return HERE / "manifest.toml", *(path for path in extra if path.is_file())
+
+
+def variant(name: str) -> Variant:
+    """The variant of that name (`everybody run --model NAME`). Raises OptionError that lists the known ones."""
+    variants = _load(_paths())[2]
+    if name not in variants:
+        raise OptionError(
+            f"unknown variant '{name}': known are {', '.join(variants)}; single models: --detector, --pose"
+        )
+    return variants[name]
 
 
 def load() -> tuple[dict[str, Row], dict[str, str]]:
     """(all rows by name, default names by task 'detector', 'pose' and 'turn'); later folders override earlier ones."""
-    extra = [folder / "manifest.toml" for folder in folders()]
-    return _load((HERE / "manifest.toml", *(path for path in extra if path.is_file())))
+    return _load(_paths())[:2]
