@@ -147,5 +147,5 @@ def test_a_variant_is_a_pair_of_models(tmp_path, monkeypatch):
         Estimator(model="mine")
     (tmp_path / "manifest.toml").write_text('[variant.mine]\ndetector = "a"\nsize = 3\n# other\n')
     manifest._load.cache_clear()
-    with pytest.raises(ModelError, match="variant 'mine': .*size"):
+    with pytest.raises(ModelError, match=r"variant 'mine': .*size"):
         manifest.variant("mine")
