@@ -23,6 +23,7 @@ from .. import runtime
 from ..errors import DataError, ModelError
 from ..media.atomic import replacing
 from ..models.detector import DetectorNet
+from ..models.rtmdet import RTMDet
 from ..models.sppe import SppeNet
 from ..models.tinypose import TinyPoseNet
 from . import checkpoint, shards
@@ -45,7 +46,7 @@ class Answer(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         if isinstance(self.net, SppeNet | TinyPoseNet):
             return (self.net.heatmaps(image),)
-        if isinstance(self.net, DetectorNet):
+        if isinstance(self.net, (DetectorNet, RTMDet)):
             logits, boxes = self.net(image)
             return boxes, logits.sigmoid()[:, None]
         return (self.net(image).softmax(1),)
