@@ -262,8 +262,13 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
     def column(name: str) -> Any:
         return np.concatenate([part[name] for part in parts])
 
+    whole = np.empty((start, *images[0].shape[1:]), np.uint8)
+    while images:  # one part after the other, so that no two copies of all are in memory
+        last = images.pop()
+        start -= len(last)
+        whole[start : start + len(last)] = last
     return Pack(
-        images=np.concatenate(images), names=tuple(column("names").tolist()), picture=column("picture"),
+        images=whole, names=tuple(column("names").tolist()), picture=column("picture"),
         keypoints=column("keypoints"), boxes=column("boxes"), ignored=column("ignored"),
         skeleton=skeleton_named(str(parts[0]["skeleton"])),
         turns=column("turns") if all("turns" in part for part in parts) else None,
