@@ -1,15 +1,15 @@
-"""Person detectors side by side: box AP on ../shared/data/coco_val, upright and turned by quarters; people whom they see
-where nobody is; and their time.
+"""Person detectors side by side: box AP on ../shared/data/coco_val, upright and turned by quarters; people whom they
+see where nobody is; and their time.
 
     python benchmarks/detectors.py                                   # every detector at hand, at its own size
     python benchmarks/detectors.py rtmdet-nano-person ours.onnx --size 416 --size 320
-    python benchmarks/detectors.py ours.onnx --data ../shared/data/coco_train --turns 0,90   # to choose by, no evaluation data
+    python benchmarks/detectors.py ours.onnx --data ../shared/data/coco_train --turns 0,90   # to choose by
 
 Boxes that score at least .05 are judged; pictures turn counter-clockwise and their true boxes with them, exactly.
-Intervals are 95 %, by a bootstrap over pictures; differences are to the first row, on the same draws. Pictures without
-people: ../shared/data/photos/neg_*, those that `everybody pack --hold-out 0.3` leaves out (neg_ade20k whole), counted at
-the default threshold. Milliseconds are medians over the first pictures, of one row after the other on each picture, so
-that what else runs on the machine slows all alike; preprocessing and suppression of duplicates included.
+Intervals are 95 %, by a bootstrap over pictures; differences are to the first row, on the same draws. Pictures
+without people: ../shared/data/photos/neg_*, those that `everybody pack --hold-out 0.3` leaves out (neg_ade20k whole),
+counted at the default threshold. Milliseconds are medians over the first pictures, of one row after the other on each
+picture, so that what else runs on the machine slows all alike; preprocessing and suppression of duplicates included.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TIMED = 40  # pictures
 
 
 def detector(model: str, size: int, engine: Engine) -> Detector:
-    """By name or path; a file that no row of the manifest describes takes what `everybody train` feeds its detectors."""
+    """By name or path; a file that no row of the manifest describes is fed as `everybody train` feeds its detectors."""
     made = load_detector(model, score=JUDGED, engine=engine, size=(size, size) if size else None)
     if locate(model, "detector")[1] is None and made.layout == "picodet":
         made = replace(made, input=replace(OURS, size=(size, size) if size else OURS.size))
@@ -73,7 +73,9 @@ def empty_pictures(folder: Path) -> dict[str, list[Path]]:
     out = {}
     for part in sorted(folder.glob("neg_*")):
         paths = sorted(path for path in part.iterdir() if path.suffix.lower() in SUFFIXES)
-        kept = held_back([name_of(path) for path in paths], HELD_OUT) if part.name in TRAINED_ON else [True] * len(paths)
+        kept = (
+            held_back([name_of(path) for path in paths], HELD_OUT) if part.name in TRAINED_ON else [True] * len(paths)
+        )
         out[part.name] = [path for path, keep in zip(paths, kept, strict=True) if keep]
     return out
 

@@ -21,14 +21,13 @@ def matches(truth: Dataset, results: Dataset) -> Matches:
 
 @collector_at_rest()
 def evaluation(truth: Dataset, results: Dataset) -> hotcoco.COCOeval:
-    """hotcoco's evaluator of boxes after `evaluate` and `accumulate`. `results` are joined to the pictures of `truth`."""
+    """hotcoco's evaluator of boxes after its two steps. `results` are joined to the pictures of `truth`."""
     import hotcoco
 
     numbers = [picture.id for picture in truth.pictures]
     columns = zip(results.picture.tolist(), xywh(results.boxes).tolist(), results.scores.tolist(), strict=True)
     found = [
-        {"image_id": numbers[picture], "category_id": 1, "bbox": box, "score": score}
-        for picture, box, score in columns
+        {"image_id": numbers[picture], "category_id": 1, "bbox": box, "score": score} for picture, box, score in columns
     ]
     known = labels(truth)
     evaluator = hotcoco.COCOeval(known, known.load_res(found), "bbox")

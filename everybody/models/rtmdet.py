@@ -90,7 +90,9 @@ class RTMDet(nn.Module):
         widths = [width << level for level in range(5)]
         low, middle, high = widths[2:]
         # In the order of the computation: so does `from_onnx` find them.
-        self.stem = nn.Sequential(conv(3, width // 2, 3, 2), conv(width // 2, width // 2, 3), conv(width // 2, width, 3))
+        self.stem = nn.Sequential(
+            conv(3, width // 2, 3, 2), conv(width // 2, width // 2, 3), conv(width // 2, width, 3)
+        )
         self.stages = nn.ModuleList()
         for level, depth in enumerate(depths):
             before, after = widths[level : level + 2]

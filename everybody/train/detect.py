@@ -82,7 +82,7 @@ class DetectorTask:
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
         self.recipe = recipe
-        self.net = network(recipe)
+        self.net: Any = network(recipe)
         back = held_back(pack.names, recipe.held_back)
         if back.all() or not back.any():
             raise DataError(f"{len(pack)} pictures are too few to hold {recipe.held_back:.0%} back; pack more of them")

@@ -169,14 +169,21 @@ def nobody(folder: Path) -> Dataset:
     pictures = tuple(Picture(name, number) for number, name in enumerate(names, 1))
     none = np.zeros((0, len(COCO17), 3))
     return Dataset(
-        skeleton=COCO17, pictures=pictures, picture=none[:, 0, 0], keypoints=none, name=folder.name, folder=folder
+        skeleton=COCO17,
+        pictures=pictures,
+        picture=np.zeros(0, np.int64),
+        keypoints=none,
+        name=folder.name,
+        folder=folder,
     )
 
 
 def certain(labels: Dataset, least: float, overlap: float = 0.45) -> Dataset:
     """Labels for a detector: people who score below `least`, or overlap a surer one by more (IoU), are neither to find
     nor false; all others are to be found, whether their joints are labelled or not."""
-    ignored = labels.crowd | (labels.scores < least) | ((labels.boxes[:, 2:] - labels.boxes[:, :2]).min(1, initial=9) <= 0)
+    ignored = (
+        labels.crowd | (labels.scores < least) | ((labels.boxes[:, 2:] - labels.boxes[:, :2]).min(1, initial=9) <= 0)
+    )
     for rows in labels.rows():
         taken: list[int] = []
         for row in rows[np.argsort(-labels.scores[rows], kind="stable")]:
@@ -196,7 +203,9 @@ def with_others(human: Dataset, teacher: Dataset) -> Dataset:
     place = {picture.name.rsplit("/", 1)[-1]: i for i, picture in enumerate(teacher.pictures)}
     others: list[tuple[int, int]] = []
     for picture, mine in enumerate(truth.rows()):
-        theirs = rows[place[name]] if (name := truth.pictures[picture].name.rsplit("/", 1)[-1]) in place else rows[0][:0]
+        theirs = (
+            rows[place[name]] if (name := truth.pictures[picture].name.rsplit("/", 1)[-1]) in place else rows[0][:0]
+        )
         for person in mine[boxless[mine]]:
             overlap = geometry.iou(boxes[[person]], teacher.boxes[theirs])[0]
             if overlap.max(initial=0) >= FITS:

@@ -170,8 +170,8 @@ def pack_pictures(data: Dataset, folder: Path, *, size: int = 416, grid: int = 1
         for number, (_, tile, joints, corners, _) in enumerate(tiles):
             x, y = side * (number % grid), side * (number // grid)
             square[y : y + side, x : x + side] = tile
-            keypoints.append(joints + [x, y, 0])
-            boxes.append(corners + [x, y, x, y])
+            keypoints.append(joints + np.array([x, y, 0]))
+            boxes.append(corners + np.array([x, y, x, y]))
         name = tiles[0][0] + (f"+{len(tiles) - 1}" if grid > 1 else "")
         writer.add(
             square, name, keypoints=np.concatenate(keypoints).astype(np.float32),
