@@ -34,7 +34,9 @@ def label(
     detectors: Annotated[list[str] | None, typer.Option("--detector", help="Teachers of boxes; several.")] = None,
     det_sizes: Annotated[list[str] | None, typer.Option("--det-size", help="Their inputs: 416; several.")] = None,
     det_score: Annotated[float, typer.Option(help="Least score of a box.")] = 0.3,
-    poses: Annotated[list[str] | None, typer.Option("--pose", help="Teachers of joints; several.")] = None,
+    poses: Annotated[
+        list[str] | None, typer.Option("--pose", help="Teachers of joints; several; none: boxes only.")
+    ] = None,
     paddings: Annotated[str, typer.Option(help="How much the crops grow the box; several.")] = "1.1,1.25,1.4",
     flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirrored crops.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on behind the last labelled picture.")] = False,
@@ -56,7 +58,7 @@ def label(
             for name in detectors or [None]
             for size in sizes
         ],
-        [load_sppe(name, flip_test=flip_test, engine=engine) for name in poses or [None]],
+        [load_sppe(name, flip_test=flip_test, engine=engine) for name in poses or [None] if name != "none"],
         grown,
     )
     results = job.Results(out=Path(out), existing="resume" if resume else "refuse")
@@ -74,6 +76,12 @@ def pack(
     teacher: Annotated[Path | None, typer.Option(help="Results of a teacher that add to human labels.")] = None,
     distrust: Annotated[str, typer.Option(help="Joints to take from the teacher: left_hip,right_hip for LSP.")] = "",
     least_score: Annotated[float, typer.Option(help="Joints that score less count as unlabelled.")] = 0.3,
+    sure: Annotated[float, typer.Option(help="For detectors: who scores less is neither to find nor false.")] = 0.5,
+    grid: Annotated[int, typer.Option(help="For detectors: so many pictures side by side, and below.")] = 1,
+    nobody: Annotated[
+        bool, typer.Option("--nobody", help="For detectors: DATA are folders of pictures with nobody on them.")
+    ] = False,
+    hold_out: Annotated[float, typer.Option(help="Share of the pictures to leave out, to be judged on.")] = 0.0,
     avoid: Annotated[
         list[Path] | None, typer.Option(help="Pictures that are judged on: near-duplicates are left out.")
     ] = None,
@@ -82,6 +90,8 @@ def pack(
     ] = "",
 ) -> None:
     """Pack labelled pictures into shards that train without waiting for the disk."""
+    import numpy as np
+
     from ..data.read import read
     from ..train import distill, shards
 
@@ -95,8 +105,16 @@ def pack(
         scores = partial(distill.turn_scores, load_sppe(turns))
     teachers = None if teacher is None else read(teacher)
     for number, path in enumerate(data):
-        labelled = distill.trusted(read(path), least_score)
-        if teachers is not None:
+        labelled = distill.nobody(path) if nobody else read(path)
+        if hold_out:
+            names = [shards.name_of(labelled.path(i)) for i in range(len(labelled))]
+            labelled = labelled.subset(np.flatnonzero(~shards.held_back(names, hold_out)))
+        if pictures:
+            labelled = labelled if teachers is None else distill.with_others(labelled, teachers)
+            labelled = distill.certain(labelled, sure)
+        else:
+            labelled = distill.trusted(labelled, least_score)
+        if teachers is not None and not pictures:
             labelled, counts = distill.merge(
                 labelled, distill.trusted(teachers, least_score), distrust=listed([distrust])
             )
@@ -106,7 +124,7 @@ def pack(
             _say(f"{path}: {leaks} pictures left out, near-duplicates of pictures that are judged on")
         folder = out if len(data) == 1 else out / f"{number:02}"
         if pictures:
-            total += shards.pack_pictures(labelled, folder, size=size or 416, say=_say)
+            total += shards.pack_pictures(labelled, folder, size=size or 416, grid=grid, say=_say)
         else:
             total += shards.pack_crops(labelled, folder, size=size or 256, turns=scores, say=_say)
     if total == 0:

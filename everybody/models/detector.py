@@ -25,6 +25,8 @@ class DetectorNet(nn.Module):
     """Picture [B, 3, H, W], normalised; H, W multiples of 32 -> logits [B, A] and boxes [B, A, 4] xyxy in its pixels,
     A cells of all levels, the finest first."""
 
+    MIDDLE = 0.5  # of a cell, in its sides: where it counts from
+
     def __init__(self, *, width: int = 24, depths: Sequence[int] = (1, 2, 2, 2), head: int = 64) -> None:
         super().__init__()
         self.backbone = ResNet(width=width, depths=depths)
@@ -43,10 +45,10 @@ class DetectorNet(nn.Module):
         return torch.cat(logits, 1), torch.cat(boxes, 1)
 
 
-def centres(height: int, width: int, stride: int, device: torch.device) -> Tensor:
-    """[height · width, 2]: the cells' middles x, y, counted from the picture's corner."""
-    x = (torch.arange(width, device=device) + 0.5) * stride
-    y = (torch.arange(height, device=device) + 0.5) * stride
+def centres(height: int, width: int, stride: int, device: torch.device, middle: float = 0.5) -> Tensor:
+    """[height · width, 2]: where the cells count from, x, y, from the picture's corner: by default their middles."""
+    x = (torch.arange(width, device=device) + middle) * stride
+    y = (torch.arange(height, device=device) + middle) * stride
     return torch.stack([x[None].expand(height, -1), y[:, None].expand(-1, width)], 2).reshape(-1, 2)
 
 

@@ -48,11 +48,13 @@ def chance(n: int, probability: float, rng: Generator) -> Tensor:
     return torch.rand(n, generator=rng, device=rng.device) < probability
 
 
-def angles(n: int, *, near: float, anywhere: float, rng: Generator) -> Tensor:
-    """[n] radians: a share `anywhere` of the full circle, the others near upright (standard deviation `near` in
-    degrees)."""
+def angles(n: int, *, near: float, anywhere: float, quarters: float = 0.0, rng: Generator) -> Tensor:
+    """[n] radians: a share `anywhere` of the full circle; of the others, a share of one, two or three `quarters`
+    exactly, the rest near upright (standard deviation `near` in degrees)."""
     whole, small = uniform(n, -math.pi, math.pi, rng), normal(n, rng) * math.radians(near)
-    return torch.where(chance(n, anywhere, rng), whole, small)
+    some = chance(n, anywhere, rng)
+    turns = torch.randint(1, 4, (n,), generator=rng, device=rng.device) * (math.pi / 2)
+    return torch.where(some, whole, torch.where(chance(n, quarters, rng), turns, small))
 
 
 def half_body(boxes: Tensor, keypoints: Tensor, upper: Tensor, probability: float, rng: Generator) -> Tensor:

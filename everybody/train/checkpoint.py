@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ..errors import DataError
 from ..media.atomic import replacing
+from ..weights import fetch
 
 KEEP = 2
 INDEX = "index.json"
@@ -95,6 +96,21 @@ def load_weights(path: Path, net: nn.Module) -> dict[str, str]:
     fit(net, weights, str(path))
     net.load_state_dict(weights)
     return about
+
+
+def start(name: str, net: nn.Module) -> None:
+    """Fill a network from safetensors, or, where its architecture is a public one (`from_onnx`), from that ONNX file or
+    the manifest's model of that name. Raises DataError for another architecture, ModelError for what is not there."""
+    path = Path(name)
+    if not path.suffix:
+        path = fetch.resolve(fetch.row(name))
+    if path.suffix != ".onnx":
+        load_weights(path, net)
+        return
+    reader = getattr(net, "from_onnx", None)
+    if reader is None:
+        raise DataError(f"{path}: {type(net).__name__} starts from safetensors of `everybody train`, not from ONNX")
+    net.load_state_dict(reader(path))
 
 
 def fit(net: nn.Module, weights: dict[str, Tensor], name: str) -> None:

@@ -82,7 +82,7 @@ class DetectorTask:
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
         self.recipe = recipe
-        self.net = network(recipe)
+        self.net: Any = network(recipe)
         back = held_back(pack.names, recipe.held_back)
         if back.all() or not back.any():
             raise DataError(f"{len(pack)} pictures are too few to hold {recipe.held_back:.0%} back; pack more of them")
@@ -95,16 +95,18 @@ class DetectorTask:
     def to(self, device: torch.device) -> None:
         self.images = torch.from_numpy(self.learnt.images).to(device)
         self.people = _padded(self.learnt, device)
+        self.counts = (self.people[2] | self.people[3]).sum(1)
 
     def augmented(self, rows: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Rows -> pictures [N, 3, h, w] in [0, 255], boxes [N, M, 4] from the corner, real and ignored [N, M]."""
         recipe, n = self.recipe, len(rows)
-        boxes, keypoints, real, ignored = (column[rows] for column in self.people)
-        angle = augment.angles(n, near=recipe.near, anywhere=recipe.anywhere, rng=rng)
+        most = max(1, int(self.counts[rows].max()))  # no more columns than this batch needs
+        boxes, keypoints, real, ignored = (column[rows, :most] for column in self.people)
+        angle = augment.angles(n, near=recipe.near, anywhere=recipe.anywhere, quarters=recipe.quarters, rng=rng)
         square = torch.tensor([[-0.5, -0.5, *(side - 0.5 for side in self.images.shape[2:0:-1])]], device=boxes.device)
         flip = augment.chance(n, recipe.flip, rng)
         to_canvas = augment.crops(
-            square.expand(n, 4), recipe.size, padding=1.0, flip=flip,
+            square.expand(n, 4), recipe.size, padding=recipe.padding, flip=flip,
             scale=torch.exp(augment.uniform(n, -recipe.scale, recipe.scale, rng)),
             shift=augment.normal(2 * n, rng).reshape(n, 2) * recipe.shift,
         )  # fmt: skip
@@ -122,11 +124,14 @@ class DetectorTask:
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
         images, boxes, real, ignored = self.augmented(rows, rng)
         logits, found = net(normalised(images))
-        return detection_loss(logits, found, cells_of(self.recipe.size, images.device), boxes, real, ignored)
+        cells = cells_of(self.recipe.size, images.device, self.net.MIDDLE)
+        return detection_loss(logits, found, cells, boxes, real, ignored)
 
     def evaluate(self, net: Any) -> dict[str, float]:
-        """AP at IoU 0.5: upright, of pictures turned by a quarter, and the mean of both."""
+        """AP at IoU 0.5 of whole pictures: upright, turned by a quarter, and the mean of both."""
         device = next(net.parameters()).device
+        side = self.held.images.shape[1] // 32 * 32
+        size = (side, side)
         scores = []
         for quarter in (0, 1):
             found, truths = [], []
@@ -135,10 +140,10 @@ class DetectorTask:
                 rows = slice(start, start + 32)
                 images = torch.from_numpy(self.held.images[rows]).to(device)
                 boxes, keypoints, real, ignored = (column[rows] for column in people)
-                matrices = plain(images.shape[1], quarter, self.recipe.size, len(images), device)
-                batch = augment.warp(images, matrices, self.recipe.size)
+                matrices = plain(images.shape[1], quarter, size, len(images), device)
+                batch = augment.warp(images, matrices, size)
                 logits, sides = net(normalised(batch))
-                moved, real, ignored = visible(moved_boxes(boxes, keypoints, matrices), real, ignored, self.recipe.size)
+                moved, real, ignored = visible(moved_boxes(boxes, keypoints, matrices), real, ignored, size)
                 found += [(s.sigmoid().cpu().numpy(), b.cpu().numpy()) for s, b in zip(logits, sides, strict=True)]
                 truths += [
                     (m.cpu().numpy(), r.cpu().numpy(), i.cpu().numpy())
@@ -148,9 +153,9 @@ class DetectorTask:
         return {"ap50": float(np.mean(scores)), "upright": scores[0], "turned": scores[1]}
 
 
-def cells_of(size: tuple[int, int], device: torch.device) -> Tensor:
-    """The middles of all cells of a picture of this size (width, height), as `DetectorNet` orders them."""
-    return torch.cat([centres(size[1] // stride, size[0] // stride, stride, device) for stride in STRIDES])
+def cells_of(size: tuple[int, int], device: torch.device, middle: float = 0.5) -> Tensor:
+    """Where all cells of a picture of this size (width, height) count from, in the order of `DetectorNet`'s answers."""
+    return torch.cat([centres(size[1] // stride, size[0] // stride, stride, device, middle) for stride in STRIDES])
 
 
 def plain(side: int, quarter: int, size: tuple[int, int], count: int, device: torch.device) -> Tensor:
@@ -168,12 +173,15 @@ def plain(side: int, quarter: int, size: tuple[int, int], count: int, device: to
 
 def moved_boxes(boxes: Tensor, keypoints: Tensor, matrices: Tensor) -> Tensor:
     """People [N, M, 4], [N, M, K, 3] and maps [N, 2, 3] -> boxes [N, M, 4] after the map: around the joints with the
-    margin they had, where at least three are labelled, else around the corners."""
+    margin they had, where at least three are labelled, else around the ellipse in the box. Quarter turns are exact."""
     n, m = boxes.shape[:2]
     each = matrices.repeat_interleave(m, 0)
     flat, points = boxes.reshape(-1, 4), keypoints.reshape(n * m, -1, 3)
     corners = torch.stack([flat[:, [0, 1]], flat[:, [2, 1]], flat[:, [2, 3]], flat[:, [0, 3]]], 1)
     around = augment.extents(torch.cat([augment.move(corners, each), torch.ones_like(corners[..., :1])], 2))
+    middle, half = (around[:, :2] + around[:, 2:]) / 2, (flat[:, 2:] - flat[:, :2]) / 2
+    reach = (each[:, :, :2] * half[:, None]).norm(dim=2)
+    ellipse = torch.cat([middle - reach, middle + reach], 1)
     scale = each[:, :, 0].norm(dim=1, keepdim=True)
     before, after = augment.extents(points), augment.extents(augment.move(points, each))
     margin = torch.cat([before[:, :2] - flat[:, :2], flat[:, 2:] - before[:, 2:]], 1).mean(1, keepdim=True).clamp(min=0)
@@ -181,7 +189,7 @@ def moved_boxes(boxes: Tensor, keypoints: Tensor, matrices: Tensor) -> Tensor:
     tight = torch.cat([torch.maximum(tight[:, :2], around[:, :2]), torch.minimum(tight[:, 2:], around[:, 2:])], 1)
     enough = ((points[..., 2] > 0).sum(1) >= 3)[:, None]
     upright = ((each[:, 0, 1].abs() < 1e-6) | (each[:, 0, 0].abs() < 1e-6))[:, None]  # quarters turn boxes exactly
-    return torch.where(enough & ~upright, tight, around).reshape(n, m, 4)
+    return torch.where(upright, around, torch.where(enough, tight, ellipse)).reshape(n, m, 4)
 
 
 def visible(boxes: Tensor, real: Tensor, ignored: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .. import geometry, orient, runtime
 from ..data import leak
-from ..data.dataset import Array, Dataset, extents
+from ..data.dataset import Array, Dataset, Picture, extents
 from ..detect import Detector
 from ..errors import DataError, OptionError
 from ..media.images import SUFFIXES
@@ -24,10 +24,12 @@ from ..nms import box_nms, oks_nms
 from ..people import Frame, People, Skeleton
 from ..pipeline import describe
 from ..pose import Sppe, person_scores
+from ..skeletons import COCO17
 from ..stages import ahead, mapped
 
 SURE = 0.5  # a teacher's joint of this score may contradict a person
 GROSS = 0.3  # of the box's longer side: further apart, one of the two is wrong
+FITS = 0.4  # IoU above which a teacher's box is that of a person whose joints only are labelled
 SAME = 0.2  # OKS above which a teacher's pose is that of a labelled person
 
 
@@ -35,7 +37,8 @@ SAME = 0.2  # OKS above which a teacher's pose is that of a labelled person
 class Teachers:
     """Frames -> frames with people, as all teachers together see them; `job.run` takes them for an `Estimator`.
 
-    detectors may be one network at several sizes; each SPPE is asked once per padding.
+    detectors may be one network at several sizes; each SPPE is asked once per padding. Without SPPEs the people have
+    boxes only: their joints count as unlabelled.
     """
 
     detectors: Sequence[Detector]
@@ -43,14 +46,14 @@ class Teachers:
     paddings: Sequence[float] = (1.1, 1.25, 1.4)
 
     def __post_init__(self) -> None:
-        if len({sppe.skeleton for sppe in self.sppes}) != 1:
+        if len({sppe.skeleton for sppe in self.sppes}) > 1:
             raise OptionError(
                 "teachers must speak of the same joints: " + ", ".join(s.skeleton.name for s in self.sppes)
             )
 
     @property
     def skeleton(self) -> Skeleton:
-        return self.sppes[0].skeleton
+        return self.sppes[0].skeleton if self.sppes else COCO17
 
     def models(self) -> list[dict[str, str]]:
         """Which files teach, as `Estimator.models` says it."""
@@ -67,6 +70,12 @@ class Teachers:
         images = [frame.image for frame in frames]
         seen = zip(*(detector(images) for detector in self.detectors), strict=True)
         boxes = [box_nms(_joined(groups), self.detectors[0].nms) for groups in seen]
+        if not self.sppes:
+            people = [
+                People(np.zeros((len(found), len(COCO17), 3), np.float32), found.boxes, found.scores, COCO17)
+                for found in boxes
+            ]
+            return [replace(frame, people=group) for frame, group in zip(frames, people, strict=True)]
         views = [replace(sppe, padding=padding)(images, boxes) for sppe in self.sppes for padding in self.paddings]
         people = [combined([view[place] for view in views], found) for place, found in enumerate(boxes)]
         return [replace(frame, people=oks_nms(group)) for frame, group in zip(frames, people, strict=True)]
@@ -150,6 +159,67 @@ def trusted(labels: Dataset, least: float) -> Dataset:
     scores = keypoints[..., 2].clip(0, 1)
     keypoints[..., 2] = np.where(scores >= least, scores, 0)
     return replace(labels, keypoints=keypoints, ignored=labels.ignored | ~(keypoints[..., 2] > 0).any(1))
+
+
+def nobody(folder: Path) -> Dataset:
+    """The pictures of a folder as a data set without people. Raises DataError if there are none."""
+    names = sorted(path.name for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    if not names:
+        raise DataError(f"{folder}: no pictures here")
+    pictures = tuple(Picture(name, number) for number, name in enumerate(names, 1))
+    none = np.zeros((0, len(COCO17), 3))
+    return Dataset(
+        skeleton=COCO17,
+        pictures=pictures,
+        picture=np.zeros(0, np.int64),
+        keypoints=none,
+        name=folder.name,
+        folder=folder,
+    )
+
+
+def certain(labels: Dataset, least: float, overlap: float = 0.45) -> Dataset:
+    """Labels for a detector: people who score below `least`, or overlap a surer one by more (IoU), are neither to find
+    nor false; all others are to be found, whether their joints are labelled or not."""
+    ignored = (
+        labels.crowd | (labels.scores < least) | ((labels.boxes[:, 2:] - labels.boxes[:, :2]).min(1, initial=9) <= 0)
+    )
+    for rows in labels.rows():
+        taken: list[int] = []
+        for row in rows[np.argsort(-labels.scores[rows], kind="stable")]:
+            if labels.scores[row] < 1 and (geometry.iou(labels.boxes[[row]], labels.boxes[taken]) > overlap).any():
+                ignored[row] = True
+            taken.append(row)
+    return replace(labels, ignored=ignored)
+
+
+def with_others(human: Dataset, teacher: Dataset) -> Dataset:
+    """Labelled people and, with the teacher's scores, whom it sees besides on those pictures: the teacher's people who
+    overlap nobody labelled by half (IoU). A box that is no more than the extent of the joints becomes the teacher's who
+    fits it best, or, where none does, grows by a twentieth of its longer side."""
+    truth = human.to(teacher.skeleton)
+    boxes, rows = truth.boxes.copy(), teacher.rows()
+    boxless = np.abs(boxes - extents(truth.keypoints)).max(1, initial=0) < 1e-6
+    place = {picture.name.rsplit("/", 1)[-1]: i for i, picture in enumerate(teacher.pictures)}
+    others: list[tuple[int, int]] = []
+    for picture, mine in enumerate(truth.rows()):
+        theirs = (
+            rows[place[name]] if (name := truth.pictures[picture].name.rsplit("/", 1)[-1]) in place else rows[0][:0]
+        )
+        for person in mine[boxless[mine]]:
+            overlap = geometry.iou(boxes[[person]], teacher.boxes[theirs])[0]
+            if overlap.max(initial=0) >= FITS:
+                boxes[person] = teacher.boxes[theirs[overlap.argmax()]]
+            else:
+                grown = (boxes[person, 2:] - boxes[person, :2]).max() / 20
+                boxes[person] += [-grown, -grown, grown, grown]
+        apart = (geometry.iou(teacher.boxes[theirs], boxes[mine]) < 0.5).all(1)
+        others += [(picture, row) for row in theirs[apart]]
+    where, added = (np.array(column, np.int64) for column in zip(*others, strict=True)) if others else ([], [])
+    extra = replace(teacher.select(added), pictures=truth.pictures, picture=where)  # type: ignore[arg-type]
+    columns = ("picture", "keypoints", "boxes", "areas", "scores", "ids", "tracks", "heads", "crowd", "ignored")
+    truth = replace(truth, boxes=boxes)
+    return replace(truth, **{name: np.concatenate([getattr(truth, name), getattr(extra, name)]) for name in columns})
 
 
 def without_leaks(labels: Dataset, judged: Sequence[Path]) -> tuple[Dataset, int]:

@@ -18,7 +18,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +86,7 @@ def train(
     fabric.launch()
     lead = fabric.is_global_zero
     device = fabric.device
+    freeze(task.net, recipe.freeze)
     net, ema = task.net, copy.deepcopy(task.net).eval().requires_grad_(False)
     optimiser = torch.optim.AdamW(_groups(net, recipe.decay), lr=recipe.rate)
     progress, unlogged = _resume(recipe, out, net, ema, optimiser, say)
@@ -210,6 +211,17 @@ def hash_seed(seed: int, step: int, rank: int) -> int:
     return hash((seed, step, rank)) % 2**63
 
 
+def freeze(net: nn.Module, parts: Sequence[str]) -> None:
+    """The parts of these names learn nothing. Raises OptionError for a name that the network does not have."""
+    for part in parts:
+        named = [parameter for name, parameter in net.named_parameters() if name.startswith(f"{part}.")]
+        if not named:
+            known = ", ".join(name for name, _ in net.named_children())
+            raise OptionError(f"freeze={part}: {type(net).__name__} has no such part; it has {known}")
+        for parameter in named:
+            parameter.requires_grad_(False)
+
+
 def freeze_norm(net: nn.Module) -> None:
     """Batch normalisation stops to learn its statistics."""
     for module in net.modules():
@@ -272,7 +284,7 @@ def _resume(
     path = out / "recipe.json"
     if not found:
         if recipe.start:
-            checkpoint.load_weights(Path(recipe.start), net)
+            checkpoint.start(recipe.start, net)
             ema.load_state_dict(net.state_dict())
         with replacing(path) as part:
             part.write_text(recipe.to_json())

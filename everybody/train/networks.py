@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..models import detector, sppe, tinypose, turn
+from ..models import detector, rtmdet, sppe, tinypose, turn
 from .recipe import Recipe
 
 
@@ -19,4 +19,6 @@ def network(recipe: Recipe, joints: int = 17) -> nn.Module:
             return sppe.SppeNet(joints, sigma=recipe.sigma, **sppe.VARIANTS[recipe.model])
         if recipe.task == "turn":
             return turn.TurnNet(**turn.VARIANTS[recipe.model])
+        if recipe.model in rtmdet.VARIANTS:
+            return rtmdet.RTMDet(**rtmdet.VARIANTS[recipe.model])
         return detector.DetectorNet(**detector.VARIANTS[recipe.model])

@@ -34,6 +34,7 @@ class Recipe:
     clip: float = 5.0  # of the gradient's norm
     ema: float = 0.999
     precision: str = "bf16-mixed"
+    freeze: tuple[str, ...] = ()  # parts of the network that keep the numbers they started with, as in stem,stages.0
     freeze_norm: bool = False  # batch normalisation keeps the statistics it started with
     seed: int = 1
 
@@ -45,6 +46,7 @@ class Recipe:
 
     near: float = 25.0  # standard deviation of the turn
     anywhere: float = 0.0  # share turned by any angle
+    quarters: float = 0.0  # share of the others turned by one, two or three quarters exactly
     scale: float = 0.25  # factor up to 1 ± scale
     shift: float = 0.08  # of the box, in its sides
     flip: float = 0.5
@@ -75,7 +77,21 @@ TINY = replace(  # fine-tunes a public PP-TinyPose: --set start=tinypose-256x192
     jpeg=0.05,
 )  # fmt: skip
 UNCHANGED: dict[str, Any] = dict.fromkeys(  # pictures as they are
-    ("near", "anywhere", "scale", "shift", "flip", "half_body", "colour", "blur", "jpeg", "erase", "occlude", "paste"),
+    (
+        "near",
+        "anywhere",
+        "quarters",
+        "scale",
+        "shift",
+        "flip",
+        "half_body",
+        "colour",
+        "blur",
+        "jpeg",
+        "erase",
+        "occlude",
+        "paste",
+    ),
     0.0,
 )
 RECIPES: dict[str, Recipe] = {
@@ -88,12 +104,19 @@ RECIPES: dict[str, Recipe] = {
         shift=0.1, half_body=0.1, blur=0.05, jpeg=0.03, erase=0.2, precision="32-true",
     ),
     "detector-fast": replace(
-        BASE, task="detector", model="detector-fast", size=(416, 416), batch=32, anywhere=0.3, near=8.0, scale=0.6,
-        shift=0.05, rate=1e-3,
+        BASE, task="detector", model="detector-fast", size=(416, 416), padding=1.0, batch=32, anywhere=0.3, near=8.0,
+        scale=0.6, shift=0.05, rate=1e-3,
     ),
     "detector-accurate": replace(
-        BASE, task="detector", model="detector-accurate", size=(416, 416), batch=32, anywhere=0.3, near=8.0, scale=0.6,
-        shift=0.05, rate=1e-3,
+        BASE, task="detector", model="detector-accurate", size=(416, 416), padding=1.0, batch=32, anywhere=0.3,
+        near=8.0, scale=0.6, shift=0.05, rate=1e-3,
+    ),
+    # Finds people at any turn; its convolutions hold their normalisation, so a large rate would wreck what they know.
+    "rtmdet-nano": replace(
+        BASE, task="detector", model="rtmdet-nano", start="rtmdet-nano-person", size=(320, 320), padding=0.75, batch=8,
+        near=4.0, anywhere=0.15, quarters=0.5, scale=0.5, shift=0.1, colour=0.2, blur=0.05, jpeg=0.05, rate=3e-4,
+        steps=3_000, warmup=50, ema=0.998, log_every=25, evaluate_every=250, held_back=0.03, precision="32-true",
+        freeze=("stem", "stages.0"),
     ),
 }  # fmt: skip
 

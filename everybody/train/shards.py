@@ -154,21 +154,49 @@ def pack_crops(
     return writer.pictures
 
 
-def pack_pictures(data: Dataset, folder: Path, *, size: int = 416, say: Say = print) -> int:
-    """Whole pictures, letterboxed to the top left of a grey square, with all their people: how many."""
+def pack_pictures(data: Dataset, folder: Path, *, size: int = 416, grid: int = 1, say: Say = print) -> int:
+    """Whole pictures, letterboxed to the top left of a grey square, with all their people: how many squares.
+
+    With a grid of n, n × n pictures share a square (mosaic, Bochkovskiy et al. 2020), each in its tile: pictures of one
+    person each teach more per square so.
+    """
     writer = Writer(folder, data.skeleton)
+    side = size // grid
+    tiles: list[tuple[str, Image, Any, Any, Any]] = []
+
+    def flush() -> None:
+        square = np.full((size, size, 3), FILL, np.uint8)
+        keypoints, boxes = [], []
+        for number, (_, tile, joints, corners, _) in enumerate(tiles):
+            x, y = side * (number % grid), side * (number // grid)
+            square[y : y + side, x : x + side] = tile
+            keypoints.append(joints + np.array([x, y, 0]))
+            boxes.append(corners + np.array([x, y, x, y]))
+        name = tiles[0][0] + (f"+{len(tiles) - 1}" if grid > 1 else "")
+        writer.add(
+            square, name, keypoints=np.concatenate(keypoints).astype(np.float32),
+            boxes=np.concatenate(boxes).astype(np.float32), ignored=np.concatenate([tile[4] for tile in tiles]),
+        )  # fmt: skip
+        tiles.clear()
+
     for name, image, rows in _pictures(data, say):
         height, width = image.shape[:2]
-        scale = min(size / width, size / height, 1.0)  # small pictures are not blown up
+        scale = min(side / width, side / height, 1.0)  # small pictures are not blown up
         matrix = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
         keypoints = geometry.transform(matrix[None].repeat(len(rows), 0), data.keypoints[rows])
         boxes = geometry.transform(matrix[None].repeat(len(rows), 0), data.boxes[rows].reshape(-1, 2, 2))
-        writer.add(
-            warp(image, matrix, size), name, keypoints=keypoints.astype(np.float32),
-            boxes=boxes.reshape(-1, 4).astype(np.float32), ignored=data.ignored[rows],
-        )  # fmt: skip
+        tiles.append((name, warp(image, matrix, side), keypoints, boxes.reshape(-1, 4), data.ignored[rows]))
+        if len(tiles) == grid**2:
+            flush()
+    if tiles:
+        flush()
     writer.flush()
     return writer.pictures
+
+
+def name_of(path: Path) -> str:
+    """What a picture is called in shards: set/file."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _pictures(data: Dataset, say: Say) -> Iterator[tuple[str, Image, NDArray[np.int64]]]:
@@ -182,7 +210,7 @@ def _pictures(data: Dataset, say: Say) -> Iterator[tuple[str, Image, NDArray[np.
             broken += 1
             say(f"skipped: {error}")
             continue
-        yield f"{path.parent.name}/{path.name}", image, rows
+        yield name_of(path), image, rows
     if broken:
         say(f"{data.name}: {broken} of {len(data)} pictures are broken and were skipped")
 
@@ -234,8 +262,13 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
     def column(name: str) -> Any:
         return np.concatenate([part[name] for part in parts])
 
+    whole = np.empty((start, *images[0].shape[1:]), np.uint8)
+    while images:  # one part after the other, so that no two copies of all are in memory
+        last = images.pop()
+        start -= len(last)
+        whole[start : start + len(last)] = last
     return Pack(
-        images=np.concatenate(images), names=tuple(column("names").tolist()), picture=column("picture"),
+        images=whole, names=tuple(column("names").tolist()), picture=column("picture"),
         keypoints=column("keypoints"), boxes=column("boxes"), ignored=column("ignored"),
         skeleton=skeleton_named(str(parts[0]["skeleton"])),
         turns=column("turns") if all("turns" in part for part in parts) else None,
