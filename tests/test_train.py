@@ -271,7 +271,7 @@ def test_a_start_is_of_the_same_architecture(tmp_path):
     path = nets.heatmap_finder(tmp_path / "other.onnx", 17)
     with pytest.raises(ModelError, match="not those of PP-TinyPose"):
         checkpoint.load_weights(path, tinypose.TinyPoseNet())
-    with pytest.raises(DataError, match=r"starts from \.safetensors only"):
+    with pytest.raises(DataError, match="starts from safetensors"):
         checkpoint.load_weights(path, network(replace(STILL, model="tiny"), 17))
     (tmp_path / "broken.onnx").write_bytes(b"no")
     with pytest.raises(ModelError, match="not an ONNX file"):

@@ -154,8 +154,8 @@ class TinyPoseNet(nn.Module):
     def heatmaps(self, image: Tensor) -> Tensor:
         return self(image)
 
-    def from_onnx(self, path: Path) -> None:
-        """Take the numbers of a public PP-TinyPose ONNX file. Raises ModelError for any other file."""
+    def from_onnx(self, path: Path) -> dict[str, Tensor]:
+        """The numbers of a public PP-TinyPose ONNX file -> a state for this network. Raises ModelError for others."""
         import onnx
 
         try:
@@ -166,13 +166,11 @@ class TinyPoseNet(nn.Module):
             found = _convolutions(graph)
         except (KeyError, IndexError):
             found = []
-        layers = [layer for layer in self.modules() if isinstance(layer, nn.Conv2d)]
-        if [weight.shape for weight, _ in found] != [layer.weight.shape for layer in layers]:
+        wanted = self.state_dict()  # weight, bias, weight, bias, …
+        values = [value for weight, bias in found for value in (weight, bias.flatten())]
+        if [value.shape for value in values] != [value.shape for value in wanted.values()]:
             raise ModelError(f"{path}: its convolutions are not those of PP-TinyPose")
-        with torch.no_grad():
-            for layer, (weight, bias) in zip(layers, found, strict=True):
-                layer.weight.copy_(weight)
-                layer.bias.copy_(bias.flatten())  # type: ignore[union-attr]
+        return dict(zip(wanted, values, strict=True))
 
 
 VARIANTS: dict[str, dict[str, Any]] = {"tinypose": {}}

@@ -85,12 +85,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def load_weights(path: Path, net: nn.Module) -> dict[str, str]:
-    """Fill a network from safetensors, or from the ONNX file of a public model whose architecture it is; returns what
-    the file is about. Raises DataError or ModelError for another architecture."""
+    """Fill a network from safetensors, or, where its architecture is a public one (`from_onnx`), from that ONNX file;
+    returns what the file is about. Raises DataError or ModelError for another architecture."""
     if path.suffix == ".onnx":
-        if not hasattr(net, "from_onnx"):
-            raise DataError(f"{path}: {type(net).__name__} starts from .safetensors only; no public model is like it")
-        net.from_onnx(path)  # type: ignore[operator]
+        reader = getattr(net, "from_onnx", None)
+        if reader is None:
+            raise DataError(f"{path}: {type(net).__name__} starts from safetensors of `everybody train`, not from ONNX")
+        net.load_state_dict(reader(path))
         return {}
     weights, about = read_weights(path)
     fit(net, weights, str(path))
@@ -99,18 +100,10 @@ def load_weights(path: Path, net: nn.Module) -> dict[str, str]:
 
 
 def start(name: str, net: nn.Module) -> None:
-    """Fill a network from safetensors, or, where its architecture is a public one (`from_onnx`), from that ONNX file or
-    the manifest's model of that name. Raises DataError for another architecture, ModelError for what is not there."""
+    """Fill a network from a file, or from the manifest's model of that name. Raises ModelError for what is not there,
+    and what `load_weights` raises."""
     path = Path(name)
-    if not path.suffix:
-        path = fetch.resolve(fetch.row(name))
-    if path.suffix != ".onnx":
-        load_weights(path, net)
-        return
-    reader = getattr(net, "from_onnx", None)
-    if reader is None:
-        raise DataError(f"{path}: {type(net).__name__} starts from safetensors of `everybody train`, not from ONNX")
-    net.load_state_dict(reader(path))
+    load_weights(path if path.suffix else fetch.resolve(fetch.row(name)), net)
 
 
 def fit(net: nn.Module, weights: dict[str, Tensor], name: str) -> None:
