@@ -18,7 +18,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -36,9 +36,6 @@ from .weights.manifest import variant
 if TYPE_CHECKING:
     from .follow import Follow
 
-PoseNms = Literal["oks", "none"]
-
-POSE_NMS: dict[str, Callable[[People], People]] = {"oks": nms.oks_nms, "none": lambda people: people}
 Finder = Callable[[Sequence[Frame]], list[People]]
 
 GROUP_PIXELS = 64_000_000  # frames are not gathered into one call beyond this, so that large pictures do not pile up
@@ -105,7 +102,8 @@ class Estimator:
     in their place (None: the pair's, or the defaults). whole takes each picture as one
     box, boxes takes them from a COCO detection results file; then no detector is loaded. `det_*`, min_size, max_people
     and tiles choose the boxes (see `Detector`); skeleton, codec, input_size, normalise, channels and padding describe a
-    pose model that the manifest does not know (see `load_sppe`); flip_test and orientation are `Sppe`'s.
+    pose model that the manifest does not know (see `load_sppe`); flip_test and orientation are `Sppe`'s. pose_nms removes
+    duplicates: parametric, alphapose, oks, soft-oks, box or none, with parameters as `everybody.nms.pose_nms` reads them.
 
     batch is the most crops in one call of the SPPE, gathered from several frames; det_batch the frames in one call of
     the detector; 0 chooses by device. workers is how many calls run at a time, threads the cores they share (0: all).
@@ -145,8 +143,7 @@ class Estimator:
     ) -> None:
         if whole and boxes:
             raise OptionError("whole and boxes exclude each other: choose one")
-        if pose_nms not in POSE_NMS:
-            raise OptionError(f"unknown pose NMS '{pose_nms}': known are {', '.join(POSE_NMS)}")
+        self.pose_nms = nms.pose_nms(pose_nms)
         if model:
             pair = variant(model)
             if detector is None:
@@ -177,7 +174,6 @@ class Estimator:
         if self.detector:
             find_in = self.detector
             self._find = lambda frames: find_in([frame.image for frame in frames])
-        self._suppress = POSE_NMS[pose_nms]
 
     @property
     def skeleton(self) -> Skeleton:
@@ -203,7 +199,7 @@ class Estimator:
         return [replace(frame, people=self._sorted(people)) for frame, people in zip(frames, posed, strict=True)]
 
     def _sorted(self, people: People) -> People:
-        people = self._suppress(people)
+        people = self.pose_nms(people)
         return people[np.argsort(-people.scores, kind="stable")]
 
     def __call__(self, frames: Sequence[Frame]) -> list[Frame]:

@@ -1,0 +1,77 @@
+"""Removing duplicates: of boxes by IoU, of poses by OKS or by the learned likeness of RMPE's parametric pose NMS.
+
+    from everybody.nms import PoseNms, pose_nms
+
+    people = PoseNms(merge=True)(people)
+    people = pose_nms("oks,threshold=0.8")(people)
+
+Each is a function from `People` to `People`, who come back most confident first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from ..errors import OptionError
+from ..people import People
+from .greedy import box_nms, greedy, oks_nms, soft_oks_nms
+from .parametric import ALPHAPOSE, PoseNms
+
+__all__ = ["ALPHAPOSE", "METHODS", "Method", "PoseNms", "box_nms", "greedy", "oks_nms", "pose_nms", "soft_oks_nms"]
+
+Suppress = Callable[[People], People]
+
+
+def _parametric(values: PoseNms) -> tuple[Callable[..., Suppress], dict[str, float]]:
+    numbers = asdict(values)
+    del numbers["weights"]  # of one skeleton, which a text cannot tell
+    return PoseNms, numbers
+
+
+# Each way by its name: what makes it, and its parameters with their defaults.
+METHODS: dict[str, tuple[Callable[..., Suppress], dict[str, float]]] = {
+    "parametric": _parametric(PoseNms()),
+    "alphapose": _parametric(ALPHAPOSE),
+    "oks": (partial(partial, oks_nms), {"threshold": 0.9}),
+    "soft-oks": (partial(partial, soft_oks_nms), {"spread": 0.9, "least": 0.05}),
+    "box": (partial(partial, box_nms), {"threshold": 0.6}),
+    "none": (lambda: lambda people: people, {}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way to remove duplicates, as a function of people; str() spells out all its parameters for `pose_nms`."""
+
+    name: str
+    numbers: dict[str, Any]
+    run: Suppress
+
+    def __call__(self, people: People) -> People:
+        return self.run(people)
+
+    def __str__(self) -> str:
+        return ",".join([self.name, *(f"{name}={value:g}" for name, value in self.numbers.items())])
+
+
+def pose_nms(text: str) -> Method:
+    """'parametric', 'none', 'oks,threshold=0.8' or 'parametric,eta=20,merge=1' -> that method; parameters that are not
+    named keep their defaults. Raises OptionError."""
+    name, *pairs = text.split(",")
+    if name not in METHODS:
+        raise OptionError(f"unknown pose NMS '{name}': known are {', '.join(METHODS)}")
+    make, defaults = METHODS[name]
+    numbers = dict(defaults)
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        if key not in defaults:
+            known = f"its parameters are {', '.join(defaults)}" if defaults else "it has no parameters"
+            raise OptionError(f"pose NMS '{text}': {name} has no '{key}': {known}")
+        try:
+            numbers[key] = type(defaults[key])(float(value))
+        except ValueError:
+            raise OptionError(f"pose NMS '{text}': {key} must be a number, got '{value}'") from None
+    return Method(name, numbers, make(**numbers))

@@ -1,0 +1,194 @@
+"""Parametric pose NMS: how alike two poses must be to count as one is learned from data.
+
+Fang et al., "RMPE: Regional Multi-Person Pose Estimation" (ICCV 2017), section 3.3, equations 8–11; also Fang et al.,
+"AlphaPose" (TPAMI 2022). The likeness of a more confident pose i and a less confident pose j, over their joints k:
+
+    K_sim = Σ_k [Δ_k ≤ 1] · tanh(c_i / σ1) · tanh(c_j / σ1)        matched joints that both are sure of
+    H_sim = Σ_k exp(-Δ_k² / σ2)                                    how near all joints are
+    d     = K_sim + λ · H_sim                                      i eliminates j where d ≥ η
+
+Δ_k is the distance of the two joints divided by a tenth of the longer side of i's box: no parameter has pixels in it.
+(The paper prints the inequality the other way round, though d is large for similar poses. It matches within a box around
+each joint; we match within a disc of that reach, which does not care how the picture is turned.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import OptionError
+from ..people import Floats, People, Skeleton
+
+PUBLISHED_JOINTS = 17  # η is told for a skeleton of so many
+BLOCK = 1 << 16  # numbers of an array at a time: few calls, on arrays that the caches hold
+FAR = 50.0  # exp(-FAR) is nothing, and beyond it floats become denormal, which is slow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoseNms:
+    """People -> people, duplicates removed, most confident first, whatever the order of the input.
+
+    sigma1, sigma2, lam, eta: as above; eta is told for 17 joints and scaled to the weight of other skeletons. share: the
+    reach of a joint, as a share of the longer side of the box. matched: so many matched joints eliminate too, whatever d
+    is (AlphaPose's addition; scaled like eta; 0: no such rule). merge: the pose that stays becomes the average of all
+    that it stands for, joint by joint, weighted by confidence; joints out of reach do not count. weights: of the joints,
+    by default `part_weights`. Raises OptionError for parameters that make no sense.
+
+    An exact duplicate goes if Σ w tanh²(c / σ1) + λ Σ w ≥ η Σ w / 17: always where η ≤ 17 λ, else where its joints are
+    confident: where the mean of tanh²(c / σ1) is at least η / 17 - λ.
+
+    Defined for all input: a box without area (or not finite) counts as one pixel, a confidence that is NaN or negative as
+    0, a joint whose place is not finite as far from all others.
+    """
+
+    sigma1: float = 1.0
+    sigma2: float = 2.65
+    lam: float = 1.7
+    eta: float = 22.48
+    share: float = 0.1
+    matched: float = 0.0
+    merge: bool = False
+    weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name, zero in (("sigma1", 0), ("sigma2", 0), ("eta", 0), ("share", 0), ("lam", 1), ("matched", 1)):
+            value = getattr(self, name)
+            if not (0 < value < np.inf or (zero and value == 0)):
+                raise OptionError(f"pose NMS: {name} must be a number {'of at least' if zero else 'above'} 0, got {value}")
+
+    def __call__(self, people: People) -> People:
+        people = people[confident_first(people)]
+        weights = self.weigh(people.skeleton)
+        if len(people) < 2 or not weights.any():
+            return people
+        poses = self._poses(people)
+        owners = self._owners(poses, weights)
+        kept = np.flatnonzero(owners == np.arange(len(owners)))
+        if self.merge and len(kept) < len(owners):
+            people = replace(people, keypoints=_merged(people.keypoints, poses, owners))
+        return people[kept]
+
+    def likeness(self, people: People) -> Floats:
+        """[N] people -> d [N, N] of each (row), if it stayed, with each (column)."""
+        every = np.arange(len(people))
+        return self._compare(self._poses(people), self.weigh(people.skeleton), every, every)[0]
+
+    def weigh(self, skeleton: Skeleton) -> Floats:
+        """[K]. Raises OptionError where `weights` are of another skeleton."""
+        if self.weights is None:
+            return part_weights(skeleton)
+        weights = np.asarray(self.weights, np.float32)
+        if weights.shape != (len(skeleton),) or not (np.isfinite(weights) & (weights >= 0)).all():
+            raise OptionError(
+                f"pose NMS: {skeleton.name} needs {len(skeleton)} weights, none below 0, got {self.weights}"
+            )
+        return weights
+
+    def _poses(self, people: People) -> _Poses:
+        x, y, confidence = np.ascontiguousarray(people.keypoints.transpose(2, 1, 0))
+        sides = (people.boxes[:, 2:] - people.boxes[:, :2]).max(1, initial=0)
+        reach = self.share * np.where(np.isfinite(sides), np.maximum(sides, 1), 1)
+        return _Poses(x, y, np.tanh(np.fmax(confidence, 0) / np.float32(self.sigma1)), reach.astype(np.float32))
+
+    def _owners(self, poses: _Poses, weights: Floats) -> NDArray[np.intp]:
+        """Poses, most confident first -> by whom each is eliminated [N]; by itself: it stays."""
+        joints, count = poses.x.shape
+        scale = weights.sum() / PUBLISHED_JOINTS
+        owners = np.full(count, -1)
+        start = 0
+        while len(waiting := start + np.flatnonzero(owners[start:] < 0)):
+            rows = waiting[: max(1, BLOCK // (joints * len(waiting)))]
+            likeness, matched = self._compare(poses, weights, rows, waiting)
+            goes = likeness >= self.eta * scale
+            if self.matched:
+                goes |= matched >= self.matched * scale
+            for row, taken in zip(rows, goes, strict=True):
+                if owners[row] < 0:
+                    mine = waiting[taken]
+                    owners[mine[owners[mine] < 0]] = row
+                    owners[row] = row
+            start = rows[-1] + 1
+        return owners
+
+    def _compare(
+        self, poses: _Poses, weights: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp]
+    ) -> tuple[Floats, Floats]:
+        """R and C of the poses -> d of each row with each column [R, C], and the weight of their matched joints [R, C]."""
+        shape = (len(weights), len(rows), len(columns))
+        with np.errstate(invalid="ignore", over="ignore"):  # of joints whose place is not finite
+            nearness = poses.x[:, rows, None] - poses.x[:, None, columns]  # [K, R, C]
+            across = poses.y[:, rows, None] - poses.y[:, None, columns]
+            np.square(nearness, out=nearness)
+            np.square(across, out=across)
+            nearness += across
+            nearness *= (-1 / (poses.reach[rows] ** 2 * np.float32(self.sigma2)))[:, None]
+        near = np.greater_equal(nearness, -1 / self.sigma2).astype(np.float32)
+        np.exp(np.fmax(nearness, -FAR, out=nearness), out=nearness)  # fmax takes NaN for far, too
+        sure = weights[:, None] * poses.sure[:, rows]
+        likeness = np.einsum("kr,kc,krc->rc", sure, poses.sure[:, columns], near)
+        likeness += ((self.lam * weights) @ nearness.reshape(shape[0], -1)).reshape(shape[1:])
+        matched = (weights @ near.reshape(shape[0], -1)).reshape(shape[1:]) if self.matched else likeness
+        return likeness, matched
+
+
+class _Poses(NamedTuple):
+    """Joints [K, N] and reach [N] of N people: joints first, so that the inner loops run over people."""
+
+    x: Floats
+    y: Floats
+    sure: Floats  # tanh(c / σ1)
+    reach: Floats
+
+
+def confident_first(people: People) -> NDArray[np.intp]:
+    """The places of the people [N], best score first; who scores the same is told apart by the joints, so that the order
+    of the input does not matter. A score that is NaN comes last."""
+    scores = -np.fmax(people.scores, -1)
+    order = scores.argsort(kind="stable")
+    if (np.diff(scores[order]) == 0).any():
+        sums = np.nan_to_num(people.keypoints.sum(1, dtype=np.float64))  # [N, 3]
+        order = np.lexsort((sums[:, 0], sums[:, 1], -sums[:, 2], scores))
+    return order
+
+
+@lru_cache(maxsize=64)
+def part_weights(skeleton: Skeleton) -> Floats:
+    """[K]: the joints of the body count 1 each; a face, a hand and the points of a foot together as much as one joint of
+    the body, so that a hundred points of faces and hands do not outvote it."""
+    parts = [_part(joint) for joint in skeleton.joints]
+    return np.array([1 / parts.count(part) if part else 1 for part in parts], np.float32)
+
+
+def _part(joint: str) -> str:
+    """'face', 'left hand', 'right foot' …; '' for the body."""
+    side, _, name = joint.partition("_")
+    if side == "face":
+        return "face"
+    if name.startswith("hand_"):
+        return f"{side} hand"
+    return f"{side} foot" if name in ("big_toe", "small_toe", "heel", "foot_index") else ""
+
+
+def _merged(keypoints: Floats, poses: _Poses, owners: NDArray[np.intp]) -> Floats:
+    """[N, K, 3], by whom each is eliminated [N] -> [N, K, 3]: of who stays, the mean over whom it stands for; of the
+    others as they were."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        squares = np.square(poses.x - poses.x[:, owners]) + np.square(poses.y - poses.y[:, owners])  # [K, N]
+        near = squares <= poses.reach[owners] ** 2
+    weight = np.where(near.T, np.fmax(keypoints[..., 2], 0), 0).astype(np.float64)[..., None]
+    kept = np.flatnonzero(owners == np.arange(len(owners)))
+    weight[kept] += 1e-9  # a joint of which nobody is sure stays where it is
+    values = np.where(weight > 0, keypoints, 0)
+    order = np.argsort(owners, kind="stable")
+    starts = np.searchsorted(owners[order], kept)
+    out = keypoints.copy()
+    out[kept] = np.add.reduceat((weight * values)[order], starts) / np.add.reduceat(weight[order], starts)
+    return out
+
+
+ALPHAPOSE = PoseNms(sigma1=1, lam=1.7, sigma2=2.65, eta=22.48, matched=5)  # as published with AlphaPose
