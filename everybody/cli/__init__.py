@@ -1,4 +1,5 @@
-"""The command line: `run`, `models`, `eval`, `convert`, `plot`, `doctor`; to train, `label`, `pack`, `train`, `export`.
+"""The command line: `run`, `models`, `eval`, `convert`, `plot`, `doctor`; to train, `label`, `pack`, `train`, `export`,
+`tune-nms`.
 
 Commands only parse and print; what they do lives in the package. Results go to files or stdout, messages to stderr.
 An error is one line and exit code 1; `--debug`, anywhere on the line, adds the traceback.
@@ -21,6 +22,7 @@ from .models import app as models
 from .plot import plot
 from .run import run
 from .train import export, label, pack, train
+from .tune import tune_nms
 
 app = typer.Typer(
     help="everybody finds every body in a picture: multi-person pose estimation for images and video.",
@@ -38,6 +40,7 @@ app.command(no_args_is_help=True)(label)
 app.command(no_args_is_help=True)(pack)
 app.command(no_args_is_help=True)(train)
 app.command(no_args_is_help=True)(export)
+app.command(no_args_is_help=True)(tune_nms)
 
 
 def _version(value: bool) -> None:

@@ -57,6 +57,9 @@ def evaluate(
         int, typer.Option(help="Quarter turns the detector looks in, 1 to 4.", rich_help_panel=MODEL)
     ] = 1,
     det_score: Annotated[float, typer.Option(help="Least score of a box.", rich_help_panel=MODEL)] = 0.05,
+    pose_nms: Annotated[
+        Text, typer.Option(help="As in run; by default its default.", rich_help_panel=MODEL)
+    ] = None,
     turn: Annotated[
         int, typer.Option(help="Degrees, counter-clockwise, by which it sees the pictures.", rich_help_panel=MODEL)
     ] = 0,
@@ -81,10 +84,13 @@ def evaluate(
 
     if not results and not model:
         raise OptionError("nothing to judge: give RESULTS, or --model NAME")
-    if not model and (detector or flip_test or boxes or turn or orientation != "upright" or det_turns != 1):
+    if not model and (detector or flip_test or boxes or turn or orientation != "upright" or det_turns != 1 or pose_nms):
         raise OptionError(
-            "--detector, --boxes, --flip-test, --turn, --orientation, --det-turns are for --model, which is not given"
+            "--detector, --boxes, --flip-test, --turn, --orientation, --det-turns, --pose-nms are for --model, "
+            "which is not given"
         )
+    if pose_nms and boxes == "gt":
+        raise OptionError("--pose-nms removes duplicates among detected people; --boxes gt has none: leave one out")
     if turn not in (0, 90, 180, 270):
         raise OptionError(f"--turn {turn}: pictures are turned by 90, 180 or 270 degrees")
     truth = read(data, skeleton=named(data_skeleton) if data_skeleton else None)
@@ -96,7 +102,7 @@ def evaluate(
     if judged is None:
         how: dict[str, Any] = {
             "detector": detector, "boxes": boxes or "detected", "det_score": det_score, "det_turns": det_turns,
-            "flip_test": flip_test, "orientation": orientation, "quarters": turn // 90,
+            "flip_test": flip_test, "orientation": orientation, "quarters": turn // 90, "pose_nms": pose_nms,
         }  # fmt: skip
         found = _found(results, truth, skeleton, model, how)
         shared = [common(one, truth, mapped=mapped) for one in found]

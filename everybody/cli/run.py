@@ -24,6 +24,8 @@ over = partial(typer.Option, rich_help_panel="Following people")
 SOURCES = "Pictures, videos, folders, globs, text files that list paths, a camera's number, URLs, or - for stdin."
 FORMAT = "Besides the journal: coco, alphapose(-cmu, -open), openpose(-18), csv, parquet; several with commas."
 
+NMS = "parametric, alphapose, oks, soft-oks, box or none; with parameters: oks,threshold=0.8"
+
 
 def run(
     sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help=SOURCES)],
@@ -66,7 +68,7 @@ def run(
     batch: Annotated[int, pose_(help="Crops per call; 0: by device.")] = 0,
     flip_test: Annotated[bool, pose_("--flip-test", help="Average with the mirrored crop.")] = False,
     orientation: Annotated[str, pose_(help="upright, or any: try quarter turns of the crop.")] = "upright",
-    pose_nms: Annotated[str, pose_(help="Remove duplicate poses: oks or none.")] = "oks",
+    pose_nms: Annotated[str, pose_(help=f"Remove duplicate poses: {NMS}.")] = "oks",
     track: Annotated[bool, over("--track", help="Give people ids that stay; the following imply it.")] = False,
     appearance: Annotated[str | None, over(help="Embedding model to recognise people by, too.")] = None,
     detect_every: Annotated[int, over(help="Detect on each n-th frame, and where somebody is missed.")] = 1,
@@ -122,6 +124,7 @@ def run(
         det_batch=det_batch, det_turns=det_turns, device=device, engine=engine, threads=threads,
         workers=1 if total == 1 else 0,
     )  # fmt: skip
+    options["pose_nms"] = str(estimator.pose_nms)  # with its parameters, whose defaults may change
 
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
 

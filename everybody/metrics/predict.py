@@ -28,20 +28,21 @@ DET_SCORE = 0.05
 def predict(
     truth: Dataset, *, pose: str | None = None, detector: str | None = None, boxes: str = "detected",
     flip_test: bool = False, orientation: str = "upright", det_score: float = DET_SCORE, quarters: int = 0,
-    **options: Any,
+    pose_nms: str | None = None, **options: Any,
 ) -> Dataset:  # fmt: skip
     """boxes: "detected", "gt" for the labelled ones (then no detector and no removal of duplicates), or a COCO file of
-    detections; quarters as in `answers`. The other options are those of `Estimator`."""
+    detections; quarters as in `answers`. The other options are those of `Estimator`; pose_nms by default its own."""
     from ..pipeline import Estimator
 
     on_truth = boxes == "gt"
     estimator = Estimator(
         pose=pose, detector=detector, flip_test=flip_test, orientation=orientation, det_score=det_score,
         whole=on_truth, boxes=None if boxes in ("gt", "detected") else boxes,
-        pose_nms="none" if on_truth else "oks", **options,
+        **({"pose_nms": "none"} if on_truth else {"pose_nms": pose_nms} if pose_nms else {}), **options,
     )  # fmt: skip
     name = Path(pose or "default model").stem + " + flip test" * flip_test
     name += " + any orientation" * (orientation == "any")
+    name += f" + {pose_nms} pose NMS" if pose_nms and not on_truth else ""
     name += f", turned by {90 * quarters}°" * bool(quarters)
     return answers(truth, estimator, name=name, boxes=boxes, quarters=quarters)
 
@@ -56,13 +57,15 @@ def answers(truth: Dataset, estimator: Estimator, *, name: str, boxes: str, quar
             frames = mapped(lambda frame: estimator.pose([frame])[0], _with_boxes(shown, quarters), pool, 2)
             people = [frame.people for frame in frames]
     else:
-        with closing(estimator.frames(_frames(shown, quarters))) as frames:
+        with closing(estimator.frames(decoded(shown, quarters))) as frames:
             people = [frame.people for frame in frames]
     found = gathered(people, shown.pictures, estimator.skeleton, name=name, boxes_from=boxes)
     return replace(turned(found, -quarters), pictures=truth.pictures)
 
 
-def _frames(shown: Dataset, quarters: int) -> Iterator[Frame]:
+def decoded(shown: Dataset, quarters: int = 0) -> Iterator[Frame]:
+    """The pictures of a data set, read and turned counter-clockwise by so many right angles. Raises DataError where one is
+    missing."""
     from ..media.images import decode
 
     for i, picture in enumerate(shown.pictures):
@@ -75,5 +78,5 @@ def _frames(shown: Dataset, quarters: int) -> Iterator[Frame]:
 
 def _with_boxes(shown: Dataset, quarters: int) -> Iterator[Frame]:
     wanted = shown.select(~shown.ignored)
-    for frame, rows in zip(_frames(shown, quarters), wanted.rows(), strict=True):
+    for frame, rows in zip(decoded(shown, quarters), wanted.rows(), strict=True):
         yield replace(frame, people=People.from_boxes(wanted.boxes[rows]))

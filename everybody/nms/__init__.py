@@ -20,7 +20,9 @@ from ..people import People
 from .greedy import box_nms, greedy, oks_nms, soft_oks_nms
 from .parametric import ALPHAPOSE, PoseNms
 
-__all__ = ["ALPHAPOSE", "METHODS", "Method", "PoseNms", "box_nms", "greedy", "oks_nms", "pose_nms", "soft_oks_nms"]
+__all__ = [
+    "ALPHAPOSE", "METHODS", "Method", "PoseNms", "box_nms", "greedy", "oks_nms", "parametric", "pose_nms", "soft_oks_nms",
+]  # fmt: skip
 
 Suppress = Callable[[People], People]
 
@@ -55,6 +57,11 @@ class Method:
 
     def __str__(self) -> str:
         return ",".join([self.name, *(f"{name}={value:g}" for name, value in self.numbers.items())])
+
+
+def parametric(values: PoseNms) -> Method:
+    """Parametric pose NMS as a method, so that its text can be told."""
+    return Method("parametric", _parametric(values)[1], values)
 
 
 def pose_nms(text: str) -> Method:

@@ -1,0 +1,74 @@
+"""`everybody tune-nms`: the parameters of the pose NMS, learned on labelled pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import OptionError
+from .options import pair
+
+COMPARED = ("none", "box", "oks", "soft-oks", "alphapose")
+Text = str | None
+
+
+def tune_nms(
+    data: Annotated[Path, typer.Argument(help="Labelled pictures, which are not judged on: COCO JSON, MPII, …")],
+    start: Annotated[str, typer.Option(help="Where the search begins, as --pose-nms of run.")] = "parametric",
+    detector: Annotated[Text, typer.Option(help="Name from `everybody models`, or an ONNX file.")] = None,
+    det_size: Annotated[Text, typer.Option(help="Detector input: 416 or 640x384.")] = None,
+    det_score: Annotated[float, typer.Option(help="Least score of a box.")] = 0.05,
+    pose: Annotated[Text, typer.Option(help="As --detector.")] = None,
+    jitter: Annotated[int, typer.Option(help="Proposals per true box.", min=1)] = 8,
+    seed: Annotated[int, typer.Option(help="Of the proposals and the crowds.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU cores to use; 0: all.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of a table.")] = False,
+) -> None:
+    """Learn the parameters of the pose NMS: maximise AP over dense proposals, crowds and detected boxes.
+
+    Prints what to give to --pose-nms of run, and AP beside that of the other methods.
+    """
+    from ..data.read import read
+    from ..nms import PoseNms, parametric, pose_nms
+    from ..nms.tune import candidates, mean_precision, search
+    from ..pipeline import Estimator
+
+    first = pose_nms(start)
+    if not isinstance(first.run, PoseNms):
+        raise OptionError(f"--start {start}: only parametric and alphapose have parameters to learn")
+    truth = read(data)
+    estimator = Estimator(
+        detector=detector, det_size=pair(det_size, "--det-size"), det_score=det_score, pose=pose, pose_nms="none",
+        threads=threads,
+    )  # fmt: skip
+    if truth.skeleton != estimator.skeleton:
+        truth = truth.to(estimator.skeleton)
+    messages = Console(stderr=True, highlight=False, soft_wrap=True)
+    messages.print(f"{len(truth)} pictures, {(~truth.ignored).sum()} people: estimating the candidates' poses")
+    sets = candidates(truth, estimator, jitter=jitter, seed=seed)
+    steps = []
+    for step in search(lambda setting: mean_precision(sets, setting), first.run):
+        steps.append(step)
+        found = ", ".join(f"{name} {getattr(step.best, name):.3g}" for name in step.names)
+        messages.print(f"{found}: mean AP {mean_precision(sets, step.best):.4f}")
+    best = parametric(steps[-1].best)
+    rows = {
+        str(method): {
+            name: {"AP": some.precision(method), "poses per person": some.each(method)} for name, some in sets.items()
+        }
+        for method in (*map(pose_nms, COMPARED), best)
+    }
+    if as_json:
+        print(json.dumps({"pose_nms": str(best), "results": rows}))
+        return
+    table = Table("AP, poses per person", *sets, box=None, header_style="bold", pad_edge=False)
+    for method, cells in rows.items():
+        name = "tuned" if method == str(best) else method.partition(",")[0]
+        table.add_row(name, *(f"{cell['AP']:.4f} {cell['poses per person']:6.2f}" for cell in cells.values()))
+    Console(highlight=False).print(table)
+    print(f"--pose-nms {best}")
