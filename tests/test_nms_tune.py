@@ -1,0 +1,126 @@
+"""Tuning the pose NMS: it finds what was planted, and its candidates are what they say."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from everybody.cli import app
+from everybody.data.crowds import OVERLAP, crowds, jittered
+from everybody.data.dataset import Dataset, Picture
+from everybody.geometry import iou
+from everybody.metrics.oks import figures
+from everybody.nms import PoseNms, pose_nms
+from everybody.nms.tune import Candidates, search
+from everybody.people import People
+from everybody.skeletons import COCO17
+
+
+def standing(random: np.random.Generator, centres: np.ndarray, height: float = 100) -> tuple[np.ndarray, np.ndarray]:
+    """Random bodies around some places: joints [N, 17, 3] and boxes."""
+    shape = random.uniform(-0.5, 0.5, (len(centres), 17, 2)) * (height / 2, height)
+    points = centres[:, None] + shape
+    boxes = np.concatenate([points.min(1), points.max(1)], 1)
+    return np.concatenate([points, np.full((*points.shape[:2], 1), 2.0)], 2), boxes
+
+
+def labelled(pictures: int, people: int, spread: float, seed: int = 0) -> Dataset:
+    random = np.random.default_rng(seed)
+    keypoints, boxes = standing(random, random.uniform(100, 100 + spread, (pictures * people, 2)))
+    return Dataset(
+        skeleton=COCO17,
+        pictures=tuple(Picture(f"{i}.png", i + 1, 400, 400) for i in range(pictures)),
+        picture=np.repeat(np.arange(pictures), people),
+        keypoints=keypoints,
+        boxes=boxes,
+        name="made up",
+    )
+
+
+def dense(truth: Dataset, each: int = 6, noise: float = 2.0, seed: int = 1) -> Candidates:
+    """Each true pose several times, the more off the less confident."""
+    random, people = np.random.default_rng(seed), []
+    for rows in truth.rows():
+        error = random.uniform(0.2, noise, (len(rows), each, 1, 1))
+        points = truth.keypoints[rows][:, None, :, :2] + random.normal(0, 1, (len(rows), each, 17, 2)) * error
+        confidence = np.broadcast_to(1 - error / (2 * noise), (*points.shape[:3], 1))
+        keypoints = np.concatenate([points, confidence], -1).reshape(-1, 17, 3)
+        boxes = np.repeat(truth.boxes[rows], each, 0)
+        people.append(People(keypoints, boxes, keypoints[:, :, 2].mean(1), COCO17))
+    return Candidates(truth, people)
+
+
+def test_tuning_reaches_the_precision_of_planted_parameters():
+    """People so near that parameters matter: what eliminates duplicates must not eliminate neighbours."""
+    some = dense(labelled(12, 4, 60))
+    planted = PoseNms(sigma1=0.5, sigma2=1.0, lam=1.0, eta=12)
+    poor = PoseNms(sigma1=0.5, sigma2=1.0, lam=1.0, eta=33)
+    assert some.precision(poor) < some.precision(planted) - 0.2
+    *_, last = search(some.precision, poor)
+    assert some.precision(last.best) >= some.precision(planted) - 0.005
+
+
+def test_a_search_tells_what_it_tried_and_never_forgets_what_it_does_not_search():
+    some = dense(labelled(2, 2, 200))
+    start = PoseNms(merge=True, share=0.2)
+    steps = list(search(some.precision, start, steps=(2.0,)))
+    assert [step.names for step in steps] == [("lam", "eta"), ("sigma1", "sigma2")]
+    for step in steps:
+        assert step.scores.shape == tuple(map(len, step.values))
+        assert step.best.merge
+        assert step.best.share == 0.2
+        assert all(getattr(step.best, name) in values for name, values in zip(step.names, step.values, strict=True))
+
+
+def test_candidates_count_what_is_left():
+    truth = labelled(3, 2, 200)
+    some = dense(truth, each=4)
+    assert some.each(pose_nms("none")) == 4
+    assert some.precision(pose_nms("none")) == figures(truth, some.left(pose_nms("none")))["AP"]
+
+
+@given(seed=st.integers(0, 1000), count=st.integers(1, 9))
+def test_proposals_overlap_the_true_box_by_more_than_half(seed, count):
+    random = np.random.default_rng(seed)
+    corner = random.uniform(-50, 300, (5, 2))
+    boxes = np.concatenate([corner, corner + random.uniform(1, 200, (5, 2))], 1)
+    found = jittered(boxes, count, np.random.default_rng(seed))
+    assert found.shape == (5, count, 4)
+    for box, some in zip(boxes, found, strict=True):
+        assert (iou(box[None], some) > 0.5).all()
+    assert (found == jittered(boxes, count, np.random.default_rng(seed))).all()
+
+
+def test_proposals_of_a_box_without_area_are_that_box():
+    box = np.array([[3.0, 4, 3, 9]])
+    assert (jittered(box, 3, np.random.default_rng(0)) == box).all()
+
+
+def test_crowds_put_people_in_front_of_others():
+    truth = labelled(6, 2, 150, seed=4)
+    colours = [np.full((400, 400, 3), 40 * i, np.uint8) for i in range(6)]
+    found, images = crowds(truth, colours, np.random.default_rng(0))
+    assert len(found) == len(images) > 0
+    for place, (picture, rows) in enumerate(zip(found.pictures, found.rows(), strict=True)):
+        own = [p.name for p in truth.pictures].index(picture.name)
+        before = truth.where(own)
+        new = rows[len(before) :]
+        assert len(new) > 0
+        np.testing.assert_allclose(found.keypoints[rows[: len(before)], :, :2], truth.keypoints[before][..., :2])
+        overlap = iou(found.boxes[new], truth.boxes[before])
+        assert ((overlap > OVERLAP[0]) & (overlap < OVERLAP[1])).any(1).all()
+        for row in new:  # where the joints of the new one are, the picture has another's colour; far away it has its own
+            x, y = found.keypoints[row, :, :2].round().astype(int).T
+            assert (np.abs(images[place][y, x].astype(int) - 40 * own).max(1) > 8).mean() > 0.7
+        assert (images[place][0, 0] == 40 * own).all()
+    covered = found.keypoints[..., 2] == 1
+    assert covered.any()
+
+
+def test_crowds_need_somebody_to_paste():
+    truth = labelled(1, 2, 100)
+    found, images = crowds(truth, [np.zeros((400, 400, 3), np.uint8)], np.random.default_rng(0))
+    assert len(found) == len(images) == len(found.picture) == 0
