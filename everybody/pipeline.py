@@ -102,8 +102,8 @@ class Estimator:
     in their place (None: the pair's, or the defaults). whole takes each picture as one
     box, boxes takes them from a COCO detection results file; then no detector is loaded. `det_*`, min_size, max_people
     and tiles choose the boxes (see `Detector`); skeleton, codec, input_size, normalise, channels and padding describe a
-    pose model that the manifest does not know (see `load_sppe`); flip_test and orientation are `Sppe`'s. pose_nms removes
-    duplicates: parametric, alphapose, oks, soft-oks, box or none, with parameters as `everybody.nms.pose_nms` reads them.
+    pose model that the manifest does not know (see `load_sppe`); flip_test and orientation are `Sppe`'s. pose_nms
+    removes duplicates: parametric, alphapose, oks, soft-oks, box or none, with parameters as in `nms.pose_nms`.
 
     batch is the most crops in one call of the SPPE, gathered from several frames; det_batch the frames in one call of
     the detector; 0 chooses by device. workers is how many calls run at a time, threads the cores they share (0: all).

@@ -1,22 +1,29 @@
 """Tuning the pose NMS: it finds what was planted, and its candidates are what they say."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from typer.testing import CliRunner
 
 from everybody.cli import app
+from everybody.cli.tune import COMPARED
 from everybody.data.crowds import OVERLAP, crowds, jittered
 from everybody.data.dataset import Dataset, Picture
+from everybody.errors import DataError, OptionError
 from everybody.geometry import iou
 from everybody.metrics.oks import figures
 from everybody.nms import PoseNms, pose_nms
 from everybody.nms.tune import Candidates, search
 from everybody.people import People
 from everybody.skeletons import COCO17
+
+from . import nets
 
 
 def standing(random: np.random.Generator, centres: np.ndarray, height: float = 100) -> tuple[np.ndarray, np.ndarray]:
@@ -75,6 +82,11 @@ def test_a_search_tells_what_it_tried_and_never_forgets_what_it_does_not_search(
         assert all(getattr(step.best, name) in values for name, values in zip(step.names, step.values, strict=True))
 
 
+def test_where_nothing_is_better_parameters_stay():
+    start = PoseNms()
+    assert {step.best for step in search(lambda setting: 0.5, start)} == {start}
+
+
 def test_candidates_count_what_is_left():
     truth = labelled(3, 2, 200)
     some = dense(truth, each=4)
@@ -112,7 +124,9 @@ def test_crowds_put_people_in_front_of_others():
         np.testing.assert_allclose(found.keypoints[rows[: len(before)], :, :2], truth.keypoints[before][..., :2])
         overlap = iou(found.boxes[new], truth.boxes[before])
         assert ((overlap > OVERLAP[0]) & (overlap < OVERLAP[1])).any(1).all()
-        for row in new:  # where the joints of the new one are, the picture has another's colour; far away it has its own
+        for (
+            row
+        ) in new:  # where the joints of the new one are, the picture has another's colour; far away it has its own
             x, y = found.keypoints[row, :, :2].round().astype(int).T
             assert (np.abs(images[place][y, x].astype(int) - 40 * own).max(1) > 8).mean() > 0.7
         assert (images[place][0, 0] == 40 * own).all()
@@ -124,3 +138,65 @@ def test_crowds_need_somebody_to_paste():
     truth = labelled(1, 2, 100)
     found, images = crowds(truth, [np.zeros((400, 400, 3), np.uint8)], np.random.default_rng(0))
     assert len(found) == len(images) == len(found.picture) == 0
+
+
+@pytest.fixture
+def spots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Pictures with a person each, all of whose joints are at one spot, and models that find them."""
+    (tmp_path / "images").mkdir()
+    for number in (1, 2):
+        Image.fromarray(nets.blob(160, 160, 60, 70)).save(tmp_path / f"images/{number}.png")
+    person = {
+        "category_id": 1, "iscrowd": 0, "area": 6000.0, "num_keypoints": 17, "bbox": [20.5, 20.5, 96, 128],
+        "keypoints": [60.5, 70.5, 2] * 17,
+    }  # fmt: skip
+    labels = {
+        "images": [{"id": i, "file_name": f"{i}.png", "width": 160, "height": 160} for i in (1, 2)],
+        "annotations": [{"id": i, "image_id": i, **person} for i in (1, 2)],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}],
+    }
+    (tmp_path / "annotations.json").write_text(json.dumps(labels))
+    nets.heatmap_finder(tmp_path / "pose.onnx", 17)
+    nets.rtmdet_constant(tmp_path / "detector.onnx", np.array([[20, 20, 116, 148, 0.9]], np.float32))
+    (tmp_path / "manifest.toml").write_text(
+        """[model.spot]
+        task = "pose"
+        file = "pose.onnx"
+        licence = "Apache-2.0"
+        skeleton = "coco-17"
+        codec = { type = "heatmap", alignment = "corner" }
+        input = { size = [96, 128] }
+        """
+    )
+    monkeypatch.setenv("EVERYBODY_WEIGHTS", str(tmp_path))
+    return tmp_path
+
+
+def tuned(spots: Path, *options: str) -> Any:
+    models = ("--detector", str(spots / "detector.onnx"), "--det-size", "160", "--pose", "spot")
+    return CliRunner().invoke(app, ["tune-nms", str(spots / "annotations.json"), *models, *options])
+
+
+def test_the_command_tells_what_to_give_to_run(spots: Path):
+    found = json.loads(tuned(spots, "--jitter", "3", "--json").stdout)
+    assert isinstance(pose_nms(found["pose_nms"]).run, PoseNms)
+    assert list(found["results"]) == [str(pose_nms(name)) for name in COMPARED] + [found["pose_nms"]]
+    assert found["results"]["none"]["dense"]["poses per person"] == 3
+    best = found["results"][found["pose_nms"]]
+    assert best["dense"] == {"AP": pytest.approx(1), "poses per person": 1}
+    assert best["detected"] == {"AP": pytest.approx(1), "poses per person": 1}
+    assert tuned(spots, "--jitter", "3").stdout.strip().endswith(f"--pose-nms {found['pose_nms']}")
+
+
+def test_only_what_has_parameters_is_tuned(spots: Path):
+    error = tuned(spots, "--start", "oks").exception
+    assert isinstance(error, OptionError)
+    assert "only parametric and alphapose" in str(error)
+
+
+def test_pictures_without_people_teach_nothing(spots: Path):
+    labels = json.loads((spots / "annotations.json").read_text())
+    (spots / "annotations.json").write_text(json.dumps({**labels, "annotations": []}))
+    error = tuned(spots).exception
+    assert isinstance(error, DataError)
+    assert "nobody is labelled" in str(error)

@@ -57,9 +57,7 @@ def evaluate(
         int, typer.Option(help="Quarter turns the detector looks in, 1 to 4.", rich_help_panel=MODEL)
     ] = 1,
     det_score: Annotated[float, typer.Option(help="Least score of a box.", rich_help_panel=MODEL)] = 0.05,
-    pose_nms: Annotated[
-        Text, typer.Option(help="As in run; by default its default.", rich_help_panel=MODEL)
-    ] = None,
+    pose_nms: Annotated[Text, typer.Option(help="As in run; by default its default.", rich_help_panel=MODEL)] = None,
     turn: Annotated[
         int, typer.Option(help="Degrees, counter-clockwise, by which it sees the pictures.", rich_help_panel=MODEL)
     ] = 0,

@@ -2,7 +2,7 @@
 
 Dense proposals are the true boxes moved and resized at random, as long as they still overlap the true one by more than
 half (Fang et al., RMPE, ICCV 2017, which jitters boxes so to augment training). Crowds are real people cut out along
-their skeleton, after "Cut, paste and learn" (Dwibedi et al., ICCV 2017), and put in front of others of about their size.
+their skeleton, after "Cut, paste and learn" (Dwibedi et al., ICCV 2017), and put in front of others of their size.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from ..geometry import Array, iou
+from ..geometry import iou
 from ..people import Image, Skeleton
-from .dataset import Dataset, extents
+from .dataset import Array, Dataset, extents
 
 SHIFT, RESIZE = 0.3, 1.5  # most, of the box's sides and as a factor, that a proposal is moved and resized
 LEAST_JOINTS = 0.7  # share of labelled joints of those who are cut out
@@ -79,7 +79,7 @@ def pasted(image: Image, front: Cutout, scale: float, corner: Array) -> tuple[Im
     keypoints = front.keypoints.copy()
     keypoints[:, :2] = keypoints[:, :2] * scale + corner
     mixed = image + mask[..., None] * (person.astype(np.float64) - image)
-    return mixed.round().astype(np.uint8), keypoints, np.asarray(mask)
+    return mixed.round().astype(np.uint8), keypoints, np.asarray(mask, np.float64)
 
 
 def crowds(
@@ -148,7 +148,7 @@ def _joined(truth: Dataset, parts: Sequence[Dataset]) -> Dataset:
         skeleton=truth.skeleton,
         pictures=tuple(replace(part.pictures[0], id=i) for i, part in enumerate(parts, 1)),
         picture=np.repeat(np.arange(len(parts)), [len(part.picture) for part in parts]),
-        **{name: np.concatenate([getattr(part, name) for part in (none, *parts)]) for name in columns},
+        **{name: np.concatenate([getattr(part, name) for part in (none, *parts)]) for name in columns},  # type: ignore[arg-type]
         name=f"crowds of {truth.name}",
         format=truth.format,
     )

@@ -64,8 +64,8 @@ def answers(truth: Dataset, estimator: Estimator, *, name: str, boxes: str, quar
 
 
 def decoded(shown: Dataset, quarters: int = 0) -> Iterator[Frame]:
-    """The pictures of a data set, read and turned counter-clockwise by so many right angles. Raises DataError where one is
-    missing."""
+    """The pictures of a data set, read and turned counter-clockwise by so many right angles. Raises DataError where one
+    is missing."""
     from ..media.images import decode
 
     for i, picture in enumerate(shown.pictures):

@@ -21,7 +21,8 @@ from .greedy import box_nms, greedy, oks_nms, soft_oks_nms
 from .parametric import ALPHAPOSE, PoseNms
 
 __all__ = [
-    "ALPHAPOSE", "METHODS", "Method", "PoseNms", "box_nms", "greedy", "oks_nms", "parametric", "pose_nms", "soft_oks_nms",
+    "ALPHAPOSE", "METHODS", "Method", "PoseNms", "box_nms", "greedy", "oks_nms", "parametric", "pose_nms",
+    "soft_oks_nms",
 ]  # fmt: skip
 
 Suppress = Callable[[People], People]

@@ -8,8 +8,8 @@ Fang et al., "RMPE: Regional Multi-Person Pose Estimation" (ICCV 2017), section 
     d     = K_sim + λ · H_sim                                      i eliminates j where d ≥ η
 
 Δ_k is the distance of the two joints divided by a tenth of the longer side of i's box: no parameter has pixels in it.
-(The paper prints the inequality the other way round, though d is large for similar poses. It matches within a box around
-each joint; we match within a disc of that reach, which does not care how the picture is turned.)
+(The paper prints the inequality the other way round, though d is large for similar poses. It matches within a box
+around each joint; we match within a disc of that reach, which does not care how the picture is turned.)
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ FAR = 50.0  # exp(-FAR) is nothing, and beyond it floats become denormal, which 
 class PoseNms:
     """People -> people, duplicates removed, most confident first, whatever the order of the input.
 
-    sigma1, sigma2, lam, eta: as above; eta is told for 17 joints and scaled to the weight of other skeletons. share: the
-    reach of a joint, as a share of the longer side of the box. matched: so many matched joints eliminate too, whatever d
-    is (AlphaPose's addition; scaled like eta; 0: no such rule). merge: the pose that stays becomes the average of all
-    that it stands for, joint by joint, weighted by confidence; joints out of reach do not count. weights: of the joints,
-    by default `part_weights`. Raises OptionError for parameters that make no sense.
+    sigma1, sigma2, lam, eta: as above; eta is told for 17 joints and scaled to the weight of other skeletons. share:
+    the reach of a joint, as a share of the longer side of the box. matched: so many matched joints eliminate too,
+    whatever d is (AlphaPose's addition; scaled like eta; 0: no such rule). merge: the pose that stays becomes the
+    average of all that it stands for, joint by joint, weighted by confidence; joints out of reach do not count.
+    weights: of the joints, by default `part_weights`. Raises OptionError for parameters that make no sense.
 
     An exact duplicate goes if Σ w tanh²(c / σ1) + λ Σ w ≥ η Σ w / 17: always where η ≤ 17 λ, else where its joints are
     confident: where the mean of tanh²(c / σ1) is at least η / 17 - λ.
 
-    Defined for all input: a box without area (or not finite) counts as one pixel, a confidence that is NaN or negative as
-    0, a joint whose place is not finite as far from all others.
+    Defined for all input: a box without area (or not finite) counts as one pixel, a confidence that is NaN or negative
+    as 0, a joint whose place is not finite as far from all others.
     """
 
     sigma1: float = 1.0
@@ -59,7 +59,9 @@ class PoseNms:
         for name, zero in (("sigma1", 0), ("sigma2", 0), ("eta", 0), ("share", 0), ("lam", 1), ("matched", 1)):
             value = getattr(self, name)
             if not (0 < value < np.inf or (zero and value == 0)):
-                raise OptionError(f"pose NMS: {name} must be a number {'of at least' if zero else 'above'} 0, got {value}")
+                raise OptionError(
+                    f"pose NMS: {name} must be a number {'of at least' if zero else 'above'} 0, got {value}"
+                )
 
     def __call__(self, people: People) -> People:
         people = people[confident_first(people)]
@@ -118,7 +120,7 @@ class PoseNms:
     def _compare(
         self, poses: _Poses, weights: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp]
     ) -> tuple[Floats, Floats]:
-        """R and C of the poses -> d of each row with each column [R, C], and the weight of their matched joints [R, C]."""
+        """R and C of the poses -> d of each row with each column [R, C], and the weight of matched joints [R, C]."""
         shape = (len(weights), len(rows), len(columns))
         with np.errstate(invalid="ignore", over="ignore"):  # of joints whose place is not finite
             nearness = poses.x[:, rows, None] - poses.x[:, None, columns]  # [K, R, C]
@@ -146,8 +148,8 @@ class _Poses(NamedTuple):
 
 
 def confident_first(people: People) -> NDArray[np.intp]:
-    """The places of the people [N], best score first; who scores the same is told apart by the joints, so that the order
-    of the input does not matter. A score that is NaN comes last."""
+    """The places of the people [N], best score first; who scores the same is told apart by the joints, so that the
+    order of the input does not matter. A score that is NaN comes last."""
     scores = -np.fmax(people.scores, -1)
     order = scores.argsort(kind="stable")
     if (np.diff(scores[order]) == 0).any():
@@ -158,8 +160,8 @@ def confident_first(people: People) -> NDArray[np.intp]:
 
 @lru_cache(maxsize=64)
 def part_weights(skeleton: Skeleton) -> Floats:
-    """[K]: the joints of the body count 1 each; a face, a hand and the points of a foot together as much as one joint of
-    the body, so that a hundred points of faces and hands do not outvote it."""
+    """[K]: the joints of the body count 1 each; a face, a hand and the points of a foot together as much as one joint
+    of the body, so that a hundred points of faces and hands do not outvote it."""
     parts = [_part(joint) for joint in skeleton.joints]
     return np.array([1 / parts.count(part) if part else 1 for part in parts], np.float32)
 

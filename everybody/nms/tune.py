@@ -1,8 +1,9 @@
 """Learning the parameters of the pose NMS: the AP of what is left of many candidates, made as large as can be.
 
 Fang et al. (RMPE, ICCV 2017, section 3.3) fix two of the four parameters and search the other two, in turn. So does
-this, from coarse steps to fine ones. AP as a function of the parameters is a staircase with noise on it, so a setting is
-judged by its own AP and those of its neighbours on the grid: the middle of a plateau wins, not a lucky step.
+this, from coarse steps to fine ones. AP as a function of the parameters is a staircase with noise on it, so a setting
+is judged by its own AP and those of its neighbours on the grid: the middle of a plateau wins, not a lucky step. Where
+nothing is better, parameters stay as they were.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ def candidates(truth: Dataset, estimator: Estimator, *, jitter: int = 8, seed: i
     """The pictures of a data set -> three sorts of candidates.
 
     dense: each true box, `jitter` times at random beside its place; crowds: the same where people have been pasted in
-    front of others (`everybody.data.crowds`); detected: what the estimator's detector finds. The estimator must remove no
-    poses. Raises DataError where pictures are missing or nobody is labelled.
+    front of others (`everybody.data.crowds`); detected: what the estimator's detector finds. The estimator must remove
+    no poses. Raises DataError where pictures are missing or nobody is labelled.
     """
     if truth.ignored.all():
         raise DataError(f"{truth.name}: nobody is labelled with joints, so there is nothing to tune on")
@@ -102,9 +103,7 @@ class Step:
     best: PoseNms
 
 
-def search(
-    score: Callable[[PoseNms], float], start: PoseNms, steps: Sequence[float] = STEPS
-) -> Iterator[Step]:
+def search(score: Callable[[PoseNms], float], start: PoseNms, steps: Sequence[float] = STEPS) -> Iterator[Step]:
     """Two parameters at a time around the best so far, in ever finer steps: each search as it is done."""
     best, known = start, {}
 
@@ -119,6 +118,7 @@ def search(
         grid = [[replace(best, **{names[0]: a, names[1]: b}) for b in values[1]] for a in values[0]]
         scores = np.array([[cached(setting) for setting in row] for row in grid])
         smooth = uniform_filter(scores, 3, mode="nearest")
-        place = np.unravel_index(smooth.argmax(), smooth.shape)
-        best = grid[place[0]][place[1]]
+        away = np.abs(np.indices(smooth.shape) - REACH).sum(0)
+        a, b = divmod(int(np.lexsort((away.ravel(), -smooth.ravel().round(9)))[0]), len(grid[0]))
+        best = grid[a][b]
         yield Step(names, values, scores, best)  # type: ignore[arg-type]
