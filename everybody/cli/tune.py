@@ -34,7 +34,7 @@ def tune_nms(
     Prints what to give to --pose-nms of run, and AP beside that of the other methods.
     """
     from ..data.read import read
-    from ..nms import PoseNms, parametric, pose_nms
+    from ..nms import Method, PoseNms, pose_nms
     from ..nms.tune import candidates, mean_precision, search
     from ..pipeline import Estimator
 
@@ -56,7 +56,7 @@ def tune_nms(
         steps.append(step)
         found = ", ".join(f"{name} {getattr(step.best, name):.3g}" for name in step.names)
         messages.print(f"{found}: mean AP {mean_precision(sets, step.best):.4f}")
-    best = parametric(steps[-1].best)
+    best = Method.of(steps[-1].best)
     rows = {
         str(method): {
             name: {"AP": some.precision(method), "poses per person": some.each(method)} for name, some in sets.items()

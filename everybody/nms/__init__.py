@@ -21,8 +21,7 @@ from .greedy import box_nms, greedy, oks_nms, soft_oks_nms
 from .parametric import ALPHAPOSE, PoseNms
 
 __all__ = [
-    "ALPHAPOSE", "METHODS", "Method", "PoseNms", "box_nms", "greedy", "oks_nms", "parametric", "pose_nms",
-    "soft_oks_nms",
+    "ALPHAPOSE", "METHODS", "Method", "PoseNms", "box_nms", "greedy", "oks_nms", "pose_nms", "soft_oks_nms",
 ]  # fmt: skip
 
 Suppress = Callable[[People], People]
@@ -53,16 +52,16 @@ class Method:
     numbers: dict[str, Any]
     run: Suppress
 
+    @classmethod
+    def of(cls, values: PoseNms) -> Method:
+        """Parametric pose NMS as a method."""
+        return cls("parametric", _parametric(values)[1], values)
+
     def __call__(self, people: People) -> People:
         return self.run(people)
 
     def __str__(self) -> str:
         return ",".join([self.name, *(f"{name}={value:g}" for name, value in self.numbers.items())])
-
-
-def parametric(values: PoseNms) -> Method:
-    """Parametric pose NMS as a method, so that its text can be told."""
-    return Method("parametric", _parametric(values)[1], values)
 
 
 def pose_nms(text: str) -> Method:

@@ -64,21 +64,24 @@ class PoseNms:
                 )
 
     def __call__(self, people: People) -> People:
-        people = people[confident_first(people)]
+        order = confident_first(people)
         weights = self.weigh(people.skeleton)
         if len(people) < 2 or not weights.any():
-            return people
-        poses = self._poses(people)
+            return people[order]
+        keypoints = people.keypoints[order]
+        poses = self._poses(keypoints, people.boxes[order])
         owners = self._owners(poses, weights)
         kept = np.flatnonzero(owners == np.arange(len(owners)))
-        if self.merge and len(kept) < len(owners):
-            people = replace(people, keypoints=_merged(people.keypoints, poses, owners))
-        return people[kept]
+        survivors = people[order[kept]]
+        if not self.merge or len(kept) == len(owners):
+            return survivors
+        return replace(survivors, keypoints=_merged(keypoints, poses, owners, kept))
 
     def likeness(self, people: People) -> Floats:
         """[N] people -> d [N, N] of each (row), if it stayed, with each (column)."""
         every = np.arange(len(people))
-        return self._compare(self._poses(people), self.weigh(people.skeleton), every, every)[0]
+        poses = self._poses(people.keypoints, people.boxes)
+        return self._compare(poses, self.weigh(people.skeleton), every, every)[0]
 
     def weigh(self, skeleton: Skeleton) -> Floats:
         """[K]. Raises OptionError where `weights` are of another skeleton."""
@@ -91,15 +94,16 @@ class PoseNms:
             )
         return weights
 
-    def _poses(self, people: People) -> _Poses:
-        x, y, confidence = np.ascontiguousarray(people.keypoints.transpose(2, 1, 0))
-        sides = (people.boxes[:, 2:] - people.boxes[:, :2]).max(1, initial=0)
+    def _poses(self, keypoints: Floats, boxes: Floats) -> _Poses:
+        columns = np.ascontiguousarray(keypoints.transpose(2, 1, 0))
+        sides = (boxes[:, 2:] - boxes[:, :2]).max(1, initial=0)
         reach = self.share * np.where(np.isfinite(sides), np.maximum(sides, 1), 1)
-        return _Poses(x, y, np.tanh(np.fmax(confidence, 0) / np.float32(self.sigma1)), reach.astype(np.float32))
+        sure = np.tanh(np.fmax(columns[2], 0) / np.float32(self.sigma1))
+        return _Poses(columns[:2], sure, reach.astype(np.float32))
 
     def _owners(self, poses: _Poses, weights: Floats) -> NDArray[np.intp]:
         """Poses, most confident first -> by whom each is eliminated [N]; by itself: it stays."""
-        joints, count = poses.x.shape
+        joints, count = poses.sure.shape
         scale = weights.sum() / PUBLISHED_JOINTS
         owners = np.full(count, -1)
         start = 0
@@ -109,11 +113,12 @@ class PoseNms:
             goes = likeness >= self.eta * scale
             if self.matched:
                 goes |= matched >= self.matched * scale
-            for row, taken in zip(rows, goes, strict=True):
-                if owners[row] < 0:
-                    mine = waiting[taken]
-                    owners[mine[owners[mine] < 0]] = row
-                    owners[row] = row
+            goes &= waiting > rows[:, None]  # only the less confident ones
+            for place in np.flatnonzero(goes.any(1)):
+                if owners[rows[place]] < 0:
+                    owners[waiting[goes[place] & (owners[waiting] < 0)]] = rows[place]
+            stays = rows[owners[rows] < 0]
+            owners[stays] = stays
             start = rows[-1] + 1
         return owners
 
@@ -123,28 +128,25 @@ class PoseNms:
         """R and C of the poses -> d of each row with each column [R, C], and the weight of matched joints [R, C]."""
         shape = (len(weights), len(rows), len(columns))
         with np.errstate(invalid="ignore", over="ignore"):  # of joints whose place is not finite
-            nearness = poses.x[:, rows, None] - poses.x[:, None, columns]  # [K, R, C]
-            across = poses.y[:, rows, None] - poses.y[:, None, columns]
-            np.square(nearness, out=nearness)
-            np.square(across, out=across)
+            apart = poses.places.take(rows, 2)[..., None] - poses.places.take(columns, 2)[..., None, :]  # [2, K, R, C]
+            nearness, across = np.square(apart, out=apart)
             nearness += across
             nearness *= (-1 / (poses.reach[rows] ** 2 * np.float32(self.sigma2)))[:, None]
         near = np.greater_equal(nearness, -1 / self.sigma2).astype(np.float32)
         np.exp(np.fmax(nearness, -FAR, out=nearness), out=nearness)  # fmax takes NaN for far, too
-        sure = weights[:, None] * poses.sure[:, rows]
-        likeness = np.einsum("kr,kc,krc->rc", sure, poses.sure[:, columns], near)
+        sure = weights[:, None] * poses.sure.take(rows, 1)
+        likeness = np.einsum("kr,kc,krc->rc", sure, poses.sure.take(columns, 1), near)
         likeness += ((self.lam * weights) @ nearness.reshape(shape[0], -1)).reshape(shape[1:])
         matched = (weights @ near.reshape(shape[0], -1)).reshape(shape[1:]) if self.matched else likeness
         return likeness, matched
 
 
 class _Poses(NamedTuple):
-    """Joints [K, N] and reach [N] of N people: joints first, so that the inner loops run over people."""
+    """N people, who come last so that the inner loops run over them."""
 
-    x: Floats
-    y: Floats
-    sure: Floats  # tanh(c / σ1)
-    reach: Floats
+    places: Floats  # [2, K, N]: x and y
+    sure: Floats  # [K, N]: tanh(c / σ1)
+    reach: Floats  # [N]
 
 
 def confident_first(people: People) -> NDArray[np.intp]:
@@ -176,21 +178,18 @@ def _part(joint: str) -> str:
     return f"{side} foot" if name in ("big_toe", "small_toe", "heel", "foot_index") else ""
 
 
-def _merged(keypoints: Floats, poses: _Poses, owners: NDArray[np.intp]) -> Floats:
-    """[N, K, 3], by whom each is eliminated [N] -> [N, K, 3]: of who stays, the mean over whom it stands for; of the
-    others as they were."""
+def _merged(keypoints: Floats, poses: _Poses, owners: NDArray[np.intp], kept: NDArray[np.intp]) -> Floats:
+    """[N, K, 3], by whom each is eliminated [N], who stays [M] -> [M, K, 3]: the mean over all whom each stands for."""
     with np.errstate(invalid="ignore", over="ignore"):
-        squares = np.square(poses.x - poses.x[:, owners]) + np.square(poses.y - poses.y[:, owners])  # [K, N]
+        squares = np.square(poses.places - poses.places[..., owners]).sum(0)  # [K, N]
         near = squares <= poses.reach[owners] ** 2
     weight = np.where(near.T, np.fmax(keypoints[..., 2], 0), 0).astype(np.float64)[..., None]
-    kept = np.flatnonzero(owners == np.arange(len(owners)))
     weight[kept] += 1e-9  # a joint of which nobody is sure stays where it is
     values = np.where(weight > 0, keypoints, 0)
     order = np.argsort(owners, kind="stable")
     starts = np.searchsorted(owners[order], kept)
-    out = keypoints.copy()
-    out[kept] = np.add.reduceat((weight * values)[order], starts) / np.add.reduceat(weight[order], starts)
-    return out
+    mean = np.add.reduceat((weight * values)[order], starts) / np.add.reduceat(weight[order], starts)
+    return mean.astype(np.float32)
 
 
 ALPHAPOSE = PoseNms(sigma1=1, lam=1.7, sigma2=2.65, eta=22.48, matched=5)  # as published with AlphaPose
