@@ -24,18 +24,19 @@ def tune_nms(
     det_size: Annotated[Text, typer.Option(help="Detector input: 416 or 640x384.")] = None,
     det_score: Annotated[float, typer.Option(help="Least score of a box.")] = 0.05,
     pose: Annotated[Text, typer.Option(help="As --detector.")] = None,
+    price: Annotated[float, typer.Option(help="AP that a needless pose per person costs; 0: AP alone.")] = 0.02,
     jitter: Annotated[int, typer.Option(help="Proposals per true box.", min=1)] = 8,
     seed: Annotated[int, typer.Option(help="Of the proposals and the crowds.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU cores to use; 0: all.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of a table.")] = False,
 ) -> None:
-    """Learn the parameters of the pose NMS: maximise AP over dense proposals, crowds and detected boxes.
+    """Learn the parameters of the pose NMS: maximise AP over dense proposals, crowds and detected boxes, with few poses.
 
     Prints what to give to --pose-nms of run, and AP beside that of the other methods.
     """
     from ..data.read import read
     from ..nms import Method, PoseNms, pose_nms
-    from ..nms.tune import candidates, mean_precision, search
+    from ..nms.tune import candidates, search, worth
     from ..pipeline import Estimator
 
     first = pose_nms(start)
@@ -52,10 +53,10 @@ def tune_nms(
     messages.print(f"{len(truth)} pictures, {(~truth.ignored).sum()} people: estimating the candidates' poses")
     sets = candidates(truth, estimator, jitter=jitter, seed=seed)
     steps = []
-    for step in search(lambda setting: mean_precision(sets, setting), first.run):
+    for step in search(lambda setting: worth(sets, setting, price), first.run):
         steps.append(step)
         found = ", ".join(f"{name} {getattr(step.best, name):.3g}" for name in step.names)
-        messages.print(f"{found}: mean AP {mean_precision(sets, step.best):.4f}")
+        messages.print(f"{found}: mean AP {worth(sets, step.best):.4f}")
     best = Method.of(steps[-1].best)
     rows = {
         str(method): {
