@@ -37,11 +37,12 @@ from everybody.skeletons import COCO17
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 DRAWS = 1000
 METHODS = {
-    "parametric (ours)": "parametric",
+    "parametric (the default)": "parametric",
     "the same, not merged": "parametric,merge=0",
     "AlphaPose's constants": "alphapose",
-    "AlphaPose's, without 5 joints": "alphapose,matched=0",
-    "OKS .9 (was our default)": "oks",
+    "AlphaPose's, not merged": "alphapose,merge=0",
+    "AlphaPose's, without its 5 joints": "alphapose,matched=0",
+    "OKS .9": "oks",
     "OKS .5": "oks,threshold=0.5",
     "soft OKS": "soft-oks",
     "box IoU .6": "box",

@@ -133,7 +133,7 @@ class Estimator:
         padding: float | None = None,
         flip_test: bool = False,
         orientation: str = "upright",
-        pose_nms: str = "oks",
+        pose_nms: str = "parametric",
         batch: int = 0,
         det_batch: int = 0,
         device: str = "auto",

@@ -68,7 +68,7 @@ def run(
     batch: Annotated[int, pose_(help="Crops per call; 0: by device.")] = 0,
     flip_test: Annotated[bool, pose_("--flip-test", help="Average with the mirrored crop.")] = False,
     orientation: Annotated[str, pose_(help="upright, or any: try quarter turns of the crop.")] = "upright",
-    pose_nms: Annotated[str, pose_(help=f"Remove duplicate poses: {NMS}.")] = "oks",
+    pose_nms: Annotated[str, pose_(help=f"Remove duplicate poses: {NMS}.")] = "parametric",
     track: Annotated[bool, over("--track", help="Give people ids that stay; the following imply it.")] = False,
     appearance: Annotated[str | None, over(help="Embedding model to recognise people by, too.")] = None,
     detect_every: Annotated[int, over(help="Detect on each n-th frame, and where somebody is missed.")] = 1,
