@@ -24,7 +24,7 @@ def tune_nms(
     det_size: Annotated[Text, typer.Option(help="Detector input: 416 or 640x384.")] = None,
     det_score: Annotated[float, typer.Option(help="Least score of a box.")] = 0.05,
     pose: Annotated[Text, typer.Option(help="As --detector.")] = None,
-    price: Annotated[float, typer.Option(help="AP that a needless pose per person costs; 0: AP alone.")] = 0.02,
+    price: Annotated[float, typer.Option(help="AP that a needless pose per person costs; 0: AP alone.")] = 0.04,
     jitter: Annotated[int, typer.Option(help="Proposals per true box.", min=1)] = 8,
     seed: Annotated[int, typer.Option(help="Of the proposals and the crowds.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU cores to use; 0: all.")] = 0,

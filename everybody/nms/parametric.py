@@ -48,10 +48,10 @@ class PoseNms:
 
     # Learned on ../shared/data/coco_train with the detector rtmdet-nano-person and the SPPE tinypose-256x192:
     # everybody tune-nms ../shared/data/coco_train --start alphapose,matched=0,merge=1
-    sigma1: float = 9.0
-    sigma2: float = 0.294
-    lam: float = 2.66
-    eta: float = 8.78
+    sigma1: float = 12.96
+    sigma2: float = 0.53
+    lam: float = 5.508
+    eta: float = 18.21
     share: float = 0.1
     matched: float = 0.0
     merge: bool = True
