@@ -30,7 +30,7 @@ def tune_nms(
     threads: Annotated[int, typer.Option(help="CPU cores to use; 0: all.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of a table.")] = False,
 ) -> None:
-    """Learn the parameters of the pose NMS: maximise AP over dense proposals, crowds and detected boxes, with few poses.
+    """Learn the parameters of the pose NMS: maximise AP of dense proposals, crowds and detected boxes, with few poses.
 
     Prints what to give to --pose-nms of run, and AP beside that of the other methods.
     """

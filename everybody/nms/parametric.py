@@ -14,7 +14,7 @@ around each joint; we match within a disc of that reach, which does not care how
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -74,10 +74,13 @@ class PoseNms:
         poses = self._poses(keypoints, people.boxes[order])
         owners = self._owners(poses, weights)
         kept = np.flatnonzero(owners == np.arange(len(owners)))
-        survivors = people[order[kept]]
+        rows = order[kept]
         if not self.merge or len(kept) == len(owners):
-            return survivors
-        return replace(survivors, keypoints=_merged(keypoints, poses, owners, kept))
+            return people[rows]
+        merged, ids = _merged(keypoints, poses, owners, kept), people.ids
+        return People(
+            merged, people.boxes[rows], people.scores[rows], people.skeleton, None if ids is None else ids[rows]
+        )
 
     def likeness(self, people: People) -> Floats:
         """[N] people -> d [N, N] of each (row), if it stayed, with each (column)."""
@@ -183,15 +186,14 @@ def _part(joint: str) -> str:
 def _merged(keypoints: Floats, poses: _Poses, owners: NDArray[np.intp], kept: NDArray[np.intp]) -> Floats:
     """[N, K, 3], by whom each is eliminated [N], who stays [M] -> [M, K, 3]: the mean over all whom each stands for."""
     with np.errstate(invalid="ignore", over="ignore"):
-        squares = np.square(poses.places - poses.places[..., owners]).sum(0)  # [K, N]
+        squares = np.square(poses.places - poses.places.take(owners, 2)).sum(0)  # [K, N]
         near = squares <= poses.reach[owners] ** 2
     weight = np.where(near.T, np.fmax(keypoints[..., 2], 0), 0).astype(np.float64)[..., None]
     weight[kept] += 1e-9  # a joint of which nobody is sure stays where it is
-    values = np.where(weight > 0, keypoints, 0)
+    summands = np.concatenate([weight * np.where(weight > 0, keypoints, 0), weight], 2)
     order = np.argsort(owners, kind="stable")
-    starts = np.searchsorted(owners[order], kept)
-    mean = np.add.reduceat((weight * values)[order], starts) / np.add.reduceat(weight[order], starts)
-    return mean.astype(np.float32)
+    sums = np.add.reduceat(summands[order], np.searchsorted(owners[order], kept))
+    return (sums[..., :3] / sums[..., 3:]).astype(np.float32)
 
 
 # As published with AlphaPose, whose δ1, μ, δ2 and γ are our σ1, λ, σ2 and η.

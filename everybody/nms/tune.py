@@ -81,8 +81,8 @@ def candidates(truth: Dataset, estimator: Estimator, *, jitter: int = 8, seed: i
 
 
 def worth(sets: Sets, suppress: Suppress, price: float = 0.0) -> float:
-    """AP, averaged over the sorts of candidates, less `price` for each pose beyond one that is left per person where all
-    candidates are of labelled people. (AP hardly sees duplicates that score less than the pose they repeat; whoever
+    """AP, averaged over the sorts of candidates, less `price` for each pose beyond one that is left per person where
+    all candidates are of labelled people. (AP hardly sees duplicates that score less than the pose they repeat; whoever
     looks at the picture does.)"""
     known = [some.each(suppress) for name, some in sets.items() if name != "detected"]
     return float(np.mean([some.precision(suppress) for some in sets.values()]) - price * (np.mean(known) - 1))
