@@ -18,6 +18,7 @@ import os
 import pickle
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,15 +105,15 @@ def quality(given: argparse.Namespace) -> None:
 
 
 def curves(sets: Sets, path: Path) -> None:
-    """AP, and poses per person, over η; the other parameters as they are."""
+    """AP, and precision of kept poses, over η; the other parameters as they are."""
     start = PoseNms()
     etas = [start.eta * factor for factor in 2 ** np.linspace(-3, 2, 21)]
     settings = [PoseNms(eta=eta) for eta in etas]
     shares = [eta / (17 * (1 + start.lam)) for eta in etas]
-    for what, suffix in (("keypoint AP", "ap"), ("poses per person", "poses")):
+    for what, suffix in (("keypoint AP", "ap"), ("precision of kept poses", "precision")):
         series = []
         for name, some in sets.items():
-            measure = some.precision if suffix == "ap" else some.each
+            measure = some.precision if suffix == "ap" else partial(precision, some)
             series.append((name, shares, [measure(setting) for setting in settings]))
         page = charts.lines(series, title=f"{what} by η", x="η / 17(1 + λ): likeness that eliminates", y=what)
         path.with_name(f"{path.stem}-{suffix}.svg").write_text(page, encoding="utf-8")
