@@ -1,13 +1,15 @@
-"""What the turn net is worth: AP on true boxes and poses per person, over how unlikely a turn may be to be tried.
+"""What the turn net is worth: AP on true boxes and poses per person, over three numbers of `everybody.orient`: how much
+likelier upright is held to be (PRIOR), what score is sure (SURE), how unlikely other turns may be to be tried (WORTH).
 
     python benchmarks/turn.py turn.onnx [--data ../shared/data/coco_train] [--pose tinypose-256x192]
 
-All pictures upright and turned. The default data are no evaluation pictures: choose `orient.WORTH` on them.
+All pictures upright and turned. The default data are no evaluation pictures: choose the numbers on them.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from pathlib import Path
 
@@ -22,8 +24,16 @@ from everybody.media.images import decode
 from everybody.metrics.judge import judge
 from everybody.people import People
 
+TURNS = 4
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-WORTH = (1.0, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.05, 0.0)  # 1: the likeliest only; 0: all four
+GRID = [
+    orient.Search(prior=prior, worth=worth, sure=sure)
+    for prior, worth, sure in [
+        (0, 0, 0),
+        *itertools.product((0.6, 0.9, 1.2), (0.6, 0.9, 1.2), (0.3, 0.4, 0.5)),
+        (0, 99, 9),
+    ]
+]
 
 
 def main() -> None:
@@ -36,34 +46,32 @@ def main() -> None:
     net, truth, sppe = load_turn(given.net), read(given.data / "annotations.json"), load_sppe(given.pose)
     images = [decode(truth.path(i).read_bytes(), truth.pictures[i].name) for i in range(len(truth))]
     print(f"{given.data.name}: {len(truth)} pictures, {(~truth.ignored).sum()} people, true boxes, {given.pose}")
-    print("| turned | upright only | " + " | ".join(map(str, WORTH)) + " |")
-    print("| --- " * (2 + len(WORTH)) + "|")
-    for quarter in range(4):
+    found: list[list[list[People]]] = [[] for _ in GRID]  # per row of the grid and turn, the people of each picture
+    tried = np.zeros((len(GRID), TURNS), int)
+    for quarter in range(TURNS):
         shown = turned(truth, quarter)
-        found: dict[float, list[People]] = {worth: [] for worth in (-1.0, *WORTH)}
-        poses = dict.fromkeys(found, 0)
+        for people in found:
+            people.append([])
         for image, rows in zip(images, shown.rows(), strict=True):
-            boxes, view = (
-                shown.boxes[rows[~shown.ignored[rows]]].astype(np.float32),
-                np.ascontiguousarray(np.rot90(image, quarter)),
-            )
-            count = len(boxes)
-            likely = net([view] * count, boxes)
-            turns = np.tile(np.arange(4), count)
-            keypoints = sppe.posed([view] * 4 * count, boxes.repeat(4, 0), turns).reshape(count, 4, -1, 3)
-            for worth, people in found.items():
-                tried = likely >= np.minimum(worth, likely.max(1, initial=0)[:, None])
-                if worth < 0:
-                    tried = np.tile(np.arange(4) == 0, (count, 1))
-                chosen = keypoints[np.arange(count), orient.best_turn(keypoints, tried)]
-                people.append(People(chosen, boxes, chosen[..., 2].mean(1), truth.skeleton))
-                poses[worth] += int(tried.sum())
-        row = []
-        for worth, people in found.items():
+            boxes = shown.boxes[rows[~shown.ignored[rows]]].astype(np.float32)
+            count, view = len(boxes), np.ascontiguousarray(np.rot90(image, quarter))
+            likely, turns = net([view] * count, boxes), np.tile(np.arange(TURNS), count)
+            keypoints = sppe.posed([view] * TURNS * count, boxes.repeat(TURNS, 0), turns).reshape(count, TURNS, -1, 3)
+            for row, search in enumerate(GRID):
+                first = search.first(likely)
+                looked = first | search.others(likely, orient.confidence(keypoints[first][..., 2]))
+                chosen = keypoints[np.arange(count), orient.best_turn(keypoints, looked)]
+                found[row][-1].append(People(chosen, boxes, chosen[..., 2].mean(1), truth.skeleton))
+                tried[row, quarter] += looked.sum()
+    print("| AP (poses per person) | 0° | 90° | 180° | 270° |\n" + "| --- " * 5 + "|")
+    for row, search in enumerate(GRID):
+        cells = []
+        for quarter, people in enumerate(found[row]):
+            shown = turned(truth, quarter)
             results = gathered(people, shown.pictures, truth.skeleton, name="turn", boxes_from="gt")
             (value,) = (figure.value for figure in judge(shown, results, ["AP"]) if figure.name == "AP")
-            row.append(f"{value:.3f} ({poses[worth] / sum(map(len, people)):.2f})")
-        print(f"| {90 * quarter}° | " + " | ".join(row) + " |", flush=True)
+            cells.append(f"{value:.3f} ({tried[row, quarter] / sum(map(len, people)):.2f})")
+        print(f"| {search} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

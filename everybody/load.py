@@ -152,8 +152,9 @@ def load_turn(model: str | Path | None = None, *, engine: Engine | None = None) 
     """The net that says which way up people are, by name or path (None: the manifest's default). Raises ModelError."""
     path, row = locate(model or manifest.load()[1]["turn"], "turn")
     session = (engine or Engine())(path)
-    spec = row.input if row else Input(size=_fixed_size(session, None), **IMAGENET)
-    return TurnNet(session=session, input=spec, padding=row.padding if row else TurnNet.padding)
+    if row:
+        return TurnNet(session=session, input=row.input, padding=row.padding)
+    return TurnNet(session=session, input=Input(size=_fixed_size(session, None), fill=114, **IMAGENET))
 
 
 def _fixed_size(session: Session, size: tuple[int, int] | None) -> tuple[int, int]:

@@ -11,6 +11,7 @@ The numbers were chosen on coco_train and its turned copies (TinyPose-256 and -1
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -29,8 +30,37 @@ Orientation = Literal["upright", "any"]
 ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
 
 UPRIGHT_BONUS = 0.05  # upright people are many and faint ones look alike every way: another turn must win by this much
-SURE = 0.7  # who scores this upright is upright: trying the other turns too moved AP by .01 at most
-WORTH = 0.25  # a turn less likely than this is not tried
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """In which order turns are tried, and when to stop.
+
+    prior is added to the logarithm of upright's probability, since most people are. The likeliest turn is tried first;
+    who scores less than `sure` in it is tried in those whose logarithm lies at most `worth` below.
+    """
+
+    prior: float = 0.9
+    worth: float = 0.9
+    sure: float = 0.4
+
+    def expected(self, likely: Array) -> Array:
+        """How likely each turn is [N, 4] -> [N, 4]: its logarithm, with the prior."""
+        return np.log(np.maximum(likely, 1e-6)) + self.prior * (np.arange(4) == 0)
+
+    def first(self, likely: Array) -> NDArray[np.bool_]:
+        """[N, 4] -> [N, 4]: the turn to try first."""
+        return np.arange(4) == self.expected(likely).argmax(1)[:, None]
+
+    def others(self, likely: Array, scores: Array) -> NDArray[np.bool_]:
+        """[N, 4], how well each scored in the first turn [N] -> [N, 4]: the turns to try then."""
+        expected = self.expected(likely)
+        near = expected >= expected.max(1, keepdims=True) - self.worth
+        return near & ~self.first(likely) & (scores < self.sure)[:, None]
+
+
+GUIDED = Search()
+ALONE = Search(worth=math.inf, sure=0.7)  # where no net has looked: trying even the surer ones moved AP by .01 at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +103,6 @@ def square(image: Image, box: Array, size: int, padding: float, fill: int) -> Im
 def confidence(scores: Array) -> Array:
     """Joint scores [..., K] -> [...]: how sure the network is of the person, the mean."""
     return scores.mean(-1)
-
-
-def unsure(keypoints: Array) -> NDArray[np.bool_]:
-    """Keypoints [N, K, 3] found upright -> [N]: whose other turns are worth trying."""
-    return confidence(keypoints[..., 2]) < SURE
-
-
-def worth_trying(likely: Array) -> NDArray[np.bool_]:
-    """How likely each turn is [N, 4] -> [N, 4]: those to be tried, at least the likeliest."""
-    return likely >= np.minimum(WORTH, likely.max(-1, keepdims=True))
 
 
 def best_turn(keypoints: Array, tried: NDArray[np.bool_]) -> NDArray[np.intp]:

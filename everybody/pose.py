@@ -105,16 +105,13 @@ class Sppe:
             rows, turns = np.nonzero(at)
             found[rows, turns] = self.posed([pictures[row] for row in rows.tolist()], boxes[rows], turns)
 
-        if self.turn_net:
-            tried = orient.worth_trying(self.turn_net(pictures, boxes))
-            look(tried)
-        else:
-            tried = np.arange(4) == np.zeros((len(boxes), 1))
-            look(tried)
-            others = orient.unsure(found[:, 0])[:, None] & ~tried
-            look(others)
-            tried |= others
-        return found[np.arange(len(boxes)), orient.best_turn(found, tried)]
+        search = orient.GUIDED if self.turn_net else orient.ALONE
+        likely = self.turn_net(pictures, boxes) if self.turn_net else np.full((len(boxes), 4), 0.25)
+        first = search.first(likely)
+        look(first)
+        others = search.others(likely, orient.confidence(found[first][..., 2]))
+        look(others)
+        return found[np.arange(len(boxes)), orient.best_turn(found, first | others)]
 
     def posed(self, pictures: Sequence[Image], boxes: Array, turns: NDArray[np.intp]) -> Array:
         """Pictures, boxes [N, 4] and quarter turns [N] of as many people -> keypoints [N, K, 3] in picture pixels."""

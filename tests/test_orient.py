@@ -79,7 +79,7 @@ def test_who_is_upright_is_found_as_without_the_search(sppe, red):
     """Surely (no other turn is tried) or faintly (all are, and upright wins)."""
     image, boxes, _ = picture(red)
     plain, searched = (sppe(orientation=orientation)([image], [boxes[:1]])[0] for orientation in ("upright", "any"))
-    assert orient.unsure(plain.keypoints).tolist() == [red < 1]
+    assert (orient.confidence(plain.keypoints[..., 2]) < orient.ALONE.sure).tolist() == [red < 1]
     assert np.array_equal(plain.keypoints, searched.keypoints)
 
 
@@ -121,7 +121,7 @@ def test_the_net_knows_each_turn_and_spares_the_others(sppe, turn_net):
     image, boxes, spots = picture()
     likely = turn_net([image] * 4, boxes.boxes)
     assert likely.argmax(1).tolist() == [-turns % 4 for _, turns in PEOPLE]
-    assert orient.worth_trying(likely).sum(1).tolist() == [1, 1, 1, 1]
+    assert orient.GUIDED.first(likely).argmax(1).tolist() == likely.argmax(1).tolist()
     (people,) = sppe(orientation="any", turn_net=turn_net)([image], [boxes])
     (searched,) = sppe(orientation="any")([image], [boxes])
     assert np.allclose(people.keypoints, searched.keypoints)
@@ -130,11 +130,17 @@ def test_the_net_knows_each_turn_and_spares_the_others(sppe, turn_net):
     assert none.keypoints.shape == (0, 17, 3)
 
 
-def test_what_the_net_finds_likely_is_tried():
-    likely = np.array([[0.9, 0.05, 0.03, 0.02], [0.5, 0.4, 0.05, 0.05], [0.26, 0.25, 0.25, 0.24]])
-    assert orient.worth_trying(likely).sum(1).tolist() == [1, 2, 3]
-    assert orient.worth_trying(np.full((1, 5), 0.2)).all(), "the likeliest are tried, however unlikely"
-    assert orient.worth_trying(likely[:0]).shape == (0, 4)
+def test_turns_are_tried_in_the_order_of_their_likelihood():
+    """Upright first unless another is clearly likelier; others only where that one is faint, and only likely ones."""
+    likely = np.array([[0.9, 0.05, 0.03, 0.02], [0.3, 0.6, 0.05, 0.05], [0.1, 0.8, 0.08, 0.02], [0.4, 0.2, 0.2, 0.2]])
+    search = orient.Search(prior=0.9, worth=0.9, sure=0.4)
+    assert search.first(likely).argmax(1).tolist() == [0, 0, 1, 0]
+    assert not search.others(likely, np.full(4, 0.4)).any()
+    tried = search.others(likely, np.full(4, 0.39))
+    assert [np.flatnonzero(row).tolist() for row in tried] == [[], [1], [], []]
+    anyhow = orient.ALONE.others(likely, np.zeros(4))
+    assert (anyhow ^ orient.ALONE.first(likely)).all()
+    assert search.others(likely[:0], np.zeros(0)).shape == (0, 4)
 
 
 def test_a_square_shows_what_its_box_holds():

@@ -36,24 +36,25 @@ class Crops:
         back = held_back(pack.names, recipe.held_back)
         if back.all() or not back.any():
             raise DataError(f"{len(pack)} pictures are too few to hold {recipe.held_back:.0%} back; pack more of them")
-        self.learnt, self.held = pack.subset(~back), pack.subset(back)
+        self.held = pack.subset(back)
+        self._pack, self._learnt = pack, ~back
         self.mirror = torch.tensor(pack.skeleton.mirror)
         self.limbs = torch.tensor(pack.skeleton.limbs)
         self.upper = torch.tensor([any(part in name for part in UPPER) for name in pack.skeleton.joints])
         self.to(torch.device("cpu"))
 
     def __len__(self) -> int:
-        return len(self.learnt)
+        return int(self._learnt.sum())
 
     def to(self, device: torch.device) -> None:
-        self.images = torch.from_numpy(self.learnt.images).to(device)
-        self.keypoints = torch.from_numpy(self.learnt.keypoints).to(device)
-        self.boxes = torch.from_numpy(self.learnt.boxes).to(device)
+        self.images = torch.from_numpy(self._pack.images).to(device)  # all: a second copy may be too much
+        self.keypoints, self.boxes = (torch.from_numpy(x).to(device) for x in (self._pack.keypoints, self._pack.boxes))
+        self.learnt = torch.from_numpy(self._learnt.nonzero()[0]).to(device)
         self.mirror, self.limbs, self.upper = (t.to(device) for t in (self.mirror, self.limbs, self.upper))
 
     def augmented(self, rows: Tensor, rng: Generator, *, angle: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Rows -> crops [N, 3, h, w] in [0, 255], keypoints [N, K, 3] in their pixels, and who is mirrored [N]."""
-        recipe, n = self.recipe, len(rows)
+        recipe, n, rows = self.recipe, len(rows), self.learnt[rows]
         keypoints = self.keypoints[rows]
         if angle is None:
             angle = augment.angles(n, near=recipe.near, anywhere=recipe.anywhere, rng=rng)
@@ -155,14 +156,14 @@ class TurnTask(Crops):
 
     def to(self, device: torch.device) -> None:
         super().to(device)
-        self.turns = torch.from_numpy(self.learnt.turns).to(device)
+        self.turns = torch.from_numpy(self._pack.turns).to(device)
 
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
         n = len(rows)
         angle = augment.angles(n, near=self.recipe.near, anywhere=self.recipe.anywhere, rng=rng)
         angle = angle + augment.uniform(n, 0, TURNS, rng).floor() * (math.pi / 2)
         images, _, flip = self.augmented(rows, rng, angle=angle)
-        scores = turned_scores(self.turns[rows], angle, flip)
+        scores = turned_scores(self.turns[self.learnt[rows]], angle, flip)
         log = net(normalised(images)).float().log_softmax(1)
         weight = scores.amax(1) - scores.amin(1)
         return (-((self.SHARP * scores).softmax(1) * log).sum(1) * weight).sum(), weight.sum()
