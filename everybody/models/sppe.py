@@ -40,7 +40,10 @@ class SppeNet(nn.Module):
 
     def heatmaps(self, image: Tensor) -> Tensor:
         """-> [B, K, H / 4, W / 4]: the probability of each cell, over that of a perfect answer's peak."""
-        logits = self(image)
+        return self.scaled(self(image))
+
+    def scaled(self, logits: Tensor) -> Tensor:
+        """What `forward` gives -> what `heatmaps` gives."""
         return logits.flatten(2).softmax(2).reshape(logits.shape) * (2 * math.pi * self.sigma**2)
 
 

@@ -15,20 +15,25 @@ from torch import Tensor, nn
 from .resnet import conv
 
 
+def body(width: int) -> nn.Sequential:
+    """[B, 3, H, W] -> [B, 6 · width, H / 32, W / 32], rounded up."""
+    channels = (3, width, 2 * width, 3 * width, 4 * width, 6 * width)
+    return nn.Sequential(
+        *(
+            nn.Sequential(conv(a, b, stride=2), conv(b, b) if level > 1 else nn.Identity())
+            for level, (a, b) in enumerate(pairwise(channels))
+        )
+    )
+
+
 class TurnNet(nn.Module):
     """Square crop [B, 3, 64, 64], normalised -> logits [B, 4]: the body is turned by 0, 90, 180 or 270 degrees
     clockwise."""
 
     def __init__(self, *, width: int = 24) -> None:
         super().__init__()
-        channels = (3, width, 2 * width, 3 * width, 4 * width, 6 * width)
-        self.body = nn.Sequential(
-            *(
-                nn.Sequential(conv(a, b, stride=2), conv(b, b) if level > 1 else nn.Identity())
-                for level, (a, b) in enumerate(pairwise(channels))
-            )
-        )
-        self.answer = nn.Linear(channels[-1] * 4, 4)
+        self.body = body(width)
+        self.answer = nn.Linear(6 * width * 4, 4)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.answer(self.body(image).flatten(1))

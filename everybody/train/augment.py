@@ -16,6 +16,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from ..models import affine
+from ..models.affine import compose, inverse, move
+
 FILL = 114.0
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB: as the manifest's "imagenet"
 _LUMINANCE = torch.tensor([  # ITU T.81, table K.1
@@ -89,12 +92,6 @@ def rotations(angle: Tensor) -> Tensor:
     return torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
 
 
-def compose(after: Tensor, before: Tensor) -> Tensor:
-    """[N, 2, 3], [N, 2, 3] -> [N, 2, 3]: first `before`, then `after`."""
-    linear = after[:, :, :2] @ before[:, :, :2]
-    return torch.cat([linear, after[:, :, :2] @ before[:, :, 2:] + after[:, :, 2:]], 2)
-
-
 def extents(keypoints: Tensor) -> Tensor:
     """[N, K, 3] -> boxes [N, 4] around the labelled joints; empty (0) where there are none."""
     unlabelled = (keypoints[..., 2] <= 0)[..., None]
@@ -111,19 +108,6 @@ def turned_boxes(boxes: Tensor, keypoints: Tensor, matrices: Tensor) -> Tensor:
         torch.cat([before[:, :2] - boxes[:, :2], boxes[:, 2:] - before[:, 2:]], 1).mean(1, keepdim=True).clamp(min=0)
     )
     return torch.cat([after[:, :2] - margin, after[:, 2:] + margin], 1)
-
-
-def inverse(matrices: Tensor) -> Tensor:
-    """[N, 2, 3] -> [N, 2, 3], the maps back."""
-    a, b, c, d = (matrices[:, i, j] for i in (0, 1) for j in (0, 1))
-    linear = torch.stack([torch.stack([d, -b], 1), torch.stack([-c, a], 1)], 1) / (a * d - b * c)[:, None, None]
-    return torch.cat([linear, -linear @ matrices[:, :, 2:]], 2)
-
-
-def move(keypoints: Tensor, matrices: Tensor) -> Tensor:
-    """[N, K, 2+], [N, 2, 3] -> [N, K, 2+]; what follows x and y is kept."""
-    moved = keypoints[..., :2] @ matrices[:, :, :2].mT + matrices[:, None, :, 2]
-    return torch.cat([moved, keypoints[..., 2:]], -1)
 
 
 def relabel(keypoints: Tensor, flip: Tensor, mirror: Tensor) -> Tensor:
@@ -153,15 +137,9 @@ def warp(images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
 
 def warp_on_device(images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
     """`warp` in torch."""
-    width, height = size
-    n, h, w, _ = images.shape
+    _, h, w, _ = images.shape
     source = images.permute(0, 3, 1, 2).float() - FILL
-    x = torch.arange(width, device=images.device, dtype=torch.float32)
-    y = torch.arange(height, device=images.device, dtype=torch.float32)
-    points = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1).reshape(1, -1, 2).expand(n, -1, -1)
-    at = move(points, inverse(matrices))
-    grid = (2 * at + 1) / at.new_tensor([w, h]) - 1  # normalised under the coordinate law
-    return functional.grid_sample(source, grid.reshape(n, height, width, 2), align_corners=False) + FILL
+    return affine.sample(source, affine.normalised(inverse(matrices), size, (w, h)), size) + FILL
 
 
 def some(images: Tensor, probability: float, rng: Generator, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

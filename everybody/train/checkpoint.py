@@ -106,6 +106,16 @@ def start(name: str, net: nn.Module) -> None:
     load_weights(path if path.suffix else fetch.resolve(fetch.row(name)), net)
 
 
+def load_matching(path: Path, net: nn.Module) -> None:
+    """Fill what of a network is of the same name and shape in safetensors. Raises DataError if nothing is."""
+    weights, _ = read_weights(path)
+    mine = net.state_dict()
+    same = {name: value for name, value in weights.items() if name in mine and mine[name].shape == value.shape}
+    if not same:
+        raise DataError(f"{path}: has nothing in common with {type(net).__name__}: give weights of its kind")
+    net.load_state_dict(same, strict=False)
+
+
 def fit(net: nn.Module, weights: dict[str, Tensor], name: str) -> None:
     """Raises DataError that names the first parameter by which weights are not those of a network."""
     wanted = {key: tuple(value.shape) for key, value in net.state_dict().items()}

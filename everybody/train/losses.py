@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..models.rmpe import MOST, bounded
+
 Loss = tuple[Tensor, Tensor]
 
 
@@ -52,3 +54,25 @@ def heatmap_error(heatmaps: Tensor, keypoints: Tensor, *, sigma: float) -> Loss:
 def cross_entropy(logits: Tensor, classes: Tensor) -> Loss:
     """Logits [B, C], classes [B] -> (sum, count)."""
     return functional.cross_entropy(logits.float(), classes, reduction="sum"), logits.new_tensor(float(len(classes)))
+
+
+def theta_distance(raw: Tensor, wanted: Tensor, aspect: float) -> Tensor:
+    """What an SSTN says [N, 5] (see `rmpe.guarded`), the θ that is right [N, 2, 3], the crop's width / height -> [N].
+
+    The turn's vector, before it has unit length, against that of the right turn (so that opposite ones attract too: on
+    the circle their slope is 0), the log of the factor, and the shift.
+    """
+    cos, sin = wanted[:, 0, 0], wanted[:, 1, 0] / aspect
+    factor = torch.hypot(cos, sin)
+    turn = torch.stack([1 + raw[:, 0] - cos / factor, raw[:, 1] - sin / factor], 1).square().sum(1)
+    scale = (bounded(raw[:, 2], math.log(MOST)) - factor.log()).abs()
+    shift = (bounded(raw[:, 3:], 1.0) - wanted[:, :, 2]).abs().sum(1)
+    return turn + 2 * scale + 2 * shift
+
+
+def joint_distance(found: Tensor, keypoints: Tensor) -> Tensor:
+    """[N, K, 2], true [N, K, 3] (x, y, weight), both normalised -> [N]: the mean distance of a person's labelled joints
+    that lie inside."""
+    weight = keypoints[..., 2] * (keypoints[..., :2].abs() <= 1).all(-1)
+    away = (found - keypoints[..., :2]).abs().sum(-1)
+    return (away * weight).sum(1) / weight.sum(1).clamp(min=1e-6)

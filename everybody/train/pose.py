@@ -69,13 +69,17 @@ class Crops:
         matrices = augment.compose(to_crop, turned)
         images = augment.warp(self.images[rows], matrices, recipe.size)
         keypoints = augment.relabel(augment.move(keypoints, matrices), flip, self.mirror)
+        return self.disturbed(images, keypoints, rng), augment.outside_is_unlabelled(keypoints, recipe.size), flip
+
+    def disturbed(self, images: Tensor, keypoints: Tensor, rng: Generator) -> Tensor:
+        """Crops [N, 3, h, w] with what hides people and spoils pictures; keypoints [N, K, 3] are in their pixels."""
+        recipe = self.recipe
         images = augment.paste_people(images, keypoints, self.limbs, recipe.paste, rng)
         images = augment.occlude(images, recipe.occlude, rng)
         images = augment.erase(images, recipe.erase, rng)
         images = augment.blur(images, recipe.blur, rng)
         images = augment.jpeg(images, recipe.jpeg, rng)
-        images = augment.colour(images, recipe.colour, rng)
-        return images, augment.outside_is_unlabelled(keypoints, recipe.size), flip
+        return augment.colour(images, recipe.colour, rng)
 
     def plain(self, quarter: int, start: int, stop: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         """Held-back rows turned by so many quarters and cropped without augmentation -> crops [N, 3, h, w] normalised,

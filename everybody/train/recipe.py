@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ..errors import OptionError
 
-TaskName = Literal["pose", "turn", "detector"]
+TaskName = Literal["pose", "turn", "detector", "sstn", "rmpe"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,15 @@ class Recipe:
     occlude: float = 0.15
     paste: float = 0.15
 
+    proposals: str = "uniform"  # how boxes are wrong: uniform, jitter (the paper's baseline), or a file of `proposals.py`
+    noise: float = 0.0  # of uniform proposals, in sides of the box
+    region: float = 1.25  # padding of the true box to the region that an SSTN should find: the SPPE's own
+    sstn: str = ""  # safetensors to start the SSTN from: another SSTN, or a turn net (its body)
+    sppe: str = ""  # safetensors of the SPPE that RMPE is built around
+    direct: float = 1.0  # weight of θ itself in the loss
+    parallel: float = 1.0  # weight of the parallel SPPE; 0: without
+    pose: float = 1.0  # weight of the SPPE's own loss; 0: it stays as it is
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
 
@@ -94,6 +103,10 @@ UNCHANGED: dict[str, Any] = dict.fromkeys(  # pictures as they are
     ),
     0.0,
 )
+RMPE = replace(
+    BASE, task="rmpe", padding=1.3, steps=2_000, batch=32, rate=2e-4, warmup=100, near=15.0, anywhere=0.5, noise=0.2,
+    half_body=0.0, freeze_norm=True, evaluate_every=500,
+)  # fmt: skip
 RECIPES: dict[str, Recipe] = {
     "sppe-fast": replace(BASE, anywhere=0.3),
     "sppe-accurate": replace(BASE, model="sppe-accurate", size=(192, 256), anywhere=0.3),
@@ -103,6 +116,12 @@ RECIPES: dict[str, Recipe] = {
         BASE, task="turn", model="turn", size=(64, 64), padding=1.2, steps=8_000, batch=128, near=15.0, anywhere=0.2,
         shift=0.1, half_body=0.1, blur=0.05, jpeg=0.03, erase=0.2, precision="32-true",
     ),
+    "rmpe-sstn": replace(
+        BASE, task="sstn", model="sstn", size=(60, 80), padding=1.3, steps=8_000, batch=128, near=15.0, anywhere=0.5,
+        noise=0.3, jpeg=0.0, half_body=0.0, precision="32-true",
+    ),
+    "rmpe-fast": replace(RMPE, model="sppe-fast"),
+    "rmpe-accurate": replace(RMPE, model="sppe-accurate", size=(192, 256)),
     "detector-fast": replace(
         BASE, task="detector", model="detector-fast", size=(416, 416), padding=1.0, batch=32, anywhere=0.3, near=8.0,
         scale=0.6, shift=0.05, rate=1e-3,

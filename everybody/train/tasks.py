@@ -6,12 +6,15 @@ from .detect import DetectorTask
 from .loop import Task
 from .pose import PoseTask, TurnTask
 from .recipe import Recipe
+from .rmpe import RmpeTask, SstnTask
 from .shards import Pack
 
-TASKS: dict[str, type[PoseTask] | type[TurnTask] | type[DetectorTask]] = {
+TASKS: dict[str, type[PoseTask | TurnTask | DetectorTask | SstnTask | RmpeTask]] = {
     "pose": PoseTask,
     "turn": TurnTask,
     "detector": DetectorTask,
+    "sstn": SstnTask,
+    "rmpe": RmpeTask,
 }
 
 
