@@ -94,6 +94,12 @@ def turn_matrix(width: int, height: int, turns: int) -> Array:
     return np.column_stack([linear, np.maximum(-far, 0)])  # the corner that would lie below 0 comes to lie at 0
 
 
+def compose(after: Array, before: Array) -> Array:
+    """[N, 2, 3], [N, 2, 3] -> [N, 2, 3]: first `before`, then `after`."""
+    linear = after[:, :, :2] @ before[:, :, :2]
+    return np.concatenate([linear, after[:, :, :2] @ before[:, :, 2:] + after[:, :, 2:]], 2)
+
+
 def mirrored(matrices: Array, axis: float) -> Array:
     """[N, 2, 3] -> [N, 2, 3]: the same, then mirrored at the vertical line x = axis of the target."""
     out = np.array(matrices)
@@ -119,6 +125,15 @@ def invert(matrices: Array) -> Array:
     """[N, 2, 3] -> [N, 2, 3], the transforms back."""
     linear = np.linalg.inv(matrices[:, :, :2])
     return np.concatenate([linear, -linear @ matrices[:, :, 2:]], axis=2)
+
+
+def in_pixels(theta: Array, region: tuple[int, int], crop: tuple[int, int]) -> Array:
+    """θ [N, 2, 3] of an SSTN, between the normalised coordinates u = (2x + 1) / W - 1, and the sizes (width, height) of
+    region and crop -> [N, 2, 3], the same maps from pixels of the region to those of the crop."""
+    a, b = np.array(region, np.float64), np.array(crop, np.float64)
+    linear = theta[:, :, :2] * b[:, None] / a
+    shift = (b * (theta[:, :, :2] @ (1 / a - 1) + theta[:, :, 2] + 1) - 1) / 2
+    return np.concatenate([linear, shift[..., None]], 2)
 
 
 def mirror_keypoints(keypoints: Array, width: float, mirror: Sequence[int]) -> Array:

@@ -11,7 +11,7 @@ from .codecs import CODECS
 from .detect import Detector, guess_layout
 from .errors import ModelError, OptionError
 from .orient import TurnNet
-from .pose import Sppe
+from .pose import Sppe, Sstn
 from .runtime import Session, sha256
 from .skeletons import skeleton
 from .weights import fetch, manifest
@@ -102,17 +102,19 @@ def parse_codec(text: str) -> dict[str, Any]:
 def load_sppe(
     model: str | Path | None = None, *, skeleton_name: str | None = None, codec: str | None = None,
     size: tuple[int, int] | None = None, normalise: str | None = None, channels: str | None = None,
-    padding: float | None = None, engine: Engine | None = None, **options: Any,
+    padding: float | None = None, sstn: str | Path | None = None, engine: Engine | None = None, **options: Any,
 ) -> Sppe:  # fmt: skip
     """A single-person pose estimator by name or path (None: the manifest's default).
 
-    For a file that no row describes, skeleton_name and codec must be given; size is read from the file where it is
-    fixed there; normalise is imagenet (default), unit (0 to 1) or none (0 to 255). Given options replace the row's;
-    the other options are `Sppe`'s (batch, flip_test, orientation). Orientation "any" brings the default turn net, where
-    it is at hand. Raises ModelError, OptionError.
+    For a file that neither a row nor its own metadata describe, skeleton_name and codec must be given; size is read from
+    the file where it is fixed there; sstn is the ONNX file of an SSTN to look with first (`everybody export`);
+    normalise is imagenet (default), unit (0 to 1) or none (0 to 255). Given options replace the row's; the other
+    options are `Sppe`'s (batch, flip_test, orientation). Orientation "any" brings the default turn net, where it is at
+    hand. Raises ModelError, OptionError.
     """
     path, row = locate(model or manifest.load()[1]["pose"], "pose")
     session = (engine or Engine())(path)
+    row = row or manifest.told(session.about, path)
     if row is None and not (skeleton_name and codec):
         raise OptionError(
             f"{path}: no row of the manifest describes this model: give its --skeleton and --codec "
@@ -144,6 +146,7 @@ def load_sppe(
         codec=made,
         input=spec,
         padding=padding or (row.padding if row else 1.25),
+        sstn=load_sstn(sstn, engine) if sstn else None,
         **options,
     )
 
@@ -155,6 +158,15 @@ def load_turn(model: str | Path | None = None, *, engine: Engine | None = None) 
     if row:
         return TurnNet(session=session, input=row.input, padding=row.padding)
     return TurnNet(session=session, input=Input(size=_fixed_size(session, None), fill=114, **IMAGENET))
+
+
+def load_sstn(path: str | Path, engine: Engine | None = None) -> Sstn:
+    """An SSTN's ONNX file, to look for the person with before any SPPE. Raises ModelError."""
+    session = (engine or Engine())(Path(path))
+    row = manifest.told(session.about, Path(path))
+    if row is None or row.task != "sstn":
+        raise ModelError(f"{path}: not an SSTN: make one with `everybody train rmpe-sstn` and `everybody export`")
+    return Sstn(session=session, input=row.input, padding=row.padding)
 
 
 def _fixed_size(session: Session, size: tuple[int, int] | None) -> tuple[int, int]:

@@ -102,8 +102,9 @@ class Estimator:
     in their place (None: the pair's, or the defaults). whole takes each picture as one
     box, boxes takes them from a COCO detection results file; then no detector is loaded. `det_*`, min_size, max_people
     and tiles choose the boxes (see `Detector`); skeleton, codec, input_size, normalise, channels and padding describe a
-    pose model that the manifest does not know (see `load_sppe`); flip_test and orientation are `Sppe`'s. pose_nms
-    removes duplicates: parametric, alphapose, oks, soft-oks, box or none, with parameters as in `nms.pose_nms`.
+    pose model that the manifest does not know, and sstn is a file to look with before it (see `load_sppe`); flip_test
+    and orientation are `Sppe`'s. pose_nms removes duplicates: parametric, alphapose, oks, soft-oks, box or none, with
+    parameters as in `nms.pose_nms`.
 
     batch is the most crops in one call of the SPPE, gathered from several frames; det_batch the frames in one call of
     the detector; 0 chooses by device. workers is how many calls run at a time, threads the cores they share (0: all).
@@ -131,6 +132,7 @@ class Estimator:
         normalise: str | None = None,
         channels: str | None = None,
         padding: float | None = None,
+        sstn: str | Path | None = None,
         flip_test: bool = False,
         orientation: str = "upright",
         pose_nms: str = "parametric",
@@ -160,7 +162,7 @@ class Estimator:
         with ThreadPoolExecutor(2) as loading:
             sppe = loading.submit(
                 load_sppe, pose, skeleton_name=skeleton, codec=codec, size=input_size, normalise=normalise,
-                channels=channels, padding=padding, engine=run, batch=self.batch, flip_test=flip_test,
+                channels=channels, padding=padding, sstn=sstn, engine=run, batch=self.batch, flip_test=flip_test,
                 orientation=orientation,
             )  # fmt: skip
             self.detector: Detector | None = None
@@ -186,6 +188,8 @@ class Estimator:
             loaded.insert(0, ("detector", self.detector.session))
         if self.sppe.turn_net:
             loaded.append(("turn", self.sppe.turn_net.session))
+        if self.sppe.sstn:
+            loaded.append(("sstn", self.sppe.sstn.session))
         return [describe(task, session) for task, session in loaded]
 
     def find(self, frames: Sequence[Frame]) -> list[Frame]:

@@ -2,6 +2,10 @@
 
 One affine warp makes each crop straight from the picture; the crops of all people of several pictures share one call of
 the network; its inverse brings the keypoints back.
+
+RMPE (Fang et al. 2017) comes in two forms. A file that gives θ beside its heatmaps holds the SSTN: its codec's size is
+the region, the file's input the crop, and keypoints go back to the crop by θ. Or an SSTN stands before any SPPE: then
+what it says is joined to the warp, so that the region comes straight from the picture.
 """
 
 from __future__ import annotations
@@ -37,6 +41,34 @@ def person_scores(boxes: Array, joints: Array) -> Array:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sstn:
+    """An SSTN for itself: crops of `input.size` of boxes grown by `padding` -> θ, where in them to look."""
+
+    session: Session
+    input: Input
+    padding: float
+
+    def __call__(
+        self, pictures: Sequence[Image], boxes: Array, turns: NDArray[np.intp], region: tuple[int, int]
+    ) -> Array:
+        """Pictures, boxes [N, 4] and quarter turns [N] of as many people -> transforms [N, 2, 3] from picture to region.
+        Raises ModelError for a θ that cannot be inverted."""
+        matrices = geometry.crop_matrices(boxes, self.input.size, self.padding, turns)
+        crops = [crop(image, matrix, self.input) for image, matrix in zip(pictures, matrices, strict=True)]
+        (theta,) = self.session(normalise(crops, self.input))
+        to_crop = geometry.in_pixels(invertible(theta, self.session), region, self.input.size)
+        return geometry.compose(geometry.invert(to_crop), matrices)
+
+
+def invertible(theta: Array, session: Session) -> Array:
+    """θ [N, 2, 3] as it is. Raises ModelError that names the file if one cannot be inverted, or is no number."""
+    determinant = theta[:, 0, 0] * theta[:, 1, 1] - theta[:, 0, 1] * theta[:, 1, 0]
+    if not (np.abs(determinant) > 1e-6).all():  # NaN too
+        raise ModelError(f"{session.path}: gives a θ that cannot be inverted; an SSTN must be guarded (docs/rmpe.md)")
+    return theta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sppe:
     """Pictures [H, W, 3] RGB and the people found in each (boxes) -> the same people with keypoints and scores.
 
@@ -54,6 +86,7 @@ class Sppe:
     flip_test: bool = False
     orientation: Orientation = "upright"
     turn_net: TurnNet | None = None
+    sstn: Sstn | None = None
     _limit: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +103,8 @@ class Sppe:
                 f"the file takes {self.session.input}: give its input size (width×height)"
             )
         outputs, joints = self.session.outputs, len(self.skeleton)
+        if self._transforms:
+            outputs = outputs[:-1]
         ranks = {Heatmap: (4,), SimCC: (3, 3)}[type(self.codec)]
         if tuple(len(port.shape) for port in outputs) != ranks or any(
             p.shape[1] not in (None, joints) for p in outputs
@@ -80,6 +115,11 @@ class Sppe:
                 f"give its skeleton and codec"
             )
         object.__setattr__(self, "_limit", shape[0] or self.batch or 1 << 30)
+
+    @property
+    def _transforms(self) -> bool:
+        """Whether the file gives θ, too."""
+        return self.session.outputs[-1].shape[1:] == (2, 3)
 
     def __call__(self, images: Sequence[Image], people: Sequence[People]) -> list[People]:
         counts = [len(group) for group in people]
@@ -115,7 +155,10 @@ class Sppe:
 
     def posed(self, pictures: Sequence[Image], boxes: Array, turns: NDArray[np.intp]) -> Array:
         """Pictures, boxes [N, 4] and quarter turns [N] of as many people -> keypoints [N, K, 3] in picture pixels."""
-        matrices = geometry.crop_matrices(boxes, self.input.size, self.padding, turns)
+        if self.sstn and len(boxes):
+            matrices = self.sstn(pictures, boxes, turns, self.input.size)
+        else:
+            matrices = geometry.crop_matrices(boxes, self.input.size, self.padding, turns)
         crops = list(zip(pictures, matrices, strict=True))
         batches = [self._estimate(crops[i : i + self._limit]) for i in range(0, len(crops), self._limit)]
         nobody = np.zeros((0, len(self.skeleton), 3), np.float32)
@@ -124,12 +167,24 @@ class Sppe:
     def _estimate(self, crops: Sequence[tuple[Image, Array]]) -> Floats:
         """At most one batch of (picture, matrix) -> keypoints [N, K, 3] in crop pixels."""
         outputs = self._run(crops)
-        if self.flip_test:
-            mirrors = geometry.mirrored(np.stack([matrix for _, matrix in crops]), self.codec.axis)
-            flipped = self._run([(image, mirror) for (image, _), mirror in zip(crops, mirrors, strict=True)])
-            restored = self.codec.flip(flipped, self.skeleton.mirror)
-            outputs = [(a + b) / 2 for a, b in zip(outputs, restored, strict=True)]
-        return self.codec.decode(outputs)  # type: ignore[return-value]
+        if not self.flip_test:
+            return self._decode(outputs)
+        axis = (self.input.size[0] - 1) / 2 if self._transforms else self.codec.axis
+        mirrors = geometry.mirrored(np.stack([matrix for _, matrix in crops]), axis)
+        flipped = self._run([(image, mirror) for (image, _), mirror in zip(crops, mirrors, strict=True)])
+        if self._transforms:  # each looks at a region of its own: only the answers can be averaged
+            there = geometry.mirror_keypoints(self._decode(flipped), self.input.size[0], self.skeleton.mirror)
+            return (self._decode(outputs) + there) / 2  # type: ignore[return-value]
+        restored = self.codec.flip(flipped, self.skeleton.mirror)
+        return self._decode([(a + b) / 2 for a, b in zip(outputs, restored, strict=True)])
+
+    def _decode(self, outputs: list[Array]) -> Floats:
+        """The network's outputs -> keypoints [N, K, 3] in crop pixels."""
+        if not self._transforms:
+            return self.codec.decode(outputs)  # type: ignore[return-value]
+        *outputs, theta = outputs
+        to_crop = geometry.in_pixels(invertible(theta, self.session), self.codec.size, self.input.size)
+        return geometry.transform(to_crop, self.codec.decode(outputs))  # type: ignore[return-value]
 
     def _run(self, crops: Sequence[tuple[Image, Array]]) -> list[Array]:
         fixed = self.session.input.shape[0]

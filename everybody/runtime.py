@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from .errors import ModelError, OptionError
 
+ABOUT = "everybody"  # the metadata in which our own files say how to speak to them (`manifest.told`)
 ENGINES = ("auto", "onnxruntime", "openvino")
 # What --device calls them, in the order in which `auto` prefers them.
 PROVIDERS = {
@@ -55,6 +56,7 @@ class Session(Protocol):
     device: str
     input: Port
     outputs: tuple[Port, ...]
+    about: dict[str, str]  # what the file says of itself (ONNX metadata)
 
     def __call__(self, array: NDArray[Any]) -> list[NDArray[Any]]: ...
 
@@ -151,6 +153,7 @@ class OnnxRuntime:
         self.path = path
         self.input = _only_input(path, [port(node) for node in self._session.get_inputs()])
         self.outputs = tuple(port(node) for node in self._session.get_outputs())
+        self.about = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def __call__(self, array: NDArray[Any]) -> list[NDArray[Any]]:
         try:
@@ -176,7 +179,8 @@ class OpenVino:
                 "NUM_STREAMS": parallel,
                 "INFERENCE_PRECISION_HINT": "bf16" if "BF16" in native else "f32",
             }
-            self._model = core.compile_model(core.read_model(path), "CPU", hints)
+            network = core.read_model(path)
+            self._model = core.compile_model(network, "CPU", hints)
         except Exception as error:  # one RuntimeError for everything
             raise _broken(path, error) from error
 
@@ -187,6 +191,8 @@ class OpenVino:
         self.path = path
         self.input = _only_input(path, [port(node) for node in self._model.inputs])
         self.outputs = tuple(port(node) for node in self._model.outputs)
+        place = ["framework", ABOUT]  # where OpenVINO keeps ONNX metadata
+        self.about = {ABOUT: str(network.get_rt_info(place).astype(str))} if network.has_rt_info(place) else {}
         self._local = threading.local()
 
     def __call__(self, array: NDArray[Any]) -> list[NDArray[Any]]:

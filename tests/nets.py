@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -219,3 +220,24 @@ def blob(width: int, height: int, x: float, y: float, sigma: float = 8.0) -> np.
     """A grey picture [H, W, 3] with a soft bright spot at (x, y): so wide that any resampling keeps its centre."""
     bright = np.exp(-((np.arange(width) - x) ** 2 + (np.arange(height)[:, None] - y) ** 2) / (2 * sigma**2))
     return np.repeat((255 * bright).round().astype(np.uint8)[..., None], 3, 2)
+
+
+def sstn_constant(path: Path, theta: np.ndarray, size=(240, 320)) -> Path:
+    """An SSTN for itself that always says θ [2, 3], and what it is in its metadata."""
+    nodes = [
+        helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Reshape", ["nothing", "column"], ["per_crop"]),
+        helper.make_node("Add", ["per_crop", "value"], ["theta"]),
+    ]
+    constants = {
+        "axes": np.array([1, 2, 3]), "zero": np.array(0, np.float32), "column": np.array([-1, 1, 1]),
+        "value": theta[None].astype(np.float32),
+    }  # fmt: skip
+    width, height = size
+    _save(path, nodes, [_float("image", ["batch", 3, height, width])], [_float("theta", ["batch", 2, 3])], constants)
+    model = onnx.load(path)
+    about = {"task": "sstn", "padding": 1.3, "input": {"size": size}}
+    model.metadata_props.add(key="everybody", value=json.dumps(about))
+    onnx.save(model, str(path))
+    return path

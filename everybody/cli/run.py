@@ -65,6 +65,7 @@ def run(
     normalise: Annotated[str | None, pose_(help="Of your ONNX file: imagenet, unit or none.")] = None,
     channels: Annotated[str | None, pose_(help="Of your ONNX file: rgb or bgr.")] = None,
     padding: Annotated[float | None, pose_(help="How much the crop grows the box.")] = None,
+    sstn: Annotated[Path | None, pose_(help="An SSTN (ONNX) to look for the person with first: docs/rmpe.md.")] = None,
     batch: Annotated[int, pose_(help="Crops per call; 0: by device.")] = 0,
     flip_test: Annotated[bool, pose_("--flip-test", help="Average with the mirrored crop.")] = False,
     orientation: Annotated[str, pose_(help="upright, or any: try quarter turns of the crop.")] = "upright",
@@ -118,7 +119,7 @@ def run(
     estimator = Estimator(
         model=model, detector=detector, pose=pose, whole=whole, boxes=boxes, det_size=pair(det_size, "--det-size"),
         det_score=det_score, det_nms=det_nms, min_size=min_size, max_people=max_people,
-        tiles=pair(tiles, "--tiles") or (1, 1), skeleton=skeleton, codec=codec,
+        tiles=pair(tiles, "--tiles") or (1, 1), skeleton=skeleton, codec=codec, sstn=sstn,
         input_size=pair(input_size, "--input-size", single=False), normalise=normalise, channels=channels,
         padding=padding, flip_test=flip_test, orientation=orientation, pose_nms=pose_nms, batch=batch,
         det_batch=det_batch, det_turns=det_turns, device=device, engine=engine, threads=threads,

@@ -81,7 +81,7 @@ class DetectorTask:
     """Boxes in letterboxed pictures; scored by AP at IoU 0.5 on what was held back, upright and turned by a quarter."""
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
-        self.recipe = recipe
+        self.recipe, self.skeleton = recipe, pack.skeleton
         self.net: Any = network(recipe)
         back = held_back(pack.names, recipe.held_back)
         if back.all() or not back.any():

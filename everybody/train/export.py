@@ -7,6 +7,7 @@ decodes: heatmaps of peak 1 for SPPEs, probabilities of the four quarters for th
 from __future__ import annotations
 
 import copy
+import json
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,18 +23,23 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .. import runtime
 from ..errors import DataError, ModelError
 from ..media.atomic import replacing
+from ..models import rmpe
 from ..models.detector import DetectorNet
+from ..models.rmpe import RmpeNet, Sstn
 from ..models.rtmdet import RTMDet
 from ..models.sppe import SppeNet
 from ..models.tinypose import TinyPoseNet
 from . import checkpoint, shards
-from .augment import normalised
+from .augment import MEAN, STD, normalised
 from .networks import network
 from .recipe import UNCHANGED, Recipe
 from .tasks import TASKS
 
 CLOSE = 1e-4
-OUTPUTS = {"pose": ["heatmaps"], "turn": ["turns"], "detector": ["boxes", "scores"]}
+OUTPUTS = {
+    "pose": ["heatmaps"], "turn": ["turns"], "detector": ["boxes", "scores"], "sstn": ["theta"],
+    "rmpe": ["heatmaps", "theta"],
+}  # fmt: skip
 
 
 class Answer(nn.Module):
@@ -49,7 +55,31 @@ class Answer(nn.Module):
         if isinstance(self.net, (DetectorNet, RTMDet)):
             logits, boxes = self.net(image)
             return boxes, logits.sigmoid()[:, None]
+        if isinstance(self.net, Sstn):
+            return (self.net.theta(image),)
+        if isinstance(self.net, RmpeNet):
+            return self.net.heatmaps(image)
         return (self.net(image).softmax(1),)
+
+
+def crop_of(recipe: Recipe) -> tuple[int, int]:
+    """What the exported graph takes: (width, height)."""
+    return rmpe.crop_size(recipe.size) if recipe.task == "rmpe" else rmpe.SEEN if recipe.task == "sstn" else recipe.size
+
+
+def told(recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
+    """What the file should say of itself, as in a row of the manifest (`weights.manifest.told`), of tasks that
+    `everybody run` knows."""
+    if recipe.task not in ("pose", "rmpe", "sstn"):
+        return None
+    about: dict[str, Any] = {
+        "task": "sstn" if recipe.task == "sstn" else "pose", "padding": recipe.padding,
+        "input": {"size": crop_of(recipe), "mean": MEAN, "std": STD},
+    }  # fmt: skip
+    if recipe.task != "sstn":
+        codec = {"type": "heatmap", "alignment": "centre", "sigma": recipe.sigma, "size": recipe.size}
+        about |= {"skeleton": skeleton, "codec": codec}
+    return about
 
 
 def load(weights: Path) -> tuple[Recipe, nn.Module]:
@@ -59,11 +89,17 @@ def load(weights: Path) -> tuple[Recipe, nn.Module]:
     if "recipe" not in about:
         raise DataError(f"{path}: does not say which recipe it is of: is it from `everybody train`?")
     recipe = Recipe.from_json(about["recipe"])
-    joints = next((len(state[name]) for name in ("logits.weight", "head.heatmaps.weight") if name in state), 0)
+    last = ("logits.weight", "head.heatmaps.weight")
+    joints = next((len(value) for name, value in state.items() if name.endswith(last)), 0)
     net = network(recipe, joints)
     checkpoint.fit(net, state, str(path))
     net.load_state_dict(state)
     return recipe, net.eval()
+
+
+def skeleton_of(weights: Path) -> str:
+    """The name of the skeleton that a run's weights were trained on."""
+    return checkpoint.read_weights(Path(weights))[1].get("skeleton", "coco-17")
 
 
 def folded(net: nn.Module) -> nn.Module:
@@ -84,7 +120,7 @@ def export(weights: Path, out: Path) -> float:
     it is above `CLOSE`; nothing is written then.
     """
     recipe, net = load(weights)
-    width, height = recipe.size
+    width, height = crop_of(recipe)
     model = Answer(folded(net)).eval()
     example = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
     dynamic: dict[int, Any] = {0: torch.export.Dim("batch")}
@@ -101,7 +137,7 @@ def export(weights: Path, out: Path) -> float:
                 model, (example,), str(part), input_names=["image"], output_names=OUTPUTS[recipe.task], dynamo=True,
                 dynamic_shapes={"image": dynamic}, external_data=False, verbose=False,
             )  # fmt: skip
-        _lean(part)
+        _lean(part, told(recipe, skeleton_of(weights)))
         batch = torch.randn(3, 3, *other, generator=torch.Generator().manual_seed(1))
         with torch.no_grad():
             wanted = [output.numpy() for output in Answer(net)(batch)]
@@ -134,14 +170,17 @@ def halve(onnx: Path, out: Path) -> None:
         save(model, part)
 
 
-def _lean(path: Path) -> None:
-    """Without the exporter's notes on the origin of every node and value: a fifth of a small network's file."""
+def _lean(path: Path, about: dict[str, Any] | None) -> None:
+    """Without the exporter's notes on the origin of every node and value: a fifth of a small network's file. With what
+    the file should say of itself."""
     import onnx
 
     model = onnx.load(path)
     del model.graph.value_info[:]
     for node in model.graph.node:
         del node.metadata_props[:]
+    if about is not None:
+        model.metadata_props.add(key=runtime.ABOUT, value=json.dumps(about))
     onnx.save(model, path)
 
 
@@ -158,7 +197,6 @@ def calibration(weights: Path, folders: Sequence[Path], count: int = 256) -> Ite
 def quantise(onnx: Path, out: Path, crops: Iterator[NDArray[np.float32]]) -> None:
     """float32 ONNX -> int8 (static, per channel; weights symmetric), calibrated on batches [B, 3, h, w] as the network
     gets them. The last layers, from the logits on, stay float32: scores need their resolution."""
-    from onnx import load as load_onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Reader(CalibrationDataReader):

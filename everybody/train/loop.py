@@ -30,6 +30,7 @@ from torch import Generator, Tensor, nn
 
 from ..errors import DataError, EverybodyError, OptionError
 from ..media.atomic import replacing
+from ..people import Skeleton
 from . import checkpoint, curves
 from .losses import Loss
 from .recipe import Recipe
@@ -41,6 +42,7 @@ class Task(Protocol):
     """What is learnt."""
 
     net: nn.Module
+    skeleton: Skeleton
 
     def __len__(self) -> int:
         """How many rows there are to train on."""
@@ -170,7 +172,7 @@ def train(
                 save()
         save()
     if lead:
-        about = {"recipe": recipe.to_json(), "step": str(progress.step)}
+        about = describe(recipe, task, progress.step)
         checkpoint.save_weights(out / "last.safetensors", ema.state_dict(), about)
     return progress
 
@@ -270,10 +272,15 @@ def _evaluate(recipe: Recipe, task: Task, ema: nn.Module, out: Path, progress: P
     say(f"step {progress.step}  " + "  ".join(f"{name} {value:.4f}" for name, value in scores.items()))
     if (score := next(iter(scores.values()))) > progress.best:
         progress.best = score
-        about = {"recipe": recipe.to_json(), "step": str(progress.step), "scores": json.dumps(scores)}
+        about = describe(recipe, task, progress.step) | {"scores": json.dumps(scores)}
         checkpoint.save_weights(out / "best.safetensors", ema.state_dict(), about)
     _write_log(out, progress)
     curves.draw(progress.rows, out / "curves.png")
+
+
+def describe(recipe: Recipe, task: Task, step: int) -> dict[str, str]:
+    """What weights say of themselves."""
+    return {"recipe": recipe.to_json(), "step": str(step), "skeleton": task.skeleton.name}
 
 
 def _resume(

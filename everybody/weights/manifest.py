@@ -6,6 +6,7 @@ layout or codec, skeleton). Users add rows with a `manifest.toml` in a folder th
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -16,10 +17,11 @@ from typing import Any, Literal
 
 from ..codecs import CODECS, Codec
 from ..errors import ModelError, OptionError
+from ..runtime import ABOUT
 from ..skeletons import SKELETONS
 
 HERE = Path(__file__).parent
-TASKS = ("detector", "pose", "turn", "embedding")
+TASKS = ("detector", "pose", "turn", "sstn", "embedding")
 LAYOUTS = ("rtmdet", "yolox", "picodet")
 
 
@@ -69,9 +71,9 @@ class Variant:
 
 
 def make_codec(row: Mapping[str, Any], size: tuple[int, int]) -> Codec:
-    """{type, …} and the crop's size (width, height) -> the codec. Raises KeyError, TypeError, ValueError."""
-    options = dict(row)
-    return CODECS[options.pop("type")](size=size, **options)
+    """{type, …} and the crop's size (width, height) -> the codec; its own `size` is that of an SSTN's region. Raises KeyError, TypeError, ValueError."""
+    options = {"size": size} | {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    return CODECS[options.pop("type")](**options)
 
 
 def _row(name: str, data: Mapping[str, Any], where: str) -> Row:
@@ -93,6 +95,16 @@ def _row(name: str, data: Mapping[str, Any], where: str) -> Row:
         reason = f"missing key {error}" if isinstance(error, KeyError) else error
         raise ModelError(f"{where}: model '{name}': {reason}") from error
     return row
+
+
+def told(about: Mapping[str, str], path: Path) -> Row | None:
+    """What a file of ours says in its metadata (`train.export`) -> its row; None for others. Raises ModelError."""
+    if ABOUT not in about:
+        return None
+    try:
+        return _row(path.stem, {"file": path.name, "licence": "", **json.loads(about[ABOUT])}, str(path))
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path}: its metadata '{ABOUT}' are not ours ({error}); export it again") from error
 
 
 def folders() -> list[Path]:
