@@ -1,5 +1,5 @@
-"""The command line: `run`, `models`, `eval`, `convert`, `plot`, `doctor`; to train, `label`, `pack`, `train`, `export`,
-`tune-nms`.
+"""The command line: `run`, `models`, `eval`, `convert`, `plot`, `doctor`; to train, `label`, `pack`, `proposals`,
+`train`, `export`, `tune-nms`.
 
 Commands only parse and print; what they do lives in the package. Results go to files or stdout, messages to stderr.
 An error is one line and exit code 1; `--debug`, anywhere on the line, adds the traceback.
@@ -21,7 +21,7 @@ from .eval import evaluate
 from .models import app as models
 from .plot import plot
 from .run import run
-from .train import export, label, pack, train
+from .train import export, label, pack, proposals, train
 from .tune import tune_nms
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ app.command(no_args_is_help=True)(plot)
 app.command()(doctor)
 app.command(no_args_is_help=True)(label)
 app.command(no_args_is_help=True)(pack)
+app.command(no_args_is_help=True)(proposals)
 app.command(no_args_is_help=True)(train)
 app.command(no_args_is_help=True)(export)
 app.command(no_args_is_help=True)(tune_nms)

@@ -132,6 +132,46 @@ def pack(
     _say(f"{total} {'pictures' if pictures else 'crops'} -> {out}")
 
 
+def proposals(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help=DATA + " Without pictures: for the poses.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("proposals.json"),
+    detectors: Annotated[list[str] | None, typer.Option("--detector", help="Whose errors to learn; several.")] = None,
+    atoms: Annotated[int, typer.Option(help="Atomic poses.")] = 9,
+    gaussians: Annotated[int, typer.Option(help="In each mixture, at most.")] = 3,
+    pictures: Annotated[int, typer.Option(help="Of each data set, to detect on; 0: all.")] = 1500,
+    seed: Annotated[int, typer.Option(help="Of the fits.")] = 1,
+    plot: Annotated[Path | None, typer.Option(help="Draw the atoms and the offsets into a PNG.")] = None,
+) -> None:
+    """Learn how detectors are wrong, pose by pose: boxes for training with --set proposals=pgpg:FILE (docs/rmpe.md)."""
+    import numpy as np
+
+    from ..data.read import read
+    from ..load import Engine, load_detector
+    from ..train import proposals as pgpg
+
+    sets = [read(path) for path in data]
+    teachers = [load_detector(name, score=0.3, engine=Engine(threads=1)) for name in detectors or [None]]
+    found = []
+    for labelled in sets:
+        if not len(labelled) or not labelled.path(0).is_file():
+            _say(f"{labelled.name}: no pictures beside it; only its poses count")
+            continue
+        boxes = pgpg.with_margin(labelled.boxes, labelled.keypoints)
+        for teacher in teachers:
+            offsets = pgpg.detected(labelled, boxes, teacher, most=pictures)
+            found.append((labelled, offsets))
+            _say(f"{labelled.name}, {teacher.session.path.stem}: {int((~np.isnan(offsets[:, 0])).sum())} people found")
+    if not found:
+        raise DataError(f"{', '.join(map(str, data))}: no data set has its pictures beside it, to detect people on")
+    fitted = pgpg.fit(sets, found, atoms=atoms, gaussians=gaussians, rng=np.random.default_rng(seed))
+    fitted.save(out)
+    if plot is not None:
+        from ..train.curves import draw_proposals
+
+        draw_proposals(fitted, plot)
+    _say(f"{atoms} atomic poses -> {out}")
+
+
 def train(
     recipe: Annotated[str, typer.Argument(help="Its name; a wrong one lists what there is.")],
     data: Annotated[

@@ -57,7 +57,7 @@ class Sstn(nn.Module):
     def forward(self, crop: Tensor) -> Tensor:
         kernel = crop.shape[2] // LOOK[1]
         small = functional.avg_pool2d(crop, kernel) if kernel > 1 else crop
-        return self.answer(self.body(small).flatten(1))
+        return self.answer(self.body(small).flatten(1)).float()
 
     def theta(self, crop: Tensor) -> Tensor:
         """-> θ [B, 2, 3], from the region to the crop, both normalised and of one aspect."""

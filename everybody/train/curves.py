@@ -1,4 +1,4 @@
-"""The log of a run as a picture: loss, and the scores of what was held back, over steps."""
+"""What training makes, as pictures: the log of a run (loss, and the scores of what was held back), and proposals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..media.atomic import replacing
+from .proposals import BODY, Mixture, Proposals
 
 
 def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
@@ -29,3 +32,36 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=110)
+
+
+def draw_proposals(fitted: Proposals, path: Path) -> None:
+    """Each atomic pose, and below it how far detectors are off, side by side of the box -> a PNG."""
+    from matplotlib.figure import Figure
+
+    count = len(fitted.atoms)
+    figure = Figure(figsize=(1.45 * count, 3.6), layout="constrained")
+    axes = figure.subplots(2, count, sharex="row", sharey="row", squeeze=False, height_ratios=(1.5, 1))
+    at = np.linspace(-0.4, 0.4, 161)
+    for column, (pose, mixture) in enumerate(zip(fitted.atoms, fitted.mixtures, strict=True)):
+        above, below = axes[:, column]
+        for limb in BODY.limbs:
+            side = "tab:blue" if "left" in BODY.joints[limb[1]] else "tab:orange"
+            above.plot(*pose[list(limb)].T, color=side, linewidth=2, solid_capstyle="round")
+        above.set(aspect="equal", xticks=[], yticks=[])
+        above.spines[:].set_visible(False)
+        for side, name in enumerate(("left", "top", "right", "bottom")):
+            below.plot(at, _marginal(mixture, side, at), linewidth=1, label=name)
+        below.set(yticks=[], xticks=[-0.3, 0, 0.3])
+        below.spines[["top", "right", "left"]].set_visible(False)
+    axes[0, 0].invert_yaxis()
+    axes[1, 0].legend(frameon=False, fontsize=7)
+    figure.supxlabel("detected − true side of the box, in widths or heights of it", fontsize=8)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=100)
+
+
+def _marginal(mixture: Mixture, side: int, at: np.ndarray) -> np.ndarray:
+    """The density of one side's offset at [N]."""
+    variance = mixture.covariances[:, side, side]
+    bells = np.exp(-np.square(at[:, None] - mixture.means[:, side]) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+    return bells @ mixture.weights

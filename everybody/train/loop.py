@@ -89,7 +89,8 @@ def train(
     lead = fabric.is_global_zero
     device = fabric.device
     freeze(task.net, recipe.freeze)
-    net, ema = task.net, copy.deepcopy(task.net).eval().requires_grad_(False)
+    net = task.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.5 times as fast on CPUs
+    ema = copy.deepcopy(net).eval().requires_grad_(False)
     optimiser = torch.optim.AdamW(_groups(net, recipe.decay), lr=recipe.rate)
     progress, unlogged = _resume(recipe, out, net, ema, optimiser, say)
     task.to(device)

@@ -118,7 +118,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "rmpe-sstn": replace(
         BASE, task="sstn", model="sstn", size=(60, 80), padding=1.3, steps=8_000, batch=128, near=15.0, anywhere=0.5,
-        noise=0.3, jpeg=0.0, half_body=0.0, precision="32-true",
+        noise=0.3, jpeg=0.0, half_body=0.0,
     ),
     "rmpe-fast": replace(RMPE, model="sppe-fast"),
     "rmpe-accurate": replace(RMPE, model="sppe-accurate", size=(192, 256)),

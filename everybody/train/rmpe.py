@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,8 @@ class Regions(Crops):
         joints = pack.skeleton.joints
         self._up = [i for i, name in enumerate(joints) if any(part in name for part in UP)]
         self._down = [i for i, name in enumerate(joints) if any(part in name for part in DOWN)]
+        self.learnt, self.held = (replace(p, boxes=proposals.with_margin(p.boxes, p.keypoints).astype(np.float32)) for p in (self.learnt, self.held))
+        self.to(torch.device("cpu"))
         self.wrong = proposals.named(recipe.proposals, recipe.noise, pack.skeleton)
 
     def lean(self, keypoints: Tensor) -> Tensor:
