@@ -9,11 +9,11 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from everybody.data.dataset import Dataset, Picture  # noqa: E402
-from everybody.errors import DataError, OptionError  # noqa: E402
-from everybody.geometry import iou  # noqa: E402
-from everybody.skeletons import COCO17  # noqa: E402
-from everybody.train import curves, proposals  # noqa: E402
+from everybody.data.dataset import Dataset, Picture
+from everybody.errors import DataError, OptionError
+from everybody.geometry import iou
+from everybody.skeletons import COCO17
+from everybody.train import curves, proposals
 
 STAND = np.array([
     [0.4, -1], [-0.4, -1], [0.6, -0.4], [-0.6, -0.4], [0.6, 0.1], [-0.6, 0.1], [0.3, 0], [-0.3, 0], [0.3, 0.9], [-0.3, 0.9],

@@ -18,8 +18,8 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 
 from everybody import geometry  # noqa: E402
 from everybody.codecs import Heatmap  # noqa: E402
-from everybody.errors import DataError, ModelError  # noqa: E402
 from everybody.detect import normalise  # noqa: E402
+from everybody.errors import DataError, ModelError  # noqa: E402
 from everybody.load import Engine, load_sppe, load_sstn  # noqa: E402
 from everybody.models import affine, rmpe, sppe, turn  # noqa: E402
 from everybody.people import People  # noqa: E402
@@ -220,12 +220,23 @@ def test_lying_people_are_turned_and_those_who_lean_a_little_are_not():
     keypoints = task.keypoints
     for angle, least, most in ((0.3, 0.0, 0.1), (math.pi / 2, 1.4, 1.7), (-3.0, -3.2, -2.8)):
         turned = augment.rotations(torch.full((len(keypoints),), angle))
-        lean = task.lean(affine.move(keypoints, turned))
+        lean = task.lean(affine.move(keypoints, turned), None)
         assert (lean >= least - 1e-6).all()
         assert (lean <= most).all()
     unknown = keypoints.clone()
     unknown[:, :7, 2] = 0
-    assert (task.lean(unknown) == 0).all()
+    assert (task.lean(unknown, None) == 0).all()
+
+
+def test_a_teacher_who_knows_people_as_they_lie_keeps_them_so():
+    task = SstnTask(SEEN, bodies(8))
+    lying = affine.move(task.keypoints, augment.rotations(torch.full((len(task),), math.pi / 2)))
+    sure = torch.tensor([[0.8, 0.8, 0.1, 0.1]]).expand(len(task), 4)
+    unsure = torch.tensor([[0.3, 0.8, 0.1, 0.1]]).expand(len(task), 4)
+    assert (task.lean(lying, sure) == 0).all()
+    assert torch.allclose(task.lean(lying, unsure), task.axis(lying)[0])
+    elsewhere = torch.tensor([[0.3, 0.1, 0.1, 0.8]]).expand(len(task), 4)  # then its quarter, not the axis
+    assert torch.allclose(task.lean(lying, elsewhere), torch.tensor(-math.pi / 2))
 
 
 def test_the_parallel_branch_teaches_the_sstn_and_nobody_else():
@@ -237,7 +248,9 @@ def test_the_parallel_branch_teaches_the_sstn_and_nobody_else():
     loss.backward()
     last = task.net.sstn.answer[2]
     assert last.weight.grad is not None
-    assert (last.bias.grad[1:] != 0).all()  # the first, along (1, 0), is the length of the turn's vector: it means nothing
+    assert (
+        last.bias.grad[1:] != 0
+    ).all()  # the first, along (1, 0), is the length of the turn's vector: it means nothing
     assert all(parameter.grad is None for parameter in [*task.frozen.parameters(), *task.net.sppe.parameters()])
     assert not any(parameter.requires_grad for parameter in task.frozen.parameters())
     after = task.frozen.state_dict()

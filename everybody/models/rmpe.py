@@ -140,13 +140,12 @@ class RmpeNet(nn.Module):
 
 
 def expected(heatmaps: Tensor) -> Tensor:
-    """[B, K, h, w] -> [B, K, 2], normalised: where the mass of each squared map lies (integral regression, Sun et al.
-    2018; squared, so that the peak outweighs the plain)."""
+    """[B, K, h, w] -> [B, K, 2], x and y in cells: where the mass of each squared map lies (integral regression, Sun et
+    al. 2018; squared, so that the peak outweighs the plain)."""
     h, w = heatmaps.shape[2:]
-    mass = heatmaps.clamp(min=0).square().flatten(2)
-    mass = (mass / mass.sum(2, keepdim=True).clamp(min=1e-9)).reshape(heatmaps.shape)
-    x = (2 * torch.arange(w, device=mass.device) + 1) / w - 1
-    y = (2 * torch.arange(h, device=mass.device) + 1) / h - 1
+    mass = heatmaps.float().clamp(min=0).square()
+    mass = mass / mass.sum((2, 3), keepdim=True).clamp(min=1e-9)
+    x, y = torch.arange(w, device=mass.device), torch.arange(h, device=mass.device)
     return torch.stack([(mass.sum(2) * x).sum(2), (mass.sum(3) * y).sum(2)], 2)
 
 

@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from ..models import affine
-from ..models.affine import compose, inverse, move
+from ..models.affine import inverse, move
 
 FILL = 114.0
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB: as the manifest's "imagenet"

@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .. import runtime
 from ..errors import DataError, ModelError
 from ..media.atomic import replacing
-from ..models import rmpe
+from ..models import rmpe, tinypose
 from ..models.detector import DetectorNet
 from ..models.rmpe import RmpeNet, Sstn
 from ..models.rtmdet import RTMDet
@@ -77,7 +77,8 @@ def told(recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
         "input": {"size": crop_of(recipe), "mean": MEAN, "std": STD},
     }  # fmt: skip
     if recipe.task != "sstn":
-        codec = {"type": "heatmap", "alignment": "centre", "sigma": recipe.sigma, "size": recipe.size}
+        alignment = (TinyPoseNet if recipe.model in tinypose.VARIANTS else SppeNet).alignment
+        codec = {"type": "heatmap", "alignment": alignment, "sigma": recipe.sigma, "size": recipe.size}
         about |= {"skeleton": skeleton, "codec": codec}
     return about
 

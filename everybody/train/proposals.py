@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
@@ -30,7 +29,9 @@ from ..media.images import decode
 from ..people import Skeleton
 from ..skeletons import mapping
 
-JOINTS = tuple(f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right"))
+JOINTS = tuple(
+    f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")
+)
 BODY = Skeleton(
     name="body-12", joints=JOINTS, mirror=tuple(i ^ 1 for i in range(12)), sigmas=(0.1,) * 12,
     limbs=((0, 1), (0, 2), (2, 4), (1, 3), (3, 5), (0, 6), (1, 7), (6, 7), (6, 8), (8, 10), (7, 9), (9, 11)),
@@ -61,7 +62,9 @@ def atomic(poses: Array, count: int, rng: np.random.Generator) -> Array:
     """Whole poses [N, 12, 2] -> so many atomic ones [A, 12, 2], most frequent first. Raises DataError for fewer poses than
     atoms."""
     if len(poses) < 10 * count:
-        raise DataError(f"{len(poses)} whole poses are too few for {count} atomic ones: give more data, or ask for fewer")
+        raise DataError(
+            f"{len(poses)} whole poses are too few for {count} atomic ones: give more data, or ask for fewer"
+        )
     # An arm stretched towards the camera gives torsos of no length: limbs beyond three torsos are cut.
     flat = np.clip(poses, -3, 3).reshape(len(poses), -1)
     centres, labels = kmeans2(flat, count, minit="++", rng=rng, missing="raise")
@@ -153,7 +156,12 @@ class Proposals:
         rows = [{"weights": m.weights, "means": m.means, "covariances": m.covariances}
                 for m in (*self.mixtures, self.anybody)]  # fmt: skip
         *mixtures, anybody = ({k: np.round(v, 6).tolist() for k, v in row.items()} for row in rows)
-        content = {"joints": JOINTS, "atoms": np.round(self.atoms, 4).tolist(), "mixtures": mixtures, "anybody": anybody}
+        content = {
+            "joints": JOINTS,
+            "atoms": np.round(self.atoms, 4).tolist(),
+            "mixtures": mixtures,
+            "anybody": anybody,
+        }
         with replacing(path) as part:
             part.write_text(json.dumps(content), "utf-8")
 

@@ -58,7 +58,9 @@ class Recipe:
     occlude: float = 0.15
     paste: float = 0.15
 
-    proposals: str = "uniform"  # how boxes are wrong: uniform, jitter (the paper's baseline), or a file of `proposals.py`
+    proposals: str = (
+        "uniform"  # how boxes are wrong: uniform, jitter (the paper's baseline), or a file of `proposals.py`
+    )
     noise: float = 0.0  # of uniform proposals, in sides of the box
     region: float = 1.25  # padding of the true box to the region that an SSTN should find: the SPPE's own
     sstn: str = ""  # safetensors to start the SSTN from: another SSTN, or a turn net (its body)
@@ -121,6 +123,12 @@ RECIPES: dict[str, Recipe] = {
         noise=0.3, jpeg=0.0, half_body=0.0,
     ),
     "rmpe-fast": replace(RMPE, model="sppe-fast"),
+    "rmpe-tinypose-256": replace(
+        RMPE, model="tinypose", size=(192, 256), region=1.15, sigma=2.0, rate=5e-5, decay=0.0, precision="32-true",
+    ),
+    "rmpe-tinypose-128": replace(
+        RMPE, model="tinypose", size=(96, 128), region=1.1, sigma=1.0, rate=5e-5, decay=0.0, precision="32-true",
+    ),
     "rmpe-accurate": replace(RMPE, model="sppe-accurate", size=(192, 256)),
     "detector-fast": replace(
         BASE, task="detector", model="detector-fast", size=(416, 416), padding=1.0, batch=32, anywhere=0.3, near=8.0,

@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from .. import geometry
 from ..codecs import Heatmap
 from ..models import affine, rmpe, sppe
+from ..orient import UPRIGHT_BONUS
 from . import augment, checkpoint, losses, proposals
 from .augment import normalised
 from .losses import Loss
@@ -34,7 +35,7 @@ from .shards import Pack
 
 UP = ("nose", "eye", "ear", "shoulder")
 DOWN = ("hip", "knee", "ankle")
-LEAN = math.pi / 4  # who leans by less is upright enough for any SPPE; from twice that on, the region turns as far
+LEAN = math.pi / 4  # without a teacher: who leans by less is upright enough for any SPPE
 JUDGED = 200  # people that choose RMPE's checkpoint: each is posed four times
 
 
@@ -59,29 +60,50 @@ class Regions(Crops):
         joints = pack.skeleton.joints
         self._up = [i for i, name in enumerate(joints) if any(part in name for part in UP)]
         self._down = [i for i, name in enumerate(joints) if any(part in name for part in DOWN)]
-        self.learnt, self.held = (replace(p, boxes=proposals.with_margin(p.boxes, p.keypoints).astype(np.float32)) for p in (self.learnt, self.held))
+        self.learnt, self.held = (
+            replace(p, boxes=proposals.with_margin(p.boxes, p.keypoints).astype(np.float32))
+            for p in (self.learnt, self.held)
+        )
         self.to(torch.device("cpu"))
         self.wrong = proposals.named(recipe.proposals, recipe.noise, pack.skeleton)
 
-    def lean(self, keypoints: Tensor) -> Tensor:
-        """[N, K, 3] -> [N] radians, clockwise: by how much the region should turn with the body, from 0 for who is near
-        upright to the whole angle from `2 · LEAN` on. 0 where the body's axis is not labelled: most people of most
-        pictures are upright."""
+    def to(self, device: torch.device) -> None:
+        super().to(device)
+        turns = self.learnt.turns
+        self.turns = None if turns is None else torch.from_numpy(turns).to(device)
+
+    def lean(self, keypoints: Tensor, turns: Tensor | None) -> Tensor:
+        """[N, K, 3], a teacher's confidence in each quarter turn [N, 4] -> [N] radians, clockwise: by how much the region
+        should turn with the body.
+
+        Not at all where the teacher is as sure of the person as they lie: who bends in an upright picture is best left
+        so. Else by the body's axis, if the teacher's quarter is near it. Without a teacher the axis alone tells: 0 for
+        who is near upright, the whole angle from `2 · LEAN` on.
+        """
+        angle, known = self.axis(keypoints)
+        if turns is None:
+            share = ((angle.abs() - LEAN) / LEAN).clamp(0, 1)
+            return angle * share * share * (3 - 2 * share) * known
+        best = (turns + turns.new_tensor([UPRIGHT_BONUS, 0, 0, 0])).argmax(1)
+        quarter = torch.remainder(best * (math.pi / 2) + math.pi, 2 * math.pi) - math.pi
+        near = torch.cos(angle - quarter) > math.cos(math.pi / 3)
+        return torch.where(best == 0, 0.0, torch.where(near & known, angle, quarter))
+
+    def axis(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
+        """[N, K, 3] -> the angle [N] from upright to the line from legs to head, clockwise, and whether it is known."""
         middles, known = [], []
         for part in (self._up, self._down):
             weight = (keypoints[:, part, 2] > 0).float()[..., None]
             middles.append((keypoints[:, part, :2] * weight).sum(1) / weight.sum(1).clamp(min=1))
             known.append(weight.any(1)[:, 0])
         up = middles[0] - middles[1]
-        angle = torch.atan2(up[:, 0], -up[:, 1])
-        share = ((angle.abs() - LEAN) / LEAN).clamp(0, 1)
-        return angle * share * share * (3 - 2 * share) * (known[0] & known[1])
+        return torch.atan2(up[:, 0], -up[:, 1]), known[0] & known[1]
 
     def views(
-        self, keypoints: Tensor, boxes: Tensor, angle: Tensor, offsets: Tensor, flip: Tensor, crop: tuple[int, int],
-        region: tuple[int, int],
+        self, keypoints: Tensor, boxes: Tensor, lean: Tensor, angle: Tensor, offsets: Tensor, flip: Tensor,
+        crop: tuple[int, int], region: tuple[int, int],
     ) -> Views:  # fmt: skip
-        """People turned by `angle` [N], mirrored where `flip` [N], seen through boxes whose sides are off by offsets
+        """People who `lean` [N], turned by `angle` [N], mirrored where `flip` [N], seen through boxes whose sides are off by offsets
         [N, 4] (in sides of the box)."""
         ones, still = torch.ones_like(angle), torch.zeros_like(boxes[:, :2])
 
@@ -89,7 +111,7 @@ class Regions(Crops):
             to = augment.crops(boxes, size, padding=padding, scale=ones, shift=still, flip=flip)
             return affine.compose(to, turned)
 
-        turned, upright = augment.rotations(angle), augment.rotations(-self.lean(keypoints))
+        turned, upright = augment.rotations(angle), augment.rotations(-lean)
         found = augment.turned_boxes(boxes, keypoints, turned)
         found = found + offsets * (found[:, 2:] - found[:, :2]).repeat(1, 2)
         right = augment.turned_boxes(boxes, keypoints, upright)
@@ -109,7 +131,8 @@ class Regions(Crops):
         seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
         offsets = self.wrong(keypoints.cpu().numpy(), np.random.default_rng(seed))
         offsets = torch.from_numpy(offsets).to(keypoints)
-        views = self.views(keypoints, self.boxes[rows], angle, offsets, flip, crop, region)
+        lean = self.lean(keypoints, None if self.turns is None else self.turns[rows])
+        views = self.views(keypoints, self.boxes[rows], lean, angle, offsets, flip, crop, region)
         keypoints = augment.relabel(keypoints, flip, self.mirror)
         images = augment.warp(self.images[rows], views.crop, crop)
         return self.disturbed(images, augment.move(keypoints, views.crop), rng), keypoints, views
@@ -127,7 +150,9 @@ class Regions(Crops):
                 boxes = torch.from_numpy(self.held.boxes[rows]).to(device)
                 offsets = torch.from_numpy(proposals.uniform(len(boxes), 0.25, random)).to(boxes)
                 angle = boxes.new_full((len(boxes),), quarter * math.pi / 2)
-                views = self.views(keypoints, boxes, angle, offsets, angle > 9, crop, region)
+                turns = None if self.held.turns is None else torch.from_numpy(self.held.turns[rows]).to(device)
+                lean = self.lean(keypoints, turns)
+                views = self.views(keypoints, boxes, lean, angle, offsets, angle > 9, crop, region)
                 images = augment.warp(torch.from_numpy(self.held.images[rows]).to(device), views.crop, crop)
                 yield quarter, normalised(images), keypoints, views
 
@@ -171,16 +196,17 @@ class RmpeTask(Regions):
         super().__init__(recipe, pack)
         self.net: Any = network(recipe, len(pack.skeleton))
         self.crop = rmpe.crop_size(recipe.size)
-        self.codec = Heatmap(recipe.size, sppe.STRIDE, recipe.sigma, "centre")
-        for path, part in ((recipe.sstn, self.net.sstn), (recipe.sppe, self.net.sppe)):
-            if path:
-                checkpoint.load_matching(Path(path), part)
+        self.codec = Heatmap(recipe.size, sppe.STRIDE, recipe.sigma, self.net.sppe.alignment)
+        if recipe.sstn:
+            checkpoint.load_matching(Path(recipe.sstn), self.net.sstn)
+        if recipe.sppe:
+            checkpoint.load_weights(Path(recipe.sppe), self.net.sppe)
         self.frozen = copy.deepcopy(self.net.sppe).eval().requires_grad_(False)  # the parallel SPPE: never exported
         self.net.sppe.requires_grad_(recipe.pose > 0)
 
     def to(self, device: torch.device) -> None:
         super().to(device)
-        if hasattr(self, "frozen"):
+        if hasattr(self, "frozen"):  # not yet when the pictures come
             self.frozen.to(device)
 
     def loss(self, net: Any, rows: Tensor, rng: Generator) -> Loss:
@@ -194,21 +220,31 @@ class RmpeTask(Regions):
         each = recipe.direct * losses.theta_distance(raw, views.theta(region, crop), aspect)
         if recipe.parallel:
             centred = affine.move(affine.move(keypoints, views.region), affine.normalising(region, keypoints))
-            found = rmpe.expected(self.frozen.heatmaps(affine.sample(images, theta, region)))
+            found = self.placed(self.frozen.heatmaps(affine.sample(images, theta, region)))
             each = each + recipe.parallel * losses.joint_distance(found, centred)
         if recipe.pose:
-            brought = affine.move(rmpe.expected(self.net.sppe.scaled(answer)), theta)
+            logits = isinstance(self.net.sppe, sppe.SppeNet)
+            brought = affine.move(self.placed(self.net.sppe.scaled(answer) if logits else answer), theta)
             each = each + recipe.pose * losses.joint_distance(brought, here)
-            inside = self.cells(affine.move(here, affine.inverse(theta.detach())))
-            sums, weight = losses.spatial_cross_entropy(answer, inside, sigma=recipe.sigma)
+            cells = self.cells(affine.move(here, affine.inverse(theta.detach())))
+            learn = losses.spatial_cross_entropy if logits else losses.heatmap_error
+            sums, weight = learn(answer, cells, sigma=recipe.sigma)
             each = each + recipe.pose * sums / weight.clamp(min=1)
         return each.sum(), each.new_tensor(float(len(each)))
+
+    def placed(self, heatmaps: Tensor) -> Tensor:
+        """Heatmaps of the region -> [N, K, 2], where they are highest on the whole, normalised."""
+        pixels = rmpe.expected(heatmaps) * heatmaps.new_tensor(self.codec.scale) + heatmaps.new_tensor(
+            self.codec.offset
+        )
+        return affine.move(pixels, affine.normalising(self.recipe.size, pixels))
 
     def cells(self, keypoints: Tensor) -> Tensor:
         """[N, K, 3], normalised in the region -> in cells of the heatmaps; weight 0 outside."""
         inside = (keypoints[..., :2].abs() <= 1).all(-1, keepdim=True)
-        size = keypoints.new_tensor(self.codec.cells)
-        return torch.cat([((keypoints[..., :2] + 1) * size - 1) / 2, keypoints[..., 2:] * inside], 2)
+        pixels = affine.move(keypoints, affine.inverse(affine.normalising(self.recipe.size, keypoints)))[..., :2]
+        cells = (pixels - keypoints.new_tensor(self.codec.offset)) / keypoints.new_tensor(self.codec.scale)
+        return torch.cat([cells, keypoints[..., 2:] * inside], 2)
 
     def evaluate(self, net: Any) -> dict[str, float]:
         device = next(net.parameters()).device
