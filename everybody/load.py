@@ -106,8 +106,8 @@ def load_sppe(
 ) -> Sppe:  # fmt: skip
     """A single-person pose estimator by name or path (None: the manifest's default).
 
-    For a file that neither a row nor its own metadata describe, skeleton_name and codec must be given; size is read from
-    the file where it is fixed there; sstn is the ONNX file of an SSTN to look with first (`everybody export`);
+    For a file that neither a row nor its own metadata describe, skeleton_name and codec must be given; size is read
+    from the file where it is fixed there; sstn is the ONNX file of an SSTN to look with first (`everybody export`);
     normalise is imagenet (default), unit (0 to 1) or none (0 to 255). Given options replace the row's; the other
     options are `Sppe`'s (batch, flip_test, orientation). Orientation "any" brings the default turn net, where it is at
     hand. Raises ModelError, OptionError.

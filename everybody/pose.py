@@ -51,8 +51,8 @@ class Sstn:
     def __call__(
         self, pictures: Sequence[Image], boxes: Array, turns: NDArray[np.intp], region: tuple[int, int]
     ) -> Array:
-        """Pictures, boxes [N, 4] and quarter turns [N] of as many people -> transforms [N, 2, 3] from picture to region.
-        Raises ModelError for a θ that cannot be inverted."""
+        """Pictures, boxes [N, 4] and quarter turns [N] of as many people -> transforms [N, 2, 3] from picture to
+        region. Raises ModelError for a θ that cannot be inverted."""
         matrices = geometry.crop_matrices(boxes, self.input.size, self.padding, turns)
         crops = [crop(image, matrix, self.input) for image, matrix in zip(pictures, matrices, strict=True)]
         (theta,) = self.session(normalise(crops, self.input))

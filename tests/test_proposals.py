@@ -16,8 +16,8 @@ from everybody.skeletons import COCO17
 from everybody.train import curves, proposals
 
 STAND = np.array([
-    [0.4, -1], [-0.4, -1], [0.6, -0.4], [-0.6, -0.4], [0.6, 0.1], [-0.6, 0.1], [0.3, 0], [-0.3, 0], [0.3, 0.9], [-0.3, 0.9],
-    [0.3, 1.8], [-0.3, 1.8],
+    [0.4, -1], [-0.4, -1], [0.6, -0.4], [-0.6, -0.4], [0.6, 0.1], [-0.6, 0.1], [0.3, 0], [-0.3, 0], [0.3, 0.9],
+    [-0.3, 0.9], [0.3, 1.8], [-0.3, 1.8],
 ])  # fmt: skip
 REACH = STAND.copy()
 REACH[2:6] = [[0.6, -1.5], [-0.6, -1.5], [0.6, -2.1], [-0.6, -2.1]]  # arms up
@@ -65,7 +65,7 @@ def test_people_without_a_torso_are_of_no_pose():
 
 
 def test_planted_poses_and_their_offsets_are_found(planted):
-    data, offsets, fitted = planted
+    _, offsets, fitted = planted
     assert np.abs(fitted.atoms - np.stack([STAND, REACH])).max() < 0.02  # the more frequent first
     for mixture, mean in zip(fitted.mixtures, MEANS, strict=True):
         found, covariance = mixture.moments()

@@ -6,9 +6,9 @@ de-transformer (SDTN) brings its answer back:
 
     crop ──▶ SSTN θ ──▶ region ──▶ SPPE ──▶ heatmaps, coordinates ──▶ SDTN γ = θ⁻¹ ──▶ in the crop
 
-In normalised coordinates (`affine.py`) the point t of the region lies at s = θ · (t, 1) of the crop (Eq. 1), and θ is the
-grid by which the crop is sampled. γ is the grid by which heatmaps are sampled back (Eq. 2-4). So *coordinates* go the
-other way: found ones to the crop by θ, true ones to the region by γ.
+In normalised coordinates (`affine.py`) the point t of the region lies at s = θ · (t, 1) of the crop (Eq. 1), and θ is
+the grid by which the crop is sampled. γ is the grid by which heatmaps are sampled back (Eq. 2-4). So *coordinates* go
+the other way: found ones to the crop by θ, true ones to the region by γ.
 
 θ is guarded: not six free numbers but a turn, a factor and a shift. A factor of exp(bounded) is never 0 and a turn has
 determinant 1, so θ is always invertible, with a determinant between LEAST² and MOST²; the shift stays within the crop.

@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from ..models import affine
+from ..models.affine import compose as compose
 from ..models.affine import inverse, move
 
 FILL = 114.0

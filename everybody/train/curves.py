@@ -54,7 +54,8 @@ def draw_proposals(fitted: Proposals, path: Path) -> None:
         below.set(yticks=[], xticks=[-0.3, 0, 0.3])
         below.spines[["top", "right", "left"]].set_visible(False)
     axes[0, 0].invert_yaxis()
-    axes[1, 0].legend(frameon=False, fontsize=7)
+    handles, names = axes[1, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
     figure.supxlabel("detected − true side of the box, in widths or heights of it", fontsize=8)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=100)

@@ -13,7 +13,7 @@ from .. import geometry
 from ..codecs import Heatmap
 from ..errors import DataError
 from ..models import sppe, tinypose
-from . import augment, losses
+from . import augment, losses, proposals
 from .augment import normalised
 from .losses import Loss
 from .networks import network
@@ -40,6 +40,7 @@ class Crops:
         self._pack, self._learnt = pack, ~back
         self.mirror = torch.tensor(pack.skeleton.mirror)
         self.limbs = torch.tensor(pack.skeleton.limbs)
+        self.wrong = proposals.named(recipe.proposals, recipe.noise, pack.skeleton)
         self.upper = torch.tensor([any(part in name for part in UPPER) for name in pack.skeleton.joints])
         self.to(torch.device("cpu"))
 
@@ -61,8 +62,10 @@ class Crops:
         boxes = augment.half_body(self.boxes[rows], keypoints, self.upper, recipe.half_body, rng)
         turned = augment.rotations(angle)
         flip = augment.chance(n, recipe.flip, rng)
+        around = augment.turned_boxes(boxes, keypoints, turned)
+        around = around + self.offsets(keypoints, rng) * (around[:, 2:] - around[:, :2]).repeat(1, 2)
         to_crop = augment.crops(
-            augment.turned_boxes(boxes, keypoints, turned), recipe.size, padding=recipe.padding, flip=flip,
+            around, recipe.size, padding=recipe.padding, flip=flip,
             scale=1 + augment.uniform(n, -recipe.scale, recipe.scale, rng),
             shift=augment.normal(2 * n, rng).reshape(n, 2) * recipe.shift,
         )  # fmt: skip
@@ -70,6 +73,14 @@ class Crops:
         images = augment.warp(self.images[rows], matrices, recipe.size)
         keypoints = augment.relabel(augment.move(keypoints, matrices), flip, self.mirror)
         return self.disturbed(images, keypoints, rng), augment.outside_is_unlabelled(keypoints, recipe.size), flip
+
+    def offsets(self, keypoints: Tensor, rng: Generator) -> Tensor:
+        """[N, K, 3] -> how wrong the recipe's proposals make each box: [N, 4], in its sides."""
+        if not self.recipe.proposals:
+            return keypoints.new_zeros(len(keypoints), 4)
+        seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
+        found = self.wrong(keypoints.cpu().numpy(), np.random.default_rng(seed))
+        return torch.from_numpy(found).to(keypoints)
 
     def disturbed(self, images: Tensor, keypoints: Tensor, rng: Generator) -> Tensor:
         """Crops [N, 3, h, w] with what hides people and spoils pictures; keypoints [N, K, 3] are in their pixels."""

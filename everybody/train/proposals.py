@@ -1,4 +1,5 @@
-"""Wrong boxes to learn from: pose-guided proposals (PGPG, Fang et al. 2017, section 3.4), and simpler ways to make them.
+"""Wrong boxes to learn from: pose-guided proposals (PGPG, Fang et al. 2017, section 3.4), and simpler ways to make
+them.
 
 How a detector is wrong depends on the pose: raised arms are cut off, wide stances too. So poses of equal torso length
 are gathered into atomic ones (k-means, Lloyd 1982, started as k-means++), and for each the offsets of detected from
@@ -59,8 +60,8 @@ def aligned(keypoints: Array, of: Skeleton) -> tuple[Array, NDArray[np.bool_]]:
 
 
 def atomic(poses: Array, count: int, rng: np.random.Generator) -> Array:
-    """Whole poses [N, 12, 2] -> so many atomic ones [A, 12, 2], most frequent first. Raises DataError for fewer poses than
-    atoms."""
+    """Whole poses [N, 12, 2] -> so many atomic ones [A, 12, 2], most frequent first. Raises DataError for fewer poses
+    than atoms."""
     if len(poses) < 10 * count:
         raise DataError(
             f"{len(poses)} whole poses are too few for {count} atomic ones: give more data, or ask for fewer"
@@ -183,8 +184,8 @@ def load(path: Path | str = FITTED) -> Proposals:
 
 def fit(poses: Sequence[Dataset], found: Sequence[tuple[Dataset, Array]], *, atoms: int, gaussians: int,
         rng: np.random.Generator) -> Proposals:  # fmt: skip
-    """Data to gather poses from, and pairs of data and the offsets [N, 4] of their people (NaN: not found) -> the model.
-    Raises DataError if there is too little."""
+    """Data to gather poses from, and pairs of data and the offsets [N, 4] of their people (NaN: not found) -> the
+    model. Raises DataError if there is too little."""
     whole = []
     for data in poses:
         pose, known = aligned(data.keypoints, data.skeleton)
@@ -204,9 +205,9 @@ def fit(poses: Sequence[Dataset], found: Sequence[tuple[Dataset, Array]], *, ato
 
 
 def detected(data: Dataset, boxes: Array, detector: Detector, *, most: int = 0) -> Array:
-    """How a detector is wrong about labelled people: offsets [N, 4] of the best-overlapping detection from boxes [N, 4],
-    NaN for people whom none overlaps by `MATCH`; only the first `most` pictures are looked at (0: all). Broken pictures
-    are passed over."""
+    """How a detector is wrong about labelled people: offsets [N, 4] of the best-overlapping detection from boxes [N,
+    4], NaN for people whom none overlaps by `MATCH`; only the first `most` pictures are looked at (0: all). Broken
+    pictures are passed over."""
     out = np.full((len(boxes), 4), np.nan)
     for index, rows in enumerate(data.rows()):
         if len(rows) == 0 or (most and index >= most):
@@ -227,7 +228,8 @@ def offsets_of(true: Array, found: Array) -> Array:
         return np.full((len(true), 4), np.nan)
     overlap = iou(true, found)
     off = (found[overlap.argmax(1)] - true) / np.maximum(np.concatenate([extent, extent], 1), 1e-9)
-    return np.where((overlap.max(1) >= MATCH)[:, None] & (extent > 0).all(1)[:, None], off, np.nan)
+    known = (overlap.max(1) >= MATCH) & (extent > 0).all(axis=1)
+    return np.where(known[:, None], off, np.nan)
 
 
 def with_margin(boxes: Array, keypoints: Array) -> Array:
@@ -246,8 +248,8 @@ def with_margin(boxes: Array, keypoints: Array) -> Array:
 
 
 def uniform(n: int, noise: float, rng: np.random.Generator) -> Array:
-    """[n, 4]: boxes shifted by up to ± noise and resized, each axis by itself, by factors of up to exp(± 1.5 noise), each
-    box by a share of the noise of its own."""
+    """[n, 4]: boxes shifted by up to ± noise and resized, each axis by itself, by factors of up to exp(± 1.5 noise),
+    each box by a share of the noise of its own."""
     most = noise * rng.uniform(size=(n, 1))
     shift = rng.uniform(-1, 1, (n, 2)) * most
     half = (np.exp(rng.uniform(-1.5, 1.5, (n, 2)) * most) - 1) / 2
@@ -265,11 +267,11 @@ def jittered(n: int, detections: Mixture, rng: np.random.Generator) -> Array:
 
 
 def named(kind: str, noise: float, of: Skeleton) -> Offsets:
-    """How a recipe makes boxes wrong: `uniform` (by its noise), `pgpg`, `jitter`, or `pgpg:FILE`, `jitter:FILE` for ones
-    of your own. Raises OptionError, DataError."""
+    """How a recipe makes boxes wrong: not at all (empty), `uniform` (by its noise), `pgpg`, `jitter`, or `pgpg:FILE`,
+    `jitter:FILE` for ones of your own. Raises OptionError, DataError."""
     way, _, file = kind.partition(":")
-    if way == "uniform" and not file:
-        return lambda keypoints, rng: uniform(len(keypoints), noise, rng)
+    if not kind or (way == "uniform" and not file):
+        return lambda keypoints, rng: uniform(len(keypoints), noise if kind else 0.0, rng)
     if way not in ("pgpg", "jitter"):
         raise OptionError(f"unknown proposals '{kind}': known are uniform, pgpg, jitter, pgpg:FILE and jitter:FILE")
     fitted = load(file or FITTED)

@@ -1,7 +1,8 @@
 """Learning to look at the right place: the tasks of the SSTN alone, and of RMPE whole (Fang et al., ICCV 2017).
 
 A packed crop is turned by a known angle and its box is made wrong in a known way, so the θ that puts things right is
-known too, for free: the SSTN learns it directly (`SstnTask`), hundreds of small pictures a second, with no SPPE at work.
+known too, for free: the SSTN learns it directly (`SstnTask`), hundreds of small pictures a second, with no SPPE at
+work.
 
 `RmpeTask` is the paper's. The parallel SPPE is a frozen copy without SDTN, which is shown what the SSTN found and
 compared with the pose as it lies in a perfect region, in the centre: its loss cannot be lowered but by a better θ. The
@@ -65,7 +66,6 @@ class Regions(Crops):
             for p in (self.learnt, self.held)
         )
         self.to(torch.device("cpu"))
-        self.wrong = proposals.named(recipe.proposals, recipe.noise, pack.skeleton)
 
     def to(self, device: torch.device) -> None:
         super().to(device)
@@ -73,8 +73,8 @@ class Regions(Crops):
         self.turns = None if turns is None else torch.from_numpy(turns).to(device)
 
     def lean(self, keypoints: Tensor, turns: Tensor | None) -> Tensor:
-        """[N, K, 3], a teacher's confidence in each quarter turn [N, 4] -> [N] radians, clockwise: by how much the region
-        should turn with the body.
+        """[N, K, 3], a teacher's confidence in each quarter turn [N, 4] -> [N] radians, clockwise: by how much the
+        region should turn with the body.
 
         Not at all where the teacher is as sure of the person as they lie: who bends in an upright picture is best left
         so. Else by the body's axis, if the teacher's quarter is near it. Without a teacher the axis alone tells: 0 for
@@ -103,8 +103,8 @@ class Regions(Crops):
         self, keypoints: Tensor, boxes: Tensor, lean: Tensor, angle: Tensor, offsets: Tensor, flip: Tensor,
         crop: tuple[int, int], region: tuple[int, int],
     ) -> Views:  # fmt: skip
-        """People who `lean` [N], turned by `angle` [N], mirrored where `flip` [N], seen through boxes whose sides are off by offsets
-        [N, 4] (in sides of the box)."""
+        """People who `lean` [N], turned by `angle` [N], mirrored where `flip` [N], seen through boxes whose sides are
+        off by offsets [N, 4] (in sides of the box)."""
         ones, still = torch.ones_like(angle), torch.zeros_like(boxes[:, :2])
 
         def seen(turned: Tensor, boxes: Tensor, size: tuple[int, int], padding: float) -> Tensor:
@@ -122,15 +122,13 @@ class Regions(Crops):
     def drawn(
         self, rows: Tensor, rng: Generator, crop: tuple[int, int], region: tuple[int, int]
     ) -> tuple[Tensor, Tensor, Views]:
-        """Rows to train on -> crops [N, 3, h, w] in [0, 255], keypoints [N, K, 3] in pixels of the *packed* picture, left
-        and right exchanged where it is mirrored, and the views of both."""
+        """Rows to train on -> crops [N, 3, h, w] in [0, 255], keypoints [N, K, 3] in pixels of the *packed* picture,
+        left and right exchanged where it is mirrored, and the views of both."""
         n, recipe = len(rows), self.recipe
         angle = augment.angles(n, near=recipe.near, anywhere=recipe.anywhere, rng=rng)
         flip = augment.chance(n, recipe.flip, rng)
         keypoints = self.keypoints[rows]
-        seed = int(torch.randint(2**62, (), generator=rng, device=rng.device))
-        offsets = self.wrong(keypoints.cpu().numpy(), np.random.default_rng(seed))
-        offsets = torch.from_numpy(offsets).to(keypoints)
+        offsets = self.offsets(keypoints, rng)
         lean = self.lean(keypoints, None if self.turns is None else self.turns[rows])
         views = self.views(keypoints, self.boxes[rows], lean, angle, offsets, flip, crop, region)
         keypoints = augment.relabel(keypoints, flip, self.mirror)
@@ -158,9 +156,9 @@ class Regions(Crops):
 
 
 class SstnTask(Regions):
-    """θ itself, of turned people in wrong boxes; no SPPE at work. Scored by how often the region is right: turned within
-    30 degrees, its centre within a tenth of its sides and its size within a fifth. Pack crops of 128 pixels: more than
-    the net sees is a waste."""
+    """θ itself, of turned people in wrong boxes; no SPPE at work. Scored by how often the region is right: turned
+    within 30 degrees, its centre within a tenth of its sides and its size within a fifth. Pack crops of 128 pixels:
+    more than the net sees is a waste."""
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
         super().__init__(recipe, pack)

@@ -71,8 +71,9 @@ class Variant:
 
 
 def make_codec(row: Mapping[str, Any], size: tuple[int, int]) -> Codec:
-    """{type, …} and the crop's size (width, height) -> the codec; its own `size` is that of an SSTN's region. Raises KeyError, TypeError, ValueError."""
-    options = {"size": size} | {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    """{type, …} and the crop's size (width, height) -> the codec; its own `size` is that of an SSTN's region. Raises
+    KeyError, TypeError, ValueError."""
+    options: dict[str, Any] = {"size": size} | {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
     return CODECS[options.pop("type")](**options)
 
 
