@@ -4,6 +4,7 @@
     python benchmarks/rmpe.py turns    --system plain=tinypose-256x192 --system sstn=tinypose-256x192+sstn.onnx
     python benchmarks/rmpe.py train    --out models -d shards --sstn sstn.safetensors   # equal fine-tunes, one per row
     python benchmarks/rmpe.py ablation --models models
+    python benchmarks/rmpe.py look     --sstn sstn.onnx
     python benchmarks/rmpe.py speed    --pose tinypose-256x192 --sstn sstn.onnx --rmpe rmpe.onnx
 
 A system is an SPPE (a name or an ONNX file, RMPE in one graph too), or an SPPE + an SSTN's file. All systems see the
@@ -33,7 +34,10 @@ from everybody.data.dataset import Dataset
 from everybody.data.own import gathered
 from everybody.data.read import read
 from everybody.load import Engine, load_detector, load_sppe
+from everybody.media.draw import draw as draw_people
 from everybody.media.images import decode
+from everybody.media.read import Selection
+from everybody.media.read import read as read_frames
 from everybody.metrics import bootstrap
 from everybody.metrics.judge import Figure, judge
 from everybody.people import People
@@ -317,6 +321,45 @@ def ablation(given: argparse.Namespace) -> None:
             print(f"| {name} | not measured | – | – |")
 
 
+# --- to look at
+
+
+def look(given: argparse.Namespace) -> None:
+    """A frame of class.mp4, upright and turned, in wrong boxes: before (box) and after (region of the SSTN) -> JPEG."""
+    before, after = (load_sppe(given.pose, sstn=sstn, engine=Engine(threads=1)) for sstn in (None, given.sstn))
+    assert after.sstn is not None
+    frame = next(read_frames(str(SHARED / "data/video/class.mp4"), select=Selection.parse("100", None, None))).image
+    true = load_detector(engine=Engine(threads=1))([frame])[0].boxes
+    rows = []
+    for angle in given.angles:
+        image, matrix = turned(frame, angle)
+        seen = wrong(around(true.astype(np.float64), matrix), given.sigma, np.random.default_rng(given.seed))
+        people, still = People.from_boxes(seen), np.zeros(len(seen), np.intp)
+        # Where the corners of the network's input lie in the picture.
+        shown = [
+            geometry.crop_matrices(seen, before.input.size, before.padding),
+            after.sstn([image] * len(seen), seen, still, after.input.size),
+        ]
+        width, height = before.input.size
+        corners = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]])
+        row = []
+        for sppe, matrices in zip((before, after), shown, strict=True):
+            (poses,) = sppe([image], [people])
+            drawn = draw_people(image, poses)
+            for quad in geometry.transform(geometry.invert(matrices), np.broadcast_to(corners, (len(seen), 4, 2))):
+                cv2.polylines(drawn, [quad.round().astype(np.int32)], True, (255, 255, 255), 2)
+                cv2.line(drawn, *quad[:2].round().astype(int).tolist(), (255, 60, 60), 4)  # its upper edge
+            row.append(
+                cv2.resize(drawn, None, fx=480 / drawn.shape[0], fy=480 / drawn.shape[0], interpolation=cv2.INTER_AREA)
+            )
+        rows.append(np.hstack(row))
+    side = max(row.shape[1] for row in rows)
+    rows = [
+        cv2.copyMakeBorder(row, 0, 8, 0, side - row.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3) for row in rows
+    ]
+    cv2.imwrite(str(given.out), np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+
+
 # --- time
 
 
@@ -369,6 +412,13 @@ def main() -> None:
     training.add_argument("--steps", type=int, default=400)
     training.add_argument("--batch", type=int, default=32)
     training.add_argument("--seed", type=int, default=1)
+    picture = command(look)
+    picture.add_argument("--pose", default="tinypose-256x192")
+    picture.add_argument("--sstn", required=True)
+    picture.add_argument("--out", type=Path, default=Path("docs/images/rmpe.jpg"))
+    picture.add_argument("--angles", type=float, nargs="+", default=[0.0, 90.0])
+    picture.add_argument("--sigma", type=float, default=0.15)
+    picture.add_argument("--seed", type=int, default=1)
     timing = command(speed)
     timing.add_argument("--pose", default="tinypose-256x192")
     timing.add_argument("--sstn", required=True)

@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 from everybody import geometry  # noqa: E402
 from everybody.codecs import Heatmap  # noqa: E402
 from everybody.detect import normalise  # noqa: E402
-from everybody.errors import DataError, ModelError  # noqa: E402
+from everybody.errors import DataError, ModelError, OptionError  # noqa: E402
 from everybody.load import Engine, load_sppe, load_sstn  # noqa: E402
 from everybody.models import affine, rmpe, sppe, turn  # noqa: E402
 from everybody.people import People  # noqa: E402
@@ -27,6 +27,7 @@ from everybody.pose import crop  # noqa: E402
 from everybody.skeletons import COCO17  # noqa: E402
 from everybody.train import augment, checkpoint, export, loop, shards  # noqa: E402
 from everybody.train.networks import network  # noqa: E402
+from everybody.train.pose import PoseTask  # noqa: E402
 from everybody.train.recipe import UNCHANGED, recipe  # noqa: E402
 from everybody.train.rmpe import RmpeTask, SstnTask  # noqa: E402
 
@@ -224,6 +225,23 @@ def test_known_turns_and_wrong_boxes_give_the_theta_that_puts_them_right():
     assert away[inside].max() < 2.5
 
 
+def test_proposals_make_the_boxes_of_sppes_wrong_too():
+    still = replace(recipe("sppe-fast"), **UNCHANGED, model="tiny-rmpe", size=REGION, held_back=0.3)
+    rows = torch.arange(6)
+
+    def seen(kind: str, noise: float = 0.0) -> torch.Tensor:
+        task = PoseTask(replace(still, proposals=kind, noise=noise), bodies(12))
+        return task.augmented(rows, torch.Generator().manual_seed(0))[1][..., :2]
+
+    assert torch.equal(seen("uniform", 0.0), seen(""))
+    for kind, noise in (("uniform", 0.3), ("pgpg", 0.0), ("jitter", 0.0)):
+        away = (seen(kind, noise) - seen("")).norm(dim=-1).mean(1)
+        assert (away > 0.1).all()
+        assert away.max() < 80
+    with pytest.raises(OptionError, match="unknown proposals"):
+        seen("gaussian")
+
+
 def test_lying_people_are_turned_and_those_who_lean_a_little_are_not():
     task = SstnTask(SEEN, bodies(8))
     keypoints = task.keypoints
@@ -285,6 +303,13 @@ def test_every_parameter_learns_when_rmpe_is_trained_whole():
     loss.backward()
     silent = [name for name, p in task.net.named_parameters() if p.grad is None or not (p.grad != 0).any()]
     assert silent == []
+
+
+def test_every_parameter_of_an_sstn_learns():
+    net = network(SEEN).train()
+    torch.nn.init.normal_(net.answer[2].weight, std=0.01)  # zero, it would hide what is behind it
+    net(torch.randn(4, 3, 80, 60)).square().sum().backward()
+    assert all(parameter.grad is not None and (parameter.grad != 0).any() for parameter in net.parameters())
 
 
 def test_an_sstn_learns_a_few_wrong_boxes_by_heart(tmp_path):

@@ -278,7 +278,7 @@ def test_a_start_is_of_the_same_architecture(tmp_path):
         checkpoint.load_weights(tmp_path / "broken.onnx", tinypose.TinyPoseNet())
 
 
-@pytest.mark.parametrize("name", [*RECIPES])
+@pytest.mark.parametrize("name", [name for name in RECIPES if not name.startswith("rmpe")])  # test_rmpe.py
 def test_every_parameter_gets_a_gradient(name):
     chosen = RECIPES[name]
     net = network(chosen, 17).train()
