@@ -160,10 +160,11 @@ def load_turn(model: str | Path | None = None, *, engine: Engine | None = None) 
     return TurnNet(session=session, input=Input(size=_fixed_size(session, None), fill=114, **IMAGENET))
 
 
-def load_sstn(path: str | Path, engine: Engine | None = None) -> Sstn:
-    """An SSTN's ONNX file, to look for the person with before any SPPE. Raises ModelError."""
-    session = (engine or Engine())(Path(path))
-    row = manifest.told(session.about, Path(path))
+def load_sstn(model: str | Path, engine: Engine | None = None) -> Sstn:
+    """An SSTN by name or path, to look for the person with before any SPPE. Raises ModelError, OptionError."""
+    path, row = locate(model, "sstn")
+    session = (engine or Engine())(path)
+    row = row or manifest.told(session.about, path)
     if row is None or row.task != "sstn":
         raise ModelError(f"{path}: not an SSTN: make one with `everybody train rmpe-sstn` and `everybody export`")
     return Sstn(session=session, input=row.input, padding=row.padding)

@@ -27,6 +27,7 @@ from .people import Floats, Image, People, Skeleton
 from .runtime import Session
 from .weights.manifest import Input
 
+AT_ONCE = 16  # crops that an SSTN looks at in one call: more only take memory
 VISIBLE = 0.2  # joints that score more than this vote on the person's score
 
 
@@ -54,10 +55,14 @@ class Sstn:
         """Pictures, boxes [N, 4] and quarter turns [N] of as many people -> transforms [N, 2, 3] from picture to
         region. Raises ModelError for a θ that cannot be inverted."""
         matrices = geometry.crop_matrices(boxes, self.input.size, self.padding, turns)
-        crops = [crop(image, matrix, self.input) for image, matrix in zip(pictures, matrices, strict=True)]
-        (theta,) = self.session(normalise(crops, self.input))
-        to_crop = geometry.in_pixels(invertible(theta, self.session), region, self.input.size)
+        crops = list(zip(pictures, matrices, strict=True))
+        thetas = [self._theta(crops[i : i + AT_ONCE]) for i in range(0, len(crops), AT_ONCE)]
+        to_crop = geometry.in_pixels(np.concatenate(thetas), region, self.input.size)
         return geometry.compose(geometry.invert(to_crop), matrices)
+
+    def _theta(self, crops: Sequence[tuple[Image, Array]]) -> Array:
+        (theta,) = self.session(normalise([crop(image, matrix, self.input) for image, matrix in crops], self.input))
+        return invertible(theta, self.session)
 
 
 def invertible(theta: Array, session: Session) -> Array:
