@@ -100,28 +100,6 @@ def test_an_untrained_sstn_is_the_identity():
     assert torch.allclose(affine.sample(image, theta[:2], (6, 8)), image, atol=1e-5)
 
 
-def test_a_second_look_is_at_what_the_first_found():
-    """A net that always says the same steps there twice: θ = θ₁ · grown · θ₁, and what it sees is what lies there."""
-    net = rmpe.Sstn(**rmpe.VARIANTS["sstn"], looks=2, grow=1.25).eval()
-    raw = torch.tensor([math.cos(0.4) - 1, math.sin(0.4), -0.2, 0.1, -0.1])
-    with torch.no_grad():
-        net.answer[2].bias.copy_(raw)
-    once = rmpe.guarded(raw[None], ASPECT)
-    grown = once * torch.tensor([1.25, 1.25, 1.0])
-    with torch.no_grad():
-        assert torch.allclose(net.theta(torch.randn(1, 3, 320, 240)), affine.compose(grown, once), atol=1e-6)
-    seen = []
-    net.body.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    spot = torch.from_numpy(nets.blob(240, 320, 130.0, 150.0, sigma=9)).float().permute(2, 0, 1)[None]
-    with torch.no_grad():
-        net.theta(spot)
-    there = affine.move(
-        torch.tensor([[[130.0, 150.0]]]), affine.inverse(affine.in_pixels(grown, rmpe.LOOK, (240, 320)))
-    )
-    at = seen[1][0, 0].flatten().argmax()
-    assert (torch.stack([at % 60, at // 60]) - there[0, 0]).abs().max() <= 1
-
-
 @given(st.lists(st.floats(-1e6, 1e6), min_size=5, max_size=5), st.floats(0.5, 2))
 def test_theta_is_invertible_whatever_the_network_says(raw, aspect):
     theta = rmpe.guarded(torch.tensor([raw], dtype=torch.float64), aspect)
@@ -449,11 +427,9 @@ def test_openvino_computes_the_same_and_reads_what_the_file_says(exported):
 def test_the_exported_graph_holds_one_sppe(exported):
     folder, net, _ = exported
     graph = onnx.load(folder / "rmpe.onnx").graph
-    of_sstn, of_sppe = (
-        sum(isinstance(module, torch.nn.Conv2d) for module in part.modules()) for part in (net.sstn, net.sppe)
-    )
-    assert sum(node.op_type == "Conv" for node in graph.node) == net.sstn.looks * of_sstn + of_sppe
-    assert sum(node.op_type == "GridSample" for node in graph.node) == net.sstn.looks
+    convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in net.modules())
+    assert sum(node.op_type == "Conv" for node in graph.node) == convolutions
+    assert sum(node.op_type == "GridSample" for node in graph.node) == 1
     assert [output.name for output in graph.output] == ["heatmaps", "theta"]
 
 

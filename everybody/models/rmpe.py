@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import ModelError
-from .affine import compose, inverse, sample
+from .affine import inverse, sample
 from .turn import body
 
 LEAST, MOST = 1 / 3, 3.0  # of the factor from the region to the crop
@@ -47,9 +47,8 @@ class Sstn(nn.Module):
     H is a multiple of the height of `LOOK`: the crop is averaged down to that, so one net serves crops of all sizes.
     """
 
-    def __init__(self, *, width: int = 24, hidden: int = 96, looks: int = 1, grow: float = 1.0) -> None:
+    def __init__(self, *, width: int = 24, hidden: int = 96) -> None:
         super().__init__()
-        self.looks, self.grow = looks, grow
         self.body = body(width)
         self.answer = nn.Sequential(nn.Linear(6 * width * CELLS, hidden), nn.ReLU(), nn.Linear(hidden, 5))
         for parameter in self.answer[2].parameters():
@@ -61,19 +60,8 @@ class Sstn(nn.Module):
         return self.answer(self.body(small).flatten(1)).float()
 
     def theta(self, crop: Tensor) -> Tensor:
-        """-> θ [B, 2, 3], from the region to the crop, both normalised and of one aspect.
-
-        Of several looks, each after the first is at what the one before found, grown to a crop again by `grow`, the
-        crop's padding by the region's: who was brought near upright is seen better than who hangs.
-        """
-        aspect = crop.shape[3] / crop.shape[2]
-        theta = guarded(self(crop), aspect)
-        kernel = max(1, crop.shape[2] // (2 * LOOK[1]))
-        fine = functional.avg_pool2d(crop, kernel) if kernel > 1 else crop  # sampled as it is, it would alias
-        for _ in range(self.looks - 1):
-            around = torch.cat([theta[:, :, :2] * self.grow, theta[:, :, 2:]], 2)
-            theta = compose(around, guarded(self(sample(fine, around, LOOK)), aspect))
-        return theta
+        """-> θ [B, 2, 3], from the region to the crop, both normalised and of one aspect."""
+        return guarded(self(crop), crop.shape[3] / crop.shape[2])
 
 
 def crop_size(region: tuple[int, int]) -> tuple[int, int]:

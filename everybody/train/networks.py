@@ -18,16 +18,12 @@ def network(recipe: Recipe, joints: int = 17) -> nn.Module:
         if recipe.task == "turn":
             return turn.TurnNet(**turn.VARIANTS[recipe.model])
         if recipe.task == "sstn":
-            return _sstn(recipe, recipe.model)
+            return rmpe.Sstn(**rmpe.VARIANTS[recipe.model])
         if recipe.task == "rmpe":
             return rmpe.RmpeNet(rmpe.Sstn(**rmpe.VARIANTS["sstn"]), _sppe(recipe, joints), recipe.size)
         if recipe.model in rtmdet.VARIANTS:
             return rtmdet.RTMDet(**rtmdet.VARIANTS[recipe.model])
         return detector.DetectorNet(**detector.VARIANTS[recipe.model])
-
-
-def _sstn(recipe: Recipe, model: str) -> rmpe.Sstn:
-    return rmpe.Sstn(looks=recipe.looks, grow=recipe.padding / recipe.region, **rmpe.VARIANTS[model])
 
 
 def _sppe(recipe: Recipe, joints: int) -> sppe.SppeNet | tinypose.TinyPoseNet:

@@ -61,7 +61,6 @@ class Recipe:
     proposals: str = ""  # how boxes are wrong, beside scale and shift: uniform, pgpg or jitter (`proposals.named`)
     noise: float = 0.0  # of uniform proposals, in sides of the box
     region: float = 1.25  # padding of the true box to the region that an SSTN should find: the SPPE's own
-    looks: int = 1  # of the exported SSTN: each after the first is at what the one before found
     sstn: str = ""  # safetensors to start the SSTN from: another SSTN, or a turn net (its body)
     sppe: str = ""  # safetensors of the SPPE that RMPE is built around
     direct: float = 1.0  # weight of θ itself in the loss
@@ -106,7 +105,7 @@ UNCHANGED: dict[str, Any] = dict.fromkeys(  # pictures as they are
 )
 RMPE = replace(
     BASE, task="rmpe", padding=1.3, steps=2_000, batch=32, rate=2e-4, warmup=100, near=15.0, anywhere=0.5,
-    proposals="pgpg", looks=2, half_body=0.0, freeze_norm=True, evaluate_every=500,
+    proposals="pgpg", half_body=0.0, freeze_norm=True, evaluate_every=500,
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {
     "sppe-fast": replace(BASE, anywhere=0.3),
@@ -119,7 +118,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "rmpe-sstn": replace(
         BASE, task="sstn", model="sstn", size=(60, 80), padding=1.3, steps=8_000, batch=128, near=15.0, anywhere=0.5,
-        proposals="uniform", noise=0.3, looks=2, jpeg=0.0, half_body=0.0,
+        proposals="uniform", noise=0.3, jpeg=0.0, half_body=0.0,
     ),
     "rmpe-fast": replace(RMPE, model="sppe-fast"),
     "rmpe-tinypose-256": replace(

@@ -177,8 +177,7 @@ class SstnTask(Regions):
         turns, places = [], []
         for _, images, _, views in self.judged(len(self.held), size, size, device, group=512):
             wanted = views.theta(size, size)
-            theta = rmpe.guarded(net(images), size[0] / size[1])  # at this size a second look has nothing to see
-            off = affine.compose(affine.inverse(wanted), theta)  # the found region, seen from the right one
+            off = affine.compose(affine.inverse(wanted), net.theta(images))  # the found region, seen from the right one
             linear = affine.in_pixels(off, size, size)[:, :, :2]
             turns.append(torch.atan2(linear[:, 1, 0], linear[:, 0, 0]).abs() < math.radians(30))
             factor = linear.det().clamp(min=1e-9).log().abs() / 2
