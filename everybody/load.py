@@ -167,7 +167,7 @@ def load_sstn(model: str | Path, engine: Engine | None = None) -> Sstn:
     row = row or manifest.told(session.about, path)
     if row is None or row.task != "sstn":
         raise ModelError(f"{path}: not an SSTN: make one with `everybody train rmpe-sstn` and `everybody export`")
-    return Sstn(session=session, input=row.input, padding=row.padding)
+    return Sstn(session=session, input=row.input, padding=row.padding, region=row.region)
 
 
 def _fixed_size(session: Session, size: tuple[int, int] | None) -> tuple[int, int]:

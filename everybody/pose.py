@@ -43,22 +43,33 @@ def person_scores(boxes: Array, joints: Array) -> Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sstn:
-    """An SSTN for itself: crops of `input.size` of boxes grown by `padding` -> θ, where in them to look."""
+    """An SSTN for itself: crops of `input.size` of boxes grown by `padding` -> θ, where in them to look.
+
+    After the first, each look is at what the one before found, grown to a crop again (the region is the person's box
+    grown by `region`): who was brought near upright is seen better than who hangs.
+    """
 
     session: Session
     input: Input
     padding: float
+    region: float = 1.25
+    looks: int = 2
 
     def __call__(
-        self, pictures: Sequence[Image], boxes: Array, turns: NDArray[np.intp], region: tuple[int, int]
+        self, pictures: Sequence[Image], boxes: Array, turns: NDArray[np.intp], size: tuple[int, int]
     ) -> Array:
         """Pictures, boxes [N, 4] and quarter turns [N] of as many people -> transforms [N, 2, 3] from picture to
-        region. Raises ModelError for a θ that cannot be inverted."""
+        region, of `size` (width, height). Raises ModelError for a θ that cannot be inverted."""
+        width, height = self.input.size
         matrices = geometry.crop_matrices(boxes, self.input.size, self.padding, turns)
-        crops = list(zip(pictures, matrices, strict=True))
-        thetas = [self._theta(crops[i : i + AT_ONCE]) for i in range(0, len(crops), AT_ONCE)]
-        to_crop = geometry.in_pixels(np.concatenate(thetas), region, self.input.size)
-        return geometry.compose(geometry.invert(to_crop), matrices)
+        whole = np.array([[-0.5, -0.5, width - 0.5, height - 0.5]])
+        grown = geometry.crop_matrices(whole, self.input.size, self.padding / self.region)
+        for look in range(self.looks):
+            crops = list(zip(pictures, geometry.compose(grown, matrices) if look else matrices, strict=True))
+            thetas = [self._theta(crops[i : i + AT_ONCE]) for i in range(0, len(crops), AT_ONCE)]
+            to_crop = geometry.in_pixels(np.concatenate(thetas), self.input.size, self.input.size)
+            matrices = geometry.compose(geometry.invert(to_crop), np.stack([matrix for _, matrix in crops]))
+        return geometry.compose(geometry.crop_matrices(whole, size), matrices)
 
     def _theta(self, crops: Sequence[tuple[Image, Array]]) -> Array:
         (theta,) = self.session(normalise([crop(image, matrix, self.input) for image, matrix in crops], self.input))

@@ -222,7 +222,7 @@ def blob(width: int, height: int, x: float, y: float, sigma: float = 8.0) -> np.
     return np.repeat((255 * bright).round().astype(np.uint8)[..., None], 3, 2)
 
 
-def sstn_constant(path: Path, theta: np.ndarray, size=(240, 320)) -> Path:
+def sstn_constant(path: Path, theta: np.ndarray, size=(120, 160)) -> Path:
     """An SSTN for itself that always says θ [2, 3], and what it is in its metadata."""
     nodes = [
         helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=0),

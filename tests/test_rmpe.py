@@ -462,7 +462,7 @@ def test_whatever_region_the_sstn_chooses_the_answer_is_that_of_the_picture(tmp_
     pose = nets.heatmap_finder(tmp_path / "pose.onnx", 17, size=REGION, alignment="corner")
     random = np.random.default_rng(seed)
     angle = random.uniform(-math.pi, math.pi)
-    raw = [math.cos(angle) - 1, math.sin(angle), random.uniform(-0.5, 0.2), *random.uniform(-0.3, 0.3, 2)]
+    raw = [math.cos(angle) - 1, math.sin(angle), random.uniform(-0.3, 0.2), *random.uniform(-0.15, 0.15, 2)]
     theta = rmpe.guarded(torch.tensor([raw]), ASPECT)[0].numpy()
     sstn = nets.sstn_constant(tmp_path / "sstn.onnx", theta)
     image = nets.blob(300, 260, 141.3, 122.6, sigma=7)
@@ -506,4 +506,18 @@ def test_an_exported_sstn_says_what_torch_says(tmp_path):
         theta = net.eval().theta(seen)
     to_crop = affine.in_pixels(theta, REGION, found.input.size).numpy()
     wanted = geometry.compose(geometry.invert(to_crop), matrices)
-    assert np.allclose(found(images, BOXES[:1], turns, REGION), wanted, atol=1e-2)
+    assert np.allclose(replace(found, looks=1)(images, BOXES[:1], turns, REGION), wanted, atol=1e-2)
+
+
+def test_a_second_look_is_at_what_the_first_found(tmp_path):
+    """An SSTN that always says the same goes there twice: the first region, grown to a crop, is the second crop."""
+    raw = torch.tensor([[math.cos(0.4) - 1, math.sin(0.4), -0.2, 0.1, -0.1]])
+    theta = rmpe.guarded(raw, ASPECT)
+    sstn = load_sstn(nets.sstn_constant(tmp_path / "sstn.onnx", theta[0].numpy()))
+    assert sstn.looks == 2
+    first = geometry.crop_matrices(BOXES, sstn.input.size, sstn.padding)
+    grown = theta * torch.tensor([sstn.padding / sstn.region] * 2 + [1.0])
+    to_crop = affine.in_pixels(affine.compose(grown, theta), REGION, sstn.input.size).numpy()
+    wanted = geometry.compose(geometry.invert(to_crop).repeat(len(BOXES), 0), first)
+    found = sstn(noise(1) * len(BOXES), BOXES, np.zeros(len(BOXES), np.intp), REGION)
+    assert np.allclose(found, wanted, rtol=1e-4, atol=1e-3)

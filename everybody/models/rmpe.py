@@ -37,7 +37,7 @@ LEAST, MOST = 1 / 3, 3.0  # of the factor from the region to the crop
 LOOK = (60, 80)  # width × height of what the localisation network sees, whatever the crop
 CELLS = 6  # that is left of it behind the body
 ROOM = 5 / 4  # the crop's side by the region's: the region is a part of the crop, and should not lack pixels
-SEEN = (240, 320)  # the crop that an SSTN for itself takes, before any SPPE: averaged down, it has no aliasing
+SEEN = (120, 160)  # the crop that an SSTN for itself takes, before any SPPE; averaged down, it has little aliasing
 STRAY = 1e-6  # a turn's vector shorter than this means no turn
 
 

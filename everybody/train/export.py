@@ -76,7 +76,9 @@ def told(recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
         "task": "sstn" if recipe.task == "sstn" else "pose", "padding": recipe.padding,
         "input": {"size": crop_of(recipe), "mean": MEAN, "std": STD},
     }  # fmt: skip
-    if recipe.task != "sstn":
+    if recipe.task == "sstn":
+        about["region"] = recipe.region
+    else:
         alignment = (TinyPoseNet if recipe.model in tinypose.VARIANTS else SppeNet).alignment
         codec = {"type": "heatmap", "alignment": alignment, "sigma": recipe.sigma, "size": recipe.size}
         about |= {"skeleton": skeleton, "codec": codec}

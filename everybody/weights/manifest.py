@@ -59,6 +59,7 @@ class Row:
     skeleton: str = ""  # SPPEs
     codec: Mapping[str, Any] = field(default_factory=dict)
     padding: float = 1.25
+    region: float = 1.25  # SSTNs: padding of the person's box to the region that they find
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
