@@ -29,7 +29,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from everybody import geometry, nms
+from everybody import geometry
 from everybody.data.dataset import Dataset
 from everybody.data.own import gathered
 from everybody.data.read import read
@@ -40,8 +40,8 @@ from everybody.media.read import Selection
 from everybody.media.read import read as read_frames
 from everybody.metrics import bootstrap
 from everybody.metrics.judge import Figure, judge
+from everybody.nms import pose_nms
 from everybody.people import People
-from everybody.pipeline import POSE_NMS
 from everybody.pose import Sppe
 from everybody.skeletons import COCO17
 from everybody.train.proposals import with_margin
@@ -250,6 +250,7 @@ SUPPRESSED = {  # rows that reuse the full model
     "OKS NMS": ("oks", None),
     "soft OKS NMS": ("soft-oks", None),
     "box NMS": ("box", None),
+    "AlphaPose's constants": ("alphapose", None),
 }
 
 
@@ -276,14 +277,7 @@ def train(given: argparse.Namespace) -> None:
         )
 
 
-def suppressions() -> dict[str, Callable[[People], People]]:
-    """All there are; box NMS at the detectors' usual IoU."""
-    return {**POSE_NMS, "box": lambda people: nms.box_nms(people, 0.6)}
-
-
 def ablation(given: argparse.Namespace) -> None:
-    ways = suppressions()
-    default = "parametric" if "parametric" in ways else "oks"
     for truth in datasets(given.data, given.limit):
         detector = load_detector(score=given.det_score, engine=Engine(threads=1))
         frames = [(image, rows, detector([image])[0]) for image, rows in pictures(truth)]
@@ -297,22 +291,22 @@ def ablation(given: argparse.Namespace) -> None:
                 continue
             sppe = load_sppe(path, engine=Engine(threads=1))
             posed = [sppe([image], [people])[0] for image, _, people in frames]
-            way = ways["none" if name == "two-step" else default]
+            way = pose_nms("none" if name == "two-step" else "parametric")
             rows[name] = (figure(truth, [way(people) for people in posed]), paper)
             if name == "full":
                 full = posed
                 true = [sppe([image], [People.from_boxes(truth.boxes[some])])[0] for image, some, _ in frames]
                 ceiling = figure(truth, scored(true))
         for name, (way, paper) in SUPPRESSED.items():
-            if full and way in ways:
-                rows[name] = (figure(truth, [ways[way](people) for people in full]), paper)
+            if full:
+                rows[name] = (figure(truth, [pose_nms(way)(people) for people in full]), paper)
             else:
                 missing.append(name)
         if full:
             rows["true boxes"] = (ceiling, 84.2)
         people = int((~truth.ignored).sum())
         print(f"\n{truth.name}: {len(truth)} pictures, {people} people; boxes detected from {given.det_score:g} on; "
-              f"pose NMS: {default}; seed {given.seed}\n")  # fmt: skip
+              f"seed {given.seed}\n")  # fmt: skip
         print("| row | AP | against full | paper (MPII val mAP) |\n| --- | --- | --- | --- |")
         for name, (found, paper) in rows.items():
             difference = gap(rows["full"][0], found, len(truth)) if "full" in rows and name != "full" else "–"

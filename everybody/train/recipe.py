@@ -62,7 +62,7 @@ class Recipe:
     noise: float = 0.0  # of uniform proposals, in sides of the box
     region: float = 1.25  # padding of the true box to the region that an SSTN should find: the SPPE's own
     sstn: str = ""  # safetensors to start the SSTN from: another SSTN, or a turn net (its body)
-    sppe: str = ""  # safetensors of the SPPE that RMPE is built around
+    sppe: str = ""  # what the SPPE that RMPE is built around starts from, as `start`
     direct: float = 1.0  # weight of θ itself in the loss
     parallel: float = 1.0  # weight of the parallel SPPE; 0: without
     pose: float = 1.0  # weight of the SPPE's own loss; 0: it stays as it is

@@ -198,7 +198,7 @@ class RmpeTask(Regions):
         if recipe.sstn:
             checkpoint.load_matching(Path(recipe.sstn), self.net.sstn)
         if recipe.sppe:
-            checkpoint.load_weights(Path(recipe.sppe), self.net.sppe)
+            checkpoint.start(recipe.sppe, self.net.sppe)
         self.frozen = copy.deepcopy(self.net.sppe).eval().requires_grad_(False)  # the parallel SPPE: never exported
         self.net.sppe.requires_grad_(recipe.pose > 0)
 
