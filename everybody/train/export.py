@@ -200,6 +200,7 @@ def calibration(weights: Path, folders: Sequence[Path], count: int = 256) -> Ite
 def quantise(onnx: Path, out: Path, crops: Iterator[NDArray[np.float32]]) -> None:
     """float32 ONNX -> int8 (static, per channel; weights symmetric), calibrated on batches [B, 3, h, w] as the network
     gets them. The last layers, from the logits on, stay float32: scores need their resolution."""
+    from onnx import load as load_onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Reader(CalibrationDataReader):
