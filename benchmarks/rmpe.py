@@ -344,14 +344,14 @@ def look(given: argparse.Namespace) -> None:
                 cv2.polylines(drawn, [quad.round().astype(np.int32)], True, (255, 255, 255), 2)
                 cv2.line(drawn, *quad[:2].round().astype(int).tolist(), (255, 60, 60), 4)  # its upper edge
             row.append(
-                cv2.resize(drawn, None, fx=480 / drawn.shape[0], fy=480 / drawn.shape[0], interpolation=cv2.INTER_AREA)
+                cv2.resize(drawn, None, fx=304 / drawn.shape[0], fy=304 / drawn.shape[0], interpolation=cv2.INTER_AREA)
             )
         rows.append(np.hstack(row))
     side = max(row.shape[1] for row in rows)
     rows = [
         cv2.copyMakeBorder(row, 0, 8, 0, side - row.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3) for row in rows
     ]
-    cv2.imwrite(str(given.out), np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+    cv2.imwrite(str(given.out), np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 78])
 
 
 # --- time
@@ -410,7 +410,7 @@ def main() -> None:
     picture.add_argument("--pose", default="tinypose-256x192")
     picture.add_argument("--sstn", required=True)
     picture.add_argument("--out", type=Path, default=Path("docs/images/rmpe.jpg"))
-    picture.add_argument("--angles", type=float, nargs="+", default=[0.0, 90.0])
+    picture.add_argument("--angles", type=float, nargs="+", default=[0.0, 180.0])
     picture.add_argument("--sigma", type=float, default=0.15)
     picture.add_argument("--seed", type=int, default=1)
     timing = command(speed)
