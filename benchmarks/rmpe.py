@@ -56,7 +56,7 @@ def datasets(names: Sequence[str], limit: int) -> list[Dataset]:
     """The truth, all as COCO's joints, in boxes as a detector draws them."""
     found = []
     for name in names:
-        truth = read(SHARED / "data" / name)
+        truth = replace(read(SHARED / "data" / name), name=name.removesuffix(".npz"))
         if truth.skeleton != COCO17:
             boxes = with_margin(truth.boxes, truth.keypoints)
             areas = AREA * geometry.area(boxes)

@@ -451,6 +451,8 @@ def test_what_a_file_says_of_itself_must_make_sense(exported, tmp_path):
     onnx.save(model, tmp_path / "odd.onnx")
     with pytest.raises(ModelError, match=r"odd\.onnx"):
         load_sppe(tmp_path / "odd.onnx")
+    with pytest.raises(ModelError, match=r"lsp-14 means"):
+        load_sppe(exported[0] / "rmpe.onnx", skeleton_name="lsp-14")
 
 
 # --- an SSTN before any SPPE
