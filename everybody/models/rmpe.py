@@ -16,8 +16,8 @@ There is no shear and no other squeeze, because the SPPE knows no sheared people
 The turn comes from a vector (cos, sin) brought to unit length rather than from an angle, which would have to jump
 somewhere on the circle. The last layer starts at zero and its vector at (1, 0): an untrained SSTN is the identity.
 
-That θ turns is ours (the paper trains shift and scale only, by its loss): upright, people who lie or hang are as easy
-for the SPPE as those who stand. The body is `turn.py`'s.
+That θ is asked to turn people upright is ours (in the paper only its losses move it): so people who lie or hang are as
+easy for the SPPE as those who stand. The body is `turn.py`'s.
 """
 
 from __future__ import annotations

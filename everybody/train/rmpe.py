@@ -37,6 +37,7 @@ from .shards import Pack
 UP = ("nose", "eye", "ear", "shoulder")
 DOWN = ("hip", "knee", "ankle")
 LEAN = math.pi / 4  # without a teacher: who leans by less is upright enough for any SPPE
+PACKED = 128  # side of the pictures that an SSTN learns from: larger ones only cost time
 JUDGED = 200  # people that choose RMPE's checkpoint: each is posed four times
 
 
@@ -157,11 +158,11 @@ class Regions(Crops):
 
 class SstnTask(Regions):
     """θ itself, of turned people in wrong boxes; no SPPE at work. Scored by how often the region is right: turned
-    within 30 degrees, its centre within a tenth of its sides and its size within a fifth. Pack crops of 128 pixels:
-    more than the net sees is a waste."""
+    within 30 degrees, its centre within a tenth of its sides and its size within a fifth."""
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
-        super().__init__(recipe, pack)
+        smaller = pack.images.shape[1] // PACKED
+        super().__init__(recipe, pack.shrunk(smaller) if smaller > 1 else pack)
         self.net = network(recipe)
         if recipe.sstn:
             checkpoint.load_matching(Path(recipe.sstn), self.net)
