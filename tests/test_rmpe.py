@@ -257,12 +257,12 @@ def test_lying_people_are_turned_and_those_who_lean_a_little_are_not():
 
 def test_a_teacher_who_knows_people_as_they_lie_keeps_them_so():
     task = SstnTask(SEEN, bodies(8))
-    lying = affine.move(task.keypoints, augment.rotations(torch.full((len(task),), math.pi / 2)))
-    sure = torch.tensor([[0.8, 0.8, 0.1, 0.1]]).expand(len(task), 4)
-    unsure = torch.tensor([[0.3, 0.8, 0.1, 0.1]]).expand(len(task), 4)
+    lying = affine.move(task.keypoints, augment.rotations(torch.full((len(task.keypoints),), math.pi / 2)))
+    sure = torch.tensor([[0.8, 0.8, 0.1, 0.1]]).expand(len(task.keypoints), 4)
+    unsure = torch.tensor([[0.3, 0.8, 0.1, 0.1]]).expand(len(task.keypoints), 4)
     assert (task.lean(lying, sure) == 0).all()
     assert torch.allclose(task.lean(lying, unsure), task.axis(lying)[0])
-    elsewhere = torch.tensor([[0.3, 0.1, 0.1, 0.8]]).expand(len(task), 4)  # then its quarter, not the axis
+    elsewhere = torch.tensor([[0.3, 0.1, 0.1, 0.8]]).expand(len(task.keypoints), 4)  # then its quarter, not the axis
     assert torch.allclose(task.lean(lying, elsewhere), torch.tensor(-math.pi / 2))
 
 

@@ -58,19 +58,15 @@ class Regions(Crops):
     """What both tasks share: wrong boxes, turns, and the regions that would be right."""
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
-        super().__init__(recipe, pack)
+        boxes = proposals.with_margin(pack.boxes, pack.keypoints).astype(np.float32)
+        super().__init__(recipe, replace(pack, boxes=boxes))
         joints = pack.skeleton.joints
         self._up = [i for i, name in enumerate(joints) if any(part in name for part in UP)]
         self._down = [i for i, name in enumerate(joints) if any(part in name for part in DOWN)]
-        self.learnt, self.held = (
-            replace(p, boxes=proposals.with_margin(p.boxes, p.keypoints).astype(np.float32))
-            for p in (self.learnt, self.held)
-        )
-        self.to(torch.device("cpu"))
 
     def to(self, device: torch.device) -> None:
         super().to(device)
-        turns = self.learnt.turns
+        turns = self._pack.turns
         self.turns = None if turns is None else torch.from_numpy(turns).to(device)
 
     def lean(self, keypoints: Tensor, turns: Tensor | None) -> Tensor:
@@ -125,7 +121,7 @@ class Regions(Crops):
     ) -> tuple[Tensor, Tensor, Views]:
         """Rows to train on -> crops [N, 3, h, w] in [0, 255], keypoints [N, K, 3] in pixels of the *packed* picture,
         left and right exchanged where it is mirrored, and the views of both."""
-        n, recipe = len(rows), self.recipe
+        n, recipe, rows = len(rows), self.recipe, self.learnt[rows]
         angle = augment.angles(n, near=recipe.near, anywhere=recipe.anywhere, rng=rng)
         flip = augment.chance(n, recipe.flip, rng)
         keypoints = self.keypoints[rows]
