@@ -79,7 +79,7 @@ def pictures(film: list[Moment], people: list[Cutout], size: tuple[int, int] = (
     """What a camera sees of a film: a textured place, brighter on the right, and everybody who is true, the farther
     behind the nearer. People beyond the list look like those at its beginning."""
     width, height = size
-    coarse = np.random.default_rng(1).integers(60, 190, (height // 6, width // 6, 3), np.uint8)
+    coarse = np.random.default_rng(1).integers(60, 190, (height // 6, width // 6, 1), np.uint8).repeat(3, axis=2)
     world = cv2.resize(coarse, (width + 320, height + 180), interpolation=cv2.INTER_CUBIC)
     light = np.linspace(DARK, BRIGHT, width)
     scaled: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}

@@ -18,8 +18,9 @@ from ..geometry import Array
 from ..people import Frame, Image, People, Skeleton
 from .affinity import affinity, assigned, with_appearance
 from .camera import IDENTITY, Camera
-from .gallery import Gallery
-from .motion import Motion
+from .colours import colours
+from .gallery import Gallery, Known
+from .motion import Motion, boxes, size
 from .observation import Observation, observe, refitted
 from .rules import Rules
 
@@ -31,6 +32,7 @@ LONGEST = 1.0  # seconds over which a velocity means anything
 RECENT = 0.25  # seconds somebody may be hidden and is still looked for where expected
 LEARNING = 0.2  # share of what is seen now in what is remembered of scores and appearance
 DUPLICATE = 0.7  # who is so like somebody that has been found already is nobody new
+EDGE = 0.1  # of somebody's width: nearer to the picture's left or right edge, one may have come in or gone out there
 FADED = 0.5  # of somebody's usual joint score: less, where no detector looked, is a miss
 
 
@@ -84,7 +86,8 @@ class Tracker:
         self._next = first
         self._embed = embed
         self._camera = Camera(follow=camera)
-        self._gallery = Gallery(self.rules)
+        self._gallery = Gallery(self.rules, strong=embed is not None)
+        self._size = (np.inf, np.inf)  # of the picture, width and height
         self._skeleton: Skeleton | None = None
         self._tracks = _begun(observe(People.from_boxes([])), 0.0)
         self._clock = 0.0  # seconds of all steps so far, which never goes back
@@ -112,7 +115,7 @@ class Tracker:
 
     def cut(self) -> None:
         """End all tracks: who comes next is somebody new, or somebody whose appearance is known."""
-        self._bury(np.ones(len(self._tracks), bool))
+        self._end()
         self._camera.forget()
         self._time = -np.inf
 
@@ -133,7 +136,7 @@ class Tracker:
 
         order = np.lexsort((*people.boxes.T[::-1], -people.scores))
         people = people[order]
-        looks = self._embed(image, people.boxes) if self._embed and image is not None else None
+        looks = None if image is None else self._looks(image, people)
         seen = observe(people, looks)
         self.missed = False
         self._predict(image, looks)
@@ -158,11 +161,13 @@ class Tracker:
         """All tracks at the time of this frame, in its picture."""
         if image is not None:
             matrix = self._camera(image, self._tracks.motion.boxes)
+            self._size = (image.shape[1], image.shape[0])
             if matrix is None:
-                self._bury(np.ones(len(self._tracks), bool))
+                self._end()
                 self.missed = True
-            elif len(self._tracks) and matrix is not IDENTITY:
+            elif matrix is not IDENTITY:
                 self._tracks.motion = self._tracks.motion.moved(matrix)
+                self._gallery.moved(matrix)
         tracks = self._tracks
         tracks.motion = tracks.motion.predicted(self._step, self._clock - self._step - tracks.seen, self.rules)
         if looks is not None and looks.shape[1] != tracks.looks.shape[1]:
@@ -238,7 +243,7 @@ class Tracker:
         sure = (scores >= rules.sure) | ((tracks.hits[track] >= rules.births) & (scores >= rules.high))
         new = track[(tracks.ids[track] == 0) & sure]
         if len(new):
-            ids = self._gallery.recognised(tracks.looks[new], self._clock)
+            ids = self._gallery.recognised(self._known(tracks[new]), self._clock)
             strangers = ids == 0
             ids[strangers] = self._next + np.arange(strangers.sum())
             self._next += int(strangers.sum())
@@ -251,6 +256,26 @@ class Tracker:
 
     def _bury(self, gone: NDArray[np.bool_]) -> None:
         if gone.any():
-            ended = self._tracks[gone]
-            self._gallery.add(ended.ids, ended.seen, ended.looks)
+            self._gallery.add(self._known(self._tracks[gone]))
             self._tracks = self._tracks[~gone]
+
+    def _end(self) -> None:
+        """Of the scene: all tracks."""
+        self._bury(np.ones(len(self._tracks), bool))
+        self._gallery.cut()
+
+    def _looks(self, image: Image, people: People) -> Array:
+        """[N, D]: colours, beside embeddings where there is a network; zeros for who is not seen well enough."""
+        clothes = colours(image, people)
+        if self._embed is None:
+            return clothes
+        faces = self._embed(image, people.boxes)
+        known = (clothes.any(1) & faces.any(1))[:, None]
+        return np.concatenate([clothes, faces], axis=1) * known / np.sqrt(2)
+
+    def _known(self, tracks: _Tracks) -> Known:
+        points = tracks.motion.position
+        edges = boxes(points)
+        margin = EDGE * (edges[:, 2] - edges[:, 0])
+        inside = (edges[:, 0] > margin) & (edges[:, 2] < self._size[0] - 1 - margin)
+        return Known(tracks.ids, tracks.seen, tracks.looks, points[:, 0], size(points), inside)
