@@ -269,9 +269,8 @@ class Tracker:
         clothes = colours(image, people)
         if self._embed is None:
             return clothes
-        faces = self._embed(image, people.boxes)
-        known = (clothes.any(1) & faces.any(1))[:, None]
-        return np.concatenate([clothes, faces], axis=1) * known / np.sqrt(2)
+        both = np.concatenate([clothes, self._embed(image, people.boxes)], axis=1)
+        return both / np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-9)
 
     def _known(self, tracks: _Tracks) -> Known:
         points = tracks.motion.position
