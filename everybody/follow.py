@@ -26,6 +26,7 @@ from .pipeline import Estimator, named
 from .smooth import Smooth
 from .stages import ahead
 from .track import Rules, Tracker
+from .track.watch import Watch
 
 IN_FLIGHT = 3  # frames
 
@@ -35,7 +36,8 @@ class Follow:
     """What to do with people over time.
 
     rules: of the tracker. camera: follow the camera's motion. appearance: an embedding model, by name or path, by which
-    people are recognised too. detect_every: run the detector on each n-th frame only, and where somebody is missed.
+    people are recognised too. detect_every: run the detector on each n-th frame only, and where somebody is missed;
+    0: where there may be somebody new, three times a second at least (`track.watch`).
     smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several, "largest" or "centre": only these
     people. live: answer soonest, by reading nothing ahead (a camera gives its newest frame when asked). first: the
     first id.
@@ -44,15 +46,15 @@ class Follow:
     rules: Rules = Rules()  # noqa: RUF009 (frozen)
     camera: bool = True
     appearance: str | Path | None = None
-    detect_every: int = 1
+    detect_every: int = 0
     smooth: str | Smooth | None = None
     keep: str | int | tuple[int, ...] | None = None
     live: bool = False
     first: int = 1
 
     def __post_init__(self) -> None:
-        if self.detect_every < 1:
-            raise OptionError(f"detect_every must be 1 or more, got {self.detect_every}")
+        if self.detect_every < 0:
+            raise OptionError(f"detect_every must be 0 (where needed) or more, got {self.detect_every}")
         parse_keep(self.keep)
         self._smooth()
 
@@ -64,7 +66,7 @@ class Follow:
 
             embed = load_embedder(self.appearance)
         tracker = Tracker(self.rules, embed=embed, camera=self.camera, first=self.first)
-        if self.detect_every > 1 or self.live:
+        if self.detect_every != 1 or self.live:
             tracked = skipping(estimator, frames, tracker, self.detect_every, live=self.live)
         else:
             tracked = tracker(estimator.frames(frames))
@@ -79,33 +81,29 @@ class Follow:
 def skipping(
     estimator: Estimator, frames: Iterable[Frame], tracker: Tracker, every: int, *, live: bool = False
 ) -> Generator[Frame, None, None]:
-    """Frames -> tracked frames; the detector looks at the first frame of a source, at each `every`-th after a look, and
-    as soon as somebody is missed. live: no frame is read before there is a worker for it."""
+    """Frames -> tracked frames; `every` as `Follow.detect_every`. live: no frame is read before there is a worker for
+    it."""
     most = estimator.workers if live else IN_FLIGHT
     pool = ThreadPoolExecutor(min(estimator.workers, most), "everybody-worker")
     waiting: deque[tuple[Future[list[Frame]], bool]] = deque()
+    watch = Watch(every)
 
     def finished() -> Frame:
         future, detected = waiting.popleft()
         return tracker.track(future.result()[0], detected=detected)
 
-    source, since = None, 0
     try:
         with closing(_as_generator(frames) if live else ahead(frames, IN_FLIGHT)) as incoming:
             for frame in incoming:
-                new = frame.source != source
-                if new:
-                    while waiting:
-                        yield finished()
                 looking = any(detected for _, detected in waiting)
-                detect = new or since + 1 >= every or (tracker.missed and not looking)
-                source, since = frame.source, 0 if detect else since + 1
-                if detect:
+                if watch(frame, tracker, looking=looking):
                     waiting.append((pool.submit(named, "finding people and poses", estimator, [frame]), True))
                 else:
+                    while watch.looks == 1 and waiting:  # nothing is expected before the first is known
+                        yield finished()
                     expected = replace(frame, people=tracker.expected(frame.time))
                     waiting.append((pool.submit(named, "pose", estimator.pose, [expected]), False))
-                while len(waiting) >= (1 if new else most):  # nothing is expected before the first is known
+                while len(waiting) >= most:
                     yield finished()
         while waiting:
             yield finished()

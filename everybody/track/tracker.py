@@ -83,6 +83,7 @@ class Tracker:
         self.missed = (
             False  # whether the last frame lacked somebody who was in the one before, or was cut to without a detector
         )
+        self.unsure = False  # whether a detector's next look may make somebody known
         self._next = first
         self._embed = embed
         self._camera = Camera(follow=camera)
@@ -144,6 +145,7 @@ class Tracker:
         ids = np.zeros(len(people), np.int64)
         ids[person] = self._tracks.ids[track]
         self._bury(self._expired())
+        self.unsure = bool((self._tracks.ids == 0).any())
 
         boxes = people.boxes if detected else seen.boxes
         back = np.argsort(order, kind="stable")
@@ -197,7 +199,7 @@ class Tracker:
         self.missed = (self.missed and not detected) or bool(lost.any())
         if not detected:
             seen = self._fitted(seen, track, person)
-        self._correct(track, seen[person])
+        self._correct(track, seen[person], detected)
         if detected:
             new = seen.usable & (seen.scores >= min(rules.high, rules.sure))
             new[person] = False
@@ -220,9 +222,9 @@ class Tracker:
         expected[person] = tracks.motion.position[track]
         return refitted(seen, expected)
 
-    def _correct(self, track: Rows, seen: Observation) -> None:
+    def _correct(self, track: Rows, seen: Observation, detected: bool) -> None:
         tracks = self._tracks
-        tracks.misses += 1
+        tracks.misses += detected | (tracks.ids > 0)  # nobody has looked for those who are not known yet
         tracks.misses[track] = 0
         tracks.seen[track] = self._clock
         whole = len(track) == len(tracks) and bool((track == np.arange(len(track))).all())
