@@ -21,11 +21,12 @@ import numpy as np
 
 from .errors import OptionError
 from .geometry import area, whole
-from .people import Frame, People
+from .people import BOX, Frame, People
 from .pipeline import Estimator, named
 from .smooth import Smooth
 from .stages import ahead
 from .track import Rules, Tracker
+from .track.still import Still
 from .track.watch import Watch
 
 IN_FLIGHT = 3  # frames
@@ -85,30 +86,51 @@ def skipping(
     it."""
     most = estimator.workers if live else IN_FLIGHT
     pool = ThreadPoolExecutor(min(estimator.workers, most), "everybody-worker")
-    waiting: deque[tuple[Future[list[Frame]], bool]] = deque()
-    watch = Watch(every)
+    waiting: deque[tuple[Future[list[Frame]], bool, set[int]]] = deque()
+    watch, still, last = Watch(every), Still(), People.empty(BOX)
 
     def finished() -> Frame:
-        future, detected = waiting.popleft()
-        return tracker.track(future.result()[0], detected=detected)
+        nonlocal last
+        future, detected, quiet = waiting.popleft()
+        frame = tracker.track(_with(future.result()[0], last, quiet), detected=detected)
+        last = frame.people
+        return frame
 
     try:
         with closing(_as_generator(frames) if live else ahead(frames, IN_FLIGHT)) as incoming:
             for frame in incoming:
-                looking = any(detected for _, detected in waiting)
-                if watch(frame, tracker, looking=looking):
-                    waiting.append((pool.submit(named, "finding people and poses", estimator, [frame]), True))
+                detect = watch(frame, tracker, looking=any(detected for _, detected, _ in waiting))
+                while waiting and watch.looks == 1 and not detect:  # nothing is expected before the first is known
+                    yield finished()
+                expected = tracker.expected(frame.time)
+                quiet = np.zeros(len(expected), bool) if every else still(frame, expected)
+                if detect:
+                    waiting.append((pool.submit(named, "finding people and poses", estimator, [frame]), True, set()))
                 else:
-                    while watch.looks == 1 and waiting:  # nothing is expected before the first is known
-                        yield finished()
-                    expected = replace(frame, people=tracker.expected(frame.time))
-                    waiting.append((pool.submit(named, "pose", estimator.pose, [expected]), False))
+                    moving = replace(frame, people=expected[~quiet])
+                    ids = set(expected[quiet].ids.tolist())  # type: ignore[union-attr]
+                    waiting.append((pool.submit(named, "pose", estimator.pose, [moving]), False, ids))
                 while len(waiting) >= most:
                     yield finished()
         while waiting:
             yield finished()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _with(frame: Frame, last: People, quiet: set[int]) -> Frame:
+    """A frame and those of the last one's people who have not moved."""
+    if not quiet or last.ids is None:
+        return frame
+    kept = last[np.isin(last.ids, list(quiet))]
+    return replace(frame, people=_joined(frame.people, kept))
+
+
+def _joined(a: People, b: People) -> People:
+    """Both, the most confident first, without ids."""
+    arrays = (np.concatenate([getattr(a, name), getattr(b, name)]) for name in ("keypoints", "boxes", "scores"))
+    both = People(*arrays, a.skeleton)
+    return both[np.argsort(-both.scores, kind="stable")]
 
 
 def _as_generator(frames: Iterable[Frame]) -> Generator[Frame, None, None]:
