@@ -94,7 +94,12 @@ def pictures(film: list[Moment], people: list[Cutout], size: tuple[int, int] = (
                 tall = (points[15, 1] - points[0, 1]) / TALL
                 scaled[person] = _scaled(people[(person - 1) % len(people)], tall)
             image, share, feet = scaled[person]
-            middle = np.array([points[[5, 6, 11, 12], 0].mean(), points[15, 1] - STANDING[15, 1] / TALL * (points[15, 1] - points[0, 1])])
+            middle = np.array(
+                [
+                    points[[5, 6, 11, 12], 0].mean(),
+                    points[15, 1] - STANDING[15, 1] / TALL * (points[15, 1] - points[0, 1]),
+                ]
+            )
             _paste(picture, image, share, np.rint(middle - feet).astype(int), light)
         yield picture
 

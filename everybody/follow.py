@@ -86,30 +86,36 @@ def skipping(
     it."""
     most = estimator.workers if live else IN_FLIGHT
     pool = ThreadPoolExecutor(min(estimator.workers, most), "everybody-worker")
-    waiting: deque[tuple[Future[list[Frame]], bool, set[int]]] = deque()
+    waiting: deque[tuple[Future[list[Frame]], People | None, set[int]]] = deque()
     watch, still, last = Watch(every), Still(), People.empty(BOX)
 
     def finished() -> Frame:
         nonlocal last
-        future, detected, quiet = waiting.popleft()
-        frame = tracker.track(_with(future.result()[0], last, quiet), detected=detected)
+        future, asked, quiet = waiting.popleft()
+        frame = future.result()[0]
+        if asked is not None:
+            news = _only(
+                tracker.expected(frame.time), set(_ids(last)) - set(_ids(asked))
+            )  # found since it was asked for
+            late = estimator.pose([replace(frame, people=news)])[0].people if len(news) else news
+            frame = replace(frame, people=_joined(frame.people, late, _only(last, quiet)))
+        frame = tracker.track(frame, detected=asked is None)
         last = frame.people
         return frame
 
     try:
         with closing(_as_generator(frames) if live else ahead(frames, IN_FLIGHT)) as incoming:
             for frame in incoming:
-                detect = watch(frame, tracker, looking=any(detected for _, detected, _ in waiting))
+                detect = watch(frame, tracker, looking=any(asked is None for _, asked, _ in waiting))
                 while waiting and watch.looks == 1 and not detect:  # nothing is expected before the first is known
                     yield finished()
                 expected = tracker.expected(frame.time)
-                quiet = np.zeros(len(expected), bool) if every else still(frame, expected)
+                quiet = set() if every else set(_ids(expected[still(frame, expected)]))
                 if detect:
-                    waiting.append((pool.submit(named, "finding people and poses", estimator, [frame]), True, set()))
+                    waiting.append((pool.submit(named, "finding people and poses", estimator, [frame]), None, set()))
                 else:
-                    moving = replace(frame, people=expected[~quiet])
-                    ids = set(expected[quiet].ids.tolist())  # type: ignore[union-attr]
-                    waiting.append((pool.submit(named, "pose", estimator.pose, [moving]), False, ids))
+                    moving = replace(frame, people=_only(expected, set(_ids(expected)) - quiet))
+                    waiting.append((pool.submit(named, "pose", estimator.pose, [moving]), expected, quiet))
                 while len(waiting) >= most:
                     yield finished()
         while waiting:
@@ -118,18 +124,21 @@ def skipping(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _with(frame: Frame, last: People, quiet: set[int]) -> Frame:
-    """A frame and those of the last one's people who have not moved."""
-    if not quiet or last.ids is None:
-        return frame
-    kept = last[np.isin(last.ids, list(quiet))]
-    return replace(frame, people=_joined(frame.people, kept))
+def _ids(people: People) -> list[int]:
+    return [] if people.ids is None else people.ids.tolist()
 
 
-def _joined(a: People, b: People) -> People:
-    """Both, the most confident first, without ids."""
-    arrays = (np.concatenate([getattr(a, name), getattr(b, name)]) for name in ("keypoints", "boxes", "scores"))
-    both = People(*arrays, a.skeleton)
+def _only(people: People, ids: set[int]) -> People:
+    return people[[n for n, number in enumerate(_ids(people)) if number in ids]]
+
+
+def _joined(*groups: People) -> People:
+    """All of them, the most confident first, without ids. The first group says whose skeleton it is."""
+    some = [group for group in groups if len(group)]
+    if not some:
+        return groups[0]
+    arrays = (np.concatenate([getattr(group, name) for group in some]) for name in ("keypoints", "boxes", "scores"))
+    both = People(*arrays, some[0].skeleton)
     return both[np.argsort(-both.scores, kind="stable")]
 
 

@@ -273,7 +273,10 @@ def test_colours_are_unit_vectors_that_know_clothes_apart_and_nobody_by_what_is_
     assert np.allclose(colours(picture, people[[1, 0]]), looks[[1, 0]])
     assert colours(picture, standing()).shape == (0, looks.shape[1])
     front = standing((205, 430), tall=260)
-    both = People(*(np.concatenate([getattr(p, n) for p in (people[[0]], front)]) for n in ("keypoints", "boxes", "scores")), COCO17)
+    both = People(
+        *(np.concatenate([getattr(p, n) for p in (people[[0]], front)]) for n in ("keypoints", "boxes", "scores")),
+        COCO17,
+    )
     assert not colours(picture, both)[0].any()
 
 

@@ -68,7 +68,9 @@ def run(
     pose_nms: Annotated[str, pose_(help="Remove duplicate poses: oks or none.")] = "oks",
     track: Annotated[bool, over("--track", help="Give people ids that stay; the following imply it.")] = False,
     appearance: Annotated[str | None, over(help="Embedding model to recognise people by, too.")] = None,
-    detect_every: Annotated[str, over(help="Detect on each n-th frame and where somebody is missed; auto: as needed.")] = "auto",
+    detect_every: Annotated[
+        str, over(help="Detect on each n-th frame and where somebody is missed; auto: as needed.")
+    ] = "auto",
     smooth: Annotated[str | None, over(help="one-euro (live), butterworth, savitzky-golay or kalman.")] = None,
     keep: Annotated[str | None, over("--select", help="Keep an id (3, or 3,5), largest or centre.")] = None,
     live: Annotated[bool, over("--live", help="Answer soonest: nothing is read ahead. Cameras, rtsp: always.")] = False,
