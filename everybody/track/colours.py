@@ -28,7 +28,7 @@ def colours(image: Image, people: People) -> Array:
         return np.zeros((0, int(np.prod(LEVELS))))
     places = _torsos(people)
     height, width = image.shape[:2]
-    edge = (0 <= places).all(-1) & (places < (width, height)).all(-1)
+    edge = (places >= 0).all(-1) & (places < (width, height)).all(-1)
     shown = edge & ~_covered(places, people)
     shown &= shown.mean(1, keepdims=True) >= ENOUGH
     x, y = np.moveaxis(np.where(shown[..., None], places, 0).astype(int), -1, 0)

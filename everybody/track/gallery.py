@@ -1,9 +1,9 @@
 """Those whose tracks have ended, remembered, so that who comes back gets the old id.
 
 Who looks the same to an embedding network may come back anywhere. Without one, clothes alone do not tell who somebody
-is, but a scene has its doors at its edges: who was lost in the middle of the picture is still there, hidden or overlooked,
-and who turns up in the middle was hidden before. So there, somebody within reach of where one was lost, and of colours
-that do not speak against it, is the same.
+is, but most scenes have their doors at the edges: who was lost in the middle of the picture is still there, hidden or
+overlooked, and who turns up in the middle was hidden before. So there, somebody within reach of where one was lost, and
+of colours that do not speak against it, is the same.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who has not moved since the last look at the pose: the same picture would give the same pose.
 
-A grid of pixels over each person's box is compared with the same pixels when the pose was last estimated. Noise, a moving
-camera and a moving background all count as movement, so that what is not certain is estimated.
+A grid of pixels over each person's box is compared with the same pixels when the pose was last estimated. Noise, a
+moving camera and a moving background all count as movement, so that what is not certain is estimated.
 """
 
 from __future__ import annotations
