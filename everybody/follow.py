@@ -94,10 +94,9 @@ def skipping(
         future, asked, quiet = waiting.popleft()
         frame = future.result()[0]
         if asked is not None:
-            news = _only(
-                tracker.expected(frame.time), set(_ids(last)) - set(_ids(asked))
-            )  # found since it was asked for
-            late = estimator.pose([replace(frame, people=news)])[0].people if len(news) else news
+            # who has been found since the poses were asked for, and who has not moved
+            news = _only(tracker.expected(frame.time), set(_ids(last)) - set(_ids(asked)))
+            late = named("pose", estimator.pose, [replace(frame, people=news)])[0].people if len(news) else news
             frame = replace(frame, people=_joined(frame.people, late, _only(last, quiet)))
         frame = tracker.track(frame, detected=asked is None)
         last = frame.people
@@ -137,8 +136,10 @@ def _joined(*groups: People) -> People:
     some = [group for group in groups if len(group)]
     if not some:
         return groups[0]
-    arrays = (np.concatenate([getattr(group, name) for group in some]) for name in ("keypoints", "boxes", "scores"))
-    both = People(*arrays, some[0].skeleton)
+    keypoints, boxes, scores = (
+        np.concatenate([getattr(group, name) for group in some]) for name in ("keypoints", "boxes", "scores")
+    )
+    both = People(keypoints, boxes, scores, some[0].skeleton)
     return both[np.argsort(-both.scores, kind="stable")]
 
 

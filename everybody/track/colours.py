@@ -48,8 +48,8 @@ def _torsos(people: People) -> Array:
     corners = boxes[:, None, :2] + middle * size[:, None]
     if all(joint in skeleton.joints for joint in TORSO):
         joints = people.keypoints[:, [skeleton.joints.index(joint) for joint in TORSO]].astype(np.float64)
-        seen = (joints[..., 2] >= FAINT).all(1) & np.isfinite(joints).all((1, 2))
-        corners = np.where(seen[:, None, None], joints[..., :2], corners)
+        seen = (joints[..., 2:] >= FAINT).all((1, 2), keepdims=True) & np.isfinite(joints).all((1, 2), keepdims=True)
+        corners = np.where(seen, joints[..., :2], corners)
     steps = MARGIN + (np.arange(GRID) + 0.5) / GRID * (1 - 2 * MARGIN)
     across, down = (axis.ravel() for axis in np.meshgrid(steps, steps))
     weights = np.stack([(1 - across) * (1 - down), across * (1 - down), (1 - across) * down, across * down])
@@ -65,7 +65,7 @@ def _covered(places: Array, people: People) -> NDArray[np.bool_]:
     low, high = boxes[None, :, None, :2], boxes[None, :, None, 2:]
     inside = (x >= low[..., 0]) & (x <= high[..., 0]) & (y >= low[..., 1]) & (y <= high[..., 1])
     nearer = (boxes[:, 3] > boxes[:, None, 3]) & (scores >= scores[:, None])
-    return (inside & nearer[..., None]).any(1)
+    return np.logical_or.reduce(inside & nearer[..., None], axis=1)
 
 
 def _roots(cells: Array, shown: NDArray[np.bool_]) -> Array:
