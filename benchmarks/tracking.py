@@ -7,6 +7,7 @@ SORT:         boxes and IoU alone, as Bewley et al. (2016) describe it: Kalman, 
 ByteTrack:    of the package `trackers`, where that is installed
 OKS:          our tracker, without pictures
 + appearance: with embeddings: a random unit vector per person, cosine about .8 with each view of that person
+flow:         with hindsight of a second, after PoseFlow (Xiu et al. 2018), without pictures
 + camera:     with pictures of a textured background, which shakes where the scene does
 truth:        the true ids on what was found, the most that any tracker could reach
 """
@@ -25,8 +26,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from everybody.metrics.tracking import figures
-from everybody.people import People
+from everybody.people import Frame, People
 from everybody.track import Rules, Tracker
+from everybody.track.flow import Stitch, tracking
 from tests.walkers import Moment, Scenery, walkers
 
 SCENES = {
@@ -82,6 +84,13 @@ def with_camera(film: Film) -> list[People]:
     return out
 
 
+def with_hindsight(film: Film) -> list[People]:
+    rules, picture = Rules(appearance=0), np.zeros((720, 1280, 3), np.uint8)
+    tracker = Tracker(tracking(rules))
+    frames = (Frame(picture, n, moment.time, "a.mp4", moment.found) for n, moment in enumerate(film))
+    return [frame.people for frame in Stitch(tracker, rules)(tracker(frames))]
+
+
 def truth(film: Film) -> list[People]:
     return [replace(m.found[m.who > 0], ids=m.who[m.who > 0]) for m in film]
 
@@ -111,7 +120,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
-    ways = {"SORT": plain(SORT), "OKS": plain(Rules()), "+ appearance": with_appearance, "+ camera": with_camera}
+    ways = {"SORT": plain(SORT), "OKS": plain(Rules()), "+ appearance": with_appearance, "+ camera": with_camera,
+            "flow": with_hindsight}
     try:
         import supervision  # noqa: F401
         import trackers  # noqa: F401

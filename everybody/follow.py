@@ -26,6 +26,7 @@ from .pipeline import Estimator, named
 from .smooth import Smooth
 from .stages import ahead
 from .track import Rules, Tracker
+from .track.flow import Stitch, tracking
 from .track.still import Still
 from .track.watch import Watch
 
@@ -40,7 +41,7 @@ class Follow:
     people are recognised too. detect_every: run the detector on each n-th frame only, and where somebody is missed;
     0: where there may be somebody new, three times a second at least (`track.watch`).
     smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several, "largest" or "centre": only these
-    people. live: answer soonest, by reading nothing ahead (a camera gives its newest frame when asked). first: the
+    people. flow: decide who is who with hindsight, a second later (`track.flow`). live: answer soonest, by reading nothing ahead (a camera gives its newest frame when asked). first: the
     first id.
     """
 
@@ -50,12 +51,15 @@ class Follow:
     detect_every: int = 0
     smooth: str | Smooth | None = None
     keep: str | int | tuple[int, ...] | None = None
+    flow: bool = False
     live: bool = False
     first: int = 1
 
     def __post_init__(self) -> None:
         if self.detect_every < 0:
             raise OptionError(f"detect_every must be 0 (where needed) or more, got {self.detect_every}")
+        if self.flow and self.live:
+            raise OptionError("flow waits for what follows, live does not: choose one")
         parse_keep(self.keep)
         self._smooth()
 
@@ -66,11 +70,14 @@ class Follow:
             from .track.appearance import load_embedder
 
             embed = load_embedder(self.appearance)
-        tracker = Tracker(self.rules, embed=embed, camera=self.camera, first=self.first)
+        rules = tracking(self.rules) if self.flow else self.rules
+        tracker = Tracker(rules, embed=embed, camera=self.camera, first=1 if self.flow else self.first)
         if self.detect_every != 1 or self.live:
             tracked = skipping(estimator, frames, tracker, self.detect_every, live=self.live)
         else:
             tracked = tracker(estimator.frames(frames))
+        if self.flow:
+            tracked = Stitch(tracker, self.rules, first=self.first)(tracked)
         smooth = self._smooth()
         with closing(tracked):
             yield from kept(smooth(tracked) if smooth else tracked, self.keep)

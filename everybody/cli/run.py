@@ -73,6 +73,7 @@ def run(
     ] = "auto",
     smooth: Annotated[str | None, over(help="one-euro (live), butterworth, savitzky-golay or kalman.")] = None,
     keep: Annotated[str | None, over("--select", help="Keep an id (3, or 3,5), largest or centre.")] = None,
+    flow: Annotated[bool, over("--flow", help="Track with hindsight, a second later: fewer ids change.")] = False,
     live: Annotated[bool, over("--live", help="Answer soonest: nothing is read ahead. Cameras, rtsp: always.")] = False,
     device: Annotated[str, how(help="auto, cpu, cuda, coreml, directml, ...")] = "auto",
     engine: Annotated[str, how(help="auto, onnxruntime or openvino.")] = "auto",
@@ -106,9 +107,11 @@ def run(
                  "min_score": draw_min_score, "trails": trails},
     )  # fmt: skip
     follow = None
-    if track or appearance or detect_every != "auto" or smooth or keep or live:
+    if track or appearance or detect_every != "auto" or smooth or keep or live or flow:
         live = live or any(source.isdecimal() or source.startswith(("rtsp:", "rtsps:")) for source in sources)
-        follow = Follow(appearance=appearance, detect_every=looks(detect_every), smooth=smooth, keep=keep, live=live)
+        follow = Follow(
+            appearance=appearance, detect_every=looks(detect_every), smooth=smooth, keep=keep, flow=flow, live=live
+        )  # fmt: skip
     select = Selection.parse(start, end, every)
     try:
         total = count(expand(sources), select)

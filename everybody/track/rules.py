@@ -38,6 +38,11 @@ class Rules:
     reach: float = 1.0  # and not farther from where one was lost: body sizes, and as many again per second
     gallery: int = 64  # how many of the ended are remembered
 
+    # With hindsight (`flow`)
+    flow_window: float = 1.0  # how long a frame waits for what follows
+    flow_gap: float = 6.0  # how long somebody may be out of sight
+    flow_match: float = 0.3  # least affinity of where a track ends and another begins
+
     # Motion: spectral density of the acceleration, body sizes² / s³
     box_acceleration: float = 1.5
     joint_acceleration: float = 60.0

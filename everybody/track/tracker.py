@@ -83,12 +83,13 @@ class Tracker:
         self.missed = (
             False  # whether the last frame lacked somebody who was in the one before, or was cut to without a detector
         )
+        self.moved: Array | None = IDENTITY  # what the camera did before the last frame [2, 3]; None: it was cut
         self.unsure = False  # whether a detector's next look may make somebody known
         self._next = first
         self._embed = embed
         self._camera = Camera(follow=camera)
         self._gallery = Gallery(self.rules, strong=embed is not None)
-        self._size = (np.inf, np.inf)  # of the picture, width and height
+        self._width = np.inf  # of the picture
         self._skeleton: Skeleton | None = None
         self._tracks = _begun(observe(People.from_boxes([])), 0.0)
         self._clock = 0.0  # seconds of all steps so far, which never goes back
@@ -162,8 +163,8 @@ class Tracker:
     def _predict(self, image: Image | None, looks: Array | None) -> None:
         """All tracks at the time of this frame, in its picture."""
         if image is not None:
-            matrix = self._camera(image, self._tracks.motion.boxes)
-            self._size = (image.shape[1], image.shape[0])
+            self.moved = matrix = self._camera(image, self._tracks.motion.boxes)
+            self._width = image.shape[1]
             if matrix is None:
                 self._end()
                 self.missed = True
@@ -276,7 +277,12 @@ class Tracker:
 
     def _known(self, tracks: _Tracks) -> Known:
         points = tracks.motion.position
-        edges = boxes(points)
-        margin = EDGE * (edges[:, 2] - edges[:, 0])
-        inside = (edges[:, 0] > margin) & (edges[:, 2] < self._size[0] - 1 - margin)
-        return Known(tracks.ids, tracks.seen, tracks.looks, points[:, 0], size(points), inside)
+        return Known(
+            tracks.ids, tracks.seen, tracks.looks, points[:, 0], size(points), inside(boxes(points), self._width)
+        )  # fmt: skip
+
+
+def inside(boxes: Array, width: float) -> NDArray[np.bool_]:
+    """[N, 4] xyxy -> [N]: away from the left and the right edge of a picture."""
+    margin = EDGE * (boxes[:, 2] - boxes[:, 0])
+    return (boxes[:, 0] > margin) & (boxes[:, 2] < width - 1 - margin)
