@@ -120,8 +120,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
-    ways = {"SORT": plain(SORT), "OKS": plain(Rules()), "+ appearance": with_appearance, "+ camera": with_camera,
-            "flow": with_hindsight}
+    ways = {
+        "SORT": plain(SORT),
+        "OKS": plain(Rules()),
+        "+ appearance": with_appearance,
+        "+ camera": with_camera,
+        "flow": with_hindsight,
+    }
     try:
         import supervision  # noqa: F401
         import trackers  # noqa: F401

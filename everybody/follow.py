@@ -39,10 +39,10 @@ class Follow:
 
     rules: of the tracker. camera: follow the camera's motion. appearance: an embedding model, by name or path, by which
     people are recognised too. detect_every: run the detector on each n-th frame only, and where somebody is missed;
-    0: where there may be somebody new, three times a second at least (`track.watch`).
-    smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several, "largest" or "centre": only these
-    people. flow: decide who is who with hindsight, a second later (`track.flow`). live: answer soonest, by reading nothing ahead (a camera gives its newest frame when asked). first: the
-    first id.
+    0: where there may be somebody new, three times a second at least, and keep the poses of those who do not move
+    (`track.watch`, `track.still`). smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several,
+    "largest" or "centre": only these people. flow: decide who is who with hindsight, a second later (`track.flow`).
+    live: answer soonest, by reading nothing ahead (a camera gives its newest frame when asked). first: the first id.
     """
 
     rules: Rules = Rules()  # noqa: RUF009 (frozen)

@@ -21,17 +21,17 @@ from .colours import colours
 from .rules import Rules
 from .tracker import Tracker, inside
 
-SHORT = 0.25  # seconds a track is carried on unseen before it is left to stitching
+SHORT = 0.1  # seconds a track is carried on unseen before it is left to stitching
 SPEED = 0.5  # seconds over which a flow's velocity at its ends is taken
-DRIFT = 0.5  # body sizes per second by which people depart from a straight way
-START = 0.25  # and how far they are off at once
+DRIFT = 0.4  # body sizes per second by which people depart from a straight way
+START = 0.2  # and how far they are off at once
 TURNED = 0.5  # standard deviations that it costs to have turned back out of sight
-SAME = 0.5  # OKS of two flows in most frames that both have: the same person twice
+SAME = 0.8  # OKS of two flows in most frames that both have: the same person twice
 
 
 def tracking(rules: Rules) -> Rules:
     """The rules by which a tracker gives short, pure tracks."""
-    return replace(rules, memory=min(SHORT, rules.memory), reentry=0.0)
+    return replace(rules, memory=min(SHORT, rules.memory), memory_frames=1, reentry=0.0)
 
 
 @dataclass(slots=True, eq=False)
