@@ -22,7 +22,7 @@ import numpy as np
 from .errors import OptionError
 from .geometry import area, whole
 from .people import BOX, Frame, People
-from .pipeline import Estimator, named
+from .pipeline import Estimator, describe, named
 from .smooth import Smooth
 from .stages import ahead
 from .track import Rules, Tracker
@@ -81,6 +81,14 @@ class Follow:
         smooth = self._smooth()
         with closing(tracked):
             yield from kept(smooth(tracked) if smooth else tracked, self.keep)
+
+    def models(self) -> list[dict[str, str]]:
+        """What run.json says of the embedding network, if there is one."""
+        if self.appearance is None:
+            return []
+        from .track.appearance import load_embedder
+
+        return [describe("embedding", load_embedder(self.appearance).session)]
 
     def _smooth(self) -> Smooth | None:
         return Smooth(name=self.smooth) if isinstance(self.smooth, str) else self.smooth

@@ -23,6 +23,7 @@ from everybody.track import Tracker
 from everybody.track.appearance import Embedder, load_embedder
 
 from . import movies, nets
+from .test_journal import disk
 from .test_track import standing
 
 PICTURE = np.zeros((240, 320, 3), np.uint8)
@@ -305,6 +306,35 @@ def test_in_python(tmp_path, options):
     assert [frame.people.ids.tolist() for frame in frames] == [[1]] * 12
     frames = list(everybody.stream(options[1], track=everybody.Follow(keep=2), **names))
     assert [len(frame.people) for frame in frames] == [0] * 12
+
+
+def test_the_embedding_network_is_named_and_another_one_does_not_go_on(tmp_path, monkeypatch, options):
+    network = nets.mean_colour(tmp_path / "looks.onnx")
+    out = tmp_path / "out"
+    assert call(monkeypatch, *options, "--appearance", network, "--end", 6, "-o", out) == 0
+    models = json.loads((out / "run.json").read_text())["models"]
+    assert [model["task"] for model in models] == ["detector", "pose", "embedding"]
+    assert models[-1]["name"] == "looks"
+    assert len(models[-1]["sha256"]) == 64
+    assert call(monkeypatch, *options, "--resume", "-o", out) != 0  # these models are others
+
+
+@pytest.mark.parametrize("smooth", [(), ("--smooth", "kalman")])
+def test_a_full_disk_while_tracking_leaves_what_plays(tmp_path, monkeypatch, capsys, options, smooth):
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, (160, 160, 3), np.uint8) for _ in range(100)]
+    movies.encode(tmp_path / "film.mp4", pictures)
+    out = tmp_path / "out"
+    with disk(400_000):
+        code = call(monkeypatch, *options, "--track", *smooth, "--save-video", "--trails", 1, "-o", out)
+    assert code != 0
+    assert "film.mp4: cannot be written" in capsys.readouterr().err
+    shown = sum(1 for _ in everybody.read(str(out / "video" / "film.mp4"), problem=lambda error: None))
+    told = ids_in(out / "frames.jsonl")
+    assert 10 < shown <= len(told) < 100
+    assert told == [[1]] * len(told)
+    assert call(monkeypatch, *options, "--track", "--resume", "-o", out) == 0
+    assert len(ids_in(out / "frames.jsonl")) == 100
 
 
 def test_a_network_that_gives_no_embedding_is_told(tmp_path):
