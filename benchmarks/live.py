@@ -1,4 +1,4 @@
-"""From capture to result: class.mp4 served on loopback as Motion JPEG at its own pace, tracked and smoothed live.
+"""From capture to result: class.mp4 served on loopback as Motion JPEG at its own pace, live or not.
 
     python benchmarks/live.py [--seconds 20]
 
@@ -57,14 +57,21 @@ def main() -> None:
     live.DELAYS = ()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    dropped: list[int] = []
-    frames = read(f"http://127.0.0.1:{server.server_port}/", dropped=dropped.append, problem=lambda error: None)
-    follow = Follow(smooth="one-euro", live=True)
-    late = [time.monotonic() - sent[frame.index] for frame in follow(Estimator(workers=1), frames)]
+    estimator = Estimator(workers=1)
+    ways = {
+        "tracked, --live": Follow(smooth="one-euro", live=True),
+        "tracked": Follow(smooth="one-euro"),
+        "not tracked": None,
+    }
+    for name, follow in ways.items():
+        dropped: list[int] = []
+        frames = read(f"http://127.0.0.1:{server.server_port}/", dropped=dropped.append, problem=lambda error: None)
+        people = follow(estimator, frames) if follow else estimator.frames(frames)
+        late = [time.monotonic() - sent[frame.index] for frame in people]
+        settled = np.array(late[len(late) // 4 :])
+        print(f"{name:16} {rate:.0f} frames/s served, {len(late)} done, {sum(dropped)} dropped; ", end="")
+        print(f"latency: median {np.median(settled):.2f} s, 95 % under {np.quantile(settled, 0.95):.2f} s", flush=True)
     server.shutdown()
-    settled = np.array(late[len(late) // 4 :])
-    print(f"{rate:.0f} frames/s served, {len(late)} done, {sum(dropped)} dropped")
-    print(f"latency: median {np.median(settled):.2f} s, 95 % under {np.quantile(settled, 0.95):.2f} s")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,16 @@ SORT:         boxes and IoU alone, as Bewley et al. (2016) describe it: Kalman, 
 ByteTrack:    of the package `trackers`, where that is installed
 OKS:          our tracker, without pictures
 + appearance: with embeddings: a random unit vector per person, cosine about .8 with each view of that person
+flow:         with hindsight of a second, after PoseFlow (Xiu et al. 2018), without pictures
 + camera:     with pictures of a textured background, which shakes where the scene does
++ colours:    with pictures of people cut out of photos (`cutouts.py`), as `--track` does it
 truth:        the true ids on what was found, the most that any tracker could reach
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,9 +27,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.cutouts import PHOTOS, SHARED, Cutout, cut_outs, pictures
 from everybody.metrics.tracking import figures
-from everybody.people import People
+from everybody.people import Frame, People
 from everybody.track import Rules, Tracker
+from everybody.track.flow import Stitch, tracking
 from tests.walkers import Moment, Scenery, walkers
 
 SCENES = {
@@ -37,6 +42,9 @@ SCENES = {
     "5 frames/s": Scenery(people=12, rate=5.0),
     "camera shakes": Scenery(people=12, shake=12.0),
     "noise of 1 sigma": Scenery(people=12, noise=1.0),
+    "hidden 4 s": Scenery(people=5, occlusion=4.0, stay=True),
+    "and 30 % others": Scenery(people=5, occlusion=4.0, stay=True, exchanged=0.3),
+    "all others": Scenery(people=5, occlusion=4.0, stay=True, exchanged=1.0),
 }
 SORT = Rules(
     pose=0, motion=0, overlap=1, match=0.3, second_match=2, patience=0, sure=2, births=3, memory=0, memory_frames=1
@@ -75,11 +83,42 @@ def with_appearance(film: Film) -> list[People]:
 def with_camera(film: Film) -> list[People]:
     coarse = np.random.default_rng(1).integers(0, 255, (180, 280, 3), np.uint8)
     world = cv2.resize(coarse, (2240, 1440), interpolation=cv2.INTER_CUBIC)
-    tracker, out = Tracker(), []
+    tracker, out = Tracker(Rules(appearance=0, reentry=0)), []  # nobody is to be seen on these pictures
     for moment in film:
         x, y = np.rint(np.array([480, 360]) - moment.camera).clip((0, 0), (960, 720)).astype(int)
         out.append(tracker.update(moment.found, moment.time, image=world[y : y + 720, x : x + 1280]))
     return out
+
+
+def with_hindsight(film: Film) -> list[People]:
+    rules, picture = Rules(appearance=0), np.zeros((720, 1280, 3), np.uint8)
+    tracker = Tracker(tracking(rules))
+    frames = (Frame(picture, n, moment.time, "a.mp4", moment.found) for n, moment in enumerate(film))
+    return [frame.people for frame in Stitch(tracker, rules)(tracker(frames))]
+
+
+def cast() -> list[Cutout]:
+    """Forty people cut out of photos, in a fixed disorder."""
+    people = cut_outs(PHOTOS, 40)
+    return [people[n] for n in np.random.default_rng(0).permutation(len(people))]
+
+
+def with_colours(people: list[Cutout]) -> Callable[[Film], list[People]]:
+    def run(film: Film) -> list[People]:
+        tracker = Tracker()
+        shown = zip(film, pictures(film, people), strict=True)
+        return [tracker.update(moment.found, moment.time, image=picture) for moment, picture in shown]
+
+    return run
+
+
+def with_both(people: list[Cutout]) -> Callable[[Film], list[People]]:
+    def run(film: Film) -> list[People]:
+        tracker, shown = Tracker(tracking(Rules())), zip(film, pictures(film, people), strict=True)
+        frames = (Frame(picture, n, m.time, "a.mp4", m.found) for n, (m, picture) in enumerate(shown))
+        return [frame.people for frame in Stitch(tracker, Rules())(tracker(frames))]
+
+    return run
 
 
 def truth(film: Film) -> list[People]:
@@ -111,7 +150,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
-    ways = {"SORT": plain(SORT), "OKS": plain(Rules()), "+ appearance": with_appearance, "+ camera": with_camera}
+    ways = {
+        "SORT": plain(SORT),
+        "OKS": plain(Rules()),
+        "+ appearance": with_appearance,
+        "+ camera": with_camera,
+        "flow": with_hindsight,
+    }
+    if PHOTOS.is_dir():
+        os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
+        people = cast()
+        ways |= {"+ colours": with_colours(people), "flow, colours": with_both(people)}
     try:
         import supervision  # noqa: F401
         import trackers  # noqa: F401

@@ -21,11 +21,14 @@ import numpy as np
 
 from .errors import OptionError
 from .geometry import area, whole
-from .people import Frame, People
-from .pipeline import Estimator, named
+from .people import BOX, Frame, People
+from .pipeline import Estimator, describe, named
 from .smooth import Smooth
 from .stages import ahead
 from .track import Rules, Tracker
+from .track.flow import Stitch, tracking
+from .track.still import Still
+from .track.watch import Watch
 
 IN_FLIGHT = 3  # frames
 
@@ -35,24 +38,28 @@ class Follow:
     """What to do with people over time.
 
     rules: of the tracker. camera: follow the camera's motion. appearance: an embedding model, by name or path, by which
-    people are recognised too. detect_every: run the detector on each n-th frame only, and where somebody is missed.
-    smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several, "largest" or "centre": only these
-    people. live: answer soonest, by reading nothing ahead (a camera gives its newest frame when asked). first: the
-    first id.
+    people are recognised too. detect_every: run the detector on each n-th frame only, and where somebody is missed;
+    0: where there may be somebody new, three times a second at least, and keep the poses of those who do not move
+    (`track.watch`, `track.still`). smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several,
+    "largest" or "centre": only these people. flow: decide who is who with hindsight, a second later (`track.flow`).
+    live: answer soonest, by reading nothing ahead (a camera gives its newest frame when asked). first: the first id.
     """
 
     rules: Rules = Rules()  # noqa: RUF009 (frozen)
     camera: bool = True
     appearance: str | Path | None = None
-    detect_every: int = 1
+    detect_every: int = 0
     smooth: str | Smooth | None = None
     keep: str | int | tuple[int, ...] | None = None
+    flow: bool = False
     live: bool = False
     first: int = 1
 
     def __post_init__(self) -> None:
-        if self.detect_every < 1:
-            raise OptionError(f"detect_every must be 1 or more, got {self.detect_every}")
+        if self.detect_every < 0:
+            raise OptionError(f"detect_every must be 0 (where needed) or more, got {self.detect_every}")
+        if self.flow and self.live:
+            raise OptionError("flow waits for what follows, live does not: choose one")
         parse_keep(self.keep)
         self._smooth()
 
@@ -63,14 +70,25 @@ class Follow:
             from .track.appearance import load_embedder
 
             embed = load_embedder(self.appearance)
-        tracker = Tracker(self.rules, embed=embed, camera=self.camera, first=self.first)
-        if self.detect_every > 1 or self.live:
+        rules = tracking(self.rules) if self.flow else self.rules
+        tracker = Tracker(rules, embed=embed, camera=self.camera, first=1 if self.flow else self.first)
+        if self.detect_every != 1 or self.live:
             tracked = skipping(estimator, frames, tracker, self.detect_every, live=self.live)
         else:
             tracked = tracker(estimator.frames(frames))
+        if self.flow:
+            tracked = Stitch(tracker, self.rules, first=self.first)(tracked)
         smooth = self._smooth()
         with closing(tracked):
             yield from kept(smooth(tracked) if smooth else tracked, self.keep)
+
+    def models(self) -> list[dict[str, str]]:
+        """What run.json says of the embedding network, if there is one."""
+        if self.appearance is None:
+            return []
+        from .track.appearance import load_embedder
+
+        return [describe("embedding", load_embedder(self.appearance).session)]
 
     def _smooth(self) -> Smooth | None:
         return Smooth(name=self.smooth) if isinstance(self.smooth, str) else self.smooth
@@ -79,38 +97,65 @@ class Follow:
 def skipping(
     estimator: Estimator, frames: Iterable[Frame], tracker: Tracker, every: int, *, live: bool = False
 ) -> Generator[Frame, None, None]:
-    """Frames -> tracked frames; the detector looks at the first frame of a source, at each `every`-th after a look, and
-    as soon as somebody is missed. live: no frame is read before there is a worker for it."""
+    """Frames -> tracked frames; `every` as `Follow.detect_every`. live: no frame is read before there is a worker for
+    it."""
     most = estimator.workers if live else IN_FLIGHT
     pool = ThreadPoolExecutor(min(estimator.workers, most), "everybody-worker")
-    waiting: deque[tuple[Future[list[Frame]], bool]] = deque()
+    waiting: deque[tuple[Future[list[Frame]], People | None, set[int]]] = deque()
+    watch, still, last = Watch(every), Still(), People.empty(BOX)
 
     def finished() -> Frame:
-        future, detected = waiting.popleft()
-        return tracker.track(future.result()[0], detected=detected)
+        nonlocal last
+        future, asked, quiet = waiting.popleft()
+        frame = future.result()[0]
+        if asked is not None:
+            # who has been found since the poses were asked for, and who has not moved
+            news = _only(tracker.expected(frame.time), set(_ids(last)) - set(_ids(asked)))
+            late = named("pose", estimator.pose, [replace(frame, people=news)])[0].people if len(news) else news
+            frame = replace(frame, people=_joined(frame.people, late, _only(last, quiet)))
+        frame = tracker.track(frame, detected=asked is None)
+        last = frame.people
+        return frame
 
-    source, since = None, 0
     try:
         with closing(_as_generator(frames) if live else ahead(frames, IN_FLIGHT)) as incoming:
             for frame in incoming:
-                new = frame.source != source
-                if new:
-                    while waiting:
-                        yield finished()
-                looking = any(detected for _, detected in waiting)
-                detect = new or since + 1 >= every or (tracker.missed and not looking)
-                source, since = frame.source, 0 if detect else since + 1
+                detect = watch(frame, tracker, looking=any(asked is None for _, asked, _ in waiting))
+                while waiting and watch.looks == 1 and not detect:  # nothing is expected before the first is known
+                    yield finished()
+                expected = tracker.expected(frame.time)
+                quiet = set() if every else set(_ids(expected[still(frame, expected)]))
                 if detect:
-                    waiting.append((pool.submit(named, "finding people and poses", estimator, [frame]), True))
+                    waiting.append((pool.submit(named, "finding people and poses", estimator, [frame]), None, set()))
                 else:
-                    expected = replace(frame, people=tracker.expected(frame.time))
-                    waiting.append((pool.submit(named, "pose", estimator.pose, [expected]), False))
-                while len(waiting) >= (1 if new else most):  # nothing is expected before the first is known
+                    moving = replace(frame, people=_only(expected, set(_ids(expected)) - quiet))
+                    waiting.append((pool.submit(named, "pose", estimator.pose, [moving]), expected, quiet))
+                while len(waiting) >= most:
                     yield finished()
         while waiting:
             yield finished()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _ids(people: People) -> list[int]:
+    return [] if people.ids is None else people.ids.tolist()
+
+
+def _only(people: People, ids: set[int]) -> People:
+    return people[[n for n, number in enumerate(_ids(people)) if number in ids]]
+
+
+def _joined(*groups: People) -> People:
+    """All of them, the most confident first, without ids. The first group says whose skeleton it is."""
+    some = [group for group in groups if len(group)]
+    if not some:
+        return groups[0]
+    keypoints, boxes, scores = (
+        np.concatenate([getattr(group, name) for group in some]) for name in ("keypoints", "boxes", "scores")
+    )
+    both = People(keypoints, boxes, scores, some[0].skeleton)
+    return both[np.argsort(-both.scores, kind="stable")]
 
 
 def _as_generator(frames: Iterable[Frame]) -> Generator[Frame, None, None]:

@@ -126,7 +126,9 @@ def run(
         summary.dropped += count
 
     with ExitStack() as stack:
-        sinks = _sinks(results, estimator, options or {}, summary, done, stack, say)
+        models = estimator.models() + (follow.models() if follow else [])
+        record = {"options": options or {}, "models": models}
+        sinks = _sinks(results, estimator.skeleton, record, summary, done, stack, say)
         begun = time.perf_counter()
         try:
             with _terminable():
@@ -150,15 +152,14 @@ def run(
 
 
 def _sinks(
-    results: Results, estimator: Poses, options: dict[str, Any], summary: Summary, done: dict[str, int],
+    results: Results, skeleton: Skeleton, record: dict[str, Any], summary: Summary, done: dict[str, int],
     stack: ExitStack, say: Callable[[str], None],
 ) -> list[Sink]:  # fmt: skip
     """What takes each frame, the journal first; the stack closes all in order: videos, journal, derived formats."""
     out = results.out
     if not isinstance(out, Path):
         return [partial(_print, out)]
-    record = {"options": options, "models": estimator.models()}
-    journal = Journal(out, estimator.skeleton, record, existing=results.existing)
+    journal = Journal(out, skeleton, record, existing=results.existing)
     stack.callback(_derive, results, out, summary, say)
     stack.callback(lambda: journal.close(finished=not summary.interrupted))
     stack.callback(lambda: [journal.problem(text) for text in summary.problems])

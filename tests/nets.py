@@ -50,6 +50,15 @@ def heatmap_finder(path: Path, joints: int, size=(96, 128), stride: int = 4, ali
     )  # fmt: skip
 
 
+def mean_colour(path: Path) -> Path:
+    """An embedding network: the mean colour of a crop."""
+    node = helper.make_node("ReduceMean", ["image", "plane"], ["look"], keepdims=0)
+    return _save(
+        path, [node], [_float("image", ["batch", 3, 32, 16])], [_float("look", ["batch", 3])],
+        {"plane": np.array([2, 3])},
+    )  # fmt: skip
+
+
 def upright_finder(path: Path, joints: int, size=(96, 128), stride: int = 4) -> Path:
     """An SPPE whose joints are all at the reddest spot of the crop, as surely as the crop's top quarter is blue; where
     it is not, they are thought to be in the top left corner (0.3)."""

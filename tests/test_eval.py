@@ -166,6 +166,34 @@ def test_a_model_is_judged_in_any_orientation(tmp_path: Path, monkeypatch: pytes
     assert found["name"] == "upright + any orientation"
 
 
+NAMES = "HOTA,MOTA,MOTP,IDF1,PoseTrackAP"
+
+
+def test_tracks_are_judged_by_name_and_per_joint(tmp_path: Path, truth: Path) -> None:
+    content = json.loads(truth.read_text())
+    content["annotations"] = [
+        one | {"id": 10 * one["id"] + who, "track_id": who, "keypoints": pose(), "bbox": [0, 100 + 300 * who, 160, 80]}
+        for one in content["annotations"]
+        for who in (0, 1)
+    ]
+    for one in content["annotations"]:
+        one["keypoints"][1::3] = [y + 300 * one["track_id"] for y in one["keypoints"][1::3]]
+    written(truth, content)
+
+    def found(*ids: int) -> dict[str, Any]:
+        people = [one | {"score": 0.9, "track_id": n} for one, n in zip(content["annotations"], ids, strict=True)]
+        path = written(tmp_path / "found.json", people)
+        return json.loads(run(path, "--data", truth, "--metrics", NAMES, "--json").output)
+
+    same, exchanged = found(7, 8, 7, 8), found(7, 8, 8, 7)
+    assert [same[name] for name in NAMES.split(",")] == [1.0] * 5
+    assert exchanged["MOTA"] == exchanged["IDF1"] == 0.5  # two of four are switches
+    assert exchanged["PoseTrackAP"] == 1  # which does not ask who is who
+    assert exchanged["parts"]["MOTA"]["nose"] == 0.5
+    with pytest.raises(OptionError, match="--track"):
+        run(written(tmp_path / "nobody.json", [result(3)]), "--data", truth, "--metrics", "HOTA")
+
+
 def test_what_makes_no_sense_is_said(tmp_path: Path, truth: Path) -> None:
     found = written(tmp_path / "found.json", [result(3)])
     cases = {

@@ -23,6 +23,7 @@ from everybody.track import Tracker
 from everybody.track.appearance import Embedder, load_embedder
 
 from . import movies, nets
+from .test_journal import disk
 from .test_track import standing
 
 PICTURE = np.zeros((240, 320, 3), np.uint8)
@@ -34,7 +35,7 @@ class Scripted:
     workers = 2
 
     def __init__(self, people) -> None:
-        self.people, self.looked = people, []
+        self.people, self.looked, self.posed = people, [], []
 
     def frames(self, frames):
         return (self([frame])[0] for frame in frames)
@@ -46,6 +47,7 @@ class Scripted:
     def pose(self, frames):
         out = []
         for frame in frames:
+            self.posed.append((frame.index, len(frame.people)))
             there, boxes = self.people(frame.index), frame.people.boxes
             centres, wanted = (b.reshape(-1, 2, 2).mean(1) for b in (there.boxes, boxes))
             near = np.linalg.norm(wanted[:, None] - centres, axis=-1)
@@ -143,6 +145,69 @@ def test_an_error_anywhere_ends_the_chain_and_is_told(broken):
     assert 8 <= len(got) <= 14
 
 
+def shown(people, count: int) -> list[Frame]:
+    """A film in which everybody is a patch of stripes that goes along."""
+    out = []
+    for n in range(count):
+        picture = np.full((240, 1100, 3), 128, np.uint8)
+        for x0, y0, x1, y1 in people(n).boxes.astype(int).tolist():
+            picture[max(y0, 0) : y1, max(x0, 0) : x1] = np.where((np.arange(max(x0, 0), x1) - x0) // 6 % 2, 30, 220)[
+                :, None
+            ]
+        out.append(Frame(picture, n, n / 25, "a.mp4"))
+    return out
+
+
+def resting(index: int) -> People:
+    return standing((100, 220), (700, 220))
+
+
+def test_where_nothing_moves_the_detector_rests_and_poses_are_kept():
+    estimator = Scripted(resting)
+    frames = list(Follow()(estimator, shown(resting, 50)))  # type: ignore[arg-type]
+    assert [frame.people.ids.tolist() for frame in frames] == [[1, 2]] * 50
+    assert 4 <= len(estimator.looked) <= 8
+    assert max(np.diff(estimator.looked)) / 25 < 0.45
+    assert 0 < sum(count for _, count in estimator.posed) < 50
+    for frame in frames:
+        assert np.allclose(frame.people.keypoints, resting(0).keypoints)
+
+
+def test_who_moves_is_estimated_in_each_frame_and_who_rests_is_not():
+    def people(index: int) -> People:
+        return standing((100 + 3 * index, 220), (900, 220))
+
+    estimator = Scripted(people)
+    frames = list(Follow(camera=False)(estimator, shown(people, 60)))  # type: ignore[arg-type]
+    assert [sorted(frame.people.ids.tolist()) for frame in frames] == [[1, 2]] * 60
+    assert {index for index, _ in estimator.posed} | set(estimator.looked) == set(range(60))
+    assert sum(count for _, count in estimator.posed) < 2 * (60 - len(estimator.looked)) - 20
+    for frame in frames:
+        row = int(frame.people.boxes[:, 0].argmin())
+        assert np.allclose(frame.people.keypoints[row], people(frame.index).keypoints[0])
+
+
+@pytest.mark.parametrize("score", [0.8, 0.4])
+def test_somebody_new_is_looked_at_as_soon_as_something_moves(score):
+    def people(index: int) -> People:
+        return resting(index) if index < 20 else standing((100, 220), (700, 220), (400, 220), score=score)
+
+    estimator = Scripted(people)
+    frames = list(Follow()(estimator, shown(people, 40)))  # type: ignore[arg-type]
+    assert min(index for index in estimator.looked if index >= 20) <= 23
+    known = [frame.index for frame in frames if 3 in frame.people.ids]
+    assert known == list(range(known[0], 40))
+    assert known[0] <= (23 if score > 0.5 else 32)  # who is not sure takes three looks
+
+
+def test_a_folder_of_pictures_is_looked_at_picture_by_picture():
+    estimator = Scripted(walking)
+    frames = [replace(frame, source=f"{frame.index}.png", index=0, time=0.0) for frame in film(9)]
+    out = list(Follow()(estimator, frames))  # type: ignore[arg-type]
+    assert len(estimator.looked) == 9
+    assert [frame.people.ids.tolist() for frame in out] == [[1, 2]] * 9
+
+
 def test_keep_an_id_the_largest_or_the_one_in_the_middle():
     def frames():
         for n in range(10):
@@ -169,7 +234,7 @@ def test_keep_an_id_the_largest_or_the_one_in_the_middle():
     assert len(next(kept(nobody, "largest")).people) == 0
 
 
-@pytest.mark.parametrize(("wrong", "word"), [({"detect_every": 0}, "detect_every"), ({"keep": "left"}, "largest")])
+@pytest.mark.parametrize(("wrong", "word"), [({"detect_every": -1}, "detect_every"), ({"keep": "left"}, "largest")])
 def test_wrong_options_are_told(wrong, word):
     with pytest.raises(OptionError, match=word):
         Follow(**wrong)
@@ -241,6 +306,35 @@ def test_in_python(tmp_path, options):
     assert [frame.people.ids.tolist() for frame in frames] == [[1]] * 12
     frames = list(everybody.stream(options[1], track=everybody.Follow(keep=2), **names))
     assert [len(frame.people) for frame in frames] == [0] * 12
+
+
+def test_the_embedding_network_is_named_and_another_one_does_not_go_on(tmp_path, monkeypatch, options):
+    network = nets.mean_colour(tmp_path / "looks.onnx")
+    out = tmp_path / "out"
+    assert call(monkeypatch, *options, "--appearance", network, "--end", 6, "-o", out) == 0
+    models = json.loads((out / "run.json").read_text())["models"]
+    assert [model["task"] for model in models] == ["detector", "pose", "embedding"]
+    assert models[-1]["name"] == "looks"
+    assert len(models[-1]["sha256"]) == 64
+    assert call(monkeypatch, *options, "--resume", "-o", out) != 0  # these models are others
+
+
+@pytest.mark.parametrize("smooth", [(), ("--smooth", "kalman")])
+def test_a_full_disk_while_tracking_leaves_what_plays(tmp_path, monkeypatch, capsys, options, smooth):
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, (160, 160, 3), np.uint8) for _ in range(100)]
+    movies.encode(tmp_path / "film.mp4", pictures)
+    out = tmp_path / "out"
+    with disk(400_000):
+        code = call(monkeypatch, *options, "--track", *smooth, "--save-video", "--trails", 1, "-o", out)
+    assert code != 0
+    assert "film.mp4: cannot be written" in capsys.readouterr().err
+    shown = sum(1 for _ in everybody.read(str(out / "video" / "film.mp4"), problem=lambda error: None))
+    told = ids_in(out / "frames.jsonl")
+    assert 10 < shown <= len(told) < 100
+    assert told == [[1]] * len(told)
+    assert call(monkeypatch, *options, "--track", "--resume", "-o", out) == 0
+    assert len(ids_in(out / "frames.jsonl")) == 100
 
 
 def test_a_network_that_gives_no_embedding_is_told(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from everybody.metrics.tracking import (
     identity,
     jitter,
     per_joint,
+    precision,
     scene,
     switches_per_minute,
 )
@@ -141,3 +144,40 @@ def test_jitter_is_the_error_of_the_acceleration_at_uneven_times():
     assert jitter(parabola, parabola + 5 + 2 * times[:, None, None], times) == pytest.approx(0)
     assert jitter(parabola, 2 * parabola, times) == pytest.approx(np.hypot(6, 2))
     assert np.isnan(jitter(parabola[:2], parabola[:2], times[:2]))
+
+
+def test_posetrack_precision_counted_by_hand():
+    moment = walkers(Scenery(seconds=0.1, people=3, stay=True, noise=0))[0]
+    true = moment.true
+    assert set(precision([(true, true)]).values()) == {1.0}
+    # one of three people is missed: recall ends at 2/3
+    assert precision([(true, true[:2])])["nose"] == pytest.approx(2 / 3)
+    # a false person who scores most: precisions 1/2, 2/3, 3/4, each made to be at least what follows
+    away = replace(true[[0]], keypoints=true.keypoints[[0]] + [5000, 0, 0])
+    arrays = [np.concatenate([getattr(p, n) for p in (true, away)]) for n in ("keypoints", "boxes", "scores")]
+    arrays[0][:3, :, 2] = 0.5
+    found = People(*arrays, true.skeleton)
+    assert precision([(true, found)])["mAP"] == pytest.approx(3 / 4)
+    # a wrong nose is a wrong nose, and nothing else
+    keypoints = true.keypoints.copy()
+    keypoints[0, 0, 0] += 500
+    wrong = precision([(true, replace(true, keypoints=keypoints))])
+    assert wrong["nose"] < 1
+    assert {value for name, value in wrong.items() if name not in ("nose", "mAP")} == {1.0}
+    assert precision([]) == {"mAP": 0.0}
+    assert precision([(true[:0], found), (true, true)])["mAP"] < 1
+
+
+def test_posetrack_precision_measures_in_heads_where_they_are_known():
+    true = walkers(Scenery(seconds=0.1, people=2, stay=True, noise=0))[0].true
+    moved = replace(true, keypoints=true.keypoints + np.array([9, 0, 0]))
+    for length, expected in ((19.0, 1.0), (17.0, 0.0)):
+        assert precision([(true, moved)], [np.full(len(true), length)])["mAP"] == expected
+
+
+def test_posetrack_precision_does_not_depend_on_the_order_of_people():
+    rng = np.random.default_rng(0)
+    film = walkers(Scenery(seconds=2, false=1))
+    pairs = [(m.true, m.found) for m in film]
+    mixed = [(t[rng.permutation(len(t))], f[rng.permutation(len(f))]) for t, f in pairs]
+    assert precision(pairs) == pytest.approx(precision(mixed))

@@ -12,6 +12,7 @@ import pytest
 
 from everybody.cli import main
 from everybody.errors import DataError, OptionError
+from everybody.media.formats.bvh import BONES, bvh
 from everybody.media.formats.trc import trc
 from everybody.media.journal import write_journal
 from everybody.media.records import Record, Results
@@ -80,6 +81,113 @@ def test_paths_are_told_apart_by_source_and_id():
         series(one, "left_tail")
 
 
+def animated(text: str) -> tuple[float, list[dict[str, np.ndarray]]]:
+    """A reader of BVH: seconds per frame, and where each joint (and the end of each chain, as NAME.end) is in each."""
+    tokens = iter(text.split())
+    joints: list[tuple[str, int, np.ndarray, list[str]]] = []
+    open_, place = [], -1
+    for token in tokens:
+        if token in ("ROOT", "JOINT"):
+            joints.append((next(tokens), open_[-1] if open_ else -1, np.zeros(3), []))
+            place = len(joints) - 1
+        elif token == "End":
+            assert next(tokens) == "Site"
+            joints.append((joints[open_[-1]][0] + ".end", open_[-1], np.zeros(3), []))
+            place = len(joints) - 1
+        elif token == "{":
+            open_.append(place)
+        elif token == "}":
+            open_.pop()
+        elif token == "OFFSET":
+            joints[place][2][:] = [float(next(tokens)) for _ in range(3)]
+        elif token == "CHANNELS":
+            joints[place][3].extend(next(tokens) for _ in range(int(next(tokens))))
+        elif token == "MOTION":
+            break
+        else:
+            assert token == "HIERARCHY"
+    assert not open_
+    assert next(tokens) == "Frames:"
+    count = int(next(tokens))
+    assert (next(tokens), next(tokens)) == ("Frame", "Time:")
+    step = float(next(tokens))
+    values = np.array(list(tokens), float).reshape(count, sum(len(joint[3]) for joint in joints))
+    out = []
+    for row in values:
+        numbers, matrices, places = iter(row), [], []
+        for _, parent, offset, channels in joints:
+            matrix, where = (matrices[parent], places[parent]) if parent >= 0 else (np.eye(3), np.zeros(3))
+            where = where + matrix @ offset
+            for channel in channels:
+                value = next(numbers)
+                if channel.endswith("position"):
+                    where = where + np.eye(3)["XYZ".index(channel[0])] * value
+                else:
+                    a, b = [k for k in range(3) if "XYZ"[k] != channel[0]]
+                    turn, angle = np.eye(3), np.radians(value) * (-1 if channel[0] == "Y" else 1)
+                    turn[[a, b], [a, b]] = np.cos(angle)
+                    turn[a, b], turn[b, a] = -np.sin(angle), np.sin(angle)
+                    matrix = matrix @ turn
+            matrices.append(matrix)
+            places.append(where)
+        out.append({joint[0]: where for joint, where in zip(joints, places, strict=True)})
+    return step, out
+
+
+def test_bvh_comes_back_where_limbs_keep_their_lengths():
+    rng = np.random.default_rng(0)
+    found, path = [], paths(records(30), COCO17, id=4)[0]
+    for n in range(30):  # a puppet whose limbs turn, each at its own pace
+        points = {"hips": np.array([200.0 + 3 * n, 250.0])}
+        for name, _, start, end, rest in BONES[:14]:
+            if end.endswith("big_toe"):
+                continue
+            length = 20 + 5 * (len(name) % 4)
+            turn = np.radians(6 * n * ((hash_of(name) % 5) - 2)) + np.arctan2(rest[1], rest[0])
+            points[end] = points[start] + length * np.array([np.cos(turn), -np.sin(turn)])
+        # hips and shoulders lie on both sides of their middles
+        for middle, joint in (("hips", "hip"), ("neck", "shoulder")):
+            points[f"right_{joint}"] = 2 * points[middle] - points[f"left_{joint}"]
+        found.append(points)
+    for n, points in enumerate(found):
+        for joint in COCO17.joints:
+            path.keypoints[n, COCO17.joints.index(joint)] = [*points.get(joint, rng.uniform(0, 9, 2)), 0.9]
+    step, frames = animated(bvh(path, height=480))
+    assert step == pytest.approx(1 / 25)
+    assert len(frames) == 30
+    for frame, points in zip(frames, found, strict=True):
+        for name, point in (
+            ("hips", "hips"), ("left_collar", "neck"), ("head.end", "nose"), ("left_upper_arm", "left_shoulder"),
+            ("left_forearm", "left_elbow"), ("left_forearm.end", "left_wrist"), ("left_shin", "left_knee"),
+            ("left_shin.end", "left_ankle"), ("right_thigh", "right_hip"),
+        ):  # fmt: skip
+            assert np.allclose(frame[name][:2], points[point] * (1, -1) + (0, 479), atol=0.01), name
+            assert frame[name][2] == 0
+
+
+def hash_of(name: str) -> int:
+    return sum(map(ord, name))
+
+
+def test_bvh_has_even_times_and_no_gaps_and_needs_a_trunk():
+    path = paths(records(20), COCO17, id=4)[0]
+    keep = np.delete(np.arange(20), [5, 6, 7, 12])
+    gaps = replace(path, frames=path.frames[keep], times=path.times[keep], keypoints=path.keypoints[keep].copy())
+    gaps.keypoints[3, :, 2] = 0
+    _, frames = animated(bvh(gaps, height=480))
+    assert len(frames) == 20
+    whole = animated(bvh(path, height=480))[1]
+    for one, other in zip(frames, whole, strict=True):
+        assert all(np.allclose(one[name], other[name], atol=1.5) for name in other)
+    gaps.keypoints[:, COCO17.joints.index("left_hip"), 2] = 0
+    with pytest.raises(DataError, match="hips"):
+        bvh(gaps)
+    assert (
+        len(animated(bvh(replace(path, frames=path.frames[:1], times=path.times[:1], keypoints=path.keypoints[:1])))[1])
+        == 1
+    )
+
+
 def test_trc_comes_back():
     (path,) = paths(records(), COCO17, id=4)
     path.keypoints[3, 2, 2] = 0
@@ -116,6 +224,8 @@ def test_plot_writes_pictures_numbers_and_markers(tmp_path, monkeypatch, journal
     assert {row["id"] for row in rows} == {"4"}
     assert call(monkeypatch, journal, "--id", 4, "-o", "a.trc") == 0
     assert (tmp_path / "a.trc").read_text().startswith("PathFileType")
+    assert call(monkeypatch, journal, "--id", 4, "-o", "a.bvh") == 0
+    assert len(animated((tmp_path / "a.bvh").read_text())[1]) == 20
     pytest.importorskip("matplotlib")
     assert call(monkeypatch, journal, "--angle", "left_knee", "-o", "a.png") == 0
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
@@ -125,7 +235,7 @@ def test_plot_writes_pictures_numbers_and_markers(tmp_path, monkeypatch, journal
     ("arguments", "told"),
     [
         (["--id", 4], "left_knee"), (["--id", 7, "--angle", "left_knee"], "nobody has id 7"),
-        (["-o", "a.trc"], "--id"), (["--angle", "tail"], "unknown quantity"),
+        (["-o", "a.trc"], "--id"), (["-o", "a.bvh"], "--id"), (["--angle", "tail"], "unknown quantity"),
         (["--angle", "left_knee", "-o", "a.xyz"], "choose .png"),
     ],
 )  # fmt: skip

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from everybody.errors import EverybodyError, InputError
+from everybody.media import live
 from everybody.media.read import Item, Selection, count, expand, read
 from everybody.people import Frame
 
@@ -362,6 +363,7 @@ class Camera:
 
 def test_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    monkeypatch.setattr(live, "DELAYS", ())
     dropped: list[int] = []
     frames = list(read(1, dropped=dropped.append, problem=lambda _: None))
     assert {f.source for f in frames} == {"camera:1"}
@@ -374,6 +376,28 @@ def test_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "camera:1: gives no picture after 5 frames" in str(problems[0])
     assert count(expand(1)) is None
     assert Camera.released == 3
+
+
+def test_a_camera_that_was_unplugged_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+
+    class Loose(Camera):
+        def __init__(self, number: int) -> None:
+            opened.append(number)
+            super().__init__(number if len(opened) in (1, 3) else 0)  # the second time it is not there
+
+    monkeypatch.setattr(cv2, "VideoCapture", Loose)
+    monkeypatch.setattr(live, "DELAYS", (0.0, 0.0))
+    problems: list[EverybodyError] = []
+    dropped: list[int] = []
+    frames = list(read(1, problem=problems.append, dropped=dropped.append))
+    assert frames[-1].index == 9
+    assert len(frames) + sum(dropped) == 10
+    assert len(opened) == 5
+    assert [frame.time for frame in frames] == sorted(frame.time for frame in frames)
+    said = " | ".join(str(problem) for problem in problems)
+    assert "trying again" in said
+    assert "given up after 10 frames" in said
 
 
 def test_a_camera_that_is_not_there_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:

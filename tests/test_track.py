@@ -13,6 +13,7 @@ from everybody.people import BOX, Frame, People
 from everybody.skeletons import COCO17
 from everybody.track import Rules, Tracker
 from everybody.track.camera import IDENTITY, Camera
+from everybody.track.colours import colours
 from everybody.track.motion import Motion
 
 from .walkers import STANDING, Scenery, walkers
@@ -219,6 +220,64 @@ def test_who_comes_back_is_recognised_by_appearance():
 
     assert follow(Tracker(embed=embed))[-1] == [1]
     assert follow(Tracker())[-1] == [2]
+
+
+def painted(people: People, colour: tuple[int, int, int], scene: int = 0) -> np.ndarray:
+    """A picture of people in clothes of one colour."""
+    picture = noise(scene, (480, 960)) // 8 * 2 + 90
+    for x0, y0, x1, y1 in people.boxes.astype(int).tolist():
+        picture[max(y0, 0) : y1, max(x0, 0) : x1] = colour
+    return picture
+
+
+RED, BLUE = (200, 40, 40), (40, 40, 200)
+
+
+@pytest.mark.parametrize(
+    ("back", "colour", "scene", "old"),
+    [
+        ((430, 400), RED, 0, True),
+        ((430, 400), BLUE, 0, False),  # somebody else
+        ((930, 400), RED, 0, False),  # too far to have come
+        ((430, 400), RED, 1, False),  # there was a cut
+    ],
+    ids=["same", "other clothes", "far", "cut"],
+)
+def test_who_was_hidden_away_from_the_edges_gets_the_old_id(back, colour, scene, old):
+    tracker, nobody = Tracker(), standing()
+    for frame in range(150):
+        people = standing((400, 400)) if frame < 25 else standing(back) if frame >= 125 else nobody
+        picture = painted(people, RED, 0) if frame < 125 else painted(people, colour, scene)
+        if scene and frame >= 125:
+            picture = 255 - picture
+        tracked = tracker.update(people, frame / 25, image=picture)
+    assert ids(tracked) == [1 if old else 2]
+
+
+def test_who_goes_out_at_the_edge_and_who_comes_in_there_are_two():
+    tracker = Tracker()
+    for frame in range(200):
+        x = 200 - 8 * frame if frame < 50 else 400
+        people = standing((x, 400)) if frame < 30 or frame >= 125 else standing()
+        tracked = tracker.update(people, frame / 25, image=painted(people, RED))
+    assert ids(tracked) == [2]
+
+
+def test_colours_are_unit_vectors_that_know_clothes_apart_and_nobody_by_what_is_in_front():
+    people = standing((200, 400), (600, 400), (2000, 400))
+    picture = painted(people[[0]], RED)
+    picture[:, 500:] = painted(people[[1]], BLUE)[:, 500:]
+    looks = colours(picture, people)
+    assert np.allclose(np.linalg.norm(looks, axis=1), [1, 1, 0])  # the third is outside
+    assert looks[0] @ looks[1] < 0.1
+    assert np.allclose(colours(picture, people[[1, 0]]), looks[[1, 0]])
+    assert colours(picture, standing()).shape == (0, looks.shape[1])
+    front = standing((205, 430), tall=260)
+    both = People(
+        *(np.concatenate([getattr(p, n) for p in (people[[0]], front)]) for n in ("keypoints", "boxes", "scores")),
+        COCO17,
+    )
+    assert not colours(picture, both)[0].any()
 
 
 def test_the_expected_boxes_move_on_with_the_people():

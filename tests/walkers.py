@@ -31,6 +31,7 @@ class Scenery:
     rate: float = 30.0
     occlusion: float = 0.5  # how long the farther of two who meet is hidden
     turning: float = 0.0  # share of those hidden who turn back while they are
+    exchanged: float = 0.0  # share of those hidden who stay away, while somebody new comes out in their place
     noise: float = 0.4
     missing: float = 0.02
     false: float = 0.1  # false people per frame
@@ -58,6 +59,8 @@ def walkers(scenery: Scenery, size: tuple[int, int] = (1280, 720)) -> list[Momen
     count, frames = scenery.people, round(scenery.seconds * scenery.rate)
     times = np.arange(frames) / scenery.rate
     depth = rng.permutation(np.linspace(0.7, 1.25, count))
+    names, stranger = np.arange(1, count + 1), count + 1
+    known = np.zeros((frames, count), np.int64)
     tall, feet = 320 * depth, height * (0.35 + 0.5 * depth)
     start = rng.uniform(0.05, 0.95, count) if scenery.stay else rng.uniform(-1.0, 2.0, count)
     direction = np.where(start < 0, 1, np.where(start > 1, -1, rng.choice([-1, 1], count)))
@@ -79,21 +82,22 @@ def walkers(scenery: Scenery, size: tuple[int, int] = (1280, 720)) -> list[Momen
                 if depth[a] < depth[b] and (ahead[a] - ahead[b]) * (was[a] - was[b]) <= 0 and time > 0:
                     if hidden_until[a] < time and rng.random() < scenery.turning:
                         speed[a] = -speed[a]
+                    if hidden_until[a] < time and scenery.exchanged and rng.random() < scenery.exchanged:
+                        names[a], stranger = stranger, stranger + 1
                     hidden_until[a] = max(hidden_until[a], time + scenery.occlusion)
         shown[frame] = hidden_until < time if scenery.occlusion else True
-        places[frame] = x
+        places[frame], known[frame] = x, names
     if not scenery.stay:  # those who have left stay out
         inside = (places > 0) & (places < width)
         shown &= inside
     camera = np.cumsum(rng.normal(0, scenery.shake, (frames, 2)), axis=0) if scenery.shake else np.zeros((frames, 2))
     camera *= np.exp(-np.abs(camera) / width)
     legs = np.sin(times[:, None] * 2 * np.pi * (0.8 + pace) + phase)
-    ids = np.arange(1, count + 1)
     out = []
     for frame, time in enumerate(times):
         pose = STANDING[None] + np.stack([SWING * legs[frame][:, None], np.zeros((count, 17))], -1)
         points = pose * tall[:, None, None] + np.stack([places[frame], feet], 1)[:, None] + camera[frame]
-        true = _people(points, np.full((count, 17), 1.0), np.ones(count), ids)
+        true = _people(points, np.full((count, 17), 1.0), np.ones(count), known[frame])
         true = true[shown[frame]]
         out.append(Moment(float(time), true, *_found(true, scenery, rng, size), camera[frame]))
     return out

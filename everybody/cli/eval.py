@@ -30,7 +30,10 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="The truth: COCO JSON, MPII, LSP, YOLO-pose …, told by content.")] = ...,  # type: ignore[assignment]
     metrics: Annotated[
         list[str],
-        typer.Option(help="AP, OKS, PCKh@0.5, PCK@0.2, PCKb@0.2, PDJ@0.2, PCP@0.5, PCPl@0.5, AUC@0.5, NME."),
+        typer.Option(
+            help="AP, OKS, PCKh@0.5, PCK@0.2, PCKb@0.2, PDJ@0.2, PCP@0.5, PCPl@0.5, AUC@0.5, NME; of tracks "
+            "HOTA, DetA, AssA, MOTA, MOTP, IDF1, PoseTrackAP."
+        ),
     ] = [],  # noqa: B006
     match: Annotated[str, typer.Option(help="Who is who for PCK and the like: oks, box or order.")] = "oks",
     skeleton: Annotated[Text, typer.Option(help="Joints of the results, where the file does not say.")] = None,

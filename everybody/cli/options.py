@@ -18,6 +18,13 @@ def pair(text: str | None, option: str, *, single: bool = True) -> tuple[int, in
     return int(match[1]), int(match[2] or match[1])
 
 
+def looks(text: str) -> int:
+    """'auto' -> 0, or every how many frames the detector looks, '10' -> 10. Raises OptionError."""
+    if text == "auto" or (text.isdecimal() and int(text) > 0):
+        return 0 if text == "auto" else int(text)
+    raise OptionError(f"--detect-every '{text}': expected auto or a number from 1 up")
+
+
 def listed(values: list[str]) -> list[str]:
     """['coco,csv', 'parquet'] -> ['coco', 'csv', 'parquet'], each once."""
     return list(dict.fromkeys(part.strip() for value in values for part in value.split(",") if part.strip()))

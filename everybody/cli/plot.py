@@ -1,4 +1,4 @@
-"""`everybody plot`: angles, coordinates and speeds of tracked people over time, as a picture, CSV or TRC."""
+"""`everybody plot`: angles, coordinates and speeds of tracked people over time, as a picture, CSV, TRC or BVH."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ def plot(
     results: Annotated[Path, typer.Argument(help="Results of a tracked run, in any format.")],
     quantity: Annotated[list[str] | None, typer.Option("--angle", "--quantity", help=WHAT)] = None,
     person: Annotated[int | None, typer.Option("--id", help="Only this person.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="PNG, SVG, PDF, CSV or TRC.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="PNG, SVG, PDF, CSV, TRC or BVH.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
 ) -> None:
-    """Plot how tracked people move; a CSV holds the numbers, a TRC (of one person) the joints for OpenSim."""
+    """Plot how tracked people move; a CSV holds the numbers, a TRC or BVH (of one person) the joints for
+    OpenSim or Blender."""
     from ..media.formats import read_results
     from ..motion import paths, series
 
@@ -30,12 +31,15 @@ def plot(
     out = out or Path("motion.png")
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: exists; choose another name or say --overwrite")
-    if out.suffix == ".trc":
+    if out.suffix in (".trc", ".bvh"):
+        from ..media.formats.bvh import write_bvh
         from ..media.formats.trc import write_trc
 
         if len(found) != 1:
-            raise OptionError(f"a TRC file holds one person, here are {len(found)}: choose one with --id")
-        write_trc(found[0], out, height=next(iter(data)).height)
+            kind = out.suffix[1:].upper()
+            raise OptionError(f"a {kind} file holds one person, here are {len(found)}: choose one with --id")
+        write = write_trc if out.suffix == ".trc" else write_bvh
+        write(found[0], out, height=next(iter(data)).height)
         typer.echo(str(out))
         return
     names = listed(quantity or [])
@@ -74,4 +78,4 @@ def _draw(curves: list, out: Path) -> None:
     try:
         figure.savefig(out)
     except (OSError, ValueError) as error:
-        raise OutputError(f"{out}: cannot be written ({error}); choose .png, .svg, .pdf, .csv or .trc") from error
+        raise OutputError(f"{out}: cannot be written ({error}); choose .png, .svg, .pdf, .csv, .trc or .bvh") from error

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..errors import EverybodyError, OptionError
-from .options import listed, pair
+from .options import listed, looks, pair
 
 write, pick = partial(typer.Option, rich_help_panel="Results"), partial(typer.Option, rich_help_panel="Frames")
 find, pose_ = partial(typer.Option, rich_help_panel="Finding people"), partial(typer.Option, rich_help_panel="Pose")
@@ -72,9 +72,12 @@ def run(
     pose_nms: Annotated[str, pose_(help=f"Remove duplicate poses: {NMS}.")] = "parametric",
     track: Annotated[bool, over("--track", help="Give people ids that stay; the following imply it.")] = False,
     appearance: Annotated[str | None, over(help="Embedding model to recognise people by, too.")] = None,
-    detect_every: Annotated[int, over(help="Detect on each n-th frame, and where somebody is missed.")] = 1,
+    detect_every: Annotated[
+        str, over(help="Detect on each n-th frame and where somebody is missed; auto: as needed.")
+    ] = "auto",
     smooth: Annotated[str | None, over(help="one-euro (live), butterworth, savitzky-golay or kalman.")] = None,
     keep: Annotated[str | None, over("--select", help="Keep an id (3, or 3,5), largest or centre.")] = None,
+    flow: Annotated[bool, over("--flow", help="Track with hindsight, a second later: fewer ids change.")] = False,
     live: Annotated[bool, over("--live", help="Answer soonest: nothing is read ahead. Cameras, rtsp: always.")] = False,
     device: Annotated[str, how(help="auto, cpu, cuda, coreml, directml, ...")] = "auto",
     engine: Annotated[str, how(help="auto, onnxruntime or openvino.")] = "auto",
@@ -108,9 +111,11 @@ def run(
                  "min_score": draw_min_score, "trails": trails},
     )  # fmt: skip
     follow = None
-    if track or appearance or detect_every != 1 or smooth or keep or live:
+    if track or appearance or detect_every != "auto" or smooth or keep or live or flow:
         live = live or any(source.isdecimal() or source.startswith(("rtsp:", "rtsps:")) for source in sources)
-        follow = Follow(appearance=appearance, detect_every=detect_every, smooth=smooth, keep=keep, live=live)
+        follow = Follow(
+            appearance=appearance, detect_every=looks(detect_every), smooth=smooth, keep=keep, flow=flow, live=live
+        )  # fmt: skip
     select = Selection.parse(start, end, every)
     try:
         total = count(expand(sources), select)

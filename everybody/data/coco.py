@@ -58,7 +58,7 @@ def read_coco(path: Path, content: Any = None, *, skeleton: Skeleton | None = No
         boxes=boxes,
         areas=np.where(sized, areas, stand_in),
         ids=people.integers("id", unique=True),
-        tracks=np.array([record.get("track_id", -1) for record in people.records], np.int64),
+        tracks=_tracks(people),
         heads=_heads(people),
         crowd=crowd,
         ignored=crowd | (np.array(stated, float) == 0),
@@ -84,11 +84,17 @@ def read_coco_results(path: Path, content: Any = None, *, skeleton: Skeleton) ->
         keypoints=keypoints,
         boxes=_boxes(people, keypoints, np.ones(keypoints.shape[:2], bool)),
         scores=scores,
+        tracks=_tracks(people),
         ignored=np.zeros(len(people), bool),
         name=path.name,
         format="COCO results",
         notes=(f"{outside} of {len(scores)} scores lie outside [0, 1]",) if outside else (),
     )
+
+
+def _tracks(people: Records) -> NDArray[np.int64]:
+    """PoseTrack's `track_id`, -1 where there is none."""
+    return np.array([record.get("track_id", -1) for record in people.records], np.int64)
 
 
 def _picture(record: dict[str, Any]) -> Picture:

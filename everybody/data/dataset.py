@@ -113,7 +113,10 @@ class Dataset:
 
     def people(self, picture: int) -> People:
         """The people of one picture; joints that are not labelled score 0."""
-        some = self.where(picture)
+        return self.of(self.where(picture))
+
+    def of(self, some: NDArray[np.int64]) -> People:
+        """The people of these rows."""
         keypoints = self.keypoints[some].astype(np.float32)
         keypoints[..., 2] = keypoints[..., 2].clip(0, 1)
         return People(keypoints, self.boxes[some], self.scores[some], self.skeleton, self.ids[some])  # type: ignore[arg-type]

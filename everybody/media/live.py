@@ -1,4 +1,4 @@
-"""Live sources: the newest frame or none, and a new connection when one is lost.
+"""Live sources, cameras and addresses alike: the newest frame or none, and a new connection when one is lost.
 
 A camera does not wait. While the networks are busy with one frame, a thread goes on reading; when they ask for the
 next, they get the newest, and those between are dropped and counted. So what is seen is never older than one frame's

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
@@ -124,8 +125,8 @@ class _Reader:
             if self.chosen(item.name, item.data.index):
                 yield item.data
         elif item.kind == "camera":
-            frames = camera.frames(item.data, item.name, self.report, select=Selection())
-            yield from self.latest(item.name, frames)
+            connect = partial(camera.frames, item.data, item.name, self.report, select=Selection())
+            yield from self.latest(item.name, live.reconnected(connect, item.name, self.report))
         elif item.kind == "live":
             yield from self.latest(item.name, self.lasting(item))
         elif item.kind == "url":

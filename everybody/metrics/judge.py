@@ -1,7 +1,8 @@
 """All measures by name: from truth and results to figures that know their parts and can be drawn again (bootstrap).
 
 Names are written as the field writes them: AP, OKS, PCKh@0.5, PCK@0.2, PCKb@0.2 (box), PDJ@0.2, PCP@0.5 (strict),
-PCPl@0.5 (loose), AUC@0.5, NME. What is after the @ can be any number.
+PCPl@0.5 (loose), AUC@0.5, NME. What is after the @ can be any number. Of tracked people: HOTA, DetA, AssA, MOTA, MOTP,
+IDF1 and PoseTrackAP.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
 from ..errors import OptionError
-from . import oks, pck
+from . import oks, pck, tracks
 from .matching import By, match
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def defaults(truth: Dataset) -> list[str]:
 
 def parse(names: Sequence[str]) -> list[tuple[str, float]]:
     """['pckh@0.5', 'AP'] -> [('PCKh', 0.5), ('AP', 0)], upper and lower case alike. Raises OptionError."""
-    known = {name.lower(): name for name in ("AP", "OKS", "NME", *DEFAULT_ALPHA)}
+    known = {name.lower(): name for name in ("AP", "OKS", "NME", *DEFAULT_ALPHA, *tracks.NAMES)}
     out = []
     for text in names:
         kind, _, number = text.strip().partition("@")
@@ -81,8 +82,12 @@ def judge(truth: Dataset, results: Dataset, names: Sequence[str] = (), *, by: By
     """
     wanted = parse(names or defaults(truth))
     figures: list[Figure] = []
-    pairs = None
+    pairs, films = None, None
     for name, alpha in wanted:
+        if name in tracks.NAMES:
+            films = films or tracks.tracked(truth, results)
+            figures.append(_tracking(name, films[name]))
+            continue
         if name == "AP":
             figures += average_precision(truth, results)
             continue
@@ -120,6 +125,13 @@ class Pairs:
         if name == "NME":
             return np.sqrt(truth.areas), "square root of the area"
         return pck.torso_length(truth.keypoints, truth.labelled, truth.skeleton), "left shoulder to right hip"
+
+
+def _tracking(name: str, values: dict[str, float]) -> Figure:
+    """Frames of a film cannot be drawn one by one: no intervals."""
+    says = "mean of the APs of joints (PoseTrack)" if name == "PoseTrackAP" else "similarity is OKS, a match .5"
+    parts = {joint: value for joint, value in values.items() if joint != "all"}
+    return Figure(name, values["all"], lambda weights: float("nan"), parts, says)
 
 
 def _single(name: str, alpha: float, pairs: Pairs) -> list[Figure]:

@@ -54,8 +54,8 @@ class Camera:
             return None
         if not self.follow or last is None or last.shape != image.shape:
             return IDENTITY
-        outside = _outside(difference.shape, boxes / step)
-        if not outside.any() or difference[outside].mean() < STILL:
+        background = outside(difference.shape, boxes / step)
+        if not background.any() or difference[background].mean() < STILL:
             return IDENTITY
         return _followed(last, image, boxes)
 
@@ -78,8 +78,8 @@ def _histogram(small: Array) -> Array:
     return np.bincount(bins, minlength=512) / len(bins)
 
 
-def _outside(shape: tuple[int, ...], boxes: Array) -> NDArray[np.bool_]:
-    """[h, w]: where nobody is."""
+def outside(shape: tuple[int, ...], boxes: Array) -> NDArray[np.bool_]:
+    """Shape (h, w) and boxes [N, 4] -> [h, w]: where nobody is."""
     mask = np.ones(shape, bool)
     for x0, y0, x1, y1 in np.nan_to_num(boxes).clip(-1, max(shape) + 1).astype(int).tolist():
         mask[max(y0, 0) : y1 + 2, max(x0, 0) : x1 + 2] = False
@@ -93,7 +93,7 @@ def _followed(before: Image, after: Image, boxes: Array) -> Array:
         cv2.cvtColor(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
         for image in (before, after)
     )
-    mask: Any = _outside(old.shape, boxes * scale).astype(np.uint8)
+    mask: Any = outside(old.shape, boxes * scale).astype(np.uint8)
     corners = cv2.goodFeaturesToTrack(old, CORNERS, 0.01, 7, mask=mask)
     if corners is None or len(corners) < 8:
         return IDENTITY

@@ -24,7 +24,7 @@ class Rules:
     pose: float = 2.0  # OKS of the predicted and the observed pose
     overlap: float = 0.5  # IoU of the predicted and the observed box
     motion: float = 0.5  # where the box was expected, within the uncertainty of the expectation
-    appearance: float = 1.0  # cosine of embeddings, where there is an embedding network
+    appearance: float = 1.0  # cosine of what people look like: their colours and, where there is a network, embeddings
     match: float = 0.15  # least affinity
     second_match: float = 0.45  # least affinity of people who score less than `high` (Zhang et al. 2022, ByteTrack)
     patience: float = 0.7  # how much of its affinity a track loses that has not been seen for `memory`
@@ -32,9 +32,16 @@ class Rules:
     # Death and re-entry
     memory: float = 2.0  # a track that is not seen for so long ends
     memory_frames: int = 3  # but not before so many frames, where frames are rare
-    reentry: float = 30.0  # one whose appearance is known may come back so much later
-    reentry_similarity: float = 0.6  # if the cosine of the embeddings is at least this
+    reentry: float = 30.0  # one whose looks are known may come back so much later
+    reentry_similarity: float = 0.6  # anywhere, where there is an embedding network and the cosine is at least this
+    reentry_nearby: float = 0.5  # or without, where nobody can have gone out and nobody come in: away from the edges
+    reach: float = 1.0  # and not farther from where one was lost: body sizes, and as many again per second
     gallery: int = 64  # how many of the ended are remembered
+
+    # With hindsight (`flow`)
+    flow_window: float = 1.0  # how long a frame waits for what follows
+    flow_gap: float = 6.0  # how long somebody may be out of sight
+    flow_match: float = 0.3  # least affinity of where a track ends and another begins
 
     # Motion: spectral density of the acceleration, body sizes² / s³
     box_acceleration: float = 1.5

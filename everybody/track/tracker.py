@@ -18,8 +18,9 @@ from ..geometry import Array
 from ..people import Frame, Image, People, Skeleton
 from .affinity import affinity, assigned, with_appearance
 from .camera import IDENTITY, Camera
-from .gallery import Gallery
-from .motion import Motion
+from .colours import colours
+from .gallery import Gallery, Known
+from .motion import Motion, boxes, size
 from .observation import Observation, observe, refitted
 from .rules import Rules
 
@@ -31,6 +32,7 @@ LONGEST = 1.0  # seconds over which a velocity means anything
 RECENT = 0.25  # seconds somebody may be hidden and is still looked for where expected
 LEARNING = 0.2  # share of what is seen now in what is remembered of scores and appearance
 DUPLICATE = 0.7  # who is so like somebody that has been found already is nobody new
+EDGE = 0.1  # of somebody's width: nearer to the picture's left or right edge, one may have come in or gone out there
 FADED = 0.5  # of somebody's usual joint score: less, where no detector looked, is a miss
 
 
@@ -81,10 +83,13 @@ class Tracker:
         self.missed = (
             False  # whether the last frame lacked somebody who was in the one before, or was cut to without a detector
         )
+        self.moved: Array | None = IDENTITY  # what the camera did before the last frame [2, 3]; None: it was cut
+        self.unsure = False  # whether a detector's next look may make somebody known
         self._next = first
         self._embed = embed
         self._camera = Camera(follow=camera)
-        self._gallery = Gallery(self.rules)
+        self._gallery = Gallery(self.rules, strong=embed is not None)
+        self._width = np.inf  # of the picture
         self._skeleton: Skeleton | None = None
         self._tracks = _begun(observe(People.from_boxes([])), 0.0)
         self._clock = 0.0  # seconds of all steps so far, which never goes back
@@ -112,7 +117,7 @@ class Tracker:
 
     def cut(self) -> None:
         """End all tracks: who comes next is somebody new, or somebody whose appearance is known."""
-        self._bury(np.ones(len(self._tracks), bool))
+        self._end()
         self._camera.forget()
         self._time = -np.inf
 
@@ -133,7 +138,7 @@ class Tracker:
 
         order = np.lexsort((*people.boxes.T[::-1], -people.scores))
         people = people[order]
-        looks = self._embed(image, people.boxes) if self._embed and image is not None else None
+        looks = None if image is None else self._looks(image, people)
         seen = observe(people, looks)
         self.missed = False
         self._predict(image, looks)
@@ -141,6 +146,7 @@ class Tracker:
         ids = np.zeros(len(people), np.int64)
         ids[person] = self._tracks.ids[track]
         self._bury(self._expired())
+        self.unsure = bool((self._tracks.ids == 0).any())
 
         boxes = people.boxes if detected else seen.boxes
         back = np.argsort(order, kind="stable")
@@ -157,12 +163,14 @@ class Tracker:
     def _predict(self, image: Image | None, looks: Array | None) -> None:
         """All tracks at the time of this frame, in its picture."""
         if image is not None:
-            matrix = self._camera(image, self._tracks.motion.boxes)
+            self.moved = matrix = self._camera(image, self._tracks.motion.boxes)
+            self._width = image.shape[1]
             if matrix is None:
-                self._bury(np.ones(len(self._tracks), bool))
+                self._end()
                 self.missed = True
-            elif len(self._tracks) and matrix is not IDENTITY:
+            elif matrix is not IDENTITY:
                 self._tracks.motion = self._tracks.motion.moved(matrix)
+                self._gallery.moved(matrix)
         tracks = self._tracks
         tracks.motion = tracks.motion.predicted(self._step, self._clock - self._step - tracks.seen, self.rules)
         if looks is not None and looks.shape[1] != tracks.looks.shape[1]:
@@ -192,7 +200,7 @@ class Tracker:
         self.missed = (self.missed and not detected) or bool(lost.any())
         if not detected:
             seen = self._fitted(seen, track, person)
-        self._correct(track, seen[person])
+        self._correct(track, seen[person], detected)
         if detected:
             new = seen.usable & (seen.scores >= min(rules.high, rules.sure))
             new[person] = False
@@ -215,9 +223,9 @@ class Tracker:
         expected[person] = tracks.motion.position[track]
         return refitted(seen, expected)
 
-    def _correct(self, track: Rows, seen: Observation) -> None:
+    def _correct(self, track: Rows, seen: Observation, detected: bool) -> None:
         tracks = self._tracks
-        tracks.misses += 1
+        tracks.misses += detected | (tracks.ids > 0)  # nobody has looked for those who are not known yet
         tracks.misses[track] = 0
         tracks.seen[track] = self._clock
         whole = len(track) == len(tracks) and bool((track == np.arange(len(track))).all())
@@ -238,7 +246,7 @@ class Tracker:
         sure = (scores >= rules.sure) | ((tracks.hits[track] >= rules.births) & (scores >= rules.high))
         new = track[(tracks.ids[track] == 0) & sure]
         if len(new):
-            ids = self._gallery.recognised(tracks.looks[new], self._clock)
+            ids = self._gallery.recognised(self._known(tracks[new]), self._clock)
             strangers = ids == 0
             ids[strangers] = self._next + np.arange(strangers.sum())
             self._next += int(strangers.sum())
@@ -251,6 +259,30 @@ class Tracker:
 
     def _bury(self, gone: NDArray[np.bool_]) -> None:
         if gone.any():
-            ended = self._tracks[gone]
-            self._gallery.add(ended.ids, ended.seen, ended.looks)
+            self._gallery.add(self._known(self._tracks[gone]))
             self._tracks = self._tracks[~gone]
+
+    def _end(self) -> None:
+        """Of the scene: all tracks."""
+        self._bury(np.ones(len(self._tracks), bool))
+        self._gallery.cut()
+
+    def _looks(self, image: Image, people: People) -> Array:
+        """[N, D]: colours, beside embeddings where there is a network; zeros for who is not seen well enough."""
+        clothes = colours(image, people)
+        if self._embed is None:
+            return clothes
+        both = np.concatenate([clothes, self._embed(image, people.boxes)], axis=1)
+        return both / np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-9)
+
+    def _known(self, tracks: _Tracks) -> Known:
+        points = tracks.motion.position
+        return Known(
+            tracks.ids, tracks.seen, tracks.looks, points[:, 0], size(points), inside(boxes(points), self._width)
+        )  # fmt: skip
+
+
+def inside(boxes: Array, width: float) -> NDArray[np.bool_]:
+    """[N, 4] xyxy -> [N]: away from the left and the right edge of a picture."""
+    margin = EDGE * (boxes[:, 2] - boxes[:, 0])
+    return (boxes[:, 0] > margin) & (boxes[:, 2] < width - 1 - margin)
