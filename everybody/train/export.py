@@ -33,7 +33,7 @@ from .recipe import UNCHANGED, Recipe
 from .tasks import TASKS
 
 CLOSE = 1e-4
-OUTPUTS = {"pose": ["heatmaps"], "turn": ["turns"], "detector": ["boxes", "scores"]}
+DETECTORS = DetectorNet | RTMDet
 
 
 class Answer(nn.Module):
@@ -46,7 +46,7 @@ class Answer(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         if isinstance(self.net, SppeNet | TinyPoseNet):
             return (self.net.heatmaps(image),)
-        if isinstance(self.net, (DetectorNet, RTMDet)):
+        if isinstance(self.net, DETECTORS):
             logits, boxes = self.net(image)
             return boxes, logits.sigmoid()[:, None]
         return (self.net(image).softmax(1),)
@@ -89,7 +89,9 @@ def export(weights: Path, out: Path) -> float:
     example = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
     dynamic: dict[int, Any] = {0: torch.export.Dim("batch")}
     other = (height, width)
-    if recipe.task == "detector":
+    names = ["turns"] if recipe.task == "turn" else ["heatmaps"]
+    if isinstance(net, DETECTORS):
+        names = ["boxes", "scores"]
         dynamic |= {
             axis: 32 * torch.export.Dim(f"{name}_32", min=2, max=128) for axis, name in ((2, "height"), (3, "width"))
         }
@@ -98,7 +100,7 @@ def export(weights: Path, out: Path) -> float:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporter's own insides
             torch.onnx.export(
-                model, (example,), str(part), input_names=["image"], output_names=OUTPUTS[recipe.task], dynamo=True,
+                model, (example,), str(part), input_names=["image"], output_names=names, dynamo=True,
                 dynamic_shapes={"image": dynamic}, external_data=False, verbose=False,
             )  # fmt: skip
         _lean(part)
