@@ -33,6 +33,7 @@ from ..media.atomic import replacing
 from . import checkpoint, curves
 from .losses import Loss
 from .recipe import Recipe
+from .relative import RelativeAdamW
 
 Say = Callable[[str], None]
 
@@ -88,7 +89,8 @@ def train(
     device = fabric.device
     freeze(task.net, recipe.freeze)
     net, ema = task.net, copy.deepcopy(task.net).eval().requires_grad_(False)
-    optimiser = torch.optim.AdamW(_groups(net, recipe.decay), lr=recipe.rate)
+    kind = RelativeAdamW if recipe.relative else torch.optim.AdamW
+    optimiser = kind(_groups(net, recipe.decay), lr=recipe.rate)
     progress, unlogged = _resume(recipe, out, net, ema, optimiser, say)
     task.to(device)
     ema.to(device)
