@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from .detect import DetectorTask
+from .equivariant import EquivariantTask
 from .loop import Task
 from .pose import PoseTask, TurnTask
 from .recipe import Recipe
 from .rmpe import RmpeTask, SstnTask
 from .shards import Pack
 
-TASKS: dict[str, type[PoseTask | TurnTask | DetectorTask | SstnTask | RmpeTask]] = {
+TASKS: dict[str, type[PoseTask | TurnTask | DetectorTask | EquivariantTask | SstnTask | RmpeTask]] = {
     "pose": PoseTask,
     "turn": TurnTask,
     "detector": DetectorTask,
     "sstn": SstnTask,
     "rmpe": RmpeTask,
+    "equivariant": EquivariantTask,
 }
 
 
