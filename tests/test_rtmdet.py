@@ -20,7 +20,7 @@ from everybody.errors import DataError, ModelError, OptionError  # noqa: E402
 from everybody.load import load_detector  # noqa: E402
 from everybody.models.rtmdet import Pool, RTMDet  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
-from everybody.train import augment, checkpoint, detect, distill, export, loop, shards  # noqa: E402
+from everybody.train import augment, checkpoint, detect, distill, equivariant, export, loop, shards  # noqa: E402
 from everybody.train.networks import network  # noqa: E402
 from everybody.train.recipe import RECIPES, UNCHANGED  # noqa: E402
 from everybody.weights.manifest import Input  # noqa: E402
@@ -55,7 +55,7 @@ def test_the_public_numbers_give_the_public_answers(public, tmp_path):
         model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     net = network(RECIPE).eval()
-    checkpoint.start(str(public), net)
+    checkpoint.load_weights(public, net)
     for height, width in ((96, 128), (160, 64)):
         image = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(height))
         logits, boxes = map(
@@ -71,7 +71,7 @@ def test_the_export_finds_what_the_public_file_finds_also_many_at_once(public, s
     """Start, save, export, run: the same people as the public file, on pictures of two shapes, in one call."""
     chosen = replace(RECIPE, size=FED.size)
     net = network(chosen)
-    checkpoint.start(str(public), net)
+    checkpoint.load_weights(public, net)
     checkpoint.save_weights(tmp_path / "w.safetensors", net.state_dict(), {"recipe": chosen.to_json()})
     assert export.export(tmp_path / "w.safetensors", tmp_path / "w.onnx") <= export.CLOSE
     images = [np.array(Image.open(path)) for path in sorted((shared / "data/coco_train/images").iterdir())[:4]]
@@ -89,19 +89,17 @@ def test_the_export_finds_what_the_public_file_finds_also_many_at_once(public, s
 
 
 def test_files_to_start_from_are_told_apart(public, tmp_path):
-    with pytest.raises(DataError, match="DetectorNet starts from safetensors"):
-        checkpoint.start(str(public), network(RECIPES["detector-fast"]))
-    with pytest.raises(DataError, match=r"has \d+ weights and biases, RTMDet \d+"):
-        checkpoint.start(str(public), RTMDet(depths=(1, 1, 1, 1)))
-    with pytest.raises(DataError, match=r"'stem\.0\.0\.weight'"):
-        checkpoint.start(str(public), RTMDet(width=8))
+    with pytest.raises(DataError, match=r"DetectorNet starts from \.safetensors only"):
+        checkpoint.load_weights(public, network(RECIPES["detector-fast"]))
+    with pytest.raises(ModelError, match=r"has \d+ weights and biases, RTMDet \d+"):
+        checkpoint.load_weights(public, RTMDet(depths=(1, 1, 1, 1)))
+    with pytest.raises(ModelError, match=r"'stem\.0\.0\.weight'"):
+        checkpoint.load_weights(public, RTMDet(width=8))
     (tmp_path / "text.onnx").write_text("hello")
-    with pytest.raises(DataError, match="not an ONNX file"):
-        checkpoint.start(str(tmp_path / "text.onnx"), network(RECIPE))
-    with pytest.raises(DataError, match="not an ONNX file"):
-        checkpoint.start(str(tmp_path / "nothing.onnx"), network(RECIPE))
-    with pytest.raises(ModelError):
-        checkpoint.start("rtmdet-nano-person", network(RECIPE))  # no folder of weights here
+    with pytest.raises(ModelError, match="not an ONNX file"):
+        checkpoint.load_weights(tmp_path / "text.onnx", network(RECIPE))
+    with pytest.raises(ModelError, match="not an ONNX file"):
+        checkpoint.load_weights(tmp_path / "nothing.onnx", network(RECIPE))
 
 
 def test_three_small_pools_are_the_large_ones():
@@ -113,7 +111,7 @@ def test_three_small_pools_are_the_large_ones():
 
 
 def test_frozen_parts_stay_as_they_were_and_the_others_learn(tmp_path):
-    chosen = replace(RECIPE, start="", size=(64, 64), steps=2, batch=2, warmup=1, held_back=0.4, freeze=("stem",))
+    chosen = replace(RECIPE, size=(64, 64), steps=2, batch=2, warmup=1, held_back=0.4, freeze=("stem",))
     task = detect.DetectorTask(chosen, scene(8, 64))
     before = {name: value.clone() for name, value in task.net.state_dict().items()}
     loop.train(chosen, task, tmp_path)
@@ -245,3 +243,93 @@ def test_a_folder_of_pictures_without_anybody(tmp_path):
     assert weight == 1
     with pytest.raises(DataError, match="no pictures here"):
         distill.nobody(tmp_path / "out")
+
+
+# --- a teacher that sees upright, a network that learns to see turned
+
+
+class Sees(torch.nn.Module):
+    """A detector that is equivariant by nature: a cell is as sure as the picture is bright where it counts from,
+    and its box lies around that place, twice as high as it is wide."""
+
+    MIDDLE = 0.0
+
+    def forward(self, image):
+        side = image.shape[2]
+        at = detect.cells_of((side, side), image.device, 0.0)
+        grid = (at / side * 2 - 1).expand(len(image), 1, -1, 2)
+        bright = torch.nn.functional.grid_sample(
+            image[:, :1], grid, align_corners=False, padding_mode="border"
+        )[:, 0, 0]  # fmt: skip
+        half = torch.tensor([8.0, 16.0]).expand(len(image), len(at), 2)
+        return bright - 0.5, torch.cat([at - half, at + half], 2)
+
+
+def equivariant_task(**changes) -> equivariant.EquivariantTask:
+    task = equivariant.EquivariantTask(replace(RECIPE, size=(64, 64), held_back=0.3, start="x", **changes), scene(10, 64))
+    task._teacher = task.net = Sees()
+    return task
+
+
+@pytest.mark.parametrize("quarter", [0, 1, 2, 3])
+def test_what_is_taught_of_a_turned_picture_is_what_was_seen_upright(quarter, monkeypatch):
+    """For a teacher who sees all turns alike, the answers carried over are its answers to the turned picture: scores
+    everywhere, boxes turned with it. (Without asking it about the turned picture.)"""
+    monkeypatch.setattr(equivariant, "SURE", 2.0)
+    task = equivariant_task()
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    smooth = 120 + 60 * torch.sin(x / 9) + 50 * torch.cos(y / 13 + x / 30)
+    seen = smooth.expand(2, 3, 64, 64)
+    shown = torch.rot90(seen, -quarter, (2, 3))  # clockwise
+    angle = torch.full((2,), quarter * math.pi / 2)
+    score, boxes, known = task.taught(seen, shown, angle, equivariant.about_middle(angle, 64))
+    logits, wanted = task.teacher(augment.normalised(shown))
+    assert known.float().mean() > (0.99 if quarter == 0 else 0.6)
+    assert (score - logits.sigmoid())[known].abs().max() < 0.02
+    if quarter % 2:  # the boxes that were high lie now
+        middle, half = (wanted[..., :2] + wanted[..., 2:]) / 2, (wanted[..., 2:] - wanted[..., :2]) / 2
+        wanted = torch.cat([middle - half.flip(-1), middle + half.flip(-1)], 2)
+    assert (boxes - wanted)[known].abs().max() < 1e-3
+
+
+def test_who_lies_in_the_picture_stands_in_the_turned_one(monkeypatch):
+    """Where the teacher is sure of the turned picture itself, its answer there counts."""
+    task = equivariant_task()
+    dark, bright = torch.zeros(1, 3, 64, 64), torch.full((1, 3, 64, 64), 255.0)
+    angle = torch.tensor([math.pi])
+    about = equivariant.about_middle(angle, 64)
+    score, _, known = task.taught(dark, bright, angle, about)
+    assert known.all()
+    assert (score > 0.5).all()
+    score, _, _ = task.taught(bright, dark, angle, about)
+    assert (score > 0.5).float().mean() > 0.6  # what it saw upright stays
+
+
+def test_imitation_costs_nothing_where_both_agree_and_nowhere_that_is_unknown():
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 30, generator=random)
+    corner = torch.rand(2, 30, 2, generator=random) * 50
+    boxes = torch.cat([corner, corner + 20], 2)
+    every = torch.ones(2, 30, dtype=torch.bool)
+    loss, weight = equivariant.imitation(logits, boxes, logits.sigmoid(), boxes, every)
+    assert loss.abs() < 1e-4
+    assert weight > 1
+    worse, _ = equivariant.imitation(logits + 1, boxes + 3, logits.sigmoid(), boxes, every)
+    assert worse > 1
+    nothing, weight = equivariant.imitation(logits + 1, boxes + 3, logits.sigmoid(), boxes, ~every)
+    assert (nothing, weight) == (0, 1)
+
+
+def test_the_start_agrees_with_itself_upright_and_nobody_is_taught_where_nobody_is_labelled(public):
+    still = {name: 0.0 for name in ("colour", "blur", "jpeg", "anywhere", "quarters")}
+    task = equivariant.EquivariantTask(
+        replace(RECIPE, size=(64, 64), held_back=0.3, start=str(public), **still), scene(10, 64)
+    )
+    checkpoint.load_weights(public, task.net)
+    rows, rng = torch.arange(4), torch.Generator().manual_seed(0)
+    loss, _ = task.loss(task.net, rows, rng)
+    assert loss.abs() < 1e-3
+    task.counts = torch.zeros_like(task.counts)
+    loss, weight = task.loss(task.net, rows, rng)
+    assert weight == 1
+    assert loss > 1e-3

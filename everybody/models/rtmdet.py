@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import DataError
+from ..errors import ModelError
 from .detector import PRIOR, STRIDES, centres
 
 
@@ -136,12 +136,9 @@ class RTMDet(nn.Module):
             boxes.append(torch.cat([at - sides[..., :2], at + sides[..., 2:]], 2))
         return torch.cat(logits, 1), torch.cat(boxes, 1)
 
-    def from_onnx(self, path: Path) -> dict[str, Tensor]:
-        """The numbers of an RTMDet that OpenMMLab exported for one class -> a state for this network.
-
-        They are told by their order; those files take BGR, so the first layer's inputs change places. Raises DataError
-        where a shape differs.
-        """
+    def from_onnx(self, path: Path) -> None:
+        """Take the numbers of an RTMDet that OpenMMLab exported for one class, told by their order. Such a file takes BGR,
+        so the first layer's inputs change places. Raises ModelError for any other file."""
         import onnx
         from google.protobuf.message import DecodeError
         from onnx import numpy_helper
@@ -149,20 +146,20 @@ class RTMDet(nn.Module):
         try:
             graph = onnx.load(path).graph
         except (OSError, DecodeError) as error:
-            raise DataError(f"{path}: not an ONNX file ({error})") from error
+            raise ModelError(f"{path}: not an ONNX file ({error})") from error
         known = {tensor.name: tensor for tensor in graph.initializer}
         names = [name for node in graph.node if node.op_type == "Conv" for name in node.input[1:]]
         wanted = self.state_dict()
         if len(names) != len(wanted):
-            raise DataError(f"{path}: has {len(names)} weights and biases, {type(self).__name__} {len(wanted)}")
+            raise ModelError(f"{path}: has {len(names)} weights and biases, {type(self).__name__} {len(wanted)}")
         state: dict[str, Tensor] = {}
         for (key, like), name in zip(wanted.items(), names, strict=True):
             value = torch.from_numpy(numpy_helper.to_array(known[name]).copy()) if name in known else torch.empty(0)
             if value.shape != like.shape:
-                raise DataError(f"{path}: '{name}' is {tuple(value.shape)}, '{key}' {tuple(like.shape)}")
+                raise ModelError(f"{path}: '{name}' is {tuple(value.shape)}, '{key}' {tuple(like.shape)}")
             state[key] = value
         state["stem.0.0.weight"] = state["stem.0.0.weight"].flip(1)
-        return state
+        self.load_state_dict(state)
 
 
 def double(x: Tensor) -> Tensor:

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from ..errors import DataError
 from ..media.atomic import replacing
-from ..weights import fetch
 
 KEEP = 2
 INDEX = "index.json"

@@ -97,27 +97,33 @@ class DetectorTask:
         self.people = _padded(self.learnt, device)
         self.counts = (self.people[2] | self.people[3]).sum(1)
 
+    def placed(self, rows: Tensor, rng: Generator) -> Tensor:
+        """Rows -> maps [N, 2, 3] from packed pictures to the network's: scaled, shifted, some mirrored."""
+        recipe, n = self.recipe, len(rows)
+        square = torch.tensor([[-0.5, -0.5, *(side - 0.5 for side in self.images.shape[2:0:-1])]], device=rows.device)
+        return augment.crops(
+            square.expand(n, 4), recipe.size, padding=recipe.padding, flip=augment.chance(n, recipe.flip, rng),
+            scale=torch.exp(augment.uniform(n, -recipe.scale, recipe.scale, rng)),
+            shift=augment.normal(2 * n, rng).reshape(n, 2) * recipe.shift,
+        )  # fmt: skip
+
+    def changed(self, images: Tensor, rng: Generator) -> Tensor:
+        """Pictures [N, 3, h, w] with other colours, blurred, compressed."""
+        images = augment.blur(images, self.recipe.blur, rng)
+        images = augment.jpeg(images, self.recipe.jpeg, rng)
+        return augment.colour(images, self.recipe.colour, rng)
+
     def augmented(self, rows: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Rows -> pictures [N, 3, h, w] in [0, 255], boxes [N, M, 4] from the corner, real and ignored [N, M]."""
         recipe, n = self.recipe, len(rows)
         most = max(1, int(self.counts[rows].max()))  # no more columns than this batch needs
         boxes, keypoints, real, ignored = (column[rows, :most] for column in self.people)
         angle = augment.angles(n, near=recipe.near, anywhere=recipe.anywhere, quarters=recipe.quarters, rng=rng)
-        square = torch.tensor([[-0.5, -0.5, *(side - 0.5 for side in self.images.shape[2:0:-1])]], device=boxes.device)
-        flip = augment.chance(n, recipe.flip, rng)
-        to_canvas = augment.crops(
-            square.expand(n, 4), recipe.size, padding=recipe.padding, flip=flip,
-            scale=torch.exp(augment.uniform(n, -recipe.scale, recipe.scale, rng)),
-            shift=augment.normal(2 * n, rng).reshape(n, 2) * recipe.shift,
-        )  # fmt: skip
-        middle = (square[0, :2] + square[0, 2:]) / 2
         about = augment.rotations(angle)
+        middle = torch.tensor([(side - 1) / 2 for side in self.images.shape[2:0:-1]], device=rows.device)
         about[:, :, 2] = middle - (about[:, :, :2] @ middle)
-        matrices = augment.compose(to_canvas, about)
-        images = augment.warp(self.images[rows], matrices, recipe.size)
-        images = augment.blur(images, recipe.blur, rng)
-        images = augment.jpeg(images, recipe.jpeg, rng)
-        images = augment.colour(images, recipe.colour, rng)
+        matrices = augment.compose(self.placed(rows, rng), about)
+        images = self.changed(augment.warp(self.images[rows], matrices, recipe.size), rng)
         boxes = moved_boxes(boxes, keypoints, matrices)
         return images, *visible(boxes, real, ignored, recipe.size)
 

@@ -37,9 +37,10 @@ from .tasks import TASKS
 
 CLOSE = 1e-4
 OUTPUTS = {
-    "pose": ["heatmaps"], "turn": ["turns"], "detector": ["boxes", "scores"], "sstn": ["theta"],
-    "rmpe": ["heatmaps", "theta"],
+    "pose": ["heatmaps"], "turn": ["turns"], "detector": ["boxes", "scores"], "equivariant": ["boxes", "scores"],
+    "sstn": ["theta"], "rmpe": ["heatmaps", "theta"],
 }  # fmt: skip
+DETECTORS = DetectorNet | RTMDet
 
 
 class Answer(nn.Module):
@@ -52,7 +53,7 @@ class Answer(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         if isinstance(self.net, SppeNet | TinyPoseNet):
             return (self.net.heatmaps(image),)
-        if isinstance(self.net, (DetectorNet, RTMDet)):
+        if isinstance(self.net, DETECTORS):
             logits, boxes = self.net(image)
             return boxes, logits.sigmoid()[:, None]
         if isinstance(self.net, Sstn):
@@ -128,7 +129,7 @@ def export(weights: Path, out: Path) -> float:
     example = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
     dynamic: dict[int, Any] = {0: torch.export.Dim("batch")}
     other = (height, width)
-    if recipe.task == "detector":
+    if isinstance(net, DETECTORS):
         dynamic |= {
             axis: 32 * torch.export.Dim(f"{name}_32", min=2, max=128) for axis, name in ((2, "height"), (3, "width"))
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .detect import DetectorTask
+from .equivariant import EquivariantTask
 from .loop import Task
 from .pose import PoseTask, TurnTask
 from .recipe import Recipe
@@ -13,6 +14,7 @@ TASKS: dict[str, type[PoseTask | TurnTask | DetectorTask | SstnTask | RmpeTask]]
     "pose": PoseTask,
     "turn": TurnTask,
     "detector": DetectorTask,
+    "equivariant": EquivariantTask,
     "sstn": SstnTask,
     "rmpe": RmpeTask,
 }
