@@ -266,7 +266,9 @@ class Sees(torch.nn.Module):
 
 
 def equivariant_task(**changes) -> equivariant.EquivariantTask:
-    task = equivariant.EquivariantTask(replace(RECIPE, size=(64, 64), held_back=0.3, start="x", **changes), scene(10, 64))
+    task = equivariant.EquivariantTask(
+        replace(RECIPE, size=(64, 64), held_back=0.3, start="x", **changes), scene(10, 64)
+    )
     task._teacher = task.net = Sees()
     return task
 
@@ -321,7 +323,7 @@ def test_imitation_costs_nothing_where_both_agree_and_nowhere_that_is_unknown():
 
 
 def test_the_start_agrees_with_itself_upright_and_nobody_is_taught_where_nobody_is_labelled(public):
-    still = {name: 0.0 for name in ("colour", "blur", "jpeg", "anywhere", "quarters")}
+    still = dict.fromkeys(("colour", "blur", "jpeg", "anywhere", "quarters"), 0.0)
     task = equivariant.EquivariantTask(
         replace(RECIPE, size=(64, 64), held_back=0.3, start=str(public), **still), scene(10, 64)
     )

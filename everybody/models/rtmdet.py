@@ -137,8 +137,8 @@ class RTMDet(nn.Module):
         return torch.cat(logits, 1), torch.cat(boxes, 1)
 
     def from_onnx(self, path: Path) -> None:
-        """Take the numbers of an RTMDet that OpenMMLab exported for one class, told by their order. Such a file takes BGR,
-        so the first layer's inputs change places. Raises ModelError for any other file."""
+        """Take the numbers of an RTMDet that OpenMMLab exported for one class, told by their order. Such a file takes
+        BGR, so the first layer's inputs change places. Raises ModelError for any other file."""
         import onnx
         from google.protobuf.message import DecodeError
         from onnx import numpy_helper

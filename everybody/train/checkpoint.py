@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ..errors import DataError
 from ..media.atomic import replacing
+from ..weights import fetch
 
 KEEP = 2
 INDEX = "index.json"

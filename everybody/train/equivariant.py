@@ -12,7 +12,6 @@ Pictures on which nobody is labelled hold nobody, whatever the teacher says.
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -45,10 +44,10 @@ class EquivariantTask(DetectorTask):
 
     @property
     def teacher(self) -> Any:
-        """The network as it was at the start; read when it is asked first, for who only scores or exports needs none."""
+        """The network as it was at the start, read when it is first asked: to score or export needs none."""
         if self._teacher is None:
             self._teacher = copy.deepcopy(self.net).eval().requires_grad_(False)
-            checkpoint.load_weights(Path(self.recipe.start), self._teacher)
+            checkpoint.start(self.recipe.start, self._teacher)
         return self._teacher.to(self.images.device)
 
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:

@@ -292,7 +292,7 @@ def _resume(
     path = out / "recipe.json"
     if not found:
         if recipe.start:
-            checkpoint.load_weights(Path(recipe.start), net)
+            checkpoint.start(recipe.start, net)
             ema.load_state_dict(net.state_dict())
         with replacing(path) as part:
             part.write_text(recipe.to_json())
