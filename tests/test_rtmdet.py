@@ -20,7 +20,7 @@ from everybody.errors import DataError, ModelError, OptionError  # noqa: E402
 from everybody.load import load_detector  # noqa: E402
 from everybody.models.rtmdet import Pool, RTMDet  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
-from everybody.train import augment, checkpoint, detect, distill, equivariant, export, loop, shards  # noqa: E402
+from everybody.train import augment, checkpoint, detect, distill, equivariant, export, loop, relative, shards  # noqa: E402
 from everybody.train.networks import network  # noqa: E402
 from everybody.train.recipe import RECIPES, UNCHANGED  # noqa: E402
 from everybody.weights.manifest import Input  # noqa: E402
@@ -243,6 +243,23 @@ def test_a_folder_of_pictures_without_anybody(tmp_path):
     assert weight == 1
     with pytest.raises(DataError, match="no pictures here"):
         distill.nobody(tmp_path / "out")
+
+
+def test_relative_steps_do_not_mind_the_size_of_a_channel():
+    """A channel a hundred times as large whose output is divided by a hundred goes the same way."""
+    x, wanted = torch.randn(64, 5), torch.randn(64, 3)
+    start, factor = torch.randn(3, 5), torch.tensor([[1.0], [100.0], [0.01]])
+    ways = []
+    for size in (torch.ones(3, 1), factor):
+        weight = torch.nn.Parameter(start * size)
+        optimiser = relative.RelativeAdamW([weight], lr=0.02, weight_decay=0.0, eps=1e-14)
+        for _ in range(30):
+            optimiser.zero_grad()
+            (x @ (weight / size).T - wanted).square().mean().backward()
+            optimiser.step()
+        ways.append(weight.detach() / size)
+    assert torch.allclose(*ways, rtol=1e-3, atol=1e-4)
+    assert (ways[0] - start).abs().max() > 0.1
 
 
 # --- a teacher that sees upright, a network that learns to see turned

@@ -34,6 +34,7 @@ from ..people import Skeleton
 from . import checkpoint, curves
 from .losses import Loss
 from .recipe import Recipe
+from .relative import RelativeAdamW
 
 Say = Callable[[str], None]
 
@@ -91,7 +92,8 @@ def train(
     freeze(task.net, recipe.freeze)
     net = task.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.5 times as fast on CPUs
     ema = copy.deepcopy(net).eval().requires_grad_(False)
-    optimiser = torch.optim.AdamW(_groups(net, recipe.decay), lr=recipe.rate)
+    kind = RelativeAdamW if recipe.relative else torch.optim.AdamW
+    optimiser = kind(_groups(net, recipe.decay), lr=recipe.rate)
     progress, unlogged = _resume(recipe, out, net, ema, optimiser, say)
     task.to(device)
     ema.to(device)
