@@ -136,9 +136,9 @@ class RTMDet(nn.Module):
             boxes.append(torch.cat([at - sides[..., :2], at + sides[..., 2:]], 2))
         return torch.cat(logits, 1), torch.cat(boxes, 1)
 
-    def from_onnx(self, path: Path) -> None:
-        """Take the numbers of an RTMDet that OpenMMLab exported for one class, told by their order. Such a file takes
-        BGR, so the first layer's inputs change places. Raises ModelError for any other file."""
+    def from_onnx(self, path: Path) -> dict[str, Tensor]:
+        """The numbers of an RTMDet that OpenMMLab exported for one class -> a state for this network. They are told by
+        their order; such a file takes BGR, so the first layer's inputs change places. Raises ModelError for others."""
         import onnx
         from google.protobuf.message import DecodeError
         from onnx import numpy_helper
@@ -159,7 +159,7 @@ class RTMDet(nn.Module):
                 raise ModelError(f"{path}: '{name}' is {tuple(value.shape)}, '{key}' {tuple(like.shape)}")
             state[key] = value
         state["stem.0.0.weight"] = state["stem.0.0.weight"].flip(1)
-        self.load_state_dict(state)
+        return state
 
 
 def double(x: Tensor) -> Tensor:
