@@ -111,7 +111,7 @@ def test_three_small_pools_are_the_large_ones():
 
 
 def test_frozen_parts_stay_as_they_were_and_the_others_learn(tmp_path):
-    chosen = replace(RECIPE, size=(64, 64), steps=2, batch=2, warmup=1, held_back=0.4, freeze=("stem",))
+    chosen = replace(RECIPE, start="", size=(64, 64), steps=2, batch=2, warmup=1, held_back=0.4, freeze=("stem",))
     task = detect.DetectorTask(chosen, scene(8, 64))
     before = {name: value.clone() for name, value in task.net.state_dict().items()}
     loop.train(chosen, task, tmp_path)
