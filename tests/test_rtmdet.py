@@ -301,7 +301,7 @@ def test_what_is_taught_of_a_turned_picture_is_what_was_seen_upright(quarter, mo
     seen = smooth.expand(2, 3, 64, 64)
     shown = torch.rot90(seen, -quarter, (2, 3))  # clockwise
     angle = torch.full((2,), quarter * math.pi / 2)
-    score, boxes, known = task.taught(seen, shown, angle, equivariant.about_middle(angle, 64))
+    score, boxes, known = task.taught(seen, shown, angle, augment.rotations_about(angle, 64, 64))
     logits, wanted = task.teacher(augment.normalised(shown))
     assert known.float().mean() > (0.99 if quarter == 0 else 0.6)
     assert (score - logits.sigmoid())[known].abs().max() < 0.02
@@ -316,7 +316,7 @@ def test_who_lies_in_the_picture_stands_in_the_turned_one(monkeypatch):
     task = equivariant_task()
     dark, bright = torch.zeros(1, 3, 64, 64), torch.full((1, 3, 64, 64), 255.0)
     angle = torch.tensor([math.pi])
-    about = equivariant.about_middle(angle, 64)
+    about = augment.rotations_about(angle, 64, 64)
     score, _, known = task.taught(dark, bright, angle, about)
     assert known.all()
     assert (score > 0.5).all()

@@ -93,6 +93,14 @@ def rotations(angle: Tensor) -> Tensor:
     return torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1)
 
 
+def rotations_about(angle: Tensor, width: int, height: int) -> Tensor:
+    """[N] radians, clockwise on the screen -> matrices [N, 2, 3] about the middle of a picture."""
+    about = rotations(angle)
+    middle = angle.new_tensor([(width - 1) / 2, (height - 1) / 2])
+    about[:, :, 2] = middle - (about[:, :, :2] @ middle)
+    return about
+
+
 def extents(keypoints: Tensor) -> Tensor:
     """[N, K, 3] -> boxes [N, 4] around the labelled joints; empty (0) where there are none."""
     unlabelled = (keypoints[..., 2] <= 0)[..., None]

@@ -119,9 +119,7 @@ class DetectorTask:
         most = max(1, int(self.counts[rows].max()))  # no more columns than this batch needs
         boxes, keypoints, real, ignored = (column[rows, :most] for column in self.people)
         angle = augment.angles(n, near=recipe.near, anywhere=recipe.anywhere, quarters=recipe.quarters, rng=rng)
-        about = augment.rotations(angle)
-        middle = torch.tensor([(side - 1) / 2 for side in self.images.shape[2:0:-1]], device=rows.device)
-        about[:, :, 2] = middle - (about[:, :, :2] @ middle)
+        about = augment.rotations_about(angle, self.images.shape[2], self.images.shape[1])
         matrices = augment.compose(self.placed(rows, rng), about)
         images = self.changed(augment.warp(self.images[rows], matrices, recipe.size), rng)
         boxes = moved_boxes(boxes, keypoints, matrices)
@@ -171,10 +169,7 @@ def plain(side: int, quarter: int, size: tuple[int, int], count: int, device: to
     to_canvas = augment.crops(
         square, size, padding=1.0, scale=ones, shift=torch.zeros(count, 2, device=device), flip=ones < 0
     )
-    about = augment.rotations(ones * quarter * math.pi / 2)
-    middle = torch.full((2,), (side - 1) / 2, device=device)
-    about[:, :, 2] = middle - (about[:, :, :2] @ middle)
-    return augment.compose(to_canvas, about)
+    return augment.compose(to_canvas, augment.rotations_about(ones * quarter * math.pi / 2, side, side))
 
 
 def moved_boxes(boxes: Tensor, keypoints: Tensor, matrices: Tensor) -> Tensor:

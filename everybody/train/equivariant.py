@@ -54,7 +54,7 @@ class EquivariantTask(DetectorTask):
         recipe, n = self.recipe, len(rows)
         upright = self.placed(rows, rng)
         angle = augment.angles(n, near=0.0, anywhere=recipe.anywhere, quarters=recipe.quarters, rng=rng)
-        about = about_middle(angle, recipe.size[0])
+        about = augment.rotations_about(angle, *recipe.size)
         seen = augment.warp(self.images[rows], upright, recipe.size)
         shown = augment.warp(self.images[rows], augment.compose(about, upright), recipe.size)
         with torch.no_grad():
@@ -80,14 +80,6 @@ class EquivariantTask(DetectorTask):
             turned[rows] = torch.where(better[..., None], boxes, turned[rows])
             known[rows] |= better
         return score, turned, known
-
-
-def about_middle(angle: Tensor, side: int) -> Tensor:
-    """[N] radians, clockwise -> matrices [N, 2, 3] that turn a square picture about its middle."""
-    about = augment.rotations(angle)
-    middle = torch.full((2,), (side - 1) / 2, device=angle.device)
-    about[:, :, 2] = middle - (about[:, :, :2] @ middle)
-    return about
 
 
 def sources(about: Tensor, side: int, middle: float) -> tuple[Tensor, Tensor]:
