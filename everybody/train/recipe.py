@@ -127,7 +127,7 @@ RECIPES: dict[str, Recipe] = {
     # Teaches a public RTMDet-nano people at any turn, by itself.
     "rtmdet-nano": replace(
         BASE, task="equivariant", model="rtmdet-nano", start="rtmdet-nano-person", size=(320, 320), padding=0.75,
-        batch=8, anywhere=0.15, quarters=0.5, scale=0.5, shift=0.1, colour=0.2, blur=0.05, jpeg=0.05, rate=5e-4,
+        batch=8, anywhere=0.1, quarters=0.5, scale=0.5, shift=0.1, colour=0.2, blur=0.05, jpeg=0.05, rate=2.5e-4,
         relative=True, decay=0.0, steps=2_000, warmup=50, ema=0.998, log_every=25, evaluate_every=250, held_back=0.03,
         precision="32-true", freeze=("stem", "stages.0"),
     ),
