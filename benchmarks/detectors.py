@@ -28,29 +28,24 @@ from everybody.data.own import gathered
 from everybody.data.read import read
 from everybody.data.turn import turned
 from everybody.detect import Detector
-from everybody.load import Engine, load_detector, locate
+from everybody.load import Engine, load_detector
 from everybody.media.images import SUFFIXES, decode
 from everybody.metrics import bootstrap, boxes
 from everybody.people import Image, People
 from everybody.skeletons import COCO17
 from everybody.train.shards import held_back, name_of
 from everybody.weights import fetch, manifest
-from everybody.weights.manifest import Input
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 JUDGED, DEFAULT = 0.05, 0.3  # least scores: to be judged by AP, and of `everybody run`
 HELD_OUT = 0.3
 TRAINED_ON = ("neg_voc_animals", "neg_voc_vehicles")  # of these, what was held out counts
-OURS = Input(size=(416, 416), mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), fill=114)
 TIMED = 40  # pictures
 
 
 def detector(model: str, size: int, engine: Engine) -> Detector:
-    """By name or path; a file that no row of the manifest describes is fed as `everybody train` feeds its detectors."""
-    made = load_detector(model, score=JUDGED, engine=engine, size=(size, size) if size else None)
-    if locate(model, "detector")[1] is None and made.layout == "picodet":
-        made = replace(made, input=replace(OURS, size=(size, size) if size else OURS.size))
-    return made
+    """By name or path."""
+    return load_detector(model, score=JUDGED, engine=engine, size=(size, size) if size else None)
 
 
 def found(finder: Detector, truth: Dataset, images: Sequence[Image], quarters: int) -> Dataset:

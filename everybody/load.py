@@ -73,6 +73,7 @@ def load_detector(
     """
     path, row = locate(model or manifest.load()[1]["detector"], "detector")
     session = (engine or Engine())(path)
+    row = row or manifest.told(session.about, path)
     layout = row.layout if row else guess_layout(session)
     spec = row.input if row else INPUTS[layout]
     fixed = session.input.shape[3:1:-1]

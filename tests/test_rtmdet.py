@@ -23,10 +23,8 @@ from everybody.skeletons import COCO17, LSP14  # noqa: E402
 from everybody.train import augment, checkpoint, detect, distill, equivariant, export, loop, relative, shards  # noqa: E402
 from everybody.train.networks import network  # noqa: E402
 from everybody.train.recipe import RECIPES, UNCHANGED  # noqa: E402
-from everybody.weights.manifest import Input  # noqa: E402
 
 RECIPE = RECIPES["rtmdet-nano"]
-FED = Input(size=(128, 96), mean=augment.MEAN, std=augment.STD, fill=114)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -69,13 +67,15 @@ def test_the_public_numbers_give_the_public_answers(public, tmp_path):
 
 def test_the_export_finds_what_the_public_file_finds_also_many_at_once(public, shared, tmp_path):
     """Start, save, export, run: the same people as the public file, on pictures of two shapes, in one call."""
-    chosen = replace(RECIPE, size=FED.size)
+    chosen = replace(RECIPE, size=(96, 96))
     net = network(chosen)
     checkpoint.load_weights(public, net)
     checkpoint.save_weights(tmp_path / "w.safetensors", net.state_dict(), {"recipe": chosen.to_json()})
     assert export.export(tmp_path / "w.safetensors", tmp_path / "w.onnx") <= export.CLOSE
     images = [np.array(Image.open(path)) for path in sorted((shared / "data/coco_train/images").iterdir())[:4]]
-    ours = replace(load_detector(tmp_path / "w.onnx"), input=replace(FED, size=(256, 256)), tight=False)
+    ours = load_detector(tmp_path / "w.onnx")
+    assert (ours.input.size, ours.input.resize, ours.input.mean) == ((416, 416), "letterbox", augment.MEAN)
+    ours = replace(ours, input=replace(ours.input, size=(256, 256)), tight=False)
     theirs = load_detector(public, size=(256, 256))
     found, single = ours(images), replace(theirs, tight=False)
     assert sum(map(len, found)) >= 4

@@ -71,6 +71,9 @@ def crop_of(recipe: Recipe) -> tuple[int, int]:
 def told(recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
     """What the file should say of itself, as in a row of the manifest (`weights.manifest.told`), of tasks that
     `everybody run` knows."""
+    if recipe.task in ("detector", "equivariant"):
+        shown = {"size": (shards.SIDE, shards.SIDE), "mean": MEAN, "std": STD, "fill": shards.FILL}
+        return {"task": "detector", "layout": "picodet", "nms": 0.6, "input": shown}
     if recipe.task not in ("pose", "rmpe", "sstn"):
         return None
     about: dict[str, Any] = {

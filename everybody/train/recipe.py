@@ -87,23 +87,10 @@ TINY = replace(  # fine-tunes a public PP-TinyPose: --set start=tinypose-256x192
     jpeg=0.05,
 )  # fmt: skip
 UNCHANGED: dict[str, Any] = dict.fromkeys(  # pictures as they are
-    (
-        "near",
-        "anywhere",
-        "quarters",
-        "scale",
-        "shift",
-        "flip",
-        "half_body",
-        "colour",
-        "blur",
-        "jpeg",
-        "erase",
-        "occlude",
-        "paste",
-    ),
+    ("near", "anywhere", "quarters", "scale", "shift", "flip", "half_body", "colour", "blur", "jpeg", "erase",
+     "occlude", "paste"),
     0.0,
-)
+)  # fmt: skip
 RMPE = replace(
     BASE, task="rmpe", padding=1.3, steps=2_000, batch=32, rate=2e-4, warmup=100, near=15.0, anywhere=0.5,
     proposals="pgpg", half_body=0.0, freeze_norm=True, evaluate_every=500,

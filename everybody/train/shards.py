@@ -31,6 +31,7 @@ LIMIT = 40_000_000
 QUALITY = 92
 CONTEXT = 1.6  # side of a crop, in longer sides of its box: room for turns, scales and shifts
 FILL = 114
+SIDE = 416  # of packed pictures
 Say = Callable[[str], None]
 Turns = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
 
@@ -154,7 +155,7 @@ def pack_crops(
     return writer.pictures
 
 
-def pack_pictures(data: Dataset, folder: Path, *, size: int = 416, grid: int = 1, say: Say = print) -> int:
+def pack_pictures(data: Dataset, folder: Path, *, size: int = SIDE, grid: int = 1, say: Say = print) -> int:
     """Whole pictures, letterboxed to the top left of a grey square, with all their people: how many squares.
 
     With a grid of n, n × n pictures share a square (mosaic, Bochkovskiy et al. 2020), each in its tile: pictures of one

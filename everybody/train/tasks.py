@@ -14,6 +14,7 @@ TASKS: dict[str, type[PoseTask | TurnTask | DetectorTask | EquivariantTask | Sst
     "pose": PoseTask,
     "turn": TurnTask,
     "detector": DetectorTask,
+    "equivariant": EquivariantTask,
     "sstn": SstnTask,
     "rmpe": RmpeTask,
     "equivariant": EquivariantTask,
