@@ -149,6 +149,8 @@ def byte_track(film: Film) -> list[People]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--ways", nargs="*", help="only these")
+    parser.add_argument("--scenes", nargs="*", help="only these")
     given = parser.parse_args()
     ways = {
         "SORT": plain(SORT),
@@ -170,8 +172,12 @@ def main() -> None:
         print("(the package `trackers` is not installed: left out)")
     ways["truth"] = truth
     for name, scenery in SCENES.items():
+        if given.scenes and name not in given.scenes:
+            continue
         films = [walkers(replace(scenery, seed=100 + seed)) for seed in range(given.seeds)]
         for way, run in ways.items():
+            if given.ways and way not in given.ways:
+                continue
             told = [figures([(m.true, p) for m, p in zip(film, run(film), strict=True)]) for film in films]
             hota, idf1 = (np.mean([one[key] for one in told]) for key in ("HOTA", "IDF1"))
             switches = np.sum([one["switches"] for one in told])

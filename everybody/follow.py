@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import OptionError
-from .geometry import area, whole
+from .geometry import area, iou, oks, whole
 from .people import BOX, Frame, People
 from .pipeline import Estimator, describe, named
 from .smooth import Smooth
@@ -31,6 +31,10 @@ from .track.still import Still
 from .track.watch import Watch
 
 IN_FLIGHT = 3  # frames
+ELSEWHERE = 0.3  # IoU with all boxes of the detector, below which it has overlooked whom the tracker expects
+CLEAR = 0.4  # mean score of joints by which somebody is there although no detector says so
+SOMEBODY = 0.5  # OKS of a pose with one that was found: it is that one's
+MARGIN = 0.1  # of the joints' extent between them and the edges of a box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +112,9 @@ def skipping(
         nonlocal last
         future, asked, quiet = waiting.popleft()
         frame = future.result()[0]
-        if asked is not None:
+        if asked is None:
+            frame = replace(frame, people=_found_again(estimator, frame, tracker))
+        else:
             # who has been found since the poses were asked for, and who has not moved
             news = _only(tracker.expected(frame.time), set(_ids(last)) - set(_ids(asked)))
             late = named("pose", estimator.pose, [replace(frame, people=news)])[0].people if len(news) else news
@@ -136,6 +142,23 @@ def skipping(
             yield finished()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _found_again(estimator: Estimator, frame: Frame, tracker: Tracker) -> People:
+    """Those whom the detector has found, and those whom it has overlooked, but who can be seen where they are expected.
+    These score too little to be taken for somebody new."""
+    found, expected = frame.people, tracker.expected(frame.time)
+    overlooked = expected[iou(expected.boxes, found.boxes).max(1, initial=0.0) < ELSEWHERE]
+    if not len(overlooked):
+        return found
+    again = named("pose", estimator.pose, [replace(frame, people=overlooked)])[0].people
+    again = again[again.keypoints[..., 2].mean(1) >= CLEAR]
+    alike = oks(found.keypoints, again.keypoints, area(found.boxes), found.skeleton.sigmas)
+    again = again[alike.max(0, initial=0.0) < SOMEBODY]
+    low, high = again.keypoints[..., :2].min(1), again.keypoints[..., :2].max(1)
+    margin = MARGIN * (high - low)
+    boxes = np.concatenate([low - margin, high + margin], axis=1)
+    return _joined(found, replace(again, boxes=boxes, scores=np.minimum(again.scores, 0.99 * tracker.rules.high)))
 
 
 def _ids(people: People) -> list[int]:

@@ -66,10 +66,13 @@ class Gallery:
         if self._gone:
             self._gone = replace(self._gone, inside=np.zeros(len(self._gone), bool))
 
-    def recognised(self, new: Known, now: float) -> NDArray[np.int64]:
-        """People nobody knows -> their old ids [N], 0 for the new; these leave the gallery."""
-        ids, gone, rules = np.zeros(len(new), np.int64), self._gone, self._rules
-        if gone is None or not new.looks.any():
+    def recognised(self, new: Known, now: float, hidden: Known) -> NDArray[np.int64]:
+        """People nobody knows -> their old ids [N], 0 for the new; these leave the gallery. hidden: who is not seen,
+        but not given up either, and may be one of them too."""
+        ids, rules = np.zeros(len(new), np.int64), self._rules
+        hidden = hidden[np.logical_or.reduce(hidden.looks, axis=1)]
+        gone = hidden if self._gone is None else self._gone.joined(hidden) if len(hidden) else self._gone
+        if not len(gone) or not new.looks.any():
             return ids
         gone = gone[now - gone.seen <= rules.reentry]
         alike = gone.looks @ new.looks.T
@@ -80,7 +83,6 @@ class Gallery:
             same |= alike >= rules.reentry_similarity
         rows, columns = assigned(alike * same, 1e-9)
         ids[columns] = gone.ids[rows]
-        left = np.ones(len(gone), bool)
-        left[rows] = False
+        left = ~np.isin(gone.ids, np.concatenate([ids, hidden.ids]))
         self._gone = gone[left] if left.any() else None
         return ids

@@ -35,7 +35,9 @@ class Rules:
     reentry: float = 30.0  # one whose looks are known may come back so much later
     reentry_similarity: float = 0.6  # anywhere, where there is an embedding network and the cosine is at least this
     reentry_nearby: float = 0.5  # or without, where nobody can have gone out and nobody come in: away from the edges
-    reach: float = 1.0  # and not farther from where one was lost: body sizes, and as many again per second
+    reach: float = (
+        1.5  # and not farther from where one was lost: body sizes, and as many again per second, a brisk walk
+    )
     gallery: int = 64  # how many of the ended are remembered
 
     # With hindsight (`flow`)

@@ -33,6 +33,7 @@ RECENT = 0.25  # seconds somebody may be hidden and is still looked for where ex
 LEARNING = 0.2  # share of what is seen now in what is remembered of scores and appearance
 DUPLICATE = 0.7  # who is so like somebody that has been found already is nobody new
 EDGE = 0.1  # of somebody's width: nearer to the picture's left or right edge, one may have come in or gone out there
+LEAST = 0.3  # mean score of joints, where no detector looked
 FADED = 0.5  # of somebody's usual joint score: less, where no detector looked, is a miss
 
 
@@ -187,6 +188,8 @@ class Tracker:
             likely = with_appearance(near, tracks.looks, seen.looks, rules)
         hidden = np.where(tracks.misses > 0, (self._clock - tracks.seen) / max(rules.memory, self._step), 0.0)
         likely = likely * (1 - rules.patience * np.minimum(hidden, 1.0))[:, None]
+        if not detected and seen.joints.shape[1]:  # where nobody is, a pose is faint, but always there
+            likely = likely * (seen.joints.mean(1) >= LEAST)
         good = seen.scores >= rules.high
         track, person = assigned(likely * good, rules.match)
         if not good.all():
@@ -246,7 +249,9 @@ class Tracker:
         sure = (scores >= rules.sure) | ((tracks.hits[track] >= rules.births) & (scores >= rules.high))
         new = track[(tracks.ids[track] == 0) & sure]
         if len(new):
-            ids = self._gallery.recognised(self._known(tracks[new]), self._clock)
+            hidden = (tracks.ids > 0) & (self._clock - tracks.seen > RECENT)
+            ids = self._gallery.recognised(self._known(tracks[new]), self._clock, self._known(tracks[hidden]))
+            tracks.ids[hidden & np.isin(tracks.ids, ids)] = 0  # which ends them
             strangers = ids == 0
             ids[strangers] = self._next + np.arange(strangers.sum())
             self._next += int(strangers.sum())
