@@ -14,7 +14,6 @@ TASKS: dict[str, type[PoseTask | TurnTask | DetectorTask | EquivariantTask | Sst
     "pose": PoseTask,
     "turn": TurnTask,
     "detector": DetectorTask,
-    "equivariant": EquivariantTask,
     "sstn": SstnTask,
     "rmpe": RmpeTask,
     "equivariant": EquivariantTask,
