@@ -91,8 +91,9 @@ def in_pixels(found: Any, size: Any) -> Any:
 
 
 def estimator(pose: str | None, detector: str | None, boxes: str) -> Estimator:
-    on_truth = boxes == "gt"
+    on_truth, ours = boxes == "gt", (pose or "everybody").startswith("everybody")
     return Estimator(
+        orientation="any" if ours else "upright",
         pose=pose, detector=detector, whole=on_truth, det_score=0.1, max_people=MAX_PEOPLE,
         pose_nms="none" if on_truth else "oks",
     )  # fmt: skip

@@ -16,13 +16,16 @@ from pathlib import Path
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 DATA = SHARED / "data/coco_val"
+PUBLIC = ("--detector", "rtmdet-nano-person", "--pose", "tinypose-256x192", "--orientation", "upright")
 EVERYBODY = [sys.executable, "-c", "from everybody.cli import main; main()"]
 
 
 def ap(*options: str) -> float:
     """Run over all pictures with these options and judge: AP."""
     with tempfile.TemporaryDirectory() as out:
-        subprocess.run([*EVERYBODY, "run", str(DATA / "images"), "-o", out, "-f", "coco", "-q", *options], check=True)
+        subprocess.run(
+            [*EVERYBODY, "run", str(DATA / "images"), "-o", out, "-f", "coco", "-q", *PUBLIC, *options], check=True
+        )
         judge = [*EVERYBODY, "eval", f"{out}/results.json", "--data", str(DATA / "annotations.json"), "--json"]
         return json.loads(subprocess.run(judge, check=True, capture_output=True).stdout)["AP"]
 

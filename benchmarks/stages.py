@@ -21,6 +21,7 @@ from everybody.media.read import read
 from everybody.pipeline import Estimator
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+PUBLIC: Any = {"detector": "rtmdet-nano-person", "pose": "tinypose-256x192", "orientation": "upright"}
 SOURCES = ("video/taiji.mp4", "video/class.mp4", "coco_val/images")
 
 
@@ -51,7 +52,7 @@ class Timed:
 
 
 def measure(source: Path, engine: str) -> None:
-    estimator, watch = Estimator(engine=engine, workers=1, threads=1), Stopwatch()
+    estimator, watch = Estimator(**PUBLIC, engine=engine, workers=1, threads=1), Stopwatch()
     assert estimator.detector is not None
     estimator(list(read(SHARED / "data/video/class.mp4"))[:2])  # warm
     for stage, name in ((estimator.detector, "detector network"), (estimator.sppe, "pose network")):

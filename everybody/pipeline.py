@@ -134,7 +134,7 @@ class Estimator:
         padding: float | None = None,
         sstn: str | Path | None = None,
         flip_test: bool = False,
-        orientation: str = "upright",
+        orientation: str = "any",
         pose_nms: str = "parametric",
         batch: int = 0,
         det_batch: int = 0,

@@ -313,7 +313,7 @@ def test_the_embedding_network_is_named_and_another_one_does_not_go_on(tmp_path,
     out = tmp_path / "out"
     assert call(monkeypatch, *options, "--appearance", network, "--end", 6, "-o", out) == 0
     models = json.loads((out / "run.json").read_text())["models"]
-    assert [model["task"] for model in models] == ["detector", "pose", "embedding"]
+    assert [model["task"] for model in models] == ["detector", "pose", "turn", "embedding"]
     assert models[-1]["name"] == "looks"
     assert len(models[-1]["sha256"]) == 64
     assert call(monkeypatch, *options, "--resume", "-o", out) != 0  # these models are others

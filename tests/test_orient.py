@@ -23,7 +23,12 @@ def sppe(tmp_path):
     path = nets.upright_finder(tmp_path / "upright.onnx", 17)
 
     def load(**options):
-        options = {"skeleton_name": "coco-17", "codec": "heatmap,alignment=corner", "padding": 1.0} | options
+        options = {
+            "skeleton_name": "coco-17",
+            "codec": "heatmap,alignment=corner",
+            "padding": 1.0,
+            "turn_net": None,
+        } | options
         return load_sppe(path, normalise="none", **options)
 
     return load

@@ -20,6 +20,7 @@ from everybody.cli import main
 from everybody.errors import OptionError
 from everybody.media.formats import read_results
 from everybody.media.journal import read_journal
+from everybody.orient import ALONE
 from everybody.skeletons import SKELETONS
 
 from . import nets
@@ -66,6 +67,7 @@ def test_who_does_a_handstand_is_found_in_any_orientation(tmp_path, monkeypatch,
     Image.fromarray(image).save(tmp_path / "handstand.png")
     nets.upright_finder(tmp_path / "pose.onnx", 17)
     models[models.index("1.25")] = "1.0"
+    monkeypatch.setattr("everybody.orient.GUIDED", ALONE)  # the bundled net has never seen such a body
     for options, people, sure in (
         (("--orientation", "upright"), 1, False),
         (("--orientation", "any"), 1, True),
@@ -92,7 +94,7 @@ def test_pictures_in_every_body_out_in_every_format(tmp_path, monkeypatch, model
         assert person["box"] == [19.5, 19.5, 115.5, 147.5]
     run = json.loads((out / "run.json").read_text())
     assert run["frames"] == run["people"] == 5
-    assert {model["task"] for model in run["models"]} == {"detector", "pose"}
+    assert {model["task"] for model in run["models"]} == {"detector", "pose", "turn"}
     assert len(list((out / "images").iterdir())) == len(list((out / "crops").iterdir())) == 5
     assert [entry["image_id"] for entry in json.loads((out / "results.json").read_text())] == list(range(5))
     for name in ("results.json", "alphapose-results.json", "results.csv", "results.parquet", "openpose"):
@@ -211,7 +213,7 @@ def test_wrong_options_say_what_would_be_right(tmp_path, monkeypatch, capsys, mo
         out = [] if "-o" in options else ["-o", tmp_path / "o"]
         assert everybody_run(monkeypatch, pictures, *models, *out, *options) == 1
         assert message in capsys.readouterr().err
-    assert everybody_run(monkeypatch, pictures, "-o", tmp_path / "o") == 1
+    assert everybody_run(monkeypatch, pictures, "--pose", "rtmpose-s", "-o", tmp_path / "o") == 1
     assert "EVERYBODY_WEIGHTS" in capsys.readouterr().err
 
 
@@ -243,5 +245,5 @@ def test_convert_models_and_doctor(tmp_path, monkeypatch, capsys, models, pictur
     capsys.readouterr()
     assert everybody_run(monkeypatch, "--json", command="models") == 0
     assert {"rtmdet-nano-person", "tinypose-256x192"} <= {row["name"] for row in json.loads(capsys.readouterr().out)}
-    assert everybody_run(monkeypatch, command="doctor") == 1
+    assert everybody_run(monkeypatch, command="doctor") == 0
     assert "EVERYBODY_WEIGHTS" in capsys.readouterr().out

@@ -54,8 +54,8 @@ def evaluate(
         bool, typer.Option("--flip-test", help="Average with the mirrored crop.", rich_help_panel=MODEL)
     ] = False,
     orientation: Annotated[
-        str, typer.Option(help="upright, or any: try quarter turns of the crop.", rich_help_panel=MODEL)
-    ] = "upright",
+        str, typer.Option(help="any: people who lie or hang too; or upright.", rich_help_panel=MODEL)
+    ] = "any",
     det_turns: Annotated[
         int, typer.Option(help="Quarter turns the detector looks in, 1 to 4.", rich_help_panel=MODEL)
     ] = 1,
@@ -85,7 +85,7 @@ def evaluate(
 
     if not results and not model:
         raise OptionError("nothing to judge: give RESULTS, or --model NAME")
-    if not model and (detector or flip_test or boxes or turn or orientation != "upright" or det_turns != 1 or pose_nms):
+    if not model and (detector or flip_test or boxes or turn or orientation != "any" or det_turns != 1 or pose_nms):
         raise OptionError(
             "--detector, --boxes, --flip-test, --turn, --orientation, --det-turns, --pose-nms are for --model, "
             "which is not given"

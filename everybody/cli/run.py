@@ -68,7 +68,7 @@ def run(
     sstn: Annotated[Path | None, pose_(help="An SSTN (ONNX) to look for the person with first: docs/rmpe.md.")] = None,
     batch: Annotated[int, pose_(help="Crops per call; 0: by device.")] = 0,
     flip_test: Annotated[bool, pose_("--flip-test", help="Average with the mirrored crop.")] = False,
-    orientation: Annotated[str, pose_(help="upright, or any: try quarter turns of the crop.")] = "upright",
+    orientation: Annotated[str, pose_(help="any: people who lie or hang too; or upright.")] = "any",
     pose_nms: Annotated[str, pose_(help=f"Remove duplicate poses: {NMS}.")] = "parametric",
     track: Annotated[bool, over("--track", help="Give people ids that stay; the following imply it.")] = False,
     appearance: Annotated[str | None, over(help="Embedding model to recognise people by, too.")] = None,

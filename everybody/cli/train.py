@@ -206,6 +206,9 @@ def train(
 def export(
     weights: Annotated[Path, typer.Argument(help="best.safetensors of a run.")],
     out: Annotated[Path, typer.Argument(help="ONNX file to write.")],
+    mix: Annotated[
+        float, typer.Option(help="Share of the trained weights; the rest: what the run started from.")
+    ] = 1.0,
     half: Annotated[bool, typer.Option("--half", help="Store the weights as float16: half the size.")] = False,
     int8: Annotated[Path | None, typer.Option(help="Write an int8 ONNX file too.")] = None,
     data: Annotated[list[Path] | None, typer.Option("--data", "-d", help="Shards to calibrate int8 on.")] = None,
@@ -214,7 +217,7 @@ def export(
     _needs_torch()
     from ..train import export as exporting
 
-    difference = exporting.export(weights, out)
+    difference = exporting.export(weights, out, mix=mix)
     _say(f"{out}: differs from torch by {difference:.1e} of the greatest output")
     if half:
         exporting.halve(out, out)

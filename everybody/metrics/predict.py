@@ -27,7 +27,7 @@ DET_SCORE = 0.05
 
 def predict(
     truth: Dataset, *, pose: str | None = None, detector: str | None = None, boxes: str = "detected",
-    flip_test: bool = False, orientation: str = "upright", det_score: float = DET_SCORE, quarters: int = 0,
+    flip_test: bool = False, orientation: str = "any", det_score: float = DET_SCORE, quarters: int = 0,
     pose_nms: str | None = None, **options: Any,
 ) -> Dataset:  # fmt: skip
     """boxes: "detected", "gt" for the labelled ones (then no detector and no removal of duplicates), or a COCO file of
@@ -41,7 +41,7 @@ def predict(
         **({"pose_nms": "none"} if on_truth else {"pose_nms": pose_nms} if pose_nms else {}), **options,
     )  # fmt: skip
     name = Path(pose or "default model").stem + " + flip test" * flip_test
-    name += " + any orientation" * (orientation == "any")
+    name += " + upright only" * (orientation == "upright")
     name += f" + {pose_nms} pose NMS" if pose_nms and not on_truth else ""
     name += f", turned by {90 * quarters}°" * bool(quarters)
     return answers(truth, estimator, name=name, boxes=boxes, quarters=quarters)

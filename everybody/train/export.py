@@ -120,13 +120,31 @@ def folded(net: nn.Module) -> nn.Module:
     return net
 
 
-def export(weights: Path, out: Path) -> float:
-    """Write ONNX: the batch is dynamic, and a detector's sides, multiples of 32.
+def mixed(recipe: Recipe, net: nn.Module, share: float) -> nn.Module:
+    """So much of what was learnt, the rest of what the run started from: between the two lie networks that know the new
+    without having forgotten the old (WiSE-FT, Wortsman et al. 2022). Raises DataError if a run started from nothing."""
+    if not recipe.start:
+        raise DataError("this run started from scratch: there is nothing to mix its weights with")
+    before = network(recipe, 17)
+    checkpoint.start(recipe.start, before)
+    old = before.state_dict()
+    state = {
+        name: old[name].lerp(value, share) if value.is_floating_point() else value
+        for name, value in net.state_dict().items()
+    }
+    net.load_state_dict(state)
+    return net
+
+
+def export(weights: Path, out: Path, *, mix: float = 1.0) -> float:
+    """Write ONNX: the batch is dynamic, and a detector's sides, multiples of 32. mix: see `mixed`.
 
     Returns the greatest difference to torch on random pictures, relative to the greatest output. Raises ModelError if
     it is above `CLOSE`; nothing is written then.
     """
     recipe, net = load(weights)
+    if mix != 1:
+        net = mixed(recipe, net, mix)
     width, height = crop_of(recipe)
     model = Answer(folded(net)).eval()
     example = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
