@@ -36,6 +36,7 @@ from everybody.pipeline import Estimator
 from everybody.skeletons import COCO17
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+DETECTOR = "rtmdet-nano-person"
 DRAWS = 1000
 METHODS = {
     "parametric (the default)": "parametric",
@@ -76,7 +77,14 @@ def quality(given: argparse.Namespace) -> None:
     for pose in given.pose:
 
         def made(pose: str = pose) -> Sets:
-            estimator = Estimator(pose=pose, det_score=0.05, pose_nms="none", threads=given.threads)
+            estimator = Estimator(
+                detector=DETECTOR,
+                pose=pose,
+                orientation="upright",
+                det_score=0.05,
+                pose_nms="none",
+                threads=given.threads,
+            )
             return candidates(read(given.data), estimator)
 
         sets: Sets = cached(given.cache and given.cache / f"{given.data.name}-{pose}.pickle", made)
@@ -140,7 +148,9 @@ def turned_pictures(given: argparse.Namespace) -> None:
     for quarters in (0, 1):
 
         def made(quarters: int = quarters) -> Candidates:
-            estimator = Estimator(det_turns=4, orientation="any", pose_nms="none", threads=given.threads)
+            estimator = Estimator(
+                detector=DETECTOR, pose="tinypose-256x192", det_turns=4, pose_nms="none", threads=given.threads
+            )
             found = answers(truth, estimator, name="", boxes="detected", quarters=quarters)
             return Candidates(truth, [found.people(i) for i in range(len(truth))])
 

@@ -61,7 +61,7 @@ def clock() -> float:
 
 def found(frames: list[Frame], turns: int, score: float) -> tuple[list[Frame], float]:
     """The frames with detected people, and milliseconds per picture."""
-    detector = load_detector(turns=turns, score=score)
+    detector = load_detector("rtmdet-nano-person", turns=turns, score=score)
     detector([frames[0].image])  # warm
     begun = clock()
     people = [detector([frame.image])[0] for frame in frames]

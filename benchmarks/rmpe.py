@@ -279,7 +279,7 @@ def train(given: argparse.Namespace) -> None:
 
 def ablation(given: argparse.Namespace) -> None:
     for truth in datasets(given.data, given.limit):
-        detector = load_detector(score=given.det_score, engine=Engine(threads=1))
+        detector = load_detector("rtmdet-nano-person", score=given.det_score, engine=Engine(threads=1))
         frames = [(image, rows, detector([image])[0]) for image, rows in pictures(truth)]
         rows: dict[str, tuple[Figure, float | None]] = {}
         missing = []
@@ -323,7 +323,7 @@ def look(given: argparse.Namespace) -> None:
     before, after = (load_sppe(given.pose, sstn=sstn, engine=Engine(threads=1)) for sstn in (None, given.sstn))
     assert after.sstn is not None
     frame = next(read_frames(str(SHARED / "data/video/class.mp4"), select=Selection.parse("100", None, None))).image
-    true = load_detector(engine=Engine(threads=1))([frame])[0].boxes
+    true = load_detector("rtmdet-nano-person", engine=Engine(threads=1))([frame])[0].boxes
     rows = []
     for angle in given.angles:
         image, matrix = turned(frame, angle)

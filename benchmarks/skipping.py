@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--rtmlib", action="store_true", help="against rtmlib, too")
     given = parser.parse_args()
     os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
-    estimator = Counted()
+    estimator = Counted(detector="rtmdet-nano-person", pose="tinypose-256x192", orientation="upright")
     with tempfile.TemporaryDirectory() as folder:
         for name in given.films:
             source, truth = SHARED / f"data/video/{name}.mp4", None

@@ -164,10 +164,18 @@ def test_half_bodies_hold_their_joints_and_turned_boxes_theirs():
     pack = crops(30)
     keypoints, boxes = torch.from_numpy(pack.keypoints), torch.from_numpy(pack.boxes)
     upper = torch.tensor([i < 11 for i in range(17)])
-    halves = augment.half_body(boxes, keypoints, upper, 1.0, rng())
-    for box, points in zip(halves, keypoints, strict=True):
+    halves, part = augment.half_body(boxes, keypoints, upper, 1.0, rng())
+    for box, points, labelled in zip(halves, keypoints, part[..., 2] > 0, strict=True):
         inside = ((points[:, :2] >= box[:2]) & (points[:, :2] <= box[2:])).all(1)
-        assert inside[upper].all() or inside[~upper].all()
+        assert inside[labelled].all()
+        assert torch.equal(labelled, upper) or torch.equal(labelled, ~upper)
+    kept, whole = augment.half_body(boxes, keypoints, upper, 0.0, rng())
+    assert torch.equal(kept, boxes)
+    assert torch.equal(whole, keypoints)
+    turned = augment.rotations(torch.full((30,), 1.0))
+    around = augment.turned_boxes(halves, part, turned)  # the turn keeps the half
+    size, before = (around[:, 2:] - around[:, :2]).amax(1), (halves[:, 2:] - halves[:, :2]).amax(1)
+    assert (size < 1.5 * before).all()
     turned = augment.rotations(torch.full((30,), 1.0))
     around, moved = augment.turned_boxes(boxes, keypoints, turned), augment.move(keypoints, turned)
     assert (moved[..., :2] >= around[:, None, :2] - 1e-3).all()
@@ -215,6 +223,17 @@ def test_turns_are_packed_and_wanted(tmp_path):
     assert shards.load([tmp_path / "t", tmp_path / "plain"]).turns is None
     with pytest.raises(DataError, match="--turns"):
         pose.TurnTask(replace(STILL, task="turn", model="tiny-turn", size=(64, 64)), without)
+
+
+def test_boxes_of_all_data_have_a_margin():
+    """Data without boxes of its own (LSP) has boxes that end at the joints: tasks grow them as detectors do."""
+    pack = crops(12)
+    low, high = pack.keypoints[..., :2].min(1), pack.keypoints[..., :2].max(1)
+    task = pose.PoseTask(replace(STILL, model="tiny"), replace(pack, boxes=np.concatenate([low, high], 1)))
+    assert (task.boxes.numpy()[:, :2] < low - 1).all()
+    assert (task.boxes.numpy()[:, 2:] > high + 1).all()
+    drawn = pose.PoseTask(replace(STILL, model="tiny"), pack)
+    assert np.array_equal(drawn.boxes.numpy(), pack.boxes)
 
 
 def test_shrunk_packs_keep_their_keypoints():
@@ -531,6 +550,16 @@ def test_a_loss_that_is_no_number_stops_and_keeps_what_was_good(tmp_path):
         loop.train(chosen, task, tmp_path)
     assert checkpoint.steps(tmp_path / "checkpoints")[-1] == 3
     assert all(torch.isfinite(value).all() for value in kept.values() if value.is_floating_point())
+
+
+def test_a_run_says_what_it_is_now(tmp_path):
+    """Settings that change on the way are written down; checkpoints without a recipe are nobody's."""
+    run(tmp_path, steps=1)
+    run(tmp_path, steps=2)
+    assert Recipe.from_json((tmp_path / "recipe.json").read_text()).steps == 2
+    (tmp_path / "recipe.json").unlink()
+    with pytest.raises(DataError, match="does not say whose checkpoints"):
+        run(tmp_path, steps=3)
 
 
 def test_another_run_in_the_folder_is_refused(tmp_path):

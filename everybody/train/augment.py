@@ -61,15 +61,19 @@ def angles(n: int, *, near: float, anywhere: float, quarters: float = 0.0, rng: 
     return torch.where(some, whole, torch.where(chance(n, quarters, rng), turns, small))
 
 
-def half_body(boxes: Tensor, keypoints: Tensor, upper: Tensor, probability: float, rng: Generator) -> Tensor:
+def half_body(
+    boxes: Tensor, keypoints: Tensor, upper: Tensor, probability: float, rng: Generator
+) -> tuple[Tensor, Tensor]:
     """[N, 4], [N, K, 3], upper-body joints [K] bool -> boxes [N, 4], some around the upper or the lower body only
-    (Wang et al. 2018, MSPN), where at least three of its joints are labelled; a tenth larger than their extent."""
+    (Wang et al. 2018, MSPN), where at least three of its joints are labelled; 15 % larger than their extent on each
+    side. And the joints [N, K, 3] that the box is around: those of the other half count as unlabelled."""
     n = len(boxes)
     which = torch.where(chance(n, 0.7, rng)[:, None], upper, ~upper) & (keypoints[..., 2] > 0)
     wanted = chance(n, probability, rng) & (which.sum(1) >= 3)
     low, high = extents(torch.cat([keypoints[..., :2], which[..., None]], 2)).split(2, 1)
     part = torch.cat([1.15 * low - 0.15 * high, 1.15 * high - 0.15 * low], 1)
-    return torch.where(wanted[:, None], part, boxes)
+    inside = torch.cat([keypoints[..., :2], (keypoints[..., 2] * (which | ~wanted[:, None]))[..., None]], 2)
+    return torch.where(wanted[:, None], part, boxes), inside
 
 
 def crops(

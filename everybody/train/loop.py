@@ -296,15 +296,18 @@ def _resume(
         if recipe.start:
             checkpoint.start(recipe.start, net)
             ema.load_state_dict(net.state_dict())
-        with replacing(path) as part:
-            part.write_text(recipe.to_json())
+        _write_recipe(recipe, path)
         return Progress(), torch.zeros(2)
-    before = json.loads(path.read_text())
+    try:
+        before = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: does not say whose checkpoints these are ({error}): choose another folder") from error
     now = json.loads(recipe.to_json())
     if before["model"] != now["model"] or before["task"] != now["task"]:
         raise DataError(
             f"{out}: holds a run of {before['task']} '{before['model']}', not {now['model']}: choose another folder"
         )
+    _write_recipe(recipe, path)  # settings may change on the way
     state = checkpoint.load(out / "checkpoints", found[-1])
     checkpoint.fit(net, state["net"], str(out / "checkpoints"))
     net.load_state_dict(state["net"])
@@ -314,6 +317,11 @@ def _resume(
     rows = [row for row in read_log(out) if row["step"] <= state["step"]]
     unlogged = state.get("unlogged", torch.zeros(2))
     return Progress(state["step"], state["seconds"], state["best"], rows), unlogged
+
+
+def _write_recipe(recipe: Recipe, path: Path) -> None:
+    with replacing(path) as part:
+        part.write_text(recipe.to_json())
 
 
 def _write_log(out: Path, progress: Progress) -> None:

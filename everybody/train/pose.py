@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -33,6 +34,7 @@ class Crops:
                 "these shards hold whole pictures: an SPPE learns from crops (`everybody pack` without --pictures)"
             )
         self.recipe, self.skeleton = recipe, pack.skeleton
+        pack = replace(pack, boxes=proposals.with_margin(pack.boxes, pack.keypoints).astype(np.float32))
         back = held_back(pack.names, recipe.held_back)
         if back.all() or not back.any():
             raise DataError(f"{len(pack)} pictures are too few to hold {recipe.held_back:.0%} back; pack more of them")
@@ -59,10 +61,10 @@ class Crops:
         keypoints = self.keypoints[rows]
         if angle is None:
             angle = augment.angles(n, near=recipe.near, anywhere=recipe.anywhere, rng=rng)
-        boxes = augment.half_body(self.boxes[rows], keypoints, self.upper, recipe.half_body, rng)
+        boxes, inside = augment.half_body(self.boxes[rows], keypoints, self.upper, recipe.half_body, rng)
         turned = augment.rotations(angle)
         flip = augment.chance(n, recipe.flip, rng)
-        around = augment.turned_boxes(boxes, keypoints, turned)
+        around = augment.turned_boxes(boxes, inside, turned)
         around = around + self.offsets(keypoints, rng) * (around[:, 2:] - around[:, :2]).repeat(1, 2)
         to_crop = augment.crops(
             around, recipe.size, padding=recipe.padding, flip=flip,

@@ -234,7 +234,7 @@ def offsets_of(true: Array, found: Array) -> Array:
 
 def with_margin(boxes: Array, keypoints: Array) -> Array:
     """[N, 4], [N, K, 3] -> boxes [N, 4]: those that end at the joints (data without boxes, as LSP) grown to where
-    detectors, and other data, draw them; two conventions would teach the SSTN two sizes."""
+    detectors, and other data, draw them; two conventions would teach two sizes."""
     seen = keypoints[..., 2:] > 0
     low = np.where(seen, keypoints[..., :2], np.inf).min(1)
     high = np.where(seen, keypoints[..., :2], -np.inf).max(1)

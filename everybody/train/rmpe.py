@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,7 @@ class Regions(Crops):
     """What both tasks share: wrong boxes, turns, and the regions that would be right."""
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
-        boxes = proposals.with_margin(pack.boxes, pack.keypoints).astype(np.float32)
-        super().__init__(recipe, replace(pack, boxes=boxes))
+        super().__init__(recipe, pack)
         joints = pack.skeleton.joints
         self._up = [i for i, name in enumerate(joints) if any(part in name for part in UP)]
         self._down = [i for i, name in enumerate(joints) if any(part in name for part in DOWN)]
