@@ -133,7 +133,7 @@ def table(found: dict[tuple[int, bool], list[Verdict]], truth: Dataset) -> str:
     lines = [
         "# Models at hand on coco_val",
         "",
-        "Ours (everybody-…, any orientation) and public ones (upright); made by `benchmarks/accuracy.py`, which says how.",
+        "Ours (everybody-…, any orientation) and public ones (upright); made by `benchmarks/accuracy.py`.",
         f"{len(truth)} pictures, {people} people, turned counter-clockwise; in brackets 95 % intervals.",
         "Differences are of AP to the first row of the same turn, true boxes apart from others.",
         "",
