@@ -39,9 +39,9 @@ class Counted(Estimator):
         self.looks += len(frames)
         return super().find(frames)
 
-    def pose(self, frames):  # type: ignore[override]
+    def pose(self, frames, turns=None):  # type: ignore[override]
         self.poses += sum(len(frame.people) for frame in frames)
-        return super().pose(frames)
+        return super().pose(frames, turns)
 
 
 def ours(estimator: Counted, source: Path, every: int, frames: int) -> tuple[float, list[People]]:
@@ -100,9 +100,11 @@ def main() -> None:
     parser.add_argument("--every", type=int, nargs="*", default=[1, 2, 5, 10, 0])
     parser.add_argument("--films", nargs="*", default=["class", "taiji", "jump", "cut-outs"])
     parser.add_argument("--rtmlib", action="store_true", help="against rtmlib, too")
+    parser.add_argument("--bundled", action="store_true", help="our own models, as `everybody run` uses them")
     given = parser.parse_args()
     os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
-    estimator = Counted(detector="rtmdet-nano-person", pose="tinypose-256x192", orientation="upright")
+    public = {"detector": "rtmdet-nano-person", "pose": "tinypose-256x192", "orientation": "upright"}
+    estimator = Counted(**{} if given.bundled else public)
     with tempfile.TemporaryDirectory() as folder:
         for name in given.films:
             source, truth = SHARED / f"data/video/{name}.mp4", None

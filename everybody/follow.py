@@ -15,12 +15,14 @@ from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from .errors import OptionError
 from .geometry import area, iou, oks, whole
+from .orient import turns_of
 from .people import BOX, Frame, People
 from .pipeline import Estimator, describe, named
 from .smooth import Smooth
@@ -32,6 +34,7 @@ from .track.watch import Watch
 
 IN_FLIGHT = 3  # frames
 ELSEWHERE = 0.3  # IoU with all boxes of the detector, below which it has overlooked whom the tracker expects
+SAME = 0.5  # IoU with where somebody is expected, above which a box is that one's
 CLEAR = 0.4  # mean score of joints by which somebody is there although no detector says so
 SOMEBODY = 0.5  # OKS of a pose with one that was found: it is that one's
 MARGIN = 0.1  # of the joints' extent between them and the edges of a box
@@ -105,20 +108,20 @@ def skipping(
     it."""
     most = estimator.workers if live else IN_FLIGHT
     pool = ThreadPoolExecutor(min(estimator.workers, most), "everybody-worker")
-    waiting: deque[tuple[Future[list[Frame]], People | None, set[int]]] = deque()
+    waiting: deque[tuple[Future[tuple[Frame, set[int]]], People | None]] = deque()  # None: the detector looks
     watch, still, last = Watch(every), Still(), People.empty(BOX)
 
     def finished() -> Frame:
         nonlocal last
-        future, asked, quiet = waiting.popleft()
-        frame = future.result()[0]
+        future, asked = waiting.popleft()
+        frame, quiet = future.result()
+        people = _joined(frame.people, _only(last, quiet))
         if asked is None:
-            frame = replace(frame, people=_found_again(estimator, frame, tracker))
-        else:
-            # who has been found since the poses were asked for, and who has not moved
+            people = _found_again(estimator, replace(frame, people=people), tracker)
+        else:  # who has been found since the poses were asked for
             news = _only(tracker.expected(frame.time), set(_ids(last)) - set(_ids(asked)))
-            late = named("pose", estimator.pose, [replace(frame, people=news)])[0].people if len(news) else news
-            frame = replace(frame, people=_joined(frame.people, late, _only(last, quiet)))
+            people = _joined(people, _posed(estimator, frame, news))
+        frame = replace(frame, people=people)
         frame = tracker.track(frame, detected=asked is None)
         last = frame.people
         return frame
@@ -126,22 +129,43 @@ def skipping(
     try:
         with closing(_as_generator(frames) if live else ahead(frames, IN_FLIGHT)) as incoming:
             for frame in incoming:
-                detect = watch(frame, tracker, looking=any(asked is None for _, asked, _ in waiting))
+                detect = watch(frame, tracker, looking=any(asked is None for _, asked in waiting))
                 while waiting and watch.looks == 1 and not detect:  # nothing is expected before the first is known
                     yield finished()
                 expected = tracker.expected(frame.time)
                 quiet = set() if every else set(_ids(expected[still(frame, expected)]))
-                if detect:
-                    waiting.append((pool.submit(named, "finding people and poses", estimator, [frame]), None, set()))
-                else:
-                    moving = replace(frame, people=_only(expected, set(_ids(expected)) - quiet))
-                    waiting.append((pool.submit(named, "pose", estimator.pose, [moving]), expected, quiet))
+                work = _looked if detect else _expected
+                waiting.append((pool.submit(work, estimator, frame, expected, quiet), None if detect else expected))
                 while len(waiting) >= most:
                     yield finished()
         while waiting:
             yield finished()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _looked(estimator: Estimator, frame: Frame, expected: People, quiet: set[int]) -> tuple[Frame, set[int]]:
+    """The frame with the people whom the detector finds in it, and who of the quiet ones are not estimated again: whom
+    it finds, too, alone in one place."""
+    found = named("finding people", estimator.find, [frame])[0]
+    still = _only(expected, quiet)
+    near = iou(still.boxes, found.people.boxes)
+    there = (near > SAME).any(1) & ((near > ELSEWHERE).sum(1) == 1)
+    others = found.people[np.flatnonzero(~(near[there] > SAME).any(0))]
+    return named("pose", estimator.pose, [replace(found, people=others)])[0], set(_ids(still[there]))
+
+
+def _expected(estimator: Estimator, frame: Frame, expected: People, quiet: set[int]) -> tuple[Frame, set[int]]:
+    """The frame with those who are expected in it and have moved, and the others."""
+    moving = _only(expected, set(_ids(expected)) - quiet)
+    return replace(frame, people=_posed(estimator, frame, moving)), quiet
+
+
+def _posed(estimator: Estimator, frame: Frame, expected: People) -> People:
+    """The poses of those who are expected. They are turned as expected, too: the net that knows how people are turned
+    need not be asked again in each frame."""
+    pose = partial(estimator.pose, turns=[turns_of(expected)])
+    return named("pose", pose, [replace(frame, people=expected)])[0].people
 
 
 def _found_again(estimator: Estimator, frame: Frame, tracker: Tracker) -> People:
@@ -151,7 +175,7 @@ def _found_again(estimator: Estimator, frame: Frame, tracker: Tracker) -> People
     overlooked = expected[iou(expected.boxes, found.boxes).max(1, initial=0.0) < ELSEWHERE]
     if not len(overlooked):
         return found
-    again = named("pose", estimator.pose, [replace(frame, people=overlooked)])[0].people
+    again = _posed(estimator, frame, overlooked)
     again = again[again.keypoints[..., 2].mean(1) >= CLEAR]
     alike = oks(found.keypoints, again.keypoints, area(found.boxes), found.skeleton.sigmas)
     again = again[alike.max(0, initial=0.0) < SOMEBODY]

@@ -22,12 +22,18 @@ from numpy.typing import NDArray
 
 from .detect import normalise
 from .geometry import Array
-from .people import Image
+from .people import Image, People
 from .runtime import Session
 from .weights.manifest import Input
 
 Orientation = Literal["upright", "any"]
 ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
+
+TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+SEEN = 0.3  # score that each of these needs, for a pose to tell how its trunk lies
+LONG = 0.15  # of the longer side of the box, and how long the trunk must be: one seen from above points nowhere
+
+DIAGONAL = math.tan(math.radians(30))  # and how far it may lean, as across over along
 
 UPRIGHT_BONUS = 0.05  # upright people are many and faint ones look alike every way: another turn must win by this much
 
@@ -82,6 +88,20 @@ class TurnNet:
         pairs = zip(pictures, boxes, strict=True)
         crops = [square(image, box, size, self.padding, self.input.fill) for image, box in pairs]
         return self.session(normalise(crops, self.input))[0]
+
+
+def turns_of(people: People) -> NDArray[np.intp]:
+    """Poses -> [N]: the quarter turn that brings each trunk upright, or -1 where it does not say: joints that are not
+    seen, a short trunk, or one that lies between two turns (nearer to the diagonal than to either)."""
+    joints = people.skeleton.joints
+    if not set(TRUNK) <= set(joints):
+        return np.full(len(people), -1)
+    trunk = people.keypoints[:, [joints.index(name) for name in TRUNK]]
+    x, y = (trunk[:, :2, :2].mean(1) - trunk[:, 2:, :2].mean(1)).T
+    long, short = np.maximum(np.abs(x), np.abs(y)), np.minimum(np.abs(x), np.abs(y))
+    side = (people.boxes[:, 2:] - people.boxes[:, :2]).max(1, initial=0.0)
+    clear = (trunk[..., 2] > SEEN).all(1) & (long > LONG * side) & (short < DIAGONAL * long)
+    return np.where(clear, np.round(np.arctan2(x, -y) / (np.pi / 2)).astype(np.intp) % 4, -1)
 
 
 def square(image: Image, box: Array, size: int, padding: float, fill: int) -> Image:

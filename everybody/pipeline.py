@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from . import geometry, nms, runtime
 from .detect import Detector, Tiles
@@ -197,9 +198,10 @@ class Estimator:
         found = self._find(frames)
         return [replace(frame, people=people) for frame, people in zip(frames, found, strict=True)]
 
-    def pose(self, frames: Sequence[Frame]) -> list[Frame]:
-        """Frames with boxes -> frames with poses, duplicates removed, most confident person first."""
-        posed = self.sppe([frame.image for frame in frames], [frame.people for frame in frames])
+    def pose(self, frames: Sequence[Frame], turns: Sequence[NDArray[np.intp]] | None = None) -> list[Frame]:
+        """Frames with boxes -> frames with poses, duplicates removed, most confident person first; turns as in
+        `Sppe`."""
+        posed = self.sppe([frame.image for frame in frames], [frame.people for frame in frames], turns)
         return [replace(frame, people=self._sorted(people)) for frame, people in zip(frames, posed, strict=True)]
 
     def _sorted(self, people: People) -> People:

@@ -137,14 +137,19 @@ class Sppe:
         """Whether the file gives θ, too."""
         return self.session.outputs[-1].shape[1:] == (2, 3)
 
-    def __call__(self, images: Sequence[Image], people: Sequence[People]) -> list[People]:
+    def __call__(
+        self, images: Sequence[Image], people: Sequence[People], turns: Sequence[NDArray[np.intp]] | None = None
+    ) -> list[People]:
+        """turns: of each person, the quarter turn in which to look first, and only there if that answer is sure; -1
+        for who is nobody's guess (only orientation "any" asks)."""
         counts = [len(group) for group in people]
         if sum(counts) == 0:
             return [People.empty(self.skeleton) for _ in images]
         pictures = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
         boxes = np.concatenate([group.boxes for group in people])
         if self.orientation == "any":
-            keypoints = self._any(pictures, boxes)
+            known = np.full(len(boxes), -1) if turns is None else np.concatenate(turns)
+            keypoints = self._any(pictures, boxes, known)
         else:
             keypoints = self.posed(pictures, boxes, np.zeros(len(boxes), np.intp))
         groups = np.split(keypoints, np.cumsum(counts)[:-1])
@@ -153,21 +158,30 @@ class Sppe:
             for group, k in zip(people, groups, strict=True)
         ]
 
-    def _any(self, pictures: Sequence[Image], boxes: Array) -> Array:
-        """As `posed`, each person in the turn that suits best."""
+    def _any(self, pictures: Sequence[Image], boxes: Array, known: NDArray[np.intp]) -> Array:
+        """As `posed`, each person in the turn that suits best; known [N]: the one to try first, or -1."""
         found = np.zeros((len(boxes), 4, len(self.skeleton), 3), np.float32)
 
         def look(at: NDArray[np.bool_]) -> None:
             rows, turns = np.nonzero(at)
             found[rows, turns] = self.posed([pictures[row] for row in rows.tolist()], boxes[rows], turns)
 
+        def sureness() -> Array:
+            return orient.confidence(found[..., 2]).max(1)
+
         search = orient.GUIDED if self.turn_net else orient.ALONE
-        likely = self.turn_net(pictures, boxes) if self.turn_net else np.full((len(boxes), 4), 0.25)
-        first = search.first(likely)
-        look(first)
-        others = search.others(likely, orient.confidence(found[first][..., 2]))
-        look(others)
-        return found[np.arange(len(boxes)), orient.best_turn(found, first | others)]
+        look(tried := known[:, None] == np.arange(4))
+        unsure = np.flatnonzero(sureness() < search.sure)
+        likely = np.full((len(unsure), 4), 0.25)
+        if self.turn_net:
+            likely = self.turn_net([pictures[row] for row in unsure.tolist()], boxes[unsure])
+        others = np.zeros_like(tried)
+        others[unsure] = search.first(likely)
+        look(others & ~tried)
+        tried |= others
+        others[unsure] = search.others(likely, sureness()[unsure])
+        look(others & ~tried)
+        return found[np.arange(len(boxes)), orient.best_turn(found, tried | others)]
 
     def posed(self, pictures: Sequence[Image], boxes: Array, turns: NDArray[np.intp]) -> Array:
         """Pictures, boxes [N, 4] and quarter turns [N] of as many people -> keypoints [N, K, 3] in picture pixels."""

@@ -3,6 +3,7 @@ sure of what it sees only where the sky is above."""
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from everybody.load import load_sppe, load_turn
 from everybody.people import People
 
 from . import nets
+from .test_track import standing
 
 WIDTH, HEIGHT = 260, 280
 # Box (96 × 128, or turned 128 × 96) and the turn of each person of `picture`.
@@ -133,6 +135,50 @@ def test_the_net_knows_each_turn_and_spares_the_others(sppe, turn_net):
     assert np.abs(people.keypoints[..., :2] - spots[:, None]).max() < 0.25
     (none,) = sppe(orientation="any", turn_net=turn_net)([image], [boxes[:0]])
     assert none.keypoints.shape == (0, 17, 3)
+
+
+def test_a_pose_tells_how_its_trunk_lies_or_nothing():
+    upright = standing((100, 220))
+    for turns in range(4):
+        matrix = geometry.turn_matrix(200, 300, turns)
+        for lean in (-20, 0, 20):
+            leaning = rotated(upright.keypoints, lean)
+            keypoints = geometry.transform(matrix[None], leaning)
+            people = replace(upright, keypoints=keypoints, boxes=geometry.transform_boxes(matrix, upright.boxes))
+            assert orient.turns_of(people).tolist() == [-turns % 4]
+    assert orient.turns_of(replace(upright, keypoints=rotated(upright.keypoints, 45))).tolist() == [-1]
+    faint, short = upright.keypoints.copy(), upright.keypoints.copy()
+    faint[:, 11, 2] = 0.1
+    short[:, 5:7, 1] = short[:, 11:13, 1] - 3
+    for keypoints in (faint, short):
+        assert orient.turns_of(replace(upright, keypoints=keypoints)).tolist() == [-1]
+    assert orient.turns_of(People.from_boxes(upright.boxes)).tolist() == [-1]
+    assert orient.turns_of(upright[[]]).shape == (0,)
+
+
+def rotated(keypoints: np.ndarray, degrees: float) -> np.ndarray:
+    return geometry.transform(np.column_stack([cv2.getRotationMatrix2D((100, 150), degrees, 1.0)])[None], keypoints)
+
+
+def test_who_is_turned_as_known_is_looked_at_once_and_others_as_ever(sppe, turn_net):
+    image, boxes, _ = picture()
+    asked: list[int] = []
+
+    class Asked(type(turn_net)):  # type: ignore[misc]
+        def __call__(self, pictures, boxes):
+            asked.append(len(boxes))
+            return turn_net(pictures, boxes)
+
+    search = sppe(orientation="any", turn_net=Asked(session=turn_net.session, input=turn_net.input))
+    (people,) = search([image], [boxes])
+    right = np.array([-turns % 4 for _, turns in PEOPLE])
+    for known, unsure in ((right, 0), (right * [1, 1, -1, 1] - [0, 0, 1, 0], 1), ((right + 2) % 4, 4)):
+        asked.clear()
+        (again,) = search([image], [boxes], [known])
+        assert asked == [unsure]
+        assert np.allclose(again.keypoints, people.keypoints)
+    (upright,) = sppe()([image], [boxes], [right])
+    assert np.array_equal(upright.keypoints, sppe()([image], [boxes])[0].keypoints), "upright asks nobody"
 
 
 def test_turns_are_tried_in_the_order_of_their_likelihood():

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Array
-from ..people import Frame, Image, People, Skeleton
+from ..people import BOX, Frame, Image, People, Skeleton
 from .affinity import affinity, assigned, with_appearance
 from .camera import IDENTITY, Camera
 from .colours import colours
@@ -155,11 +155,13 @@ class Tracker:
         return replace(people, boxes=boxes, ids=ids)[back]
 
     def expected(self, time: float) -> People:
-        """Where the known people will be at `time`: boxes with ids, without joints. Leaves out who is hidden."""
+        """Where the known people will be at `time`, and their joints, which score what they usually do. Leaves out who
+        is hidden."""
         tracks = self._tracks[(self._tracks.ids > 0) & (self._clock - self._tracks.seen <= RECENT)]
         ahead = float(np.clip(time - self._time, 0.0, LONGEST)) if np.isfinite(self._time) else 0.0
         motion = tracks.motion.predicted(ahead, self._clock - tracks.seen, self.rules)
-        return replace(People.from_boxes(motion.boxes, tracks.boxes), ids=tracks.ids)
+        keypoints = np.concatenate([motion.position[:, 2:], tracks.joints[..., None]], axis=2)
+        return People(keypoints, motion.boxes, tracks.boxes, self._skeleton or BOX, tracks.ids)  # type: ignore[arg-type]
 
     def _predict(self, image: Image | None, looks: Array | None) -> None:
         """All tracks at the time of this frame, in its picture."""
