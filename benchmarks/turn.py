@@ -1,7 +1,7 @@
 """What the turn net is worth: AP on true boxes and poses per person, over three numbers of `everybody.orient`: how much
 likelier upright is held to be (PRIOR), what score is sure (SURE), how unlikely other turns may be to be tried (WORTH).
 
-    python benchmarks/turn.py turn.onnx [--data ../shared/data/coco_train] [--pose tinypose-256x192]
+    python benchmarks/turn.py [turn.onnx] [--data ../shared/data/coco_train] [--pose everybody-accurate]
 
 All pictures upright and turned. The default data are no evaluation pictures: choose the numbers on them.
 """
@@ -30,7 +30,7 @@ GRID = [
     orient.Search(prior=prior, worth=worth, sure=sure)
     for prior, worth, sure in [
         (0, 0, 0),
-        *itertools.product((0.6, 0.9, 1.2), (0.6, 0.9, 1.2), (0.3, 0.4, 0.5)),
+        *itertools.product((0.6, 0.9, 1.2, 1.5), (0.6, 0.9, 1.2, 1.6), (0.4, 0.5, 0.6)),
         (0, 99, 9),
     ]
 ]
@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("net", nargs="?", type=Path)
     parser.add_argument("--data", type=Path, default=SHARED / "data/coco_train")
-    parser.add_argument("--pose", default="tinypose-256x192")
+    parser.add_argument("--pose", default="everybody-accurate")
     given = parser.parse_args()
     os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
     net, truth, sppe = load_turn(given.net), read(given.data / "annotations.json"), load_sppe(given.pose)
