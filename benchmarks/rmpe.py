@@ -256,9 +256,12 @@ SUPPRESSED = {  # rows that reuse the full model
 
 def train(given: argparse.Namespace) -> None:
     """Every row's model by the same data, steps and seeds, from the same public SPPE."""
-    common = ["--set", f"steps={given.steps}", "--set", f"batch={given.batch}", "--set", f"seed={given.seed}",
-              "--set", "near=15", "--set", "anywhere=0.3", "--set", "half_body=0",
-              "--set", f"evaluate_every={given.steps}"]  # fmt: skip
+    equal = {
+        "steps": given.steps, "batch": given.batch, "seed": given.seed, "rate": 5e-5, "warmup": 50, "near": 15,
+        "anywhere": 0.3, "half_body": 0, "colour": 0.25, "blur": 0.05, "jpeg": 0.05, "erase": 0.15, "occlude": 0.1,
+        "paste": 0.1, "freeze_norm": "true", "evaluate_every": given.steps,
+    }  # fmt: skip
+    common = [part for key, value in equal.items() for part in ("--set", f"{key}={value}")]
     start = (
         SHARED
         / "weights"

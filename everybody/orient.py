@@ -118,7 +118,7 @@ def square(image: Image, box: Array, size: int, padding: float, fill: int) -> Im
     (left, top), (right, bottom) = np.round(ends * size / side).astype(int)
     if right > left and bottom > top:
         across, down, part = right - left, bottom - top, image[y0:y1, x0:x1]
-        while part.shape[1] >= 4 * across and part.shape[0] >= 4 * down:  # by halves: a fifth of the time, the same mean
+        while part.shape[1] >= 4 * across and part.shape[0] >= 4 * down:  # by halves: as good, and quicker
             rows, columns = part.shape[0] // 2, part.shape[1] // 2
             part = cv2.resize(part[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
         cv2.resize(part, (across, down), out[top:bottom, left:right], 0, 0, cv2.INTER_AREA)

@@ -12,6 +12,7 @@ from everybody.metrics.tracking import clear, hota, scene
 from everybody.people import BOX, Frame, People
 from everybody.skeletons import COCO17
 from everybody.track import Rules, Tracker
+from everybody.track.affinity import with_appearance
 from everybody.track.camera import IDENTITY, Camera
 from everybody.track.colours import colours
 from everybody.track.motion import Motion
@@ -317,3 +318,14 @@ def test_a_filter_believes_what_it_is_told_for_sure_and_nothing_unseen():
 def test_rules_that_make_no_sense_are_refused(wrong):
     with pytest.raises(OptionError, match=next(iter(wrong))):
         Rules(**wrong)
+
+
+def test_looks_alone_make_nobody_the_same():
+    """In the same clothes elsewhere is another person; who is not where expected is not known again by looks here."""
+    looks = np.eye(3)[[0, 1]]
+    places = np.array([[0.9, 0.0, 0.3], [0.0, 0.01, 0.3]])
+    both = with_appearance(places, looks, np.eye(3)[[0, 1, 1]], Rules())
+    assert (both[places <= 0.01] == 0).all()
+    assert both[0, 0] > 0.9
+    assert both[1, 2] > places[1, 2] > both[0, 2] > 0
+    assert np.array_equal(with_appearance(places, 0 * looks, np.eye(3), Rules())[places > 0.1], places[places > 0.1])

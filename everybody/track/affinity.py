@@ -17,6 +17,7 @@ from .observation import VOTES, Observation
 from .rules import Rules
 
 DOUBT = 0.04  # of a joint's place, body sizes², at most: beyond it anybody would do
+NOWHERE = 0.02  # affinity by place and pose, up to which looks do not count
 STRANGE, SAME = 0.4, 0.9  # cosines of two embeddings that speak against and for one person
 
 
@@ -35,10 +36,15 @@ def affinity(motion: Motion, joints: Array, seen: Observation, sigmas: Array, ru
 
 
 def with_appearance(affinities: Array, looks: Array, seen: Array, rules: Rules) -> Array:
-    """Affinities [T, N] and unit vectors [T, D], [N, D] -> [T, N]; the same where either vector is unknown (zeros)."""
+    """Affinities [T, N] and unit vectors [T, D], [N, D] -> [T, N]; the same where either vector is unknown (zeros).
+
+    Looks alone make nobody the same: who is `NOWHERE` near where a track is expected is not its person, in whatever
+    clothes. Who comes back elsewhere is the gallery's business, which asks whether one can have got there.
+    """
     known = rules.appearance * np.logical_and.outer(looks.any(1), seen.any(1))
     place = rules.overlap + rules.motion + rules.pose
-    return (place * affinities + known * likeness(looks, seen)) / (place + known)
+    both = (place * affinities + known * likeness(looks, seen)) / (place + known)
+    return np.where(affinities > NOWHERE, both, 0.0)
 
 
 def likeness(a: Array, b: Array) -> Array:
