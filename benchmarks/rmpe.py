@@ -269,6 +269,8 @@ def train(given: argparse.Namespace) -> None:
     )
     for name, (recipe, settings, _) in ROWS.items():
         out, chosen = given.out / f"{name} {given.seed}", recipe.format(net=given.net)
+        if Path(f"{out}.onnx").is_file():  # of a run before
+            continue
         mine = [f"sppe={start}", f"sstn={given.sstn}"] if chosen.startswith("rmpe") else [f"start={start}"]
         command = [sys.executable, "-m", "everybody", "train", chosen, "-o", str(out), "--device", "cpu", *common]
         command += [part for setting in [*settings, *mine] for part in ("--set", setting)]
