@@ -1,4 +1,4 @@
-"""What the bundled models are asked to reach, and what they reach: every number of their cards, in one run.
+"""What the bundled models are asked to reach, and what they reach, in one run (half an hour on two cores).
 
     python benchmarks/goals.py [--limit 20] [--only pipeline] [--output table.md]
 

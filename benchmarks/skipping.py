@@ -1,6 +1,7 @@
 """Detecting now and then: what it saves and what it costs, and frames per second against rtmlib's PoseTracker.
 
-    pip install rtmlib --no-deps tqdm && python benchmarks/skipping.py [--frames 150] [--every 1 10 0]
+    python benchmarks/skipping.py [--frames 150] [--every 1 10 0] [--bundled]
+    pip install rtmlib --no-deps tqdm && python benchmarks/skipping.py --rtmlib
 
 every: the detector looks at each n-th frame; 0: where needed, the default. HOTA and PoseTrack's AP compare with what
 looking at every frame gives; the film of cut-out people (`cutouts.py`) also with the truth. rtmlib has the same two

@@ -121,8 +121,7 @@ def skipping(
         else:  # who has been found since the poses were asked for
             news = _only(tracker.expected(frame.time), set(_ids(last)) - set(_ids(asked)))
             people = _joined(people, _posed(estimator, frame, news))
-        frame = replace(frame, people=people)
-        frame = tracker.track(frame, detected=asked is None)
+        frame = tracker.track(replace(frame, people=people), detected=asked is None)
         last = frame.people
         return frame
 

@@ -93,7 +93,7 @@ class TurnNet:
 
 def turns_of(people: People) -> NDArray[np.intp]:
     """Poses -> [N]: the quarter turn that brings each trunk upright, or -1 where it does not say: joints that are not
-    seen, a short trunk, or one that lies between two turns (nearer to the diagonal than to either)."""
+    seen, a short trunk, or one that lies between two turns (more than 30 degrees from either)."""
     joints = people.skeleton.joints
     if not set(TRUNK) <= set(joints):
         return np.full(len(people), -1)

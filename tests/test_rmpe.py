@@ -25,7 +25,7 @@ from everybody.models import affine, rmpe, sppe, turn  # noqa: E402
 from everybody.people import People  # noqa: E402
 from everybody.pose import crop  # noqa: E402
 from everybody.skeletons import COCO17  # noqa: E402
-from everybody.train import augment, checkpoint, export, loop, shards  # noqa: E402
+from everybody.train import augment, checkpoint, export, log, loop, shards  # noqa: E402
 from everybody.train.networks import network  # noqa: E402
 from everybody.train.pose import PoseTask  # noqa: E402
 from everybody.train.recipe import UNCHANGED, recipe  # noqa: E402
@@ -330,7 +330,7 @@ def test_every_parameter_of_an_sstn_learns():
 def test_an_sstn_learns_a_few_wrong_boxes_by_heart(tmp_path):
     chosen = replace(SEEN, anywhere=1.0, noise=0.2, steps=250, batch=16, rate=5e-3, decay=0.0, ema=0.9, log_every=25)
     loop.train(chosen, SstnTask(chosen, bodies(6)), tmp_path, fabric=loop.on(chosen, "cpu"))
-    rows = [row["loss"] for row in loop.read_log(tmp_path) if "loss" in row]
+    rows = [row["loss"] for row in log.read(tmp_path) if "loss" in row]
     assert rows[-1] < 0.5 * rows[0]
 
 

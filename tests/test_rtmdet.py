@@ -20,7 +20,18 @@ from everybody.errors import DataError, ModelError, OptionError  # noqa: E402
 from everybody.load import load_detector  # noqa: E402
 from everybody.models.rtmdet import Pool, RTMDet  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
-from everybody.train import augment, checkpoint, detect, distill, equivariant, export, loop, relative, shards  # noqa: E402
+from everybody.train import (  # noqa: E402
+    augment,
+    checkpoint,
+    detect,
+    distill,
+    equivariant,
+    export,
+    loop,
+    parameters,
+    relative,
+    shards,
+)
 from everybody.train.networks import network  # noqa: E402
 from everybody.train.recipe import RECIPES, UNCHANGED  # noqa: E402
 
@@ -120,7 +131,7 @@ def test_frozen_parts_stay_as_they_were_and_the_others_learn(tmp_path):
     assert not any(name.startswith("stem.") for name in changed)
     assert any(name.startswith("stages.") for name in changed)
     with pytest.raises(OptionError, match="no such part; it has stem, stages"):
-        loop.freeze(task.net, ["stam"])
+        parameters.freeze(task.net, ["stam"])
 
 
 # --- what it learns from

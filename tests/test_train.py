@@ -25,7 +25,7 @@ from everybody.errors import DataError, ModelError, OptionError, OutputError  # 
 from everybody.load import load_detector, load_sppe  # noqa: E402
 from everybody.people import People  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
-from everybody.train import augment, checkpoint, detect, distill, export, loop, losses, pose, shards  # noqa: E402
+from everybody.train import augment, checkpoint, detect, distill, export, log, loop, losses, pose, shards  # noqa: E402
 from everybody.train.networks import detector, network, sppe, tinypose, turn  # noqa: E402
 from everybody.train.recipe import BASE, RECIPES, UNCHANGED, Recipe, recipe  # noqa: E402
 
@@ -523,7 +523,7 @@ def test_two_processes_are_one(tmp_path):
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         weights.append(checkpoint.read_weights(tmp_path / str(count) / "last.safetensors")[0])
-        curves.append([row["loss"] for row in loop.read_log(tmp_path / str(count)) if "loss" in row])
+        curves.append([row["loss"] for row in log.read(tmp_path / str(count)) if "loss" in row])
     assert curves[0] == pytest.approx(curves[1], abs=1e-4)
     # Adam makes whole steps of gradients that are nothing but rounding: the way that was gone together is compared.
     start = network(RECIPES["sppe-fast"], 17).state_dict()

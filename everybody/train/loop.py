@@ -11,14 +11,13 @@ a run that was stopped and resumed is the run that was not.
 from __future__ import annotations
 
 import copy
-import csv
 import json
 import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +30,7 @@ from torch import Generator, Tensor, nn
 from ..errors import DataError, EverybodyError, OptionError
 from ..media.atomic import replacing
 from ..people import Skeleton
-from . import checkpoint, curves
+from . import checkpoint, curves, log, parameters
 from .losses import Loss
 from .recipe import Recipe
 from .relative import RelativeAdamW
@@ -89,16 +88,16 @@ def train(
     fabric.launch()
     lead = fabric.is_global_zero
     device = fabric.device
-    freeze(task.net, recipe.freeze)
+    parameters.freeze(task.net, recipe.freeze)
     net = task.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.5 times as fast on CPUs
     ema = copy.deepcopy(net).eval().requires_grad_(False)
     kind = RelativeAdamW if recipe.relative else torch.optim.AdamW
-    optimiser = kind(_groups(net, recipe.decay), lr=recipe.rate)
+    optimiser = kind(parameters.groups(net, recipe.decay), lr=recipe.rate)
     progress, unlogged = _resume(recipe, out, net, ema, optimiser, say)
     task.to(device)
     ema.to(device)
     wrapped, optimiser = fabric.setup(net, optimiser)
-    _move(optimiser, device)
+    parameters.move(optimiser, device)
     begun, earlier, saved = time.monotonic(), progress.seconds, time.monotonic()
     total, counted, since = unlogged.to(device), 0, time.monotonic()
 
@@ -121,7 +120,7 @@ def train(
             state = {"net": net.state_dict(), "ema": ema.state_dict(), "optimiser": optimiser.state_dict()}
             plain = {"step": progress.step, "seconds": progress.seconds, "best": progress.best, "unlogged": total.cpu()}
             checkpoint.save(out / "checkpoints", progress.step, state | plain, part=recipe.checkpoint_part)
-            _write_log(out, progress)
+            log.write(out, progress.rows)
         saved = time.monotonic()
 
     with _stoppable() as stopped:
@@ -131,7 +130,7 @@ def train(
             step = progress.step
             wrapped.train()
             if recipe.freeze_norm:
-                freeze_norm(net)
+                parameters.freeze_norm(net)
             for group in optimiser.param_groups:
                 group["lr"] = schedule(recipe, step)
             rows = batch_rows(len(task), recipe, step)[fabric.global_rank :: fabric.world_size]
@@ -145,11 +144,11 @@ def train(
                 sums += torch.stack([loss.detach(), weight.detach()])
             if fabric.world_size > 1:
                 sums = cast(Tensor, fabric.all_reduce(sums, reduce_op="sum"))
-            _divide_gradients(net, sums[1] / fabric.world_size)
+            parameters.divide_gradients(net, sums[1] / fabric.world_size)
             fabric.clip_gradients(wrapped, optimiser, max_norm=recipe.clip, error_if_nonfinite=False)
             optimiser.step()
             optimiser.zero_grad()
-            _average(ema, net, min(recipe.ema, (1 + step) / (10 + step)))
+            parameters.average(ema, net, min(recipe.ema, (1 + step) / (10 + step)))
             progress.step += 1
             total += sums
             counted += len(rows) * fabric.world_size
@@ -216,57 +215,6 @@ def hash_seed(seed: int, step: int, rank: int) -> int:
     return hash((seed, step, rank)) % 2**63
 
 
-def freeze(net: nn.Module, parts: Sequence[str]) -> None:
-    """The parts of these names learn nothing. Raises OptionError for a name that the network does not have."""
-    for part in parts:
-        named = [parameter for name, parameter in net.named_parameters() if name.startswith(f"{part}.")]
-        if not named:
-            known = ", ".join(name for name, _ in net.named_children())
-            raise OptionError(f"freeze={part}: {type(net).__name__} has no such part; it has {known}")
-        for parameter in named:
-            parameter.requires_grad_(False)
-
-
-def freeze_norm(net: nn.Module) -> None:
-    """Batch normalisation stops to learn its statistics."""
-    for module in net.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
-
-
-def _groups(net: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Weights decay; biases and normalisation do not."""
-    trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
-def _divide_gradients(net: nn.Module, weight: Tensor) -> None:
-    """Losses are sums; their weight is known only after all parts and processes are done."""
-    for parameter in net.parameters():
-        if parameter.grad is not None:
-            parameter.grad.div_(weight.clamp(min=1e-6))
-
-
-@torch.no_grad()
-def _average(ema: nn.Module, net: nn.Module, decay: float) -> None:
-    for mean, value in zip(ema.state_dict().values(), net.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(value.to(mean.dtype), 1 - decay)
-        else:
-            mean.copy_(value)
-
-
-def _move(optimiser: Any, device: torch.device) -> None:
-    """What a checkpoint brought for the optimiser, to where its parameters are (the step counts stay)."""
-    for state in optimiser.state.values():
-        for key, value in state.items():
-            if isinstance(value, Tensor) and key != "step":
-                state[key] = value.to(device)
-
-
 def _evaluate(recipe: Recipe, task: Task, ema: nn.Module, out: Path, progress: Progress, say: Say) -> None:
     """Score the averaged weights, keep them if they are the best, draw the curves."""
     with torch.no_grad():
@@ -277,7 +225,7 @@ def _evaluate(recipe: Recipe, task: Task, ema: nn.Module, out: Path, progress: P
         progress.best = score
         about = describe(recipe, task, progress.step) | {"scores": json.dumps(scores)}
         checkpoint.save_weights(out / "best.safetensors", ema.state_dict(), about)
-    _write_log(out, progress)
+    log.write(out, progress.rows)
     curves.draw(progress.rows, out / "curves.png")
 
 
@@ -314,7 +262,7 @@ def _resume(
     ema.load_state_dict(state["ema"])
     optimiser.load_state_dict(state["optimiser"])
     say(f"{out}: going on behind step {state['step']}")
-    rows = [row for row in read_log(out) if row["step"] <= state["step"]]
+    rows = [row for row in log.read(out) if row["step"] <= state["step"]]
     unlogged = state.get("unlogged", torch.zeros(2))
     return Progress(state["step"], state["seconds"], state["best"], rows), unlogged
 
@@ -322,24 +270,6 @@ def _resume(
 def _write_recipe(recipe: Recipe, path: Path) -> None:
     with replacing(path) as part:
         part.write_text(recipe.to_json())
-
-
-def _write_log(out: Path, progress: Progress) -> None:
-    names = list(dict.fromkeys(name for row in progress.rows for name in row))
-    with replacing(out / "log.csv") as part, part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(progress.rows)
-
-
-def read_log(out: Path) -> list[dict[str, Any]]:
-    """log.csv as rows of numbers; [] if there is none."""
-    path = out / "log.csv"
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        rows = [{name: float(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
-    return [row | {"step": int(row["step"])} for row in rows]
 
 
 @contextmanager
