@@ -17,18 +17,17 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from everybody.again import LookAgain
 from everybody.data.dataset import Dataset
 from everybody.data.own import gathered
 from everybody.data.read import read
 from everybody.data.turn import turned
-from everybody.detect import Detector
-from everybody.load import Engine, load_detector
+from everybody.load import Engine, load_detector, load_turn
 from everybody.media.images import SUFFIXES, decode
 from everybody.metrics import bootstrap, boxes
 from everybody.people import Image, People
@@ -39,28 +38,29 @@ from everybody.weights import fetch, manifest
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 JUDGED, DEFAULT = 0.05, 0.3  # least scores: to be judged by AP, and of `everybody run`
 HELD_OUT = 0.3
+Finder = Callable[[Sequence[Image]], list[People]]
 TRAINED_ON = ("neg_voc_animals", "neg_voc_vehicles")  # of these, what was held out counts
 TIMED = 40  # pictures
 
 
-def detector(model: str, size: int, engine: Engine) -> Detector:
-    """By name or path."""
-    return load_detector(model, score=JUDGED, engine=engine, size=(size, size) if size else None)
+def finder(model: str, size: int, again: bool, engine: Engine, score: float) -> Finder:
+    """By name or path; again: that looks again where people seem to lie."""
+    plain = load_detector(model, score=score, engine=engine, size=(size, size) if size else None)
+    return LookAgain(detector=plain, turn_net=load_turn(engine=engine)) if again else plain
 
 
-def found(finder: Detector, truth: Dataset, images: Sequence[Image], quarters: int) -> Dataset:
+def found(look: Finder, truth: Dataset, images: Sequence[Image], quarters: int) -> Dataset:
     """The boxes on pictures turned by so many quarters, told by the turned pictures."""
     people = []
     for image in images:
-        some = finder([np.ascontiguousarray(np.rot90(image, quarters))])[0]
+        some = look([np.ascontiguousarray(np.rot90(image, quarters))])[0]
         people.append(People(np.zeros((len(some), 17, 3), np.float32), some.boxes, some.scores, COCO17))
     return gathered(people, truth.pictures, COCO17, name="found")
 
 
-def false_people(finder: Detector, pictures: Sequence[Path]) -> float:
+def false_people(look: Finder, pictures: Sequence[Path]) -> float:
     """How many people per picture without any."""
-    seen = replace(finder, score=DEFAULT)
-    return float(np.mean([len(seen([decode(path.read_bytes(), path.name)])[0]) for path in pictures]))
+    return float(np.mean([len(look([decode(path.read_bytes(), path.name)])[0]) for path in pictures]))
 
 
 def empty_pictures(folder: Path) -> dict[str, list[Path]]:
@@ -75,15 +75,15 @@ def empty_pictures(folder: Path) -> dict[str, list[Path]]:
     return out
 
 
-def milliseconds(finders: Sequence[Detector], images: Sequence[Image]) -> list[float]:
+def milliseconds(finders: Sequence[Finder], images: Sequence[Image]) -> list[float]:
     """Median per picture, the detectors taking turns."""
     spent: list[list[float]] = [[] for _ in finders]
-    for finder in finders:
-        finder([images[0]])
+    for look in finders:
+        look([images[0]])
     for image in images:
-        for finder, times in zip(finders, spent, strict=True):
+        for look, times in zip(finders, spent, strict=True):
             begun = time.perf_counter()
-            finder([image])
+            look([image])
             times.append(1e3 * (time.perf_counter() - begun))
     return [float(np.median(times)) for times in spent]
 
@@ -92,6 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help="names or ONNX files; the first is what others are compared to")
     parser.add_argument("--size", type=int, action="append", help="side of the input; several; 0: the model's own")
+    parser.add_argument("--again", action="store_true", help="each also looking again in turns (`everybody.again`)")
     parser.add_argument("--data", type=Path, default=SHARED / "data/coco_val")
     parser.add_argument("--turns", default="0,90,180,270")
     parser.add_argument("--engine", default="onnxruntime")
@@ -104,14 +105,15 @@ def main() -> None:
     here = [name for name, row in rows.items() if row.task == "detector" and fetch.find(row)]
     models = given.models or sorted(here, key=lambda name: name != default["detector"])
     engine = Engine(device="cpu", engine=given.engine, threads=given.threads)
-    settings = [(model, size) for size in given.size or [0] for model in models]
-    finders = [detector(model, size, engine) for model, size in settings]
-    names = [f"{Path(model).stem} {finder.input.size[0]}" for (model, _), finder in zip(settings, finders, strict=True)]
+    ways = [False, True] if given.again else [False]
+    settings = [(model, size, again) for size in given.size or [0] for model in models for again in ways]
+    names = [f"{Path(model).stem} {size or ''}{' again' if again else ''}" for model, size, again in settings]
+    finders, usual = ([finder(*setting, engine, score) for setting in settings] for score in (JUDGED, DEFAULT))
     turns = [int(turn) for turn in given.turns.split(",")]
 
     truth = read(given.data / "annotations.json")
     images = [decode(truth.path(i).read_bytes(), truth.pictures[i].name) for i in range(len(truth))]
-    times = milliseconds([replace(finder, score=DEFAULT) for finder in finders], images[:TIMED])
+    times = milliseconds(usual, images[:TIMED])
     print(f"{given.engine}, {given.threads} threads; ms per picture, median of {len(images[:TIMED])}")
     print("| detector | ms | ratio |\n| --- | --- | --- |")
     for name, spent in zip(names, times, strict=True):
@@ -126,8 +128,8 @@ def main() -> None:
     for turn in turns:
         shown = turned(truth, turn // 90)
         first: tuple[float, np.ndarray] | None = None
-        for name, finder in zip(names, finders, strict=True):
-            matches = boxes.matches(shown, found(finder, shown, images, turn // 90))
+        for name, look in zip(names, finders, strict=True):
+            matches = boxes.matches(shown, found(look, shown, images, turn // 90))
             whole = dict(matches(np.ones(len(truth))))
             drawn = np.array([matches(row)["AP"] for row in weights])
             low, high = bootstrap.interval(drawn)
@@ -144,8 +146,8 @@ def main() -> None:
     print(f"\nFalse people per picture without people, score ≥ {DEFAULT}")
     print(f"| detector | {' | '.join(f'{name} ({len(paths)})' for name, paths in sets.items())} |")
     print("| --- " * (1 + len(sets)) + "|")
-    for name, finder in zip(names, finders, strict=True):
-        cells = " | ".join(f"{false_people(finder, paths):.3f}" for paths in sets.values())
+    for name, look in zip(names, usual, strict=True):
+        cells = " | ".join(f"{false_people(look, paths):.3f}" for paths in sets.values())
         print(f"| {name} | {cells} |", flush=True)
 
 

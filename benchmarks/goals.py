@@ -24,7 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.detectors import JUDGED, empty_pictures, false_people, found
+from benchmarks.detectors import JUDGED, Finder, empty_pictures, false_people, found
 from everybody.data.dataset import Dataset, common
 from everybody.data.read import read
 from everybody.data.turn import turned
@@ -33,7 +33,7 @@ from everybody.metrics import boxes
 from everybody.metrics.judge import judge
 from everybody.metrics.predict import predict
 from everybody.metrics.regions import outside
-from everybody.people import Image, People
+from everybody.people import Frame, Image, People
 from everybody.pipeline import Estimator
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -62,11 +62,10 @@ class Measures:
 
     def box(self, options: dict[str, Any], turn: int) -> float:
         """Box AP."""
-        finder = Estimator(**options, det_score=JUDGED).detector
-        assert finder
         shown = turned(self.coco, turn // 90)
         images = [decode(self.coco.path(i).read_bytes(), "") for i in range(len(self.coco))]
-        return dict(boxes.matches(shown, found(finder, shown, images, turn // 90))(np.ones(len(shown))))["AP"]
+        some = found(finder(Estimator(**options, det_score=JUDGED)), shown, images, turn // 90)
+        return dict(boxes.matches(shown, some)(np.ones(len(shown))))["AP"]
 
     def sport(self, options: dict[str, Any]) -> float:
         """PCK."""
@@ -75,9 +74,13 @@ class Measures:
 
     def false(self, options: dict[str, Any]) -> str:
         """People per picture without any, of each set."""
-        finder = Estimator(**options).detector
-        assert finder
-        return " / ".join(f"{false_people(finder, paths):.3f}" for paths in self.empty.values())
+        look = finder(Estimator(**options))
+        return " / ".join(f"{false_people(look, paths):.3f}" for paths in self.empty.values())
+
+
+def finder(estimator: Estimator) -> Finder:
+    """How it finds people in pictures."""
+    return lambda images: [frame.people for frame in estimator.find([Frame(image) for image in images])]
 
 
 def milliseconds(truth: Dataset) -> dict[str, tuple[float, float]]:
@@ -94,11 +97,10 @@ def milliseconds(truth: Dataset) -> dict[str, tuple[float, float]]:
         image: Image = decode(truth.path(index).read_bytes(), "")
         who = People.from_boxes(truth.boxes[rows[:1]])
         for name, system in made.items():
-            assert system.detector
             poses, pictures = spent[name]
             if len(who):
                 poses.append(timed(lambda: system.sppe([image], [who])))  # noqa: B023 (called at once)
-            pictures.append(timed(lambda: system.detector([image])))  # type: ignore[misc] # noqa: B023
+            pictures.append(timed(lambda: system.find([Frame(image)])))  # noqa: B023
     return {name: (float(np.median(a[1:])), float(np.median(b[1:]))) for name, (a, b) in spent.items()}
 
 

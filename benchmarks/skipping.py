@@ -40,9 +40,9 @@ class Counted(Estimator):
         self.looks += len(frames)
         return super().find(frames)
 
-    def pose(self, frames, turns=None):  # type: ignore[override]
+    def pose(self, frames):  # type: ignore[override]
         self.poses += sum(len(frame.people) for frame in frames)
-        return super().pose(frames, turns)
+        return super().pose(frames)
 
 
 def ours(estimator: Counted, source: Path, every: int, frames: int) -> tuple[float, list[People]]:

@@ -1,5 +1,6 @@
-"""What the turn net is worth: AP on true boxes and poses per person, over three numbers of `everybody.orient`: how much
-likelier upright is held to be (PRIOR), what score is sure (SURE), how unlikely other turns may be to be tried (WORTH).
+"""What the turn net is worth: AP on true boxes and poses per person, over the numbers of `everybody.orient`: how much
+likelier upright is held to be (PRIOR), what score is sure (SURE), how unlikely other turns may be to be tried (WORTH);
+and over how many people of the world stand beside those of the picture (WORLD).
 
     python benchmarks/turn.py [turn.onnx] [--data ../shared/data/coco_train] [--pose everybody-accurate]
 
@@ -27,11 +28,11 @@ from everybody.people import People
 TURNS = 4
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 GRID = [
-    orient.Search(prior=prior, worth=worth, sure=sure)
-    for prior, worth, sure in [
-        (0, 0, 0),
-        *itertools.product((0.6, 0.9, 1.2, 1.5), (0.6, 0.9, 1.2, 1.6), (0.4, 0.5, 0.6)),
-        (0, 99, 9),
+    orient.Search(prior=prior, world=world, worth=worth, sure=sure)
+    for prior, world, worth, sure in [
+        (0, 1e6, 0, 0),
+        *itertools.product((0.6, 0.9, 1.2), (1, 2, 4, 1e6), (0.9, 1.2, 1.6), (0.4, 0.6)),
+        (0, 2, 99, 9),
     ]
 ]
 
@@ -58,8 +59,9 @@ def main() -> None:
             likely, turns = net([view] * count, boxes), np.tile(np.arange(TURNS), count)
             keypoints = sppe.posed([view] * TURNS * count, boxes.repeat(TURNS, 0), turns).reshape(count, TURNS, -1, 3)
             for row, search in enumerate(GRID):
-                first = search.first(likely)
-                looked = first | search.others(likely, orient.confidence(keypoints[first][..., 2]))
+                expected = search.expected(likely, np.ones(count), np.zeros(count, np.intp))
+                first = search.first(expected)
+                looked = first | search.others(expected, orient.confidence(keypoints[first][..., 2]))
                 chosen = keypoints[np.arange(count), orient.best_turn(keypoints, looked)]
                 found[row][-1].append(People(chosen, boxes, chosen[..., 2].mean(1), truth.skeleton))
                 tried[row, quarter] += looked.sum()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -169,14 +169,14 @@ class Detector:
             raise ModelError(f"{self.session.path}: takes pictures of {shape[3]}×{shape[2]}, not {width}×{height}")
 
     def __call__(self, images: Sequence[Image]) -> list[People]:
-        turned = [self._turned(images, turns) for turns in TURNS[: self.turns]]
+        turned = [self.look(images, turns) for turns in TURNS[: self.turns]]
         people = []
         for image, *found in zip(images, *turned, strict=True):
             boxes, scores = zip(*found, strict=True)
-            people.append(self._chosen(np.concatenate(boxes), np.concatenate(scores), image))
+            people.append(self.chosen(People.from_boxes(np.concatenate(boxes), np.concatenate(scores)), image))
         return people
 
-    def _turned(self, images: Sequence[Image], turns: int) -> list[tuple[Array, Array]]:
+    def look(self, images: Sequence[Image], turns: int) -> list[tuple[Array, Array]]:
         """All boxes and scores per picture, in its pixels, as found in its turned copy and that one's tiles."""
         views: list[Image] = [np.rot90(image, turns) for image in images]
         columns, rows = self.tiles
@@ -225,11 +225,12 @@ class Detector:
                 object.__setattr__(self, "_batches", False)
         return [found for picture in batch for found in decode(self.session(picture[None]), size, self.person)]
 
-    def _chosen(self, boxes: Array, scores: Array, image: Image) -> People:
-        boxes = geometry.clip(boxes, image.shape[1], image.shape[0])
-        sides = boxes[:, 2:] - boxes[:, :2]
+    def chosen(self, people: People, image: Image) -> People:
+        """Of all that was found in a picture, those who are large and sure enough, each once."""
+        people = replace(people, boxes=geometry.clip(people.boxes, image.shape[1], image.shape[0]))
+        sides = people.boxes[:, 2:] - people.boxes[:, :2]
         large = (sides.max(1, initial=0) >= self.min_size) & (sides.min(1, initial=np.inf) > 0)
-        return box_nms(People.from_boxes(boxes[large], scores[large]), self.nms)[: self.max_people]
+        return box_nms(people[large & (people.scores >= self.score)], self.nms)[: self.max_people]
 
 
 def _tiles(width: int, height: int, tiles: Tiles, overlap: float = 0.25) -> list[tuple[int, int, int, int]]:

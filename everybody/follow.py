@@ -15,7 +15,6 @@ from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -163,8 +162,8 @@ def _expected(estimator: Estimator, frame: Frame, expected: People, quiet: set[i
 def _posed(estimator: Estimator, frame: Frame, expected: People) -> People:
     """The poses of those who are expected. They are turned as expected, too: the net that knows how people are turned
     need not be asked again in each frame."""
-    pose = partial(estimator.pose, turns=[turns_of(expected)])
-    return named("pose", pose, [replace(frame, people=expected)])[0].people
+    expected = replace(expected, turns=turns_of(expected))
+    return named("pose", estimator.pose, [replace(frame, people=expected)])[0].people
 
 
 def _found_again(estimator: Estimator, frame: Frame, tracker: Tracker) -> People:

@@ -3,8 +3,8 @@
 A single-person estimator is sure of what it was trained on, and that is upright. So the turn in which its joints score
 best is the person's own, whatever the estimator. A small network looks at each person first (RotNet, Gidaris et al.
 2018; RMPE's SSTN answers the same need by a learnt affine map, Fang et al. 2017) and leaves few turns to be tried, most
-often one; without it, whoever is not found well upright is tried in all. Turns count as np.rot90 does, quarters against
-the clock.
+often one; without it, whoever is not found well upright is tried in all. People of one picture are mostly turned alike,
+so each is also judged by the others. Turns count as np.rot90 does, quarters against the clock.
 
 The numbers were chosen on coco_train and its turned copies (everybody-accurate and -fast; `benchmarks/turn.py`), never
 on coco_val.
@@ -43,27 +43,40 @@ UPRIGHT_BONUS = 0.05  # upright people are many and faint ones look alike every 
 class Search:
     """In which order turns are tried, and when to stop.
 
-    prior is added to the logarithm of upright's probability, since most people are. The likeliest turn is tried first;
+    Upright is held to be e^prior times as likely as any other turn, since most people are. How the others of a picture
+    are turned counts, too, beside so many people of the world at large (`world`). The likeliest turn is tried first;
     who scores less than `sure` in it is tried in those whose logarithm lies at most `worth` below.
     """
 
     prior: float = 0.9
+    world: float = 2.0
     worth: float = 1.2
     sure: float = 0.4
 
-    def expected(self, likely: Array) -> Array:
-        """How likely each turn is [N, 4] -> [N, 4]: its logarithm, with the prior."""
-        return np.log(np.maximum(likely, 1e-6)) + self.prior * (np.arange(4) == 0)
+    def expected(self, likely: Array, scores: Array, pictures: NDArray[np.intp]) -> Array:
+        """How likely each turn is by the looks of each person alone [N, 4], how surely that is somebody [N], in which
+        picture [N] (0, 1, …) -> [N, 4]: the probability of each turn."""
+        world = np.exp(self.prior * (np.arange(4) == 0))
+        world /= world.sum()
+        votes = scores[:, None] * _normal(likely * world)
+        everybody = np.zeros((pictures.max(initial=-1) + 1, 4))
+        np.add.at(everybody, pictures, votes)
+        others = self.world * world + everybody[pictures] - votes
+        return _normal(np.maximum(likely, 1e-6) * _normal(others))
 
-    def first(self, likely: Array) -> NDArray[np.bool_]:
+    def first(self, expected: Array) -> NDArray[np.bool_]:
         """[N, 4] -> [N, 4]: the turn to try first."""
-        return np.arange(4) == self.expected(likely).argmax(1)[:, None]
+        return np.arange(4) == expected.argmax(1)[:, None]
 
-    def others(self, likely: Array, scores: Array) -> NDArray[np.bool_]:
+    def others(self, expected: Array, scores: Array) -> NDArray[np.bool_]:
         """[N, 4], how well each scored in the first turn [N] -> [N, 4]: the turns to try then."""
-        expected = self.expected(likely)
-        near = expected >= expected.max(1, keepdims=True) - self.worth
-        return near & ~self.first(likely) & (scores < self.sure)[:, None]
+        near = expected >= expected.max(1, keepdims=True) * math.exp(-self.worth)
+        return near & ~self.first(expected) & (scores < self.sure)[:, None]
+
+
+def _normal(values: Array) -> Array:
+    """[N, 4] -> [N, 4], of sum 1."""
+    return values / values.sum(1, keepdims=True)
 
 
 GUIDED = Search()
@@ -91,18 +104,27 @@ class TurnNet:
         return self.session(normalise(crops, self.input))[0]
 
 
-def turns_of(people: People) -> NDArray[np.intp]:
-    """Poses -> [N]: the quarter turn that brings each trunk upright, or -1 where it does not say: joints that are not
-    seen, a short trunk, or one that lies between two turns (more than 30 degrees from either)."""
+UNKNOWN = 0.25  # how likely each turn is of whom nobody has looked at
+
+
+def turns_of(people: People) -> Array:
+    """Poses -> [N, 4]: 1 for the quarter turn that brings each trunk upright, or `UNKNOWN` where it does not say:
+    joints that are not seen, a short trunk, or one that lies between two turns (more than 30 degrees from either)."""
     joints = people.skeleton.joints
     if not set(TRUNK) <= set(joints):
-        return np.full(len(people), -1)
+        return np.full((len(people), 4), UNKNOWN)
     trunk = people.keypoints[:, [joints.index(name) for name in TRUNK]]
     x, y = (trunk[:, :2, :2].mean(1) - trunk[:, 2:, :2].mean(1)).T
     long, short = np.maximum(np.abs(x), np.abs(y)), np.minimum(np.abs(x), np.abs(y))
     side = (people.boxes[:, 2:] - people.boxes[:, :2]).max(1, initial=0.0)
     clear = (trunk[..., 2] > SEEN).all(1) & (long > LONG * side) & (short < DIAGONAL * long)
-    return np.where(clear, np.round(np.arctan2(x, -y) / (np.pi / 2)).astype(np.intp) % 4, -1)
+    turn = np.round(np.arctan2(x, -y) / (np.pi / 2)).astype(np.intp) % 4
+    return np.where(clear[:, None], np.eye(4)[turn], UNKNOWN)
+
+
+def hints(people: People) -> Array:
+    """Their `turns` [N, 4], `UNKNOWN` where nobody has looked."""
+    return np.full((len(people), 4), UNKNOWN) if people.turns is None else people.turns
 
 
 def square(image: Image, box: Array, size: int, padding: float, fill: int) -> Image:

@@ -79,7 +79,8 @@ class People:
     """The people of one picture, in its pixels (see the coordinate law above); indexes like an array.
 
     keypoints [N, K, 3]: x, y, score in [0, 1]; a joint of low score keeps its coordinates.
-    boxes [N, 4]: x0, y0, x1, y1. scores [N] in [0, 1]. ids [N] int64, or None where nobody is tracked.
+    boxes [N, 4]: x0, y0, x1, y1. scores [N] in [0, 1]. ids [N] int64, or None where nobody is tracked. turns [N, 4]:
+    how likely each quarter turn (of np.rot90) brings them upright, a hint to who looks for joints; None: not known.
     """
 
     keypoints: Floats
@@ -87,6 +88,7 @@ class People:
     scores: Floats
     skeleton: Skeleton
     ids: NDArray[np.int64] | None = None
+    turns: Floats | None = None
 
     def __post_init__(self) -> None:
         keypoints = _array(self.keypoints, (None, len(self.skeleton), 3), f"keypoints of {self.skeleton.name}")
@@ -99,6 +101,8 @@ class People:
             if ids.shape != (count,):
                 raise ValueError(f"ids must have shape [{count}], got {list(ids.shape)}")
             object.__setattr__(self, "ids", ids)
+        if self.turns is not None:
+            object.__setattr__(self, "turns", _array(self.turns, (count, 4), "turns"))
 
     @classmethod
     def empty(cls, skeleton: Skeleton) -> People:
@@ -122,9 +126,11 @@ class People:
                 raise IndexError(f"person {index} of {len(self)}")
             index = [int(index)]
         ids = None if self.ids is None else self.ids[index]
+        turns = None if self.turns is None else self.turns[index]
         return replace(
-            self, keypoints=self.keypoints[index], boxes=self.boxes[index], scores=self.scores[index], ids=ids
-        )
+            self, keypoints=self.keypoints[index], boxes=self.boxes[index], scores=self.scores[index], ids=ids,
+            turns=turns,
+        )  # fmt: skip
 
     def __iter__(self) -> Iterator[People]:
         return (self[i] for i in range(len(self)))

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from . import geometry, nms, runtime
+from .again import LookAgain
 from .detect import Detector, Tiles
 from .errors import DataError, EverybodyError, OptionError
 from .load import Engine, load_detector, load_sppe
@@ -100,11 +100,12 @@ class Estimator:
     """Finds the people of pictures, and their poses. Holds the loaded models; use it from any thread.
 
     model names a pair of bundled models (fast, accurate); detector, pose: names of the manifest or paths of ONNX files
-    in their place (None: the pair's, or the defaults). whole takes each picture as one
-    box, boxes takes them from a COCO detection results file; then no detector is loaded. `det_*`, min_size, max_people
-    and tiles choose the boxes (see `Detector`); skeleton, codec, input_size, normalise, channels and padding describe a
-    pose model that the manifest does not know, and sstn is a file to look with before it (see `load_sppe`); flip_test
-    and orientation are `Sppe`'s. pose_nms removes duplicates: parametric, alphapose, oks, soft-oks, box or none, with
+    in their place (None: the pair's, or the defaults). whole takes each picture as one box, boxes takes them from a
+    COCO detection results file; then no detector is loaded. `det_*`, min_size, max_people and tiles choose the boxes
+    (see `Detector`); det_turns 0 looks again in other turns where people seem to lie (see `LookAgain`), if orientation
+    is any and the turn net at hand. skeleton, codec, input_size, normalise, channels and padding describe a pose model
+    that the manifest does not know, and sstn is a file to look with before it (see `load_sppe`); flip_test and
+    orientation are `Sppe`'s. pose_nms removes duplicates: parametric, alphapose, oks, soft-oks, box or none, with
     parameters as in `nms.pose_nms`.
 
     batch is the most crops in one call of the SPPE, gathered from several frames; det_batch the frames in one call of
@@ -126,7 +127,7 @@ class Estimator:
         min_size: float = 0.0,
         max_people: int | None = None,
         tiles: Tiles = (1, 1),
-        det_turns: int = 1,
+        det_turns: int = 0,
         skeleton: str | None = None,
         codec: str | None = None,
         input_size: tuple[int, int] | None = None,
@@ -170,13 +171,15 @@ class Estimator:
             if not (whole or boxes):
                 self.detector = load_detector(
                     detector, size=det_size, nms=det_nms, engine=run, score=det_score, min_size=min_size,
-                    max_people=max_people, tiles=tiles, turns=det_turns,
+                    max_people=max_people, tiles=tiles, turns=det_turns or 1,
                 )  # fmt: skip
             self.sppe: Sppe = sppe.result()
         self._find: Finder = GivenBoxes(boxes) if boxes else whole_picture
         if self.detector:
-            find_in = self.detector
-            self._find = lambda frames: find_in([frame.image for frame in frames])
+            look: Detector | LookAgain = self.detector
+            if not det_turns and self.sppe.turn_net:
+                look = LookAgain(detector=self.detector, turn_net=self.sppe.turn_net)
+            self._find = lambda frames: look([frame.image for frame in frames])
 
     @property
     def skeleton(self) -> Skeleton:
@@ -198,10 +201,9 @@ class Estimator:
         found = self._find(frames)
         return [replace(frame, people=people) for frame, people in zip(frames, found, strict=True)]
 
-    def pose(self, frames: Sequence[Frame], turns: Sequence[NDArray[np.intp]] | None = None) -> list[Frame]:
-        """Frames with boxes -> frames with poses, duplicates removed, most confident person first; turns as in
-        `Sppe`."""
-        posed = self.sppe([frame.image for frame in frames], [frame.people for frame in frames], turns)
+    def pose(self, frames: Sequence[Frame]) -> list[Frame]:
+        """Frames with boxes -> frames with poses, duplicates removed, most confident person first."""
+        posed = self.sppe([frame.image for frame in frames], [frame.people for frame in frames])
         return [replace(frame, people=self._sorted(people)) for frame, people in zip(frames, posed, strict=True)]
 
     def _sorted(self, people: People) -> People:

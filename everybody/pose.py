@@ -137,51 +137,53 @@ class Sppe:
         """Whether the file gives θ, too."""
         return self.session.outputs[-1].shape[1:] == (2, 3)
 
-    def __call__(
-        self, images: Sequence[Image], people: Sequence[People], turns: Sequence[NDArray[np.intp]] | None = None
-    ) -> list[People]:
-        """turns: of each person, the quarter turn in which to look first, and only there if that answer is sure; -1
-        for who is nobody's guess (only orientation "any" asks)."""
+    def __call__(self, images: Sequence[Image], people: Sequence[People]) -> list[People]:
+        """Whose `turns` are known is looked at in the likeliest first, and only there if that answer is sure (only
+        orientation "any" asks)."""
         counts = [len(group) for group in people]
         if sum(counts) == 0:
             return [People.empty(self.skeleton) for _ in images]
-        pictures = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
         boxes = np.concatenate([group.boxes for group in people])
         if self.orientation == "any":
-            known = np.full(len(boxes), -1) if turns is None else np.concatenate(turns)
-            keypoints = self._any(pictures, boxes, known)
+            keypoints = self._any(images, people, boxes)
         else:
+            pictures = [image for image, count in zip(images, counts, strict=True) for _ in range(count)]
             keypoints = self.posed(pictures, boxes, np.zeros(len(boxes), np.intp))
         groups = np.split(keypoints, np.cumsum(counts)[:-1])
         return [
-            replace(group, keypoints=k, scores=person_scores(group.scores, k[..., 2]), skeleton=self.skeleton)
+            replace(
+                group, keypoints=k, scores=person_scores(group.scores, k[..., 2]), skeleton=self.skeleton, turns=None
+            )
             for group, k in zip(people, groups, strict=True)
         ]
 
-    def _any(self, pictures: Sequence[Image], boxes: Array, known: NDArray[np.intp]) -> Array:
-        """As `posed`, each person in the turn that suits best; known [N]: the one to try first, or -1."""
+    def _any(self, images: Sequence[Image], people: Sequence[People], boxes: Array) -> Array:
+        """As `posed`, each person in the turn that suits best."""
+        picture = np.repeat(np.arange(len(images)), [len(group) for group in people])
+        scores = np.concatenate([group.scores for group in people])
+        likely = np.concatenate([orient.hints(group) for group in people])
         found = np.zeros((len(boxes), 4, len(self.skeleton), 3), np.float32)
+        tried = np.zeros((len(boxes), 4), bool)
+        search = orient.GUIDED if self.turn_net else orient.ALONE
 
         def look(at: NDArray[np.bool_]) -> None:
-            rows, turns = np.nonzero(at)
-            found[rows, turns] = self.posed([pictures[row] for row in rows.tolist()], boxes[rows], turns)
+            rows, turns = np.nonzero(at & ~tried)
+            found[rows, turns] = self.posed([images[n] for n in picture[rows].tolist()], boxes[rows], turns)
+            np.logical_or(tried, at, out=tried)
 
         def sureness() -> Array:
             return orient.confidence(found[..., 2]).max(1)
 
-        search = orient.GUIDED if self.turn_net else orient.ALONE
-        look(tried := known[:, None] == np.arange(4))
-        unsure = np.flatnonzero(sureness() < search.sure)
-        likely = np.full((len(unsure), 4), 0.25)
+        known = (likely != orient.UNKNOWN).any(1)
+        look(search.first(search.expected(likely, scores, picture)) & known[:, None])
+        unsure = sureness() < search.sure
         if self.turn_net:
-            likely = self.turn_net([pictures[row] for row in unsure.tolist()], boxes[unsure])
-        others = np.zeros_like(tried)
-        others[unsure] = search.first(likely)
-        look(others & ~tried)
-        tried |= others
-        others[unsure] = search.others(likely, sureness()[unsure])
-        look(others & ~tried)
-        return found[np.arange(len(boxes)), orient.best_turn(found, tried | others)]
+            rows = np.flatnonzero(unsure)
+            likely[rows] = self.turn_net([images[n] for n in picture[rows].tolist()], boxes[rows])
+        expected = search.expected(likely, scores, picture)
+        look(search.first(expected) & unsure[:, None])
+        look(search.others(expected, sureness()) & unsure[:, None])
+        return found[np.arange(len(boxes)), orient.best_turn(found, tried)]
 
     def posed(self, pictures: Sequence[Image], boxes: Array, turns: NDArray[np.intp]) -> Array:
         """Pictures, boxes [N, 4] and quarter turns [N] of as many people -> keypoints [N, K, 3] in picture pixels."""

@@ -250,3 +250,32 @@ def sstn_constant(path: Path, theta: np.ndarray, size=(120, 160)) -> Path:
     model.metadata_props.add(key="everybody", value=json.dumps(about))
     onnx.save(model, str(path))
     return path
+
+
+def sky_detector(path: Path, box: np.ndarray, least: float) -> Path:
+    """A detector of dynamic size that finds one box [4], in input pixels, as surely as all of the top quarter of a
+    picture of 320 × 320 is blue, and `least` at least."""
+    nodes = [
+        helper.make_node("Slice", ["input", "first", "last", "axes"], ["sky"]),
+        helper.make_node("ReduceMin", ["sky", "all"], ["darkest"], keepdims=0),
+        helper.make_node("Mul", ["darkest", "unit"], ["bright"]),
+        helper.make_node("Max", ["bright", "least"], ["sure"]),
+        helper.make_node("Reshape", ["sure", "column"], ["score"]),
+        helper.make_node("Mul", ["score", "zeros"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "box"], ["boxes"]),
+        helper.make_node("Concat", ["boxes", "score"], ["dets"], axis=2),
+        helper.make_node("Reshape", ["sure", "row"], ["flat"]),
+        helper.make_node("Mul", ["flat", "none"], ["float_labels"]),
+        helper.make_node("Cast", ["float_labels"], ["labels"], to=TensorProto.INT64),
+    ]
+    constants = {
+        "first": np.array([2, 0]), "last": np.array([3, 80]), "axes": np.array([1, 2]), "all": np.array([1, 2, 3]),
+        "unit": np.array(1 / 255, np.float32), "least": np.array(least, np.float32), "column": np.array([-1, 1, 1]),
+        "zeros": np.zeros((1, 1, 4), np.float32), "box": box.reshape(1, 1, 4).astype(np.float32),
+        "row": np.array([-1, 1]), "none": np.array(0, np.float32),
+    }  # fmt: skip
+    outputs = [
+        _float("dets", ["batch", 1, 5]),
+        helper.make_tensor_value_info("labels", TensorProto.INT64, ["batch", 1]),
+    ]
+    return _save(path, nodes, [_float("input", ["batch", 3, "height", "width"])], outputs, constants)

@@ -59,6 +59,22 @@ def test_who_is_turned_is_found_as_upright(picture):
         assert (away / size < 0.06)[sure].mean() > 0.9
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_whole_turned_pictures_show_the_same_people(picture, turns):
+    """The detector looks again where they seem to lie: all are found, and as they lie."""
+    height, width = picture.shape[:2]
+    estimator = Estimator(threads=1)
+    (upright,) = estimator([Frame(picture)])
+    (turned,) = estimator([Frame(np.ascontiguousarray(np.rot90(picture, turns)))])
+    assert len(turned.people) == len(upright.people)
+    expected = geometry.transform_boxes(geometry.turn_matrix(width, height, turns), upright.people.boxes)
+    overlap = geometry.iou(expected.astype(np.float32), turned.people.boxes)
+    assert (overlap.max(1) > 0.7).all()
+    view = Frame(np.ascontiguousarray(np.rot90(picture, turns)))
+    once, again = (Estimator(threads=1, det_turns=n).find([view])[0].people for n in (1, 0))
+    assert again.scores.sum() > once.scores.sum(), "the detector alone is less sure"
+
+
 def test_the_turn_net_tells_the_quarters(picture):
     people = load_detector(score=0.5)([picture])[0]
     net, right = load_turn(), 0

@@ -47,7 +47,7 @@ class Scripted:
             replace(frame, people=People.from_boxes(p.boxes, p.scores)) for frame, p in zip(frames, found, strict=True)
         ]
 
-    def pose(self, frames, turns=None):
+    def pose(self, frames):
         out = []
         for frame in frames:
             self.posed.append((frame.index, len(frame.people)))
@@ -128,10 +128,10 @@ def test_an_error_anywhere_ends_the_chain_and_is_told(broken):
                 raise ValueError(broken)
             return super().find(frames)
 
-        def pose(self, frames, turns=None):
+        def pose(self, frames):
             if broken == "pose" and frames[0].index >= 12:
                 raise ValueError(broken)
-            return super().pose(frames, turns)
+            return super().pose(frames)
 
     def source():
         for frame in film(40):

@@ -128,7 +128,8 @@ def test_the_net_knows_each_turn_and_spares_the_others(sppe, turn_net):
     image, boxes, spots = picture()
     likely = turn_net([image] * 4, boxes.boxes)
     assert likely.argmax(1).tolist() == [-turns % 4 for _, turns in PEOPLE]
-    assert orient.GUIDED.first(likely).argmax(1).tolist() == likely.argmax(1).tolist()
+    expected = orient.GUIDED.expected(likely, boxes.scores, np.zeros(4, np.intp))
+    assert orient.GUIDED.first(expected).argmax(1).tolist() == likely.argmax(1).tolist()
     (people,) = sppe(orientation="any", turn_net=turn_net)([image], [boxes])
     (searched,) = sppe(orientation="any")([image], [boxes])
     assert np.allclose(people.keypoints, searched.keypoints)
@@ -145,15 +146,16 @@ def test_a_pose_tells_how_its_trunk_lies_or_nothing():
             leaning = rotated(upright.keypoints, lean)
             keypoints = geometry.transform(matrix[None], leaning)
             people = replace(upright, keypoints=keypoints, boxes=geometry.transform_boxes(matrix, upright.boxes))
-            assert orient.turns_of(people).tolist() == [-turns % 4]
-    assert orient.turns_of(replace(upright, keypoints=rotated(upright.keypoints, 45))).tolist() == [-1]
+            assert orient.turns_of(people).tolist() == np.eye(4)[[-turns % 4]].tolist()
+    nothing = [[orient.UNKNOWN] * 4]
+    assert orient.turns_of(replace(upright, keypoints=rotated(upright.keypoints, 45))).tolist() == nothing
     faint, short = upright.keypoints.copy(), upright.keypoints.copy()
     faint[:, 11, 2] = 0.1
     short[:, 5:7, 1] = short[:, 11:13, 1] - 3
     for keypoints in (faint, short):
-        assert orient.turns_of(replace(upright, keypoints=keypoints)).tolist() == [-1]
-    assert orient.turns_of(People.from_boxes(upright.boxes)).tolist() == [-1]
-    assert orient.turns_of(upright[[]]).shape == (0,)
+        assert orient.turns_of(replace(upright, keypoints=keypoints)).tolist() == nothing
+    assert orient.turns_of(People.from_boxes(upright.boxes)).tolist() == nothing
+    assert orient.turns_of(upright[[]]).shape == (0, 4)
 
 
 def rotated(keypoints: np.ndarray, degrees: float) -> np.ndarray:
@@ -171,27 +173,58 @@ def test_who_is_turned_as_known_is_looked_at_once_and_others_as_ever(sppe, turn_
 
     search = sppe(orientation="any", turn_net=Asked(session=turn_net.session, input=turn_net.input))
     (people,) = search([image], [boxes])
-    right = np.array([-turns % 4 for _, turns in PEOPLE])
-    for known, unsure in ((right, 0), (right * [1, 1, -1, 1] - [0, 0, 1, 0], 1), ((right + 2) % 4, 4)):
+    right = np.eye(4)[[-turns % 4 for _, turns in PEOPLE]]
+    three = right.copy()
+    three[2] = orient.UNKNOWN
+    for known, unsure in ((right, 0), (three, 1), (right[:, [2, 3, 0, 1]], 4)):
         asked.clear()
-        (again,) = search([image], [boxes], [known])
+        (again,) = search([image], [replace(boxes, turns=known)])
         assert asked == [unsure]
+        assert again.turns is None, "a hint for the estimator only"
         assert np.allclose(again.keypoints, people.keypoints)
-    (upright,) = sppe()([image], [boxes], [right])
+    (upright,) = sppe()([image], [replace(boxes, turns=right)])
     assert np.array_equal(upright.keypoints, sppe()([image], [boxes])[0].keypoints), "upright asks nobody"
 
 
 def test_turns_are_tried_in_the_order_of_their_likelihood():
     """Upright first unless another is clearly likelier; others only where that one is faint, and only likely ones."""
     likely = np.array([[0.9, 0.05, 0.03, 0.02], [0.3, 0.6, 0.05, 0.05], [0.1, 0.8, 0.08, 0.02], [0.4, 0.2, 0.2, 0.2]])
-    search = orient.Search(prior=0.9, worth=0.9, sure=0.4)
-    assert search.first(likely).argmax(1).tolist() == [0, 0, 1, 0]
-    assert not search.others(likely, np.full(4, 0.4)).any()
-    tried = search.others(likely, np.full(4, 0.39))
+    search, ones = orient.Search(prior=0.9, worth=0.9, sure=0.4), np.ones(4)
+    expected = search.expected(likely, ones, np.arange(4))
+    assert np.allclose(expected.sum(1), 1)
+    assert search.first(expected).argmax(1).tolist() == [0, 0, 1, 0]
+    assert not search.others(expected, np.full(4, 0.4)).any()
+    tried = search.others(expected, np.full(4, 0.39))
     assert [np.flatnonzero(row).tolist() for row in tried] == [[], [1], [], []]
-    anyhow = orient.ALONE.others(likely, np.zeros(4))
-    assert (anyhow ^ orient.ALONE.first(likely)).all()
-    assert search.others(likely[:0], np.zeros(0)).shape == (0, 4)
+    anyhow = orient.ALONE.others(expected, np.zeros(4))
+    assert (anyhow ^ orient.ALONE.first(expected)).all()
+    assert search.others(expected[:0], np.zeros(0)).shape == (0, 4)
+    assert search.expected(likely[:0], ones[:0], np.zeros(0, np.intp)).shape == (0, 4)
+
+
+def test_the_others_of_a_picture_tell_how_somebody_unclear_is_turned():
+    """The more of them and the surer the more; not those of other pictures, and not against what is clear."""
+    search, unclear, lying, upright = (
+        orient.Search(),
+        [0.3, 0.3, 0.2, 0.2],
+        [0.04, 0.9, 0.03, 0.03],
+        [0.9, 0.04, 0.03, 0.03],
+    )
+
+    def of_first(*people, scores=None, pictures=None):
+        scores = np.ones(len(people)) if scores is None else np.array(scores)
+        pictures = np.zeros(len(people), np.intp) if pictures is None else np.array(pictures)
+        return search.expected(np.array(people), scores, pictures)[0]
+
+    alone = of_first(unclear)
+    assert alone.argmax() == 0
+    beside = [of_first(unclear, *[lying] * count)[1] for count in (1, 2, 5)]
+    assert alone[1] < beside[0] < beside[1] < beside[2]
+    assert beside[2] > 0.5
+    assert of_first(unclear, lying, scores=[1, 0.2])[1] < beside[0]
+    assert np.allclose(of_first(unclear, lying, lying, pictures=[1, 0, 0]), alone)
+    assert np.allclose(of_first(unclear, lying, scores=[0.5, 0]), alone)
+    assert of_first(lying, upright, upright).argmax() == 1
 
 
 def test_a_square_shows_what_its_box_holds():

@@ -57,8 +57,8 @@ def evaluate(
         str, typer.Option(help="any: people who lie or hang too; or upright.", rich_help_panel=MODEL)
     ] = "any",
     det_turns: Annotated[
-        int, typer.Option(help="Quarter turns the detector looks in, 1 to 4.", rich_help_panel=MODEL)
-    ] = 1,
+        int, typer.Option(help="Quarter turns the detector looks in, 1 to 4; 0: as in run.", rich_help_panel=MODEL)
+    ] = 0,
     det_score: Annotated[float, typer.Option(help="Least score of a box.", rich_help_panel=MODEL)] = 0.05,
     pose_nms: Annotated[Text, typer.Option(help="As in run; by default its default.", rich_help_panel=MODEL)] = None,
     turn: Annotated[
@@ -85,7 +85,7 @@ def evaluate(
 
     if not results and not model:
         raise OptionError("nothing to judge: give RESULTS, or --model NAME")
-    if not model and (detector or flip_test or boxes or turn or orientation != "any" or det_turns != 1 or pose_nms):
+    if not model and (detector or flip_test or boxes or turn or orientation != "any" or det_turns or pose_nms):
         raise OptionError(
             "--detector, --boxes, --flip-test, --turn, --orientation, --det-turns, --pose-nms are for --model, "
             "which is not given"

@@ -56,7 +56,7 @@ def run(
     min_size: Annotated[float, find(help="Least length of a box's longer side, in pixels.")] = 0.0,
     max_people: Annotated[int | None, find(help="Keep so many, the most certain.")] = None,
     tiles: Annotated[str, find(help="Look at overlapping tiles too: 2 or 3x2 (columns x rows).")] = "1",
-    det_turns: Annotated[int, find(help="Look in so many quarter turns: 3 for people who lie, 4 for all.")] = 1,
+    det_turns: Annotated[int, find(help="Look in so many quarter turns; 0: upright, and as people seem to lie.")] = 0,
     det_batch: Annotated[int, find(help="Frames per call of the detector; 0: by device.")] = 0,
     pose: Annotated[str | None, pose_(help="Name from `everybody models`, or an ONNX file.")] = None,
     skeleton: Annotated[str | None, pose_(help="Of your ONNX file: coco-17, halpe-26, ...")] = None,
