@@ -66,12 +66,15 @@ def datasets(names: Sequence[str], limit: int) -> list[Dataset]:
 
 
 def systems(given: Sequence[str]) -> dict[str, Sppe]:
-    """'name=pose' or 'name=pose+sstn.onnx' -> estimators of one thread."""
+    """'name=pose', 'name=pose+sstn.onnx', and either with '@any' (to search for turns) -> estimators of one thread."""
     made = {}
     for text in given:
         name, _, files = text.partition("=")
+        files, _, orientation = files.partition("@")
         pose, _, sstn = files.partition("+")
-        made[name] = load_sppe(pose, sstn=sstn or None, engine=Engine(threads=1), batch=4)
+        made[name] = load_sppe(
+            pose, sstn=sstn or None, engine=Engine(threads=1), batch=4, orientation=orientation or "upright"
+        )
     return made
 
 

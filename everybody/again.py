@@ -16,10 +16,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .detect import TURNS, Detector
+from .geometry import Array
 from .orient import GUIDED, UNKNOWN, TurnNet
 from .people import Image, People
 
 FAINT = 0.15  # score of a box that is worth asking about
+MOST = 12  # boxes of a picture that are asked about, the surest
 TURNED = 0.6  # probability of a turn that is worth looking at
 
 
@@ -41,18 +43,24 @@ class LookAgain:
             return []
         found = self._faint(images)
         picture = np.repeat(np.arange(len(images)), [len(people) for people in found])
+        place = np.concatenate([np.arange(len(people)) for people in found])  # the surest come first
         boxes, scores = (np.concatenate([getattr(people, name) for people in found]) for name in ("boxes", "scores"))
-        asked = np.flatnonzero(scores >= FAINT)
+        asked = np.flatnonzero((scores >= FAINT) & (place < MOST))
         likely = np.full((len(boxes), 4), UNKNOWN, np.float32)
         likely[asked] = self.turn_net([images[n] for n in picture[asked].tolist()], boxes[asked])
         turned = GUIDED.expected(likely[asked], scores[asked], picture[asked]) >= TURNED
-        some = [[(boxes[picture == n], scores[picture == n], likely[picture == n])] for n in range(len(images))]
+        found = [replace(people, turns=likely[picture == n]) for n, people in enumerate(found)]
+        more: list[list[tuple[Array, Array]]] = [[] for _ in images]
         for turn in TURNS[1:]:
             wanted = np.unique(picture[asked][turned[:, turn]]).tolist()
-            for n, (more, sure) in zip(wanted, self._faint.look([images[n] for n in wanted], turn), strict=True):
-                some[n].append((more, sure, np.full((len(more), 4), UNKNOWN, np.float32)))
-        return [self._joined(parts, image) for parts, image in zip(some, images, strict=True)]
+            for n, seen in zip(wanted, self._faint.look([images[n] for n in wanted], turn), strict=True):
+                more[n].append(seen)
+        return [self._joined(*parts) for parts in zip(images, found, more, strict=True)]
 
-    def _joined(self, parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], image: Image) -> People:
-        boxes, scores, turns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    def _joined(self, image: Image, people: People, more: list[tuple[Array, Array]]) -> People:
+        if not more:
+            return people[people.scores >= self.detector.score][: self.detector.max_people]
+        boxes, scores = (np.concatenate(column) for column in zip((people.boxes, people.scores), *more, strict=True))
+        turns = np.full((len(boxes), 4), UNKNOWN, np.float32)
+        turns[: len(people)] = people.turns
         return self.detector.chosen(replace(People.from_boxes(boxes, scores), turns=turns), image)
