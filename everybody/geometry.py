@@ -73,16 +73,18 @@ def oks(a: Array, b: Array, areas: Array, sigmas: Sequence[float], weights: Arra
 def crop_matrices(boxes: Array, size: tuple[int, int], padding: float = 1.0, turns: ArrayLike = 0) -> Array:
     """[N, 4], quarter turns [N] or one for all -> [N, 2, 3]: the transforms that turn each box about its centre, grown
     by `padding` and widened or heightened to the aspect of `size` (width, height), and put it edge to edge into a crop
-    of that size: the crop that the picture, turned by np.rot90(picture, turn), gives of the turned box. A box without
-    area is taken as one pixel."""
+    of that size: the crop that the picture, turned by np.rot90(picture, turn), gives of the turned box. Parts of a
+    quarter turn, too: then the box is what holds the turned ellipse in it. A box without area is taken as one pixel."""
     boxes = np.asarray(boxes, np.float64)
-    turns = np.broadcast_to(np.asarray(turns, np.intp) % 4, len(boxes))
+    angles = np.broadcast_to(np.asarray(turns, np.float64), len(boxes)) * (np.pi / 2)
+    cos, sin = np.cos(angles).round(12), np.sin(angles).round(12)  # whole quarters are exact
+    rotation = np.stack([np.stack([cos, sin], 1), np.stack([-sin, cos], 1)], 1)
     width, height = size
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     extent = np.maximum(boxes[:, 2:] - boxes[:, :2], 1.0) * padding
-    extent = np.where(turns[:, None] % 2, extent[:, ::-1], extent)  # a quarter turn swaps the sides
+    extent = np.sqrt((np.square(rotation) @ np.square(extent)[:, :, None])[..., 0])  # a quarter turn swaps the sides
     scale = np.minimum(width / extent[:, 0], height / extent[:, 1])
-    linear = scale[:, None, None] * QUARTERS[turns]
+    linear = scale[:, None, None] * rotation
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
     return np.concatenate([linear, middle[:, None] - linear @ centre[:, :, None]], axis=2)
 

@@ -31,10 +31,11 @@ Orientation = Literal["upright", "any"]
 ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
 
 TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
-SEEN = 0.3  # score that each of these needs, for a pose to tell how its trunk lies
+SEEN = 0.2  # score that each of these needs, for a pose to tell how its trunk lies
 LONG = 0.15  # of the longer side of the box, and how long the trunk must be: one seen from above points nowhere
 
-DIAGONAL = math.tan(math.radians(30))  # and how far it may lean, as across over along
+LEANING = 1 / 3  # of a quarter turn: who leans more is between two turns
+FAINT = 0.7  # who leans and scores less is looked at once more, straightened
 
 UPRIGHT_BONUS = 0.05  # upright people are many and faint ones look alike every way: another turn must win by this much
 
@@ -109,17 +110,30 @@ UNKNOWN = 0.25  # how likely each turn is of whom nobody has looked at
 
 def turns_of(people: People) -> Array:
     """Poses -> [N, 4]: 1 for the quarter turn that brings each trunk upright, or `UNKNOWN` where it does not say:
-    joints that are not seen, a short trunk, or one that lies between two turns (more than 30 degrees from either)."""
+    joints that are not seen, a short trunk, or one that leans from one turn to the next."""
+    turn = trunks(people)
+    quarter = np.nan_to_num(turn).round()
+    return np.where(np.abs(turn - quarter)[:, None] < LEANING, np.eye(4)[quarter.astype(np.intp) % 4], UNKNOWN)
+
+
+def leaning(people: People) -> Array:
+    """Poses -> [N]: the quarter turns, and parts of one, that bring who leans upright; NaN for those who do not, or are
+    found well as they are."""
+    turn = trunks(people)
+    again = (np.abs(turn - turn.round()) > LEANING) & (confidence(people.keypoints[..., 2]) < FAINT)
+    return np.where(again, turn, np.nan)
+
+
+def trunks(people: People) -> Array:
+    """Poses -> [N]: how many quarter turns bring each trunk upright, or NaN where it does not say."""
     joints = people.skeleton.joints
     if not set(TRUNK) <= set(joints):
-        return np.full((len(people), 4), UNKNOWN)
+        return np.full(len(people), np.nan)
     trunk = people.keypoints[:, [joints.index(name) for name in TRUNK]]
     x, y = (trunk[:, :2, :2].mean(1) - trunk[:, 2:, :2].mean(1)).T
-    long, short = np.maximum(np.abs(x), np.abs(y)), np.minimum(np.abs(x), np.abs(y))
     side = (people.boxes[:, 2:] - people.boxes[:, :2]).max(1, initial=0.0)
-    clear = (trunk[..., 2] > SEEN).all(1) & (long > LONG * side) & (short < DIAGONAL * long)
-    turn = np.round(np.arctan2(x, -y) / (np.pi / 2)).astype(np.intp) % 4
-    return np.where(clear[:, None], np.eye(4)[turn], UNKNOWN)
+    clear = (trunk[..., 2] > SEEN).all(1) & (np.hypot(x, y) > LONG * side)
+    return np.where(clear, np.arctan2(x, -y) / (np.pi / 2), np.nan)
 
 
 def hints(people: People) -> Array:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from . import geometry, orient
 from .codecs import Codec, Heatmap, SimCC
@@ -55,9 +55,7 @@ class Sstn:
     region: float = 1.25
     looks: int = 2
 
-    def __call__(
-        self, pictures: Sequence[Image], boxes: Array, turns: NDArray[np.intp], size: tuple[int, int]
-    ) -> Array:
+    def __call__(self, pictures: Sequence[Image], boxes: Array, turns: ArrayLike, size: tuple[int, int]) -> Array:
         """Pictures, boxes [N, 4] and quarter turns [N] of as many people -> transforms [N, 2, 3] from picture to
         region, of `size` (width, height). Raises ModelError for a θ that cannot be inverted."""
         width, height = self.input.size
@@ -183,10 +181,18 @@ class Sppe:
         expected = search.expected(likely, scores, picture)
         look(search.first(expected) & unsure[:, None])
         look(search.others(expected, sureness()) & unsure[:, None])
-        return found[np.arange(len(boxes)), orient.best_turn(found, tried)]
+        best = found[np.arange(len(boxes)), orient.best_turn(found, tried)]
+        if not self.sstn:  # which straightens by itself
+            turns = orient.leaning(People(best, boxes, scores, self.skeleton))
+            rows = np.flatnonzero(~np.isnan(turns))
+            again = self.posed([images[n] for n in picture[rows].tolist()], boxes[rows], turns[rows])
+            surer = orient.confidence(again[..., 2]) > orient.confidence(best[rows][..., 2])
+            best[rows[surer]] = again[surer]
+        return best
 
-    def posed(self, pictures: Sequence[Image], boxes: Array, turns: NDArray[np.intp]) -> Array:
-        """Pictures, boxes [N, 4] and quarter turns [N] of as many people -> keypoints [N, K, 3] in picture pixels."""
+    def posed(self, pictures: Sequence[Image], boxes: Array, turns: ArrayLike) -> Array:
+        """Pictures, boxes [N, 4] and quarter turns [N], or parts of one, of as many people -> keypoints [N, K, 3] in
+        picture pixels."""
         if self.sstn and len(boxes):
             matrices = self.sstn(pictures, boxes, turns, self.input.size)
         else:

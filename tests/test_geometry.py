@@ -145,3 +145,21 @@ def test_mirroring_keypoints_twice_is_the_identity():
 
 def test_boxes_without_area_have_a_crop():
     assert np.isfinite(geometry.crop_matrices(np.array([[5.0, 5, 5, 5], [9, 9, 3, 3]]), (96, 128))).all()
+
+
+@pytest.mark.parametrize("turn", [0.25, 0.5, 1.7, -0.3, 5.5])
+def test_a_crop_turned_by_a_part_of_a_quarter_holds_the_ellipse_of_its_box_about_its_centre(turn):
+    found = np.array([[10, 20, 58, 84], [-30, 10, 90, 40]], float)
+    angles = np.linspace(0, 2 * np.pi, 721)
+    circle = np.stack([np.cos(angles), np.sin(angles)], 1)
+    matrices = geometry.crop_matrices(found, (96, 128), 1.0, turn)
+    for box, matrix in zip(found, matrices, strict=True):
+        centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+        ellipse = geometry.transform(matrix[None], (centre + circle * half)[None])[0]
+        low, high = ellipse.min(0) + 0.5, ellipse.max(0) + 0.5
+        assert np.allclose(low + high, (96, 128), atol=1e-3)
+        assert np.isclose(min(low), 0, atol=1e-2), "edge to edge"
+        scale = np.sqrt(np.linalg.det(matrix[:, :2]))
+        right = matrix[:, :2] @ [1, 0] / scale
+        assert np.allclose(right, [np.cos(turn * np.pi / 2), -np.sin(turn * np.pi / 2)])
+    assert np.allclose(matrices, geometry.crop_matrices(found, (96, 128), 1.0, turn + 4))

@@ -250,3 +250,31 @@ def test_a_square_shows_what_its_box_holds():
 def test_an_unknown_orientation_is_named(sppe):
     with pytest.raises(OptionError, match="unknown orientation 'sideways': known are upright, any"):
         sppe(orientation="sideways")
+
+
+def test_who_leans_is_looked_at_once_more_straightened_and_the_surer_answer_stays(sppe):
+    upright = standing((100, 150))
+    boxes = People.from_boxes([[60, 60, 140, 240]])
+    for lean, turn in ((45, -0.5), (-40, 4 / 9), (20, None), (-135, 1.5)):
+        for first, second in ((0.5, 0.6), (0.5, 0.4), (0.9, 0.95)):
+            asked: list[float] = []
+
+            class Leaning(type(sppe())):  # type: ignore[misc]
+                def posed(self, pictures, boxes, turns):
+                    asked.extend(np.asarray(turns, float).tolist())  # noqa: B023
+                    found = rotated(upright.keypoints, lean).repeat(len(pictures), 0)  # noqa: B023
+                    whole = np.asarray(turns, float) % 1 == 0
+                    found[..., 2] = np.where(whole, first, second)[:, None]  # noqa: B023
+                    found[~whole, :, 0] += 1
+                    return found
+
+            plain = sppe()
+            fields = {name: getattr(plain, name) for name in ("session", "skeleton", "codec", "input", "padding")}
+            (people,) = Leaning(orientation="any", **fields)([np.zeros((300, 200, 3), np.uint8)], [boxes])
+            parts = [value for value in asked if value % 1]
+            if turn is None or first > orient.FAINT:
+                assert parts == []
+            else:
+                assert np.allclose(parts, turn, atol=0.02)
+            moved = people.keypoints[0, 0, 0] - rotated(upright.keypoints, lean)[0, 0, 0]
+            assert np.isclose(moved, float(bool(parts) and second > first), atol=1e-3)
