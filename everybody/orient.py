@@ -30,6 +30,8 @@ from .weights.manifest import Input
 Orientation = Literal["upright", "any"]
 ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
 
+UNKNOWN = 0.25  # how likely each turn is, of whom nobody has looked at
+
 TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 SEEN = 0.2  # score that each of these needs, for a pose to tell how its trunk lies
 LONG = 0.15  # of the longer side of the box, and how long the trunk must be: one seen from above points nowhere
@@ -103,9 +105,6 @@ class TurnNet:
         pairs = zip(pictures, boxes, strict=True)
         crops = [square(image, box, size, self.padding, self.input.fill) for image, box in pairs]
         return self.session(normalise(crops, self.input))[0]
-
-
-UNKNOWN = 0.25  # how likely each turn is of whom nobody has looked at
 
 
 def turns_of(people: People) -> Array:
