@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from everybody import geometry, orient
-from everybody.again import FAINT, LookAgain
+from everybody.again import FAINT, MOST, LookAgain
 from everybody.load import load_detector, load_turn
 
 from . import nets
@@ -103,3 +103,24 @@ def test_the_rules_of_the_detector_hold_for_what_is_found_at_last(detector, net)
         (one,) = LookAgain(detector=detector(**{"score": 0.1} | rule), turn_net=net)([picture(1)])
         assert np.allclose(one.boxes, both.boxes[:1])
     assert len(LookAgain(detector=detector(min_size=300), turn_net=net)([picture(1)])[0]) == 0
+
+
+def test_in_a_crowd_only_the_surest_are_asked_about(tmp_path, net):
+    """And all come back, whoever was asked."""
+    count = MOST + 8
+    corners = np.array([[40 * (n % 8), 100 * (n // 8)] for n in range(count)])
+    boxes = np.column_stack([corners, corners + np.array([30, 90]), np.linspace(0.9, 0.4, count)])
+    crowd = load_detector(nets.rtmdet_constant(tmp_path / "crowd.onnx", boxes), size=(SIDE, SIDE))
+    asked: list[int] = []
+    net = replace(net, input=replace(net.input, fill=0))  # no sky beyond the edges
+
+    class Asked(type(net)):  # type: ignore[misc]
+        def __call__(self, pictures, boxes):
+            asked.append(len(boxes))
+            return net(pictures, boxes)
+
+    again = LookAgain(detector=crowd, turn_net=Asked(session=net.session, input=net.input))
+    (people,) = again([np.zeros((SIDE, SIDE, 3), np.uint8)])
+    assert asked == [MOST]
+    assert len(people) == count
+    assert (people.turns[MOST:] == orient.UNKNOWN).all()
