@@ -107,7 +107,7 @@ def main() -> None:
     engine = Engine(device="cpu", engine=given.engine, threads=given.threads)
     ways = [False, True] if given.again else [False]
     settings = [(model, size, again) for size in given.size or [0] for model in models for again in ways]
-    names = [f"{Path(model).stem} {size or ''}{' again' if again else ''}" for model, size, again in settings]
+    names = [" ".join([Path(m).stem, *[str(size)] * bool(size), *["again"] * again]) for m, size, again in settings]
     finders, usual = ([finder(*setting, engine, score) for setting in settings] for score in (JUDGED, DEFAULT))
     turns = [int(turn) for turn in given.turns.split(",")]
 

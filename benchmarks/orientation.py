@@ -2,6 +2,7 @@
 180 and 270 degrees, on true and on detected boxes, and the time of an upright picture.
 
     python benchmarks/orientation.py [--pose NAME ...] [--det-turns N ...] [--det-score S]
+    python benchmarks/orientation.py --cost [--limit N]   # of the bundled models' default, in time
 
 Times are of finding and pose, without reading; the two orientations take turns picture by picture, so that what else
 runs on the machine slows both. The paired difference is of the upright pictures, with its 95 % bootstrap interval.
@@ -90,6 +91,30 @@ def gap(first: Figure, second: Figure, pictures: int) -> str:
     return f"{known.value:+.3f} [{known.low:+.3f}, {known.high:+.3f}]"
 
 
+def cost(truth: Dataset) -> None:
+    """Milliseconds per picture of each bundled model: upright only, any in one look, and the default. One thread, the
+    least of three for each picture, the three by turns."""
+    ways = {"upright": {"orientation": "upright"}, "any, --det-turns 1": {"det_turns": 1}, "the default": {}}
+    _, frames = turned(truth, 0)
+    print(
+        f"{len(truth)} pictures; ms per picture (ratio)\n| model | {' | '.join(ways)} |"
+        + "\n| --- "
+        + "| --- " * 3
+        + "|"
+    )
+    for model in ("accurate", "fast"):
+        estimators = [Estimator(model=model, threads=1, **options) for options in ways.values()]  # type: ignore[arg-type]
+        spent = np.full((len(frames), len(ways)), np.inf)
+        for _ in range(3):
+            for place, frame in enumerate(frames):
+                for way, estimator in enumerate(estimators):
+                    begun = time.perf_counter()
+                    estimator([frame])
+                    spent[place, way] = min(spent[place, way], 1e3 * (time.perf_counter() - begun))
+        means = spent.mean(0)
+        print(f"| {model} | {' | '.join(f'{mean:.1f} ({mean / means[0]:.2f})' for mean in means)} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pose", nargs="+", default=["tinypose-256x192", "tinypose-128x96"])
@@ -97,10 +122,16 @@ def main() -> None:
     parser.add_argument("--det-score", type=float, default=0.3)
     parser.add_argument("--turns", nargs="+", type=int, default=[0, 1, 2, 3], help="of the pictures")
     parser.add_argument("--data", type=Path, default=SHARED / "data/coco_val/annotations.json")
+    parser.add_argument("--cost", action="store_true", help="only the time of the bundled models")
+    parser.add_argument("--limit", type=int, default=0, help="the first so many pictures")
     given = parser.parse_args()
     os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
 
     truth = read(given.data)
+    if given.limit:
+        truth = truth.subset(range(given.limit))
+    if given.cost:
+        return cost(truth)
     sources = [0, *given.det_turns]  # 0: true boxes
     rows = {(p, s, o): Row() for p in given.pose for s in sources for o in ORIENTATIONS}
     for turns in given.turns:

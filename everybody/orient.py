@@ -4,7 +4,9 @@ A single-person estimator is sure of what it was trained on, and that is upright
 best is the person's own, whatever the estimator. A small network looks at each person first (RotNet, Gidaris et al.
 2018; RMPE's SSTN answers the same need by a learnt affine map, Fang et al. 2017) and leaves few turns to be tried, most
 often one; without it, whoever is not found well upright is tried in all. People of one picture are mostly turned alike,
-so each is also judged by the others. Turns count as np.rot90 does, quarters against the clock.
+so each is also judged by the others. Who leans between two turns is looked at once more, straightened by the trunk that
+was found first, as cascades look again where the last one pointed (DeepPose, Toshev & Szegedy 2014). Turns count as
+np.rot90 does, quarters against the clock.
 
 The numbers were chosen on coco_train and its turned copies (everybody-accurate and -fast; `benchmarks/turn.py`), never
 on coco_val.
@@ -37,7 +39,7 @@ SEEN = 0.2  # score that each of these needs, for a pose to tell how its trunk l
 LONG = 0.15  # of the longer side of the box, and how long the trunk must be: one seen from above points nowhere
 
 LEANING = 1 / 3  # of a quarter turn: who leans more is between two turns
-FAINT = 0.7  # who leans and scores less is looked at once more, straightened
+WELL = 0.7  # who leans and scores less is looked at once more, straightened
 
 UPRIGHT_BONUS = 0.05  # upright people are many and faint ones look alike every way: another turn must win by this much
 
@@ -119,7 +121,7 @@ def leaning(people: People) -> Array:
     """Poses -> [N]: the quarter turns, and parts of one, that bring who leans upright; NaN for those who do not, or are
     found well as they are."""
     turn = trunks(people)
-    again = (np.abs(turn - turn.round()) > LEANING) & (confidence(people.keypoints[..., 2]) < FAINT)
+    again = (np.abs(turn - turn.round()) > LEANING) & (confidence(people.keypoints[..., 2]) < WELL)
     return np.where(again, turn, np.nan)
 
 

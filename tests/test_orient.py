@@ -272,7 +272,7 @@ def test_who_leans_is_looked_at_once_more_straightened_and_the_surer_answer_stay
             fields = {name: getattr(plain, name) for name in ("session", "skeleton", "codec", "input", "padding")}
             (people,) = Leaning(orientation="any", **fields)([np.zeros((300, 200, 3), np.uint8)], [boxes])
             parts = [value for value in asked if value % 1]
-            if turn is None or first > orient.FAINT:
+            if turn is None or first > orient.WELL:
                 assert parts == []
             else:
                 assert np.allclose(parts, turn, atol=0.02)
