@@ -50,8 +50,12 @@ def normalised(matrices: Tensor, target: tuple[int, int], source: tuple[int, int
 def sample(images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
     """[N, C, H, W], maps [N, 2, 3] from normalised target to normalised source -> [N, C, h, w] of `size` (width,
     height), bilinear; 0 beyond the edges."""
-    x, y = ((2 * torch.arange(side, device=images.device) + 1) / side - 1 for side in size)
-    # Not torch's affine_grid: exported, its product and sum over the grid took longer than half an SPPE.
-    columns = matrices[:, None, None, :, 0] * x[:, None] + matrices[:, None, None, :, 2]
-    grid = columns + matrices[:, None, None, :, 1] * y[:, None, None]
+    x, y = ((2 * torch.arange(side).to(matrices) + 1) / side - 1 for side in size)
+    # The sum over the grid as one product [h, 2] · [2, 2w]: exported, torch's affine_grid takes longer than half an
+    # SPPE, and a sum whose last axis is of two as long as half the sampling.
+    columns = matrices[:, None, :, 0] * x[:, None] + matrices[:, None, :, 2]  # [N, w, 2]
+    slopes = matrices[:, None, :, 1].expand_as(columns)
+    with torch.autocast(images.device.type, enabled=False):  # in bfloat16, places would be off by pixels
+        grid = torch.stack([torch.ones_like(y), y], 1) @ torch.stack([columns, slopes], 1).flatten(2)
+    grid = grid.unflatten(2, (-1, 2))
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -27,7 +27,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..errors import ModelError
 from .affine import inverse, sample
@@ -55,13 +54,21 @@ class Sstn(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, crop: Tensor) -> Tensor:
-        kernel = crop.shape[2] // LOOK[1]
-        small = functional.avg_pool2d(crop, kernel) if kernel > 1 else crop
-        return self.answer(self.body(small).flatten(1)).float()
+        return self.answer(self.body(shrunk(crop, crop.shape[2] // LOOK[1])).flatten(1)).float()
 
     def theta(self, crop: Tensor) -> Tensor:
         """-> θ [B, 2, 3], from the region to the crop, both normalised and of one aspect."""
         return guarded(self(crop), crop.shape[3] / crop.shape[2])
+
+
+def shrunk(crop: Tensor, factor: int) -> Tensor:
+    """[B, C, H, W] -> [B, C, H / factor, W / factor], averaged: rows first, three times as fast as a pooling of
+    three channels where the network is exported."""
+    batch, channels, height, width = crop.shape
+    if factor <= 1:
+        return crop
+    rows = crop.reshape(batch, channels, height // factor, factor, width).mean(3)
+    return rows.reshape(batch, channels, height // factor, width // factor, factor).mean(4)
 
 
 def crop_size(region: tuple[int, int]) -> tuple[int, int]:

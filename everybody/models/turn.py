@@ -39,4 +39,4 @@ class TurnNet(nn.Module):
         return self.answer(self.body(image).flatten(1))
 
 
-VARIANTS: dict[str, dict[str, Any]] = {"turn": {"width": 24}}
+VARIANTS: dict[str, dict[str, Any]] = {"turn": {"width": 32}, "turn-24": {"width": 24}}

@@ -70,23 +70,25 @@ class PoseNms:
         weights = self.weigh(people.skeleton)
         if len(people) < 2 or not weights.any():
             return people[order]
-        keypoints = people.keypoints[order]
-        poses = self._poses(keypoints, people.boxes[order])
-        owners = self._owners(poses, weights)
-        kept = np.flatnonzero(owners == np.arange(len(owners)))
-        rows = order[kept]
-        if not self.merge or len(kept) == len(owners):
-            return people[rows]
-        merged, ids = _merged(keypoints, poses, owners, kept), people.ids
+        poses = self._poses(people, order)
+        with np.errstate(invalid="ignore", over="ignore"):  # of joints whose place is not finite
+            owners = self._owners(poses, weights)
+            kept = (owners == np.arange(len(order))).nonzero()[0]
+            rows = order[kept]
+            merges = self.merge and len(kept) < len(order)
+            keypoints = _merged(poses, owners, kept) if merges else people.keypoints[rows]
+        ids, turns = people.ids, people.turns
         return People(
-            merged, people.boxes[rows], people.scores[rows], people.skeleton, None if ids is None else ids[rows]
-        )
+            keypoints, people.boxes[rows], people.scores[rows], people.skeleton,
+            None if ids is None else ids[rows], None if turns is None else turns[rows],
+        )  # fmt: skip
 
     def likeness(self, people: People) -> Floats:
         """[N] people -> d [N, N] of each (row), if it stayed, with each (column)."""
         every = np.arange(len(people))
-        poses = self._poses(people.keypoints, people.boxes)
-        return self._compare(poses, self.weigh(people.skeleton), every, every)[0]
+        poses = self._poses(people, every)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return self._compare(poses, self.weigh(people.skeleton), every, every)[0]
 
     def weigh(self, skeleton: Skeleton) -> Floats:
         """[K]. Raises OptionError where `weights` are of another skeleton."""
@@ -99,57 +101,63 @@ class PoseNms:
             )
         return weights
 
-    def _poses(self, keypoints: Floats, boxes: Floats) -> _Poses:
-        columns = np.ascontiguousarray(keypoints.transpose(2, 1, 0))
-        sides = (boxes[:, 2:] - boxes[:, :2]).max(1, initial=0)
-        reach = self.share * np.where(np.isfinite(sides), np.maximum(sides, 1), 1)
+    def _poses(self, people: People, rows: NDArray[np.intp]) -> _Poses:
+        columns = people.keypoints.transpose(2, 1, 0).take(rows, 2)
+        width, height = (people.boxes[rows, 2:] - people.boxes[rows, :2]).T
+        sides = np.maximum(width, height)
+        reach = np.where(sides < np.inf, np.maximum(sides, 1), 1) * np.float32(self.share)
         sure = np.tanh(np.fmax(columns[2], 0) / np.float32(self.sigma1))
-        return _Poses(columns[:2], sure, reach.astype(np.float32))
+        return _Poses(columns, sure, reach)
 
     def _owners(self, poses: _Poses, weights: Floats) -> NDArray[np.intp]:
         """Poses, most confident first -> by whom each is eliminated [N]; by itself: it stays."""
         joints, count = poses.sure.shape
         scale = weights.sum() / PUBLISHED_JOINTS
         owners = np.full(count, -1)
-        start = 0
-        while len(waiting := start + np.flatnonzero(owners[start:] < 0)):
+        waiting = np.arange(count)
+        while len(waiting):
             rows = waiting[: max(1, BLOCK // (joints * len(waiting)))]
             likeness, matched = self._compare(poses, weights, rows, waiting)
             goes = likeness >= self.eta * scale
             if self.matched:
                 goes |= matched >= self.matched * scale
-            goes &= waiting > rows[:, None]  # only the less confident ones
-            for place in np.flatnonzero(goes.any(1)):
-                if owners[rows[place]] < 0:
-                    owners[waiting[goes[place] & (owners[waiting] < 0)]] = rows[place]
-            stays = rows[owners[rows] < 0]
-            owners[stays] = stays
-            start = rows[-1] + 1
+            theirs = np.full(len(waiting), -1)
+            for place in goes.any(1).nonzero()[0].tolist():
+                if theirs[place] < 0:
+                    less = theirs[place + 1 :]  # only the less confident ones
+                    less[goes[place, place + 1 :] & (less < 0)] = rows[place]
+            stays = (theirs[: len(rows)] < 0).nonzero()[0]
+            theirs[stays] = rows[stays]
+            owners[waiting] = theirs
+            waiting = waiting[len(rows) :][theirs[len(rows) :] < 0]
         return owners
 
     def _compare(
         self, poses: _Poses, weights: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp]
     ) -> tuple[Floats, Floats]:
         """R and C of the poses -> d of each row with each column [R, C], and the weight of matched joints [R, C]."""
-        shape = (len(weights), len(rows), len(columns))
-        with np.errstate(invalid="ignore", over="ignore"):  # of joints whose place is not finite
-            apart = poses.places.take(rows, 2)[..., None] - poses.places.take(columns, 2)[..., None, :]  # [2, K, R, C]
-            nearness, across = np.square(apart, out=apart)
-            nearness += across
-            nearness *= (-1 / (poses.reach[rows] ** 2 * np.float32(self.sigma2)))[:, None]
-        near = np.greater_equal(nearness, -1 / self.sigma2).astype(np.float32)
+        here, there = (poses.columns[:2].take(who, 2) for who in (rows, columns))
+        apart = here[..., None] - there[..., None, :]  # [2, K, R, C]
+        nearness, across = np.square(apart, out=apart)
+        nearness += across
+        nearness *= (-1 / (poses.reach[rows] ** 2 * np.float32(self.sigma2)))[:, None]
+        near = nearness >= -1 / self.sigma2
         np.exp(np.fmax(nearness, -FAR, out=nearness), out=nearness)  # fmax takes NaN for far, too
-        sure = weights[:, None] * poses.sure.take(rows, 1)
-        likeness = np.einsum("kr,kc,krc->rc", sure, poses.sure.take(columns, 1), near)
-        likeness += ((self.lam * weights) @ nearness.reshape(shape[0], -1)).reshape(shape[1:])
-        matched = (weights @ near.reshape(shape[0], -1)).reshape(shape[1:]) if self.matched else likeness
-        return likeness, matched
+        nearness *= np.float32(self.lam)
+        sure = poses.sure.take(rows, 1)[..., None] * poses.sure.take(columns, 1)[:, None]
+        sure *= near
+        sure += nearness
+        joints, shape = len(weights), near.shape[1:]
+        likeness = (weights @ sure.reshape(joints, -1)).reshape(shape)
+        if not self.matched:
+            return likeness, likeness
+        return likeness, (weights @ near.reshape(joints, -1)).reshape(shape)
 
 
 class _Poses(NamedTuple):
     """N people, who come last so that the inner loops run over them."""
 
-    places: Floats  # [2, K, N]: x and y
+    columns: Floats  # [3, K, N]: x, y and confidence
     sure: Floats  # [K, N]: tanh(c / σ1)
     reach: Floats  # [N]
 
@@ -159,7 +167,8 @@ def confident_first(people: People) -> NDArray[np.intp]:
     order of the input does not matter. A score that is NaN comes last."""
     scores = -np.fmax(people.scores, -1)
     order = scores.argsort(kind="stable")
-    if (np.diff(scores[order]) == 0).any():
+    ranked = scores[order]
+    if (ranked[1:] == ranked[:-1]).any():
         sums = np.nan_to_num(people.keypoints.sum(1, dtype=np.float64))  # [N, 3]
         order = np.lexsort((sums[:, 0], sums[:, 1], -sums[:, 2], scores))
     return order
@@ -183,17 +192,27 @@ def _part(joint: str) -> str:
     return f"{side} foot" if name in ("big_toe", "small_toe", "heel", "foot_index") else ""
 
 
-def _merged(keypoints: Floats, poses: _Poses, owners: NDArray[np.intp], kept: NDArray[np.intp]) -> Floats:
-    """[N, K, 3], by whom each is eliminated [N], who stays [M] -> [M, K, 3]: the mean over all whom each stands for."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        squares = np.square(poses.places - poses.places.take(owners, 2)).sum(0)  # [K, N]
-        near = squares <= poses.reach[owners] ** 2
-    weight = np.where(near.T, np.fmax(keypoints[..., 2], 0), 0).astype(np.float64)[..., None]
-    weight[kept] += 1e-9  # a joint of which nobody is sure stays where it is
-    summands = np.concatenate([weight * np.where(weight > 0, keypoints, 0), weight], 2)
-    order = np.argsort(owners, kind="stable")
-    sums = np.add.reduceat(summands[order], np.searchsorted(owners[order], kept))
-    return (sums[..., :3] / sums[..., 3:]).astype(np.float32)
+def _merged(poses: _Poses, owners: NDArray[np.intp], kept: NDArray[np.intp]) -> Floats:
+    """Poses, by whom each is eliminated [N], who stays [M] -> keypoints [M, K, 3]: the mean over all whom each stands
+    for."""
+    gone = (owners != np.arange(len(owners))).nonzero()[0]
+    theirs = owners[gone]
+    given = (theirs[:, None] == kept).astype(np.float32)  # [L, M]: a product with it sums what each inherits
+    joints = len(poses.sure)
+    summands = np.empty((4, joints, len(gone)), np.float32)
+    shift, weight = summands[:3], summands[3]
+    poses.columns.take(gone, 2, out=shift)
+    np.fmax(shift[2], 0, out=weight)
+    shift -= poses.columns.take(theirs, 2)
+    x, y = shift[0], shift[1]
+    far = ~(x * x + y * y <= poses.reach[theirs] ** 2)
+    shift *= weight
+    np.copyto(summands, 0, where=far)  # also of joints whose place is not finite
+    sums = (summands.reshape(-1, len(gone)) @ given).reshape(4, joints, -1)
+    merged = poses.columns.take(kept, 2)
+    own = np.fmax(merged[2], 0) + np.float32(1e-9)  # a joint of which nobody is sure stays where it is
+    merged += sums[:3] / (own + sums[3])
+    return merged.transpose(2, 1, 0)
 
 
 # As published with AlphaPose, whose δ1, μ, δ2 and γ are our σ1, λ, σ2 and η.
