@@ -30,7 +30,7 @@ import cv2
 import numpy as np
 
 from everybody import geometry
-from everybody.data.dataset import Dataset
+from everybody.data.dataset import Dataset, with_margin
 from everybody.data.own import gathered
 from everybody.data.read import read
 from everybody.load import Engine, load_detector, load_sppe
@@ -44,7 +44,6 @@ from everybody.nms import pose_nms
 from everybody.people import People
 from everybody.pose import Sppe
 from everybody.skeletons import COCO17
-from everybody.train.proposals import with_margin
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 DRAWS = 300

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from everybody.data.dataset import Dataset, Picture
+from everybody.data.dataset import Dataset, Picture, with_margin
 from everybody.errors import DataError, OptionError
 from everybody.geometry import iou
 from everybody.skeletons import COCO17
@@ -143,7 +143,7 @@ def test_boxes_that_end_at_the_joints_grow_and_others_stay():
     low, high = data.boxes[:, :2], data.boxes[:, 2:]
     boxes = data.boxes.copy()
     boxes[1] += [-9, -9, 9, 9]
-    grown = proposals.with_margin(boxes, data.keypoints)
+    grown = with_margin(boxes, data.keypoints)
     assert np.allclose(grown[0], np.concatenate([low[0] - 0.15 * (high - low)[0], high[0] + 0.15 * (high - low)[0]]))
     assert np.array_equal(grown[1], boxes[1])
 

@@ -145,6 +145,7 @@ def proposals(
     """Learn how detectors are wrong, pose by pose: boxes for training with --set proposals=pgpg:FILE (docs/rmpe.md)."""
     import numpy as np
 
+    from ..data.dataset import with_margin
     from ..data.read import read
     from ..load import Engine, load_detector
     from ..train import proposals as pgpg
@@ -156,7 +157,7 @@ def proposals(
         if not len(labelled) or not labelled.path(0).is_file():
             _say(f"{labelled.name}: no pictures beside it; only its poses count")
             continue
-        boxes = pgpg.with_margin(labelled.boxes, labelled.keypoints)
+        boxes = with_margin(labelled.boxes, labelled.keypoints)
         for teacher in teachers:
             offsets = pgpg.detected(labelled, boxes, teacher, most=pictures)
             found.append((labelled, offsets))

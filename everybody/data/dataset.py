@@ -18,6 +18,7 @@ from ..errors import DataError
 from ..people import People, Skeleton
 from ..skeletons import mapping
 
+MARGIN = 0.15  # of the joints' extent, to each side: the median of coco_train's boxes
 Array = NDArray[np.float64]
 
 
@@ -230,6 +231,16 @@ def extents(keypoints: Array, seen: NDArray[np.bool_] | None = None) -> Array:
     low = [np.where(seen, values, np.inf).min(1, initial=np.inf) for values in points]
     high = [np.where(seen, values, -np.inf).max(1, initial=-np.inf) for values in points]
     return np.where(seen.any(1, keepdims=True), np.stack([*low, *high], 1), 0.0)
+
+
+def with_margin(boxes: Array, keypoints: Array) -> Array:
+    """[N, 4], [N, K, 3] -> boxes [N, 4]: those that end at the joints (data without boxes, as LSP) grown to where
+    detectors, and other data, draw them; two conventions would teach and judge two sizes."""
+    joints = extents(keypoints)
+    extent = joints[:, 2:] - joints[:, :2]
+    tight = (np.abs(joints - boxes) < 0.01 * extent.max(1, initial=0)[:, None]).sum(1) >= 3
+    grown = joints + MARGIN * np.concatenate([-extent, extent], 1)
+    return np.where(tight[:, None], grown, boxes)
 
 
 def image_folder(path: Path, pictures: tuple[Picture, ...]) -> Path | None:

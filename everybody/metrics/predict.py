@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.dataset import Dataset
+from ..data.dataset import Dataset, with_margin
 from ..data.own import gathered
 from ..data.turn import turned
 from ..errors import DataError
@@ -31,7 +31,8 @@ def predict(
     pose_nms: str | None = None, **options: Any,
 ) -> Dataset:  # fmt: skip
     """boxes: "detected", "gt" for the labelled ones (then no detector and no removal of duplicates), or a COCO file of
-    detections; quarters as in `answers`. The other options are those of `Estimator`; pose_nms by default its own."""
+    detections. Data without boxes have labelled ones by their joints, with a margin as others have. quarters as in
+    `answers`. The other options are those of `Estimator`; pose_nms by default its own."""
     from ..pipeline import Estimator
 
     on_truth = boxes == "gt"
@@ -78,5 +79,6 @@ def decoded(shown: Dataset, quarters: int = 0) -> Iterator[Frame]:
 
 def _with_boxes(shown: Dataset, quarters: int) -> Iterator[Frame]:
     wanted = shown.select(~shown.ignored)
+    boxes = with_margin(wanted.boxes, wanted.keypoints)
     for frame, rows in zip(decoded(shown, quarters), wanted.rows(), strict=True):
-        yield replace(frame, people=People.from_boxes(wanted.boxes[rows]))
+        yield replace(frame, people=People.from_boxes(boxes[rows]))

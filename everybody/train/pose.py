@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 
 from .. import geometry
 from ..codecs import Heatmap
+from ..data.dataset import with_margin
 from ..errors import DataError
 from ..models import sppe, tinypose
 from . import augment, losses, proposals
@@ -34,7 +35,7 @@ class Crops:
                 "these shards hold whole pictures: an SPPE learns from crops (`everybody pack` without --pictures)"
             )
         self.recipe, self.skeleton = recipe, pack.skeleton
-        pack = replace(pack, boxes=proposals.with_margin(pack.boxes, pack.keypoints).astype(np.float32))
+        pack = replace(pack, boxes=with_margin(pack.boxes, pack.keypoints).astype(np.float32))
         back = held_back(pack.names, recipe.held_back)
         if back.all() or not back.any():
             raise DataError(f"{len(pack)} pictures are too few to hold {recipe.held_back:.0%} back; pack more of them")

@@ -41,7 +41,6 @@ FITTED = Path(__file__).with_name("proposals.json")  # of coco_train and LSP-ext
 LEAST_TORSO = 0.05  # of the pose's extent: seen along the torso, its length measures nothing
 MATCH = 0.3  # least IoU of a detected box with the person it is of
 FLOOR = 1e-4  # least variance of an offset, in squared sides
-MARGIN = 0.15  # of the joints' extent, to each side: the median of coco_train's boxes
 JITTER = 0.3  # of the paper's baseline, in sides
 
 Offsets = Callable[[Array, np.random.Generator], Array]  # keypoints [N, K, 3] -> offsets [N, 4]
@@ -230,18 +229,6 @@ def offsets_of(true: Array, found: Array) -> Array:
     off = (found[overlap.argmax(1)] - true) / np.maximum(np.concatenate([extent, extent], 1), 1e-9)
     known = (overlap.max(1) >= MATCH) & (extent > 0).all(axis=1)
     return np.where(known[:, None], off, np.nan)
-
-
-def with_margin(boxes: Array, keypoints: Array) -> Array:
-    """[N, 4], [N, K, 3] -> boxes [N, 4]: those that end at the joints (data without boxes, as LSP) grown to where
-    detectors, and other data, draw them; two conventions would teach two sizes."""
-    seen = keypoints[..., 2:] > 0
-    low = np.where(seen, keypoints[..., :2], np.inf).min(1)
-    high = np.where(seen, keypoints[..., :2], -np.inf).max(1)
-    extent = np.maximum(high - low, 0)
-    tight = ((np.abs(np.concatenate([low, high], 1) - boxes) < 0.01 * extent.max(1)[:, None]).sum(1) >= 3)[:, None]
-    grown = np.concatenate([low - MARGIN * extent, high + MARGIN * extent], 1)
-    return np.where(tight, grown, boxes)
 
 
 # --- the simpler ways, and the choice among all
