@@ -508,14 +508,14 @@ def test_an_exported_sstn_says_what_torch_says(tmp_path):
         theta = net.eval().theta(seen)
     to_crop = affine.in_pixels(theta, REGION, found.input.size).numpy()
     wanted = geometry.compose(geometry.invert(to_crop), matrices)
-    assert np.allclose(replace(found, looks=1)(images, BOXES[:1], turns, REGION), wanted, atol=1e-2)
+    assert np.allclose(replace(found, looks=1, trust=1)(images, BOXES[:1], turns, REGION), wanted, atol=1e-2)
 
 
 def test_a_second_look_is_at_what_the_first_found(tmp_path):
     """An SSTN that always says the same goes there twice: the first region, grown to a crop, is the second crop."""
     raw = torch.tensor([[math.cos(0.4) - 1, math.sin(0.4), -0.2, 0.1, -0.1]])
     theta = rmpe.guarded(raw, ASPECT)
-    sstn = load_sstn(nets.sstn_constant(tmp_path / "sstn.onnx", theta[0].numpy()))
+    sstn = replace(load_sstn(nets.sstn_constant(tmp_path / "sstn.onnx", theta[0].numpy())), trust=1)
     assert sstn.looks == 2
     first = geometry.crop_matrices(BOXES, sstn.input.size, sstn.padding)
     grown = theta * torch.tensor([sstn.padding / sstn.region] * 2 + [1.0])
@@ -523,3 +523,18 @@ def test_a_second_look_is_at_what_the_first_found(tmp_path):
     wanted = geometry.compose(geometry.invert(to_crop).repeat(len(BOXES), 0), first)
     found = sstn(noise(1) * len(BOXES), BOXES, np.zeros(len(BOXES), np.intp), REGION)
     assert np.allclose(found, wanted, rtol=1e-4, atol=1e-3)
+
+
+def test_the_region_lies_between_what_the_sstn_found_and_the_box_turned_as_it_says(tmp_path):
+    raw = torch.tensor([[math.cos(0.4) - 1, math.sin(0.4), -0.2, 0.1, -0.1]])
+    sstn = load_sstn(nets.sstn_constant(tmp_path / "sstn.onnx", rmpe.guarded(raw, ASPECT)[0].numpy()))
+    regions = {
+        trust: replace(sstn, looks=1, trust=trust)(noise(1) * len(BOXES), BOXES, np.zeros(len(BOXES)), REGION)
+        for trust in (0.0, 0.5, 1.0)
+    }
+    wanted = geometry.crop_matrices(BOXES, REGION, sstn.region, 0.4 / (np.pi / 2))
+    assert np.allclose(regions[0.0], wanted, atol=1e-2)
+    corners = np.broadcast_to([[0.0, 0.0], [REGION[0], 0.0], [0.0, REGION[1]]], (len(BOXES), 3, 2))
+    low, middle, high = (geometry.transform(geometry.invert(regions[trust]), corners) for trust in (0.0, 0.5, 1.0))
+    assert np.allclose(middle, (low + high) / 2, atol=1e-2)
+    assert np.abs(low - high).max() > 5
