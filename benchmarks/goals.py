@@ -73,9 +73,11 @@ class Measures:
         return judge(truth, outside(results, truth), ["PCK@0.2"])[0].value
 
     def false(self, options: dict[str, Any]) -> str:
-        """People per picture without any, of each set."""
+        """People per picture without any, of all and of each set."""
         look = finder(Estimator(**options))
-        return " / ".join(f"{false_people(look, paths):.3f}" for paths in self.empty.values())
+        each = [false_people(look, paths) for paths in self.empty.values()]
+        every = np.average(each, weights=[len(paths) for paths in self.empty.values()])
+        return f"{every:.3f} ({' / '.join(f'{value:.3f}' for value in each)})"
 
 
 def finder(estimator: Estimator) -> Finder:

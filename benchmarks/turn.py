@@ -31,7 +31,7 @@ GRID = [
     orient.Search(prior=prior, world=world, worth=worth, sure=sure)
     for prior, world, worth, sure in [
         (0, 1e6, 0, 0),
-        *itertools.product((0.6, 0.9, 1.2), (1, 2, 4, 1e6), (0.9, 1.2, 1.6), (0.4, 0.6)),
+        *itertools.product((0.6, 0.9), (2, 1e6), (0.5, 0.7, 0.9, 1.2), (0.4, 0.5, 0.6)),
         (0, 2, 99, 9),
     ]
 ]

@@ -22,7 +22,7 @@ from .people import Image, People
 
 FAINT = 0.15  # score of a box that is worth asking about
 MOST = 12  # boxes of a picture that are asked about, the surest
-TURNED = 0.6  # probability of a turn that is worth looking at
+TURNED = 0.65  # probability of a turn that is worth looking at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ class TurnNet(nn.Module):
     """Square crop [B, 3, 64, 64], normalised -> logits [B, 4]: the body is turned by 0, 90, 180 or 270 degrees
     clockwise."""
 
-    def __init__(self, *, width: int = 24) -> None:
+    def __init__(self, *, width: int = 32) -> None:
         super().__init__()
         self.body = body(width)
         self.answer = nn.Linear(6 * width * 4, 4)
@@ -39,4 +39,4 @@ class TurnNet(nn.Module):
         return self.answer(self.body(image).flatten(1))
 
 
-VARIANTS: dict[str, dict[str, Any]] = {"turn": {"width": 32}, "turn-24": {"width": 24}}
+VARIANTS: dict[str, dict[str, Any]] = {"turn": {"width": 32}, "turn-24": {"width": 24}}  # an SSTN's body is of 24

@@ -101,8 +101,8 @@ RECIPES: dict[str, Recipe] = {
     "tinypose-256": replace(TINY, size=(192, 256), padding=1.15, sigma=2.0),
     "tinypose-128": replace(TINY, size=(96, 128), padding=1.1, sigma=1.0),
     "turn": replace(
-        BASE, task="turn", model="turn", size=(64, 64), padding=1.2, steps=8_000, batch=128, near=15.0, anywhere=0.2,
-        shift=0.1, half_body=0.1, blur=0.05, jpeg=0.03, erase=0.2, precision="32-true",
+        BASE, task="turn", model="turn", size=(64, 64), padding=1.2, steps=20_000, batch=128, near=15.0, anywhere=0.2,
+        scale=0.35, shift=0.12, half_body=0.1, blur=0.05, jpeg=0.03, erase=0.2,
     ),
     "rmpe-sstn": replace(
         BASE, task="sstn", model="sstn", size=(60, 80), padding=1.3, steps=8_000, batch=128, near=15.0, anywhere=0.5,
