@@ -233,7 +233,7 @@ def extents(keypoints: Array, seen: NDArray[np.bool_] | None = None) -> Array:
     return np.where(seen.any(1, keepdims=True), np.stack([*low, *high], 1), 0.0)
 
 
-def with_margin(boxes: Array, keypoints: Array) -> Array:
+def with_margin(boxes: NDArray[Any], keypoints: NDArray[Any]) -> Array:
     """[N, 4], [N, K, 3] -> boxes [N, 4]: those that end at the joints (data without boxes, as LSP) grown to where
     detectors, and other data, draw them; two conventions would teach and judge two sizes."""
     joints = extents(keypoints)
