@@ -20,14 +20,14 @@ QUARTERS = np.array([[[1, 0], [0, 1]], [[0, 1], [-1, 0]], [[-1, 0], [0, -1]], [[
 
 def area(boxes: Array) -> Array:
     """[..., 4] xyxy -> [...], 0 for inverted boxes."""
-    return np.clip(boxes[..., 2] - boxes[..., 0], 0, None) * np.clip(boxes[..., 3] - boxes[..., 1], 0, None)
+    return np.maximum(boxes[..., 2] - boxes[..., 0], 0) * np.maximum(boxes[..., 3] - boxes[..., 1], 0)
 
 
 def iou(a: Array, b: Array) -> Array:
     """[N, 4], [M, 4] -> [N, M] intersection over union; 0 where both are empty."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    overlap = np.prod(np.clip(high - low, 0, None), axis=-1)
+    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    sides = np.maximum(sides, 0)
+    overlap = sides[..., 0] * sides[..., 1]
     union = area(a)[:, None] + area(b)[None] - overlap
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
 

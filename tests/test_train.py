@@ -81,7 +81,7 @@ def crops(count: int = 12, side: int = 96, seed: int = 0) -> shards.Pack:
 def test_picture_and_keypoints_move_together():
     """The bright spot of every augmented crop lies where its keypoint says, whatever turn, scale, shift and flip."""
     task = pose.PoseTask(replace(MOVED, model="tiny", size=(96, 128)), crops(40))
-    images, keypoints, _ = task.augmented(torch.arange(len(task)), rng())
+    images, keypoints, _, _ = task.augmented(torch.arange(len(task)), rng())
     nose = COCO17.joints.index("nose")
     checked = 0
     for image, (x, y, weight) in zip(images, keypoints[:, nose], strict=True):
@@ -123,6 +123,71 @@ def test_warps_of_both_devices_agree():
     a, b = augment.warp(image, matrices, SIZE), augment.warp_on_device(image, matrices, SIZE)
     assert (a - b).abs().max() < 6  # OpenCV's fixed-point weights
     assert (a - b).abs().mean() < 0.5
+
+
+class Patches(torch.nn.Module):
+    """Heatmaps that turn as the picture turns: how bright it is about the pixel of each cell's corner."""
+
+    def heatmaps(self, image: torch.Tensor) -> torch.Tensor:
+        blurred = torch.nn.functional.avg_pool2d(image[:, :1], 9, 1, 4, count_include_pad=False)
+        return blurred[:, :, ::4, ::4].expand(-1, 17, -1, -1)
+
+
+def taught(tmp_path: Path, score: float, **changes):
+    """A PP-TinyPose that imitates what it starts from, of people whose joints have this score: the task, and the net."""
+    chosen = replace(
+        STILL, model="tinypose", size=(96, 128), sigma=1.0, imitate=1.0, start=str(tmp_path / "start.safetensors")
+    )
+    chosen = replace(chosen, **changes)
+    net = network(chosen, 17)
+    checkpoint.save_weights(tmp_path / "start.safetensors", net.state_dict(), {})
+    pack = crops(12)
+    pack.keypoints[..., 2] = score
+    return pose.PoseTask(chosen, pack), net
+
+
+def test_who_has_learnt_nothing_imitates_without_error(tmp_path):
+    task, net = taught(tmp_path, 0.9)
+    rows = torch.arange(4)
+    assert task.loss(net, rows, rng())[0] < 1e-6
+    for value in net.parameters():
+        value.data += 0.01
+    assert task.loss(net, rows, rng())[0] > 1e-3
+
+
+def test_labels_of_people_are_learnt_not_imitated(tmp_path):
+    task, net = taught(tmp_path, 1.0)
+    plain = pose.PoseTask(replace(task.recipe, imitate=0.0), crops(12))
+    rows = torch.arange(4)
+    assert torch.equal(task.loss(net, rows, rng())[0], plain.loss(net, rows, rng())[0])
+
+
+def test_the_teacher_sees_people_upright_and_its_answer_is_turned_back(tmp_path, monkeypatch):
+    """A teacher that turns with the picture is expected to say of a turned crop what it would say itself."""
+    task, _ = taught(tmp_path, 0.9, near=25.0, anywhere=0.7, flip=0.5, scale=0.2)
+    task._teacher = Patches()
+    shown, warp = [], augment.warp
+    monkeypatch.setattr(augment, "warp", lambda images, maps, size: shown.append(maps) or warp(images, maps, size))
+    rows = torch.arange(len(task))
+    images, _, flip, matrices = task.augmented(rows, rng(1))
+    wanted, known = task.expected(task.learnt[rows], matrices)
+    turned, upright = shown
+    assert turned[:, 0, 1].abs().max() > 0.2
+    assert upright[:, [0, 1], [1, 0]].abs().max() < 1e-5
+    assert (upright[:, 1, 1] > 0).all()
+    assert torch.equal(upright[:, 0, 0] < 0, flip)
+    itself = Patches().heatmaps(augment.normalised(images))
+    assert known.float().mean() > 0.5
+    off = ((wanted - itself).abs() * known).amax(1)
+    spread = itself.amax((1, 2, 3)) - itself.amin((1, 2, 3))
+    assert (off.flatten(1).quantile(0.95, dim=1) < 0.15 * spread).all()
+
+
+def test_only_who_can_imitates():
+    with pytest.raises(OptionError, match="imitate"):
+        pose.PoseTask(replace(STILL, model="tiny", imitate=1.0, start="somewhere"), crops())
+    with pytest.raises(OptionError, match="imitate"):
+        pose.PoseTask(replace(STILL, model="tinypose", size=(96, 128), imitate=1.0), crops())
 
 
 def test_mirroring_relabels_left_and_right():

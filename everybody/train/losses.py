@@ -51,6 +51,13 @@ def heatmap_error(heatmaps: Tensor, keypoints: Tensor, *, sigma: float) -> Loss:
     return (per_joint * weight).sum(), weight.sum()
 
 
+def heatmap_difference(heatmaps: Tensor, wanted: Tensor, known: Tensor, *, sigma: float) -> Loss:
+    """Heatmaps [B, K, h, w], those wanted [B, K, h, w], which cells count [B, 1, h, w] -> (sum, weight): squared error
+    in the units of `heatmap_error`, a joint counting 1."""
+    error = ((heatmaps.float() - wanted).square() * known).sum() / (math.pi * sigma**2)
+    return error, error.new_tensor(float(heatmaps.shape[0] * heatmaps.shape[1]))
+
+
 def cross_entropy(logits: Tensor, classes: Tensor) -> Loss:
     """Logits [B, C], classes [B] -> (sum, count)."""
     return functional.cross_entropy(logits.float(), classes, reduction="sum"), logits.new_tensor(float(len(classes)))

@@ -1,7 +1,13 @@
-"""Learning to find the joints in crops, and to tell which way up a body is: the tasks of SPPEs and of the turn net."""
+"""Learning to find the joints in crops, and to tell which way up a body is: the tasks of SPPEs and of the turn net.
+
+A network that starts from another can learn what people labelled without forgetting what it knew (learning without
+forgetting, Li & Hoiem 2016): of those whom only a teacher has labelled, it answers as it did at the start to the crop
+brought upright, heatmap for heatmap. Labels made of a teacher's answers say neither how sure it was nor where else.
+"""
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 from typing import Any, cast
@@ -13,9 +19,9 @@ from torch import Generator, Tensor, nn
 from .. import geometry
 from ..codecs import Heatmap
 from ..data.dataset import with_margin
-from ..errors import DataError
-from ..models import sppe, tinypose
-from . import augment, losses, proposals
+from ..errors import DataError, OptionError
+from ..models import affine, sppe, tinypose
+from . import augment, checkpoint, losses, proposals
 from .augment import normalised
 from .losses import Loss
 from .networks import network
@@ -54,10 +60,14 @@ class Crops:
         self.images = torch.from_numpy(self._pack.images).to(device)  # all: a second copy may be too much
         self.keypoints, self.boxes = (torch.from_numpy(x).to(device) for x in (self._pack.keypoints, self._pack.boxes))
         self.learnt = torch.from_numpy(self._learnt.nonzero()[0]).to(device)
+        self.taught = (self.keypoints[..., 2] < 1).all(1)  # whom only a teacher has labelled
         self.mirror, self.limbs, self.upper = (t.to(device) for t in (self.mirror, self.limbs, self.upper))
 
-    def augmented(self, rows: Tensor, rng: Generator, *, angle: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows -> crops [N, 3, h, w] in [0, 255], keypoints [N, K, 3] in their pixels, and who is mirrored [N]."""
+    def augmented(
+        self, rows: Tensor, rng: Generator, *, angle: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Rows -> crops [N, 3, h, w] in [0, 255], keypoints [N, K, 3] in their pixels, who is mirrored [N], and the
+        maps [N, 2, 3] from the packed pictures to the crops."""
         recipe, n, rows = self.recipe, len(rows), self.learnt[rows]
         keypoints = self.keypoints[rows]
         if angle is None:
@@ -75,7 +85,8 @@ class Crops:
         matrices = augment.compose(to_crop, turned)
         images = augment.warp(self.images[rows], matrices, recipe.size)
         keypoints = augment.relabel(augment.move(keypoints, matrices), flip, self.mirror)
-        return self.disturbed(images, keypoints, rng), augment.outside_is_unlabelled(keypoints, recipe.size), flip
+        keypoints = augment.outside_is_unlabelled(keypoints, recipe.size)
+        return self.disturbed(images, keypoints, rng), keypoints, flip, matrices
 
     def offsets(self, keypoints: Tensor, rng: Generator) -> Tensor:
         """[N, K, 3] -> how wrong the recipe's proposals make each box: [N, 4], in its sides."""
@@ -124,12 +135,48 @@ class PoseTask(Crops):
         alignment = cast("sppe.SppeNet | tinypose.TinyPoseNet", self.net).alignment
         self.codec = Heatmap(recipe.size, sppe.STRIDE, recipe.sigma, alignment)
 
+        self._teacher: Any = None
+        if recipe.imitate and (not recipe.start or isinstance(self.net, sppe.SppeNet)):
+            raise OptionError("imitate: only a network that regresses heatmaps and starts from another imitates it")
+
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
-        images, keypoints, _ = self.augmented(rows, rng)
+        images, keypoints, _, matrices = self.augmented(rows, rng)
         scale, offset = keypoints.new_tensor(self.codec.scale), keypoints.new_tensor(self.codec.offset)
         cells = torch.cat([(keypoints[..., :2] - offset) / scale, keypoints[..., 2:]], 2)
-        learn = losses.spatial_cross_entropy if isinstance(self.net, sppe.SppeNet) else losses.heatmap_error
-        return learn(net(normalised(images)), cells, sigma=self.recipe.sigma)
+        answer = net(normalised(images))
+        if isinstance(self.net, sppe.SppeNet):
+            return losses.spatial_cross_entropy(answer, cells, sigma=self.recipe.sigma)
+        pupils = self.taught[self.learnt[rows]] & (self.recipe.imitate > 0)
+        total, weight = losses.heatmap_error(answer[~pupils], cells[~pupils], sigma=self.recipe.sigma)
+        if pupils.any():
+            wanted, known = self.expected(self.learnt[rows][pupils], matrices[pupils])
+            imitated, count = losses.heatmap_difference(answer[pupils], wanted, known, sigma=self.recipe.sigma)
+            total, weight = total + self.recipe.imitate * imitated, weight + self.recipe.imitate * count
+        return total, weight
+
+    @property
+    def teacher(self) -> Any:
+        """The network as it was at the start, read when it is first asked: to score or export needs none."""
+        if self._teacher is None:
+            self._teacher = copy.deepcopy(self.net).eval().requires_grad_(False)
+            checkpoint.start(self.recipe.start, self._teacher)
+        return self._teacher.to(self.images.device)
+
+    def expected(self, rows: Tensor, matrices: Tensor) -> tuple[Tensor, Tensor]:
+        """Packed people and the maps [N, 2, 3] to their crops -> what the teacher says of the crops turned upright, as
+        they lie: heatmaps [N, K, h, w], and which cells [N, 1, h, w] it has seen."""
+        size = self.recipe.size
+        upright = augment.rotations_about(torch.atan2(matrices[:, 0, 1], matrices[:, 1, 1]), *size)
+        seen = augment.warp(self.images[rows], augment.compose(upright, matrices), size)
+        with torch.no_grad():
+            heatmaps = self.teacher.heatmaps(normalised(seen))
+        cells = upright.new_tensor([[[self.codec.scale[0], 0, self.codec.offset[0]],
+                                     [0, self.codec.scale[1], self.codec.offset[1]]]])  # fmt: skip
+        shape = heatmaps.shape[3], heatmaps.shape[2]
+        turned = affine.compose(affine.inverse(cells), affine.compose(upright, cells))
+        maps = affine.normalised(turned, shape, shape)
+        ones = heatmaps.new_ones(len(rows), 1, *heatmaps.shape[2:])
+        return affine.sample(heatmaps, maps, shape), affine.sample(ones, maps, shape) > 0.99
 
     def evaluate(self, net: Any) -> dict[str, float]:
         """Mean OKS of the held-back people: upright, and, if the recipe turns people anywhere, of the quarter turns;
@@ -180,7 +227,7 @@ class TurnTask(Crops):
         n = len(rows)
         angle = augment.angles(n, near=self.recipe.near, anywhere=self.recipe.anywhere, rng=rng)
         angle = angle + augment.uniform(n, 0, TURNS, rng).floor() * (math.pi / 2)
-        images, _, flip = self.augmented(rows, rng, angle=angle)
+        images, _, flip, _ = self.augmented(rows, rng, angle=angle)
         scores = turned_scores(self.turns[self.learnt[rows]], angle, flip)
         log = net(normalised(images)).float().log_softmax(1)
         weight = scores.amax(1) - scores.amin(1)

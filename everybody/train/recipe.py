@@ -64,6 +64,7 @@ class Recipe:
     region: float = 1.25  # padding of the true box to the region that an SSTN should find: the SPPE's own
     sstn: str = ""  # safetensors to start the SSTN from: another SSTN, or a turn net (its body)
     sppe: str = ""  # what the SPPE that RMPE is built around starts from, as `start`
+    imitate: float = 0.0  # weight of answering as at the start, of people whom only a teacher has labelled
     direct: float = 1.0  # weight of θ itself in the loss
     parallel: float = 1.0  # weight of the parallel SPPE; 0: without
     pose: float = 1.0  # weight of the SPPE's own loss; 0: it stays as it is
