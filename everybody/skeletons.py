@@ -198,6 +198,10 @@ MIDPOINTS = {
 }
 # Two names that different data sets give to what is, within their noise, the same point.
 SYNONYMS = {"neck": "upper_neck", "upper_neck": "neck", "head_top": "head", "head": "head_top"}
+# Joints of one name that two data sets put in two places, by source and target: the source's joints on the same side
+# ("own_") and on the other, by weights that add up to 1, so that the sum turns, moves and grows with the body. LSP's
+# hips lie further out and higher than COCO's: fitted on lspet/train by `benchmarks/placement.py`.
+PLACED = {("coco-17", "lsp-14"): {"hip": {"own_hip": 1.08, "other_hip": -0.16, "own_shoulder": 0.08}}}
 
 
 def skeleton(name: str) -> Skeleton:
@@ -210,11 +214,13 @@ def skeleton(name: str) -> Skeleton:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """How each joint of the target comes from the source: by copy, as a midpoint, or not at all."""
+    """How each joint of the target comes from the source: by copy, as a midpoint, or not at all. Some copies are moved
+    to where the target's data put that joint (`PLACED`)."""
 
     source: Skeleton
     target: Skeleton
     parents: tuple[tuple[int, ...], ...]  # per target joint: source joints to average; () where missing
+    placed: tuple[tuple[int, tuple[int, ...], tuple[float, ...]], ...] = ()  # target joint, source joints, weights
 
     def _named(self, count: int) -> tuple[str, ...]:
         return tuple(j for j, p in zip(self.target.joints, self.parents, strict=True) if len(p) == count)
@@ -233,13 +239,19 @@ class Mapping:
 
     def __call__(self, keypoints: NDArray[np.floating]) -> NDArray[np.floating]:
         """[..., K, 3] of the source -> [..., K', 3] of the target; a midpoint scores as its worse parent, a joint that
-        the source lacks is all zeros."""
+        the source lacks is all zeros. A joint that is moved keeps its score, and its place where one of the joints that
+        say whereto scores 0."""
         out = np.zeros((*keypoints.shape[:-2], len(self.parents), 3), keypoints.dtype)
         for joint, parents in enumerate(self.parents):
             if parents:
                 chosen = keypoints[..., list(parents), :]
                 out[..., joint, :2] = chosen[..., :2].mean(-2)
                 out[..., joint, 2] = chosen[..., 2].min(-1)
+        for joint, parents, weights in self.placed:
+            chosen = keypoints[..., list(parents), :]
+            known = (chosen[..., 2] > 0).all(-1)
+            moved = np.einsum("...pc,p->...c", chosen[..., :2], np.asarray(weights, keypoints.dtype))
+            out[..., joint, :2] = np.where(known[..., None], moved, out[..., joint, :2])
         return out
 
 
@@ -256,4 +268,10 @@ def mapping(source: Skeleton, target: Skeleton) -> Mapping:
             return tuple(source.joints.index(name) for name in pair)
         return ()
 
-    return Mapping(source, target, tuple(parents(joint) for joint in target.joints))
+    placed = []
+    for part, weights in PLACED.get((source.name, target.name), {}).items():
+        for own, other in (("left", "right"), ("right", "left")):
+            names = [name.replace("own", own).replace("other", other) for name in weights]
+            places = tuple(source.joints.index(name) for name in names)
+            placed.append((target.joints.index(f"{own}_{part}"), places, tuple(weights.values())))
+    return Mapping(source, target, tuple(parents(joint) for joint in target.joints), tuple(placed))

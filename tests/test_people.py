@@ -7,7 +7,18 @@ from hypothesis import strategies as st
 
 import everybody
 from everybody.people import BOX, Frame, People
-from everybody.skeletons import COCO17, HALPE26, HALPE136, MPII16, OPENPOSE25, SKELETONS, WHOLEBODY133, mapping
+from everybody.skeletons import (
+    COCO17,
+    HALPE26,
+    HALPE136,
+    LSP14,
+    MPII16,
+    OPENPOSE25,
+    PLACED,
+    SKELETONS,
+    WHOLEBODY133,
+    mapping,
+)
 
 
 def some(count: int, skeleton=COCO17, ids: bool = True) -> People:
@@ -101,6 +112,31 @@ def test_neck_and_hips_are_derived_for_openpose():
     assert told.derived == ("neck", "pelvis")
     assert len(told.missing) == 6
     assert (openpose[-6:] == 0).all()
+
+
+def test_hips_of_lsp_lie_elsewhere_and_move_with_the_body():
+    """Placed joints turn, grow and are mirrored as the body is; where a joint that says whereto is unknown, copied."""
+    people = some(3).keypoints
+    left, right = (LSP14.joints.index(f"{side}_hip") for side in ("left", "right"))
+    to_lsp = mapping(COCO17, LSP14)
+    placed = to_lsp(people)
+    hip, other, shoulder = (people[:, COCO17.joints.index(name)] for name in ("left_hip", "right_hip", "left_shoulder"))
+    assert np.allclose(placed[:, left, :2], (1.08 * hip - 0.16 * other + 0.08 * shoulder)[:, :2], atol=1e-3)
+    assert np.array_equal(placed[:, left, 2], hip[:, 2])
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]]) * 3
+    moved = people.copy()
+    moved[..., :2] = people[..., :2] @ turn.T + [5, -7]
+    assert np.allclose(to_lsp(moved)[:, [left, right], :2], placed[:, [left, right], :2] @ turn.T + [5, -7], atol=1e-2)
+    assert np.allclose(to_lsp(people[:, list(COCO17.mirror)])[:, left], placed[:, right], atol=1e-4)
+    people[0, COCO17.joints.index("left_shoulder"), 2] = 0
+    assert np.array_equal(to_lsp(people)[0, left], people[0, COCO17.joints.index("left_hip")])
+    assert np.array_equal(to_lsp(people)[1:], placed[1:])
+
+
+@pytest.mark.parametrize("pair", PLACED)
+def test_weights_of_placed_joints_add_up_to_one(pair):
+    for weights in PLACED[pair].values():
+        assert sum(weights.values()) == pytest.approx(1)
 
 
 def test_maps_between_formats_say_what_is_missing():

@@ -134,7 +134,7 @@ class Patches(torch.nn.Module):
 
 
 def taught(tmp_path: Path, score: float, **changes):
-    """A PP-TinyPose that imitates what it starts from, of people whose joints have this score: the task, and the net."""
+    """A PP-TinyPose that imitates its start, of people whose joints have this score: the task, and the network."""
     chosen = replace(
         STILL, model="tinypose", size=(96, 128), sigma=1.0, imitate=1.0, start=str(tmp_path / "start.safetensors")
     )
