@@ -249,7 +249,7 @@ class Mapping:
                 out[..., joint, 2] = chosen[..., 2].min(-1)
         for joint, parents, weights in self.placed:
             chosen = keypoints[..., list(parents), :]
-            known = (chosen[..., 2] > 0).all(-1)
+            known = np.asarray((chosen[..., 2] > 0).all(-1))
             moved = np.einsum("...pc,p->...c", chosen[..., :2], np.asarray(weights, keypoints.dtype))
             out[..., joint, :2] = np.where(known[..., None], moved, out[..., joint, :2])
         return out

@@ -305,6 +305,33 @@ def test_every_parameter_learns_when_rmpe_is_trained_whole():
     assert silent == []
 
 
+def test_losses_of_parts_of_a_batch_add_up():
+    """However many joints are labelled in each part."""
+    pack = bodies()
+    for i in range(len(pack)):
+        pack.keypoints[i, : i % 7, 2] = 0
+    task = RmpeTask(WHOLE, pack)
+    rows = torch.arange(6)
+    net = task.net.eval()
+    whole = torch.stack(task.loss(net, rows, torch.Generator().manual_seed(0)))
+    parts = [torch.stack(task.loss(net, some, torch.Generator().manual_seed(0))) for some in (rows[:1], rows[1:])]
+    assert torch.allclose(whole, sum(parts), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", [SstnTask, RmpeTask])
+def test_a_run_is_trained_judged_and_exported(tmp_path, kind):
+    chosen = replace(SEEN if kind is SstnTask else WHOLE, steps=3, batch=4, evaluate_every=3, precision="32-true")
+    progress = loop.train(chosen, kind(chosen, bodies()), tmp_path)
+    assert progress.step == 3
+    names = {"right", "turned", "placed"} if kind is SstnTask else {"oks", "upright", "turned"}
+    (judged,) = [row for row in progress.rows if names <= row.keys()]
+    assert all(0 <= judged[name] <= 1 for name in names)
+    assert export.export(tmp_path / "best.safetensors", tmp_path / "net.onnx") <= export.CLOSE
+    with pytest.raises(OptionError, match="--int8"):
+        next(export.calibration(tmp_path / "best.safetensors", [tmp_path]))
+
+
 @pytest.mark.parametrize("proposals", ["uniform", "pgpg", "jitter"])
 def test_people_without_joints_and_boxes_without_area_teach_nothing_wrong(proposals):
     pack = bodies()

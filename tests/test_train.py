@@ -23,6 +23,7 @@ from everybody.data.dataset import Dataset, Picture  # noqa: E402
 from everybody.data.read import read  # noqa: E402
 from everybody.errors import DataError, ModelError, OptionError, OutputError  # noqa: E402
 from everybody.load import load_detector, load_sppe  # noqa: E402
+from everybody.models import deployed  # noqa: E402
 from everybody.people import People  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
 from everybody.train import augment, checkpoint, detect, distill, export, log, loop, losses, pose, shards  # noqa: E402
@@ -351,6 +352,32 @@ def test_public_numbers_load_and_answer_alike(shared, name):
         assert np.abs(net(image).numpy() - wanted).max() < 1e-5
 
 
+def test_a_network_laid_out_for_engines_is_the_same_function(tmp_path):
+    """Whatever the numbers; and its graph splits, stacks and shuffles nothing."""
+    import onnx
+
+    net = tinypose.TinyPoseNet(joints=5).eval()
+    for parameter in net.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=rng())
+    image = torch.randn(2, 3, 64, 96, generator=rng())
+    with torch.no_grad():
+        wanted, found = net(image), deployed.deployed(net)(image)
+    assert (found - wanted).abs().max() < 1e-5 * wanted.abs().max()
+    weights = tmp_path / "net.safetensors"
+    chosen = replace(recipe("tinypose-128"), size=(96, 64))
+    checkpoint.save_weights(weights, net.state_dict(), {"recipe": chosen.to_json(), "skeleton": "coco-17"})
+    assert export.export(weights, tmp_path / "net.onnx") < export.CLOSE
+    export.halve(tmp_path / "net.onnx", tmp_path / "half.onnx")
+    for name, close in (("net.onnx", 0.0), ("half.onnx", 1e-3)):  # and the numbers can be had back, to go on from
+        again = tinypose.TinyPoseNet(joints=5)
+        checkpoint.load_weights(tmp_path / name, again)
+        for key, value in again.state_dict().items():
+            assert (value - net.state_dict()[key]).abs().max() <= close
+    nodes = {node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node}
+    assert "Conv" in nodes
+    assert not nodes & {"Split", "Slice", "Gather", "Transpose", "Unsqueeze"}
+
+
 def test_a_start_is_of_the_same_architecture(tmp_path):
     path = nets.heatmap_finder(tmp_path / "other.onnx", 17)
     with pytest.raises(ModelError, match="not those of PP-TinyPose"):
@@ -617,6 +644,41 @@ def test_a_loss_that_is_no_number_stops_and_keeps_what_was_good(tmp_path):
     assert all(torch.isfinite(value).all() for value in kept.values() if value.is_floating_point())
 
 
+def test_a_gradient_that_is_no_number_reaches_no_weights(tmp_path):
+    """The loss is fine, its slope is not: √ of 0."""
+    task = pose.PoseTask(replace(MOVED, model="tiny"), crops(24))
+    plain, calls = task.loss, iter(range(100))
+
+    def loss(net, *arguments):
+        value, weight = plain(net, *arguments)
+        steep = sum((parameter.sum() * 0).sqrt() for parameter in net.parameters())
+        return value + (steep if next(calls) == 3 else 0), weight
+
+    task.loss = loss  # type: ignore[method-assign]
+    chosen = replace(MOVED, model="tiny", steps=9, batch=4, checkpoint_minutes=0.0)
+    with pytest.raises(loop.Diverged, match=r"gradient's norm is nan at step 4.*\(step 3\)"):
+        loop.train(chosen, task, tmp_path)
+    assert checkpoint.steps(tmp_path / "checkpoints")[-1] == 3
+    kept = checkpoint.load(tmp_path / "checkpoints", 3)["net"]
+    assert all(torch.isfinite(value).all() for value in kept.values() if value.is_floating_point())
+
+
+def test_a_turn_net_trains_and_is_judged(tmp_path):
+    """Who is told apart by where the bright spot lies is set right more often than by chance."""
+    chosen = replace(STILL, task="turn", model="tiny-turn", size=(64, 64), steps=60, batch=12, evaluate_every=60)
+    pack = crops(36)
+    turns = np.tile(np.float32([0.9, 0.2, 0.2, 0.2]), (36, 1))
+    for i, image in enumerate(pack.images):
+        image[...] = nets.blob(96, 96, 48, 20 + i % 8, sigma=9)  # above the middle: that is upright
+    pack = replace(pack, turns=turns, boxes=np.tile(np.float32([16, 16, 80, 80]), (36, 1)))
+    pack.keypoints[..., :2] = np.linspace(20, 76, 17)[None, :, None]
+    progress = loop.train(chosen, pose.TurnTask(chosen, pack), tmp_path)
+    judged = [row for row in progress.rows if "kept" in row][-1]
+    assert judged["upright"] > 0.5
+    assert judged["turned"] > 0.5
+    assert judged["kept"] > 0.6
+
+
 def test_a_run_says_what_it_is_now(tmp_path):
     """Settings that change on the way are written down; checkpoints without a recipe are nobody's."""
     run(tmp_path, steps=1)
@@ -749,11 +811,14 @@ def test_packed_pictures_keep_their_keypoints(tmp_path):
 
 
 def test_shards_are_small_and_all_of_one_kind(tmp_path):
-    writer = shards.Writer(tmp_path / "a", COCO17, limit=6000)
-    for i, image in enumerate(crops(8).images):
-        writer.add(image, str(i), **NOBODY)
+    limit, random = 40_000, np.random.default_rng(0)
+    writer = shards.Writer(tmp_path / "a", COCO17, limit=limit)
+    for i in range(8):
+        writer.add(random.integers(0, 255, (96, 96, 3), np.uint8), str(i), **NOBODY)
     writer.flush()
-    assert len(list((tmp_path / "a").glob("*.npz"))) > 1
+    sizes = [path.stat().st_size for path in (tmp_path / "a").glob("*.npz")]
+    assert len(sizes) > 1
+    assert max(sizes) <= limit
     pack = shards.load([tmp_path / "a"])
     assert pack.names == tuple(map(str, range(8)))
     other = shards.Writer(tmp_path / "b", COCO17)
@@ -787,6 +852,18 @@ def test_near_duplicates_of_what_is_judged_are_left_out(tmp_path):
     assert count == 1
     assert [picture.name for picture in kept.pictures] == ["0.png", "1.png", "3.png", "4.png"]
     assert len(kept.picture) == 4
+    (train / "3.png").write_bytes(b"broken")  # stays for the packer, who names it; a missing one too
+    (train / "4.png").unlink()
+    assert [len(kept), count] == [4, 1]
+    said = []
+    again, count = distill.without_leaks(data, [judged])
+    assert [picture.name for picture in again.pictures] == ["0.png", "1.png", "3.png", "4.png"]
+    shards.pack_crops(again, tmp_path / "shards", say=said.append)
+    assert sum("skipped:" in line for line in said) == 2
+    assert "2 of 4 pictures are broken" in said[-1]
+    (judged / "same.jpg").write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"same\.jpg: cannot be read"):
+        distill.without_leaks(data, [judged])
 
 
 def test_people_win_over_teachers_but_for_swaps_and_gross_errors():
@@ -898,6 +975,25 @@ def test_from_pictures_to_shards_by_the_commands(shared, tmp_path, monkeypatch, 
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("joints", [5, 17])
+def test_mixed_weights_lie_between_the_start_and_what_was_learnt(tmp_path, joints):
+    before, after = (tinypose.TinyPoseNet(joints) for _ in range(2))
+    checkpoint.save_weights(tmp_path / "before.safetensors", before.state_dict(), {})
+    chosen = replace(recipe("tinypose-128"), size=(64, 64), start=str(tmp_path / "before.safetensors"))
+    checkpoint.save_weights(tmp_path / "after.safetensors", after.state_dict(), {"recipe": chosen.to_json()})
+    export.export(tmp_path / "after.safetensors", tmp_path / "net.onnx", mix=0.25)
+    found = tinypose.TinyPoseNet(joints)
+    checkpoint.load_weights(tmp_path / "net.onnx", found)
+    for name, value in found.state_dict().items():
+        wanted = 0.75 * before.state_dict()[name] + 0.25 * after.state_dict()[name]
+        assert torch.allclose(value, wanted, atol=1e-6)
+    nothing = replace(chosen, start="")
+    checkpoint.save_weights(tmp_path / "after.safetensors", after.state_dict(), {"recipe": nothing.to_json()})
+    with pytest.raises(DataError, match="started from scratch"):
+        export.export(tmp_path / "after.safetensors", tmp_path / "net.onnx", mix=0.25)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_half_is_half_as_large_and_says_the_same(tmp_path):
     chosen = replace(STILL, model="sppe-fast", size=(48, 64))
     checkpoint.save_weights(tmp_path / "w.safetensors", network(chosen, 17).state_dict(), {"recipe": chosen.to_json()})
@@ -912,17 +1008,22 @@ def test_half_is_half_as_large_and_says_the_same(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("task", ["pose", "detector"])
+@pytest.mark.parametrize("task", ["pose", "detector", "turn"])
 def test_int8_is_smaller_and_says_nearly_the_same(tmp_path, task):
     """On the pictures it was calibrated on, a network of random weights loses little of its outputs' range."""
-    model, size = {"pose": ("sppe-fast", (48, 64)), "detector": ("detector-fast", (64, 64))}[task]
+    model, size = {
+        "pose": ("sppe-fast", (48, 64)),
+        "detector": ("detector-fast", (64, 64)),
+        "turn": ("turn", (64, 64)),
+    }[task]
     chosen = replace(STILL, task=task, model=model, size=size)
     net = network(chosen, 17)
     checkpoint.save_weights(tmp_path / "w.safetensors", net.state_dict(), {"recipe": chosen.to_json()})
     writer = shards.Writer(tmp_path / "shards", COCO17)
     pack = crops(24)
+    more = {"turns": np.ones((1, 4), np.float32)} if task == "turn" else {}
     for i, image in enumerate(pack.images):
-        writer.add(image, pack.names[i], **person(pack, i))
+        writer.add(image, pack.names[i], **person(pack, i), **more)
     writer.flush()
     whole, small = tmp_path / "whole.onnx", tmp_path / "int8.onnx"
     export.export(tmp_path / "w.safetensors", whole)

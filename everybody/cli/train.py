@@ -1,4 +1,4 @@
-"""`everybody label`, `pack`, `train`, `export`: from pictures to a model of one's own (extra `train`)."""
+"""`everybody label`, `pack`, `proposals`, `train`, `export`: from pictures to a model of one's own (extra `train`)."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def proposals(
             continue
         boxes = with_margin(labelled.boxes, labelled.keypoints)
         for teacher in teachers:
-            offsets = pgpg.detected(labelled, boxes, teacher, most=pictures)
+            offsets = pgpg.detected(labelled, boxes, teacher, most=pictures, say=_say)
             found.append((labelled, offsets))
             _say(f"{labelled.name}, {teacher.session.path.stem}: {int((~np.isnan(offsets[:, 0])).sum())} people found")
     if not found:

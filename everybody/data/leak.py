@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..media.images import decode
 from ..people import Image
 
@@ -26,9 +27,17 @@ def dhash(image: Image) -> NDArray[np.bool_]:
     return (small[:, 1:] > small[:, :-1]).ravel()
 
 
-def hashes(pictures: Iterable[Path]) -> Hashes:
-    """Files -> [N, 64]. Raises InputError for one that cannot be read."""
-    return np.array([dhash(decode(path.read_bytes(), str(path))) for path in pictures]).reshape(-1, 64)
+def hashes(pictures: Iterable[Path]) -> tuple[Hashes, NDArray[np.bool_]]:
+    """N files -> [N, 64], and which of them could be read [N]."""
+    found, readable = [], []
+    for path in pictures:
+        try:
+            found.append(dhash(decode(path.read_bytes(), str(path))))
+            readable.append(True)
+        except (InputError, OSError):
+            found.append(np.zeros(64, bool))
+            readable.append(False)
+    return np.array(found, bool).reshape(-1, 64), np.array(readable, bool)
 
 
 def near(these: Hashes, those: Hashes, distance: int = NEAR) -> NDArray[np.bool_]:

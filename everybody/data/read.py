@@ -63,7 +63,10 @@ def read_results(path: str | Path, truth: Dataset, *, skeleton: Skeleton | None 
 def _file(path: Path) -> Path:
     """The file that counts in a folder: our journal, or annotations.json; else the folder, for YOLO."""
     if not path.exists():
-        raise DataError(f"{path}: does not exist")
+        raise DataError(
+            f"{path}: does not exist: give the labels of a data set as its publisher offers them "
+            "(docs/datasets.md says which are read, and where they come from)"
+        )
     for name in ("frames.jsonl", "annotations.json"):
         if path.is_dir() and (path / name).is_file():
             return path / name

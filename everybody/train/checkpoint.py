@@ -7,6 +7,7 @@ The folder appears by a rename once everything is in it, so a full disk or a kil
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -19,8 +20,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from ..errors import DataError
+from .. import runtime
+from ..errors import DataError, ModelError
 from ..media.atomic import replacing
+from ..models.deployed import restored
+from ..models.tinypose import TinyPoseNet
 from ..weights import fetch
 
 KEEP = 2
@@ -85,13 +89,17 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def load_weights(path: Path, net: nn.Module) -> dict[str, str]:
-    """Fill a network from safetensors, or, where its architecture is a public one (`from_onnx`), from that ONNX file;
-    returns what the file is about. Raises DataError or ModelError for another architecture."""
+    """Fill a network from safetensors, or, where its architecture is a public one (`from_onnx`), from that ONNX file or
+    one that `everybody export` wrote; returns what the file is about. Raises DataError or ModelError for another
+    architecture."""
     if path.suffix == ".onnx":
         reader = getattr(net, "from_onnx", None)
         if reader is None:
             raise DataError(f"{path}: {type(net).__name__} starts from safetensors of `everybody train`, not from ONNX")
-        net.load_state_dict(reader(path))
+        numbers = exported(path)
+        state = reader(path) if numbers is None else _of_export(net, numbers)
+        fit(net, state, str(path))
+        net.load_state_dict(state)
         return {}
     weights, about = read_weights(path)
     fit(net, weights, str(path))
@@ -99,11 +107,41 @@ def load_weights(path: Path, net: nn.Module) -> dict[str, str]:
     return about
 
 
+def exported(path: Path) -> dict[str, Tensor] | None:
+    """The numbers in an ONNX file of `everybody export`, in float32 by their names in the network; None for files of
+    others. Raises ModelError."""
+    import onnx
+
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # protobuf's own classes have no common base
+        raise ModelError(f"{path}: not an ONNX file ({error})") from error
+    if runtime.ABOUT not in {prop.key for prop in model.metadata_props}:
+        return None
+    return {
+        value.name.removeprefix("net.").removesuffix("_half"): torch.tensor(onnx.numpy_helper.to_array(value)).float()
+        for value in model.graph.initializer
+    }
+
+
+def _of_export(net: nn.Module, numbers: dict[str, Tensor]) -> dict[str, Tensor]:
+    if isinstance(net, TinyPoseNet) and "stem.write_left.weight" in numbers:
+        return restored(net, numbers)
+    return {name: numbers[name] for name in net.state_dict() if name in numbers}
+
+
 def start(name: str, net: nn.Module) -> None:
     """Fill a network from a file, or from the manifest's model of that name. Raises ModelError for what is not there,
     and what `load_weights` raises."""
     path = Path(name)
     load_weights(path if path.suffix else fetch.resolve(fetch.row(name)), net)
+
+
+def as_started(name: str, net: nn.Module) -> nn.Module:
+    """A frozen copy of a network, filled as `start` does: a teacher of what it becomes."""
+    teacher = copy.deepcopy(net).eval().requires_grad_(False)
+    start(name, teacher)
+    return teacher
 
 
 def load_matching(path: Path, net: nn.Module) -> None:

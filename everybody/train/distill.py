@@ -223,13 +223,20 @@ def with_others(human: Dataset, teacher: Dataset) -> Dataset:
 
 
 def without_leaks(labels: Dataset, judged: Sequence[Path]) -> tuple[Dataset, int]:
-    """Labels without the pictures that are near-duplicates of any in the folders `judged`, and how many those are."""
+    """Labels without the pictures that are near-duplicates of any in the folders `judged`, and how many those are.
+
+    Broken ones stay, for the packer to name and to skip. Raises DataError for a judged picture that cannot be read.
+    """
     if not judged:
         return labels, 0
     there = [path for folder in judged for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
     if not there:
         raise DataError(f"{', '.join(map(str, judged))}: no pictures here to avoid")
-    near = leak.near(leak.hashes(labels.path(i) for i in range(len(labels))), leak.hashes(there))
+    avoided, readable = leak.hashes(there)
+    if not readable.all():
+        raise DataError(f"{there[int(readable.argmin())]}: cannot be read, so nothing can be kept apart from it")
+    mine, readable = leak.hashes(labels.path(i) for i in range(len(labels)))
+    near = leak.near(mine, avoided) & readable
     return labels.subset(np.flatnonzero(~near)), int(near.sum())
 
 

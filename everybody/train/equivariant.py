@@ -11,7 +11,6 @@ Pictures on which nobody is labelled hold nobody, whatever the teacher says.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -46,8 +45,7 @@ class EquivariantTask(DetectorTask):
     def teacher(self) -> Any:
         """The network as it was at the start, read when it is first asked: to score or export needs none."""
         if self._teacher is None:
-            self._teacher = copy.deepcopy(self.net).eval().requires_grad_(False)
-            checkpoint.start(self.recipe.start, self._teacher)
+            self._teacher = checkpoint.as_started(self.recipe.start, self.net)
         return self._teacher.to(self.images.device)
 
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:

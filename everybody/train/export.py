@@ -22,9 +22,10 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .. import runtime
-from ..errors import DataError, ModelError
+from ..errors import DataError, ModelError, OptionError
 from ..media.atomic import replacing
 from ..models import rmpe, tinypose
+from ..models.deployed import deployed
 from ..models.detector import DetectorNet
 from ..models.rmpe import RmpeNet, Sstn
 from ..models.rtmdet import RTMDet
@@ -111,8 +112,12 @@ def skeleton_of(weights: Path) -> str:
 
 
 def folded(net: nn.Module) -> nn.Module:
-    """A copy in eval mode whose convolutions hold the normalisation that followed them."""
+    """A copy in eval mode whose convolutions hold the normalisation that followed them, and which moves no channels."""
     net = copy.deepcopy(net).eval()
+    if isinstance(net, TinyPoseNet):
+        return deployed(net)
+    if isinstance(net, RmpeNet) and isinstance(net.sppe, TinyPoseNet):
+        net.sppe = deployed(net.sppe)
     for module in list(net.modules()):
         if isinstance(module, nn.Sequential) and len(module) > 1:
             first, second = module[0], module[1]
@@ -126,7 +131,7 @@ def mixed(recipe: Recipe, net: nn.Module, share: float) -> nn.Module:
     without having forgotten the old (WiSE-FT, Wortsman et al. 2022). Raises DataError if a run started from nothing."""
     if not recipe.start:
         raise DataError("this run started from scratch: there is nothing to mix its weights with")
-    before = network(recipe, 17)
+    before = copy.deepcopy(net)
     checkpoint.start(recipe.start, before)
     old = before.state_dict()
     state = {
@@ -213,8 +218,11 @@ def _lean(path: Path, about: dict[str, Any] | None) -> None:
 
 
 def calibration(weights: Path, folders: Sequence[Path], count: int = 256) -> Iterator[NDArray[np.float32]]:
-    """Batches of 8 pictures as the network of these weights gets them, unchanged, from shards."""
+    """Batches of 8 pictures as the network of these weights gets them, unchanged, from shards. Raises OptionError for
+    networks with an SSTN: a grid of 8 bits would move every pixel."""
     recipe, _ = load(weights)
+    if recipe.task in ("sstn", "rmpe"):
+        raise OptionError(f"{weights}: an SSTN says where to look, which 8 bits cannot: leave --int8 out")
     task = TASKS[recipe.task](replace(recipe, **UNCHANGED), shards.load(folders))
     rng = torch.Generator().manual_seed(0)
     for start in range(0, min(count, len(task)), 8):

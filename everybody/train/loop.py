@@ -93,7 +93,10 @@ def train(
     ema = copy.deepcopy(net).eval().requires_grad_(False)
     kind = RelativeAdamW if recipe.relative else torch.optim.AdamW
     optimiser = kind(parameters.groups(net, recipe.decay), lr=recipe.rate)
+    say = say if lead else lambda text: None
     progress, unlogged = _resume(recipe, out, net, ema, optimiser, say)
+    if lead:
+        _write_recipe(recipe, out / "recipe.json")  # settings may change on the way
     task.to(device)
     ema.to(device)
     wrapped, optimiser = fabric.setup(net, optimiser)
@@ -101,20 +104,17 @@ def train(
     begun, earlier, saved = time.monotonic(), progress.seconds, time.monotonic()
     total, counted, since = unlogged.to(device), 0, time.monotonic()
 
-    def finite() -> float:
-        """The mean loss since the last row of the log: what is no number must reach neither log nor checkpoint."""
-        value = (total[0] / total[1].clamp(min=1e-6)).item()
+    def finite(what: str, value: float) -> None:
+        """What is no number must reach neither weights nor log."""
         if not math.isfinite(value):
             kept = checkpoint.steps(out / "checkpoints")
             raise Diverged(
-                f"{out}: the loss is {value} at step {progress.step}; what was saved before is kept"
+                f"{out}: the {what} is {value} at step {progress.step + 1}; what was saved before is kept"
                 f"{f' (step {kept[-1]})' if kept else ''}: go on with a rate below {recipe.rate}"
             )
-        return value
 
     def save() -> None:
         nonlocal saved
-        finite()
         progress.seconds = earlier + time.monotonic() - begun
         if lead:
             state = {"net": net.state_dict(), "ema": ema.state_dict(), "optimiser": optimiser.state_dict()}
@@ -124,9 +124,10 @@ def train(
         saved = time.monotonic()
 
     with _stoppable() as stopped:
-        if recipe.start and progress.step == 0 and lead:
+        if (recipe.start or recipe.sppe) and progress.step == 0 and lead:
             _evaluate(recipe, task, ema, out, progress, say)  # so that `best` is never worse than what it started from
-        while progress.step < recipe.steps and not stopped.is_set() and time.monotonic() - begun < minutes * 60:
+        enough = minutes <= 0
+        while progress.step < recipe.steps and not enough:
             step = progress.step
             wrapped.train()
             if recipe.freeze_norm:
@@ -135,27 +136,31 @@ def train(
                 group["lr"] = schedule(recipe, step)
             rows = batch_rows(len(task), recipe, step)[fabric.global_rank :: fabric.world_size]
             rng = Generator(device).manual_seed(hash_seed(recipe.seed, step, fabric.global_rank))
-            sums = torch.zeros(2, device=device)
+            sums = torch.zeros(3, device=device)  # loss, weight, whether to stop
             parts = rows.to(device).chunk(recipe.accumulate)
             for number, part in enumerate(parts):
                 with fabric.no_backward_sync(wrapped, enabled=number < len(parts) - 1):
                     loss, weight = task.loss(wrapped, part, rng)
                     fabric.backward(loss)
-                sums += torch.stack([loss.detach(), weight.detach()])
+                sums[:2] += torch.stack([loss.detach(), weight.detach()])
+            sums[2] = float(stopped.is_set() or time.monotonic() - begun >= minutes * 60)
             if fabric.world_size > 1:
                 sums = cast(Tensor, fabric.all_reduce(sums, reduce_op="sum"))
             parameters.divide_gradients(net, sums[1] / fabric.world_size)
-            fabric.clip_gradients(wrapped, optimiser, max_norm=recipe.clip, error_if_nonfinite=False)
+            norm = fabric.clip_gradients(wrapped, optimiser, max_norm=recipe.clip, error_if_nonfinite=False)
+            value, length, enough = torch.stack([sums[0], cast(Tensor, norm), sums[2]]).tolist()  # the one wait
+            finite("loss", value)
+            finite("gradient's norm", length)
             optimiser.step()
             optimiser.zero_grad()
             parameters.average(ema, net, min(recipe.ema, (1 + step) / (10 + step)))
             progress.step += 1
-            total += sums
+            total += sums[:2]
             counted += len(rows) * fabric.world_size
 
             last = progress.step == recipe.steps
             if progress.step % recipe.log_every == 0 or last:
-                value = finite()
+                value = (total[0] / total[1].clamp(min=1e-6)).item()
                 speed = counted / max(time.monotonic() - since, 1e-9)
                 progress.seconds = earlier + time.monotonic() - begun
                 progress.rows.append(
@@ -244,7 +249,6 @@ def _resume(
         if recipe.start:
             checkpoint.start(recipe.start, net)
             ema.load_state_dict(net.state_dict())
-        _write_recipe(recipe, path)
         return Progress(), torch.zeros(2)
     try:
         before = json.loads(path.read_text())
@@ -255,7 +259,6 @@ def _resume(
         raise DataError(
             f"{out}: holds a run of {before['task']} '{before['model']}', not {now['model']}: choose another folder"
         )
-    _write_recipe(recipe, path)  # settings may change on the way
     state = checkpoint.load(out / "checkpoints", found[-1])
     checkpoint.fit(net, state["net"], str(out / "checkpoints"))
     net.load_state_dict(state["net"])

@@ -7,7 +7,6 @@ brought upright, heatmap for heatmap. Labels made of a teacher's answers say nei
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import replace
 from typing import Any, cast
@@ -158,8 +157,7 @@ class PoseTask(Crops):
     def teacher(self) -> Any:
         """The network as it was at the start, read when it is first asked: to score or export needs none."""
         if self._teacher is None:
-            self._teacher = copy.deepcopy(self.net).eval().requires_grad_(False)
-            checkpoint.start(self.recipe.start, self._teacher)
+            self._teacher = checkpoint.as_started(self.recipe.start, self.net)
         return self._teacher.to(self.images.device)
 
     def expected(self, rows: Tensor, matrices: Tensor) -> tuple[Tensor, Tensor]:

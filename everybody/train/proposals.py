@@ -203,10 +203,12 @@ def fit(poses: Sequence[Dataset], found: Sequence[tuple[Dataset, Array]], *, ato
     return Proposals(centres, mixtures, fit_mixture(offsets[seen], gaussians, rng))
 
 
-def detected(data: Dataset, boxes: Array, detector: Detector, *, most: int = 0) -> Array:
+def detected(
+    data: Dataset, boxes: Array, detector: Detector, *, most: int = 0, say: Callable[[str], None] = print
+) -> Array:
     """How a detector is wrong about labelled people: offsets [N, 4] of the best-overlapping detection from boxes [N,
     4], NaN for people whom none overlaps by `MATCH`; only the first `most` pictures are looked at (0: all). Broken
-    pictures are passed over."""
+    pictures are named and passed over."""
     out = np.full((len(boxes), 4), np.nan)
     for index, rows in enumerate(data.rows()):
         if len(rows) == 0 or (most and index >= most):
@@ -214,7 +216,8 @@ def detected(data: Dataset, boxes: Array, detector: Detector, *, most: int = 0) 
         path = data.path(index)
         try:
             (people,) = detector([decode(path.read_bytes(), str(path))])
-        except (InputError, OSError):
+        except (InputError, OSError) as error:
+            say(f"skipped: {error}")
             continue
         out[rows] = offsets_of(boxes[rows], people.boxes.astype(np.float64))
     return out

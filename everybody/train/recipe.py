@@ -45,6 +45,8 @@ class Recipe:
     checkpoint_minutes: float = 5.0
     checkpoint_part: float = 0.0  # MiB per file of a checkpoint; 0: one file
 
+    # How pictures are changed. Whole ones, for detectors, know no half bodies, nothing that hides people and nobody
+    # pasted; an SSTN's boxes are wrong by `proposals` instead of scale and shift; `quarters` is for detectors.
     near: float = 25.0  # standard deviation of the turn
     anywhere: float = 0.0  # share turned by any angle
     quarters: float = 0.0  # share of the others turned by one, two or three quarters exactly

@@ -221,9 +221,10 @@ class RmpeTask(Regions):
             brought = affine.move(self.placed(self.net.sppe.scaled(answer) if logits else answer), theta)
             each = each + recipe.pose * losses.joint_distance(brought, here)
             cells = self.cells(affine.move(here, affine.inverse(theta.detach())))
+            cells[..., 2] /= cells[..., 2].sum(1, keepdim=True).clamp(min=1e-6)  # everybody counts 1, as above
             learn = losses.spatial_cross_entropy if logits else losses.heatmap_error
-            sums, weight = learn(answer, cells, sigma=recipe.sigma)
-            each = each + recipe.pose * sums / weight.clamp(min=1)
+            joints, _ = learn(answer, cells, sigma=recipe.sigma)
+            return each.sum() + recipe.pose * joints, each.new_tensor(float(len(each)))
         return each.sum(), each.new_tensor(float(len(each)))
 
     def placed(self, heatmaps: Tensor) -> Tensor:

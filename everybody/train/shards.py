@@ -237,7 +237,10 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
     for folder in map(Path, folders):
         found = [folder] if folder.is_file() else sorted(folder.rglob("*.npz"))
         if not found:
-            raise DataError(f"{folder}: no shards (*.npz) here: make them with `everybody pack`")
+            raise DataError(
+                f"{folder}: no shards (*.npz) here: make them of labelled pictures with "
+                "`everybody pack` (docs/training.md)"
+            )
         files += found
     parts: list[dict[str, Any]] = []
     images: list[NDArray[np.uint8]] = []
