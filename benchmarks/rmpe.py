@@ -257,18 +257,14 @@ SUPPRESSED = {  # rows that reuse the full model
 
 
 def train(given: argparse.Namespace) -> None:
-    """Every row's model by the same data, steps and seeds, from the same public SPPE."""
+    """Every row's model by the same data, steps and seeds, from the same bundled SPPE."""
     equal = {
         "steps": given.steps, "batch": given.batch, "seed": given.seed, "rate": 5e-5, "warmup": 50, "near": 15,
         "anywhere": 0.3, "half_body": 0, "colour": 0.25, "blur": 0.05, "jpeg": 0.05, "erase": 0.15, "occlude": 0.1,
         "paste": 0.1, "freeze_norm": "true", "evaluate_every": given.steps,
     }  # fmt: skip
     common = [part for key, value in equal.items() for part in ("--set", f"{key}={value}")]
-    start = (
-        SHARED
-        / "weights"
-        / {"tinypose-256": "tinypose-256x192.onnx", "tinypose-128": "tinypose-128x96.onnx"}[given.net]
-    )
+    start = {"tinypose-256": "everybody-accurate", "tinypose-128": "everybody-fast"}[given.net]
     for name, (recipe, settings, _) in ROWS.items():
         out, chosen = given.out / f"{name} {given.seed}", recipe.format(net=given.net)
         if Path(f"{out}.onnx").is_file():  # of a run before

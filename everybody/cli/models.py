@@ -16,6 +16,9 @@ app = typer.Typer(help="List the models, or fetch one.", invoke_without_command=
 
 
 @app.callback()
+FINDS = {"detector": "boxes", "turn": "which way up", "sstn": "where to look"}
+
+
 def models(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout instead of a table.")] = False,
@@ -52,7 +55,7 @@ def models(
             where = "pull" if entry["url"] else "bring"
         cells = [
             entry["name"] + (" *" if entry["default"] else ""),
-            entry["skeleton"] or "boxes",
+            entry["skeleton"] or FINDS.get(entry["task"], entry["task"]),
             "×".join(map(str, entry["input"])),
             f"{entry['bytes'] / 1e6:.1f} MB" if entry["bytes"] else "?",
             entry["licence"],
