@@ -15,10 +15,10 @@ from ..weights import fetch, manifest
 app = typer.Typer(help="List the models, or fetch one.", invoke_without_command=True)
 
 
-@app.callback()
 FINDS = {"detector": "boxes", "turn": "which way up", "sstn": "where to look"}
 
 
+@app.callback()
 def models(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout instead of a table.")] = False,
