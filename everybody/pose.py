@@ -199,14 +199,15 @@ class Sppe:
     def posed(self, pictures: Sequence[Image], boxes: Array, turns: ArrayLike) -> Array:
         """Pictures, boxes [N, 4] and quarter turns [N], or parts of one, of as many people -> keypoints [N, K, 3] in
         picture pixels."""
-        if self.sstn and len(boxes):
+        if not len(boxes):
+            return np.zeros((0, len(self.skeleton), 3), np.float32)
+        if self.sstn:
             matrices = self.sstn(pictures, boxes, turns, self.input.size)
         else:
             matrices = geometry.crop_matrices(boxes, self.input.size, self.padding, turns)
         crops = list(zip(pictures, matrices, strict=True))
         batches = [self._estimate(crops[i : i + self._limit]) for i in range(0, len(crops), self._limit)]
-        nobody = np.zeros((0, len(self.skeleton), 3), np.float32)
-        return geometry.transform(geometry.invert(matrices), np.concatenate([nobody, *batches]))
+        return geometry.transform(geometry.invert(matrices), np.concatenate(batches))
 
     def _estimate(self, crops: Sequence[tuple[Image, Array]]) -> Floats:
         """At most one batch of (picture, matrix) -> keypoints [N, K, 3] in crop pixels."""
