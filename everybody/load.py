@@ -108,7 +108,7 @@ def load_sppe(
     """A single-person pose estimator by name or path (None: the manifest's default).
 
     For a file that neither a row nor its own metadata describe, skeleton_name and codec must be given; size is read
-    from the file where it is fixed there; sstn is the ONNX file of an SSTN to look with first (`everybody export`);
+    from the file where it is fixed there; sstn is the name or file of an SSTN to look with first (everybody-sstn);
     normalise is imagenet (default), unit (0 to 1) or none (0 to 255). Given options replace the row's; the other
     options are `Sppe`'s (batch, flip_test, orientation). Orientation "any" brings the default turn net, where it is at
     hand. Raises ModelError, OptionError.
@@ -167,7 +167,7 @@ def load_sstn(model: str | Path, engine: Engine | None = None) -> Sstn:
     session = (engine or Engine())(path)
     row = row or manifest.told(session.about, path)
     if row is None or row.task != "sstn":
-        raise ModelError(f"{path}: not an SSTN: make one with `everybody train rmpe-sstn` and `everybody export`")
+        raise ModelError(f"{path}: not an SSTN: give everybody-sstn, or make one with `everybody train rmpe-sstn`")
     return Sstn(session=session, input=row.input, padding=row.padding, region=row.region)
 
 

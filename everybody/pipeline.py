@@ -104,7 +104,7 @@ class Estimator:
     COCO detection results file; then no detector is loaded. `det_*`, min_size, max_people and tiles choose the boxes
     (see `Detector`); det_turns 0 looks again in other turns where people seem to lie (see `LookAgain`), if orientation
     is any and the turn net at hand. skeleton, codec, input_size, normalise, channels and padding describe a pose model
-    that the manifest does not know, and sstn is a file to look with before it (see `load_sppe`); flip_test and
+    that the manifest does not know, and sstn looks before it (see `load_sppe`); flip_test and
     orientation are `Sppe`'s. pose_nms removes duplicates: parametric, alphapose, oks, soft-oks, box or none, with
     parameters as in `nms.pose_nms`.
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everybody.errors import OptionError
+from everybody.geometry import iou
 from everybody.nms import ALPHAPOSE, METHODS, PoseNms, box_nms, greedy, oks_nms, pose_nms, soft_oks_nms
 from everybody.nms.parametric import part_weights
 from everybody.people import BOX, People
@@ -54,6 +55,16 @@ def test_the_order_of_the_input_does_not_matter(suppress, order):
     kept = suppress(people[list(order)])
     assert kept.ids.tolist() == [3, 0, 4, 5]
     assert suppress(kept).ids.tolist() == kept.ids.tolist()
+
+
+@given(seed=st.integers(0, 10_000), each=st.integers(1, 9), threshold=st.floats(0.1, 0.9), nan=st.booleans())
+def test_boxes_are_removed_as_by_comparing_all_with_all(seed, each, threshold, nan):
+    """Ties of scores and scores that are no number included."""
+    people = crowd(np.random.default_rng(seed), 5, each)
+    if nan:
+        people.scores[::3] = np.nan
+    kept = greedy(iou(people.boxes, people.boxes), people.scores, threshold)
+    assert box_nms(people, threshold).ids.tolist() == kept.tolist()
 
 
 @pytest.mark.parametrize("nms", [PoseNms(), PUBLISHED, ALPHAPOSE, PoseNms(sigma1=1, eta=8, lam=0.3)])

@@ -373,6 +373,8 @@ def test_a_network_laid_out_for_engines_is_the_same_function(tmp_path):
         checkpoint.load_weights(tmp_path / name, again)
         for key, value in again.state_dict().items():
             assert (value - net.state_dict()[key]).abs().max() <= close
+    with pytest.raises(DataError, match="other joints"):
+        checkpoint.load_weights(tmp_path / "net.onnx", tinypose.TinyPoseNet(joints=6))
     nodes = {node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node}
     assert "Conv" in nodes
     assert not nodes & {"Split", "Slice", "Gather", "Transpose", "Unsqueeze"}

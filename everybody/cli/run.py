@@ -65,7 +65,7 @@ def run(
     normalise: Annotated[str | None, pose_(help="Of your ONNX file: imagenet, unit or none.")] = None,
     channels: Annotated[str | None, pose_(help="Of your ONNX file: rgb or bgr.")] = None,
     padding: Annotated[float | None, pose_(help="How much the crop grows the box.")] = None,
-    sstn: Annotated[Path | None, pose_(help="An SSTN (ONNX) to look for the person with first: docs/rmpe.md.")] = None,
+    sstn: Annotated[Path | None, pose_(help="An SSTN to look for the person with first, as everybody-sstn.")] = None,
     batch: Annotated[int, pose_(help="Crops per call; 0: by device.")] = 0,
     flip_test: Annotated[bool, pose_("--flip-test", help="Average with the mirrored crop.")] = False,
     orientation: Annotated[str, pose_(help="any: people who lie or hang too; or upright.")] = "any",

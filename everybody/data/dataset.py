@@ -165,6 +165,8 @@ class Dataset:
         note = f"{self.skeleton.name} → {skeleton.name}: {len(table.copied)} joints copied"
         note += f", derived {', '.join(table.derived)}" if table.derived else ""
         note += f", missing {', '.join(table.missing)}" if table.missing else ""
+        moved = [skeleton.joints[joint] for joint, _, _ in table.placed]
+        note += f", {' and '.join(moved)} moved to where {skeleton.name} has them" if moved else ""
         keypoints = table(self.keypoints)
         blank = self.ignored | ~(keypoints[..., 2] > 0).any(1)
         return replace(self, skeleton=skeleton, keypoints=keypoints, ignored=blank, notes=(*self.notes, note))
@@ -206,7 +208,7 @@ def common(results: Dataset, truth: Dataset, *, mapped: bool = False) -> tuple[D
     """Results and truth in the same joints.
 
     Raises DataError where they differ, unless they shall be `mapped`: then the joints stay that the results have
-    themselves, nothing derived.
+    themselves, nothing derived; what the truth puts elsewhere is moved there (`skeletons.PLACED`).
     """
     if results.skeleton.joints == truth.skeleton.joints:
         return results, truth

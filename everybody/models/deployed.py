@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from .tinypose import WIDTHS, Module, Stem, TinyPoseNet, Unit
 
-MARK = 0.25  # the fraction of a number that only says which it is; float32 holds a million of them
+MARK = 0.25  # the fraction of a number that only says which it is; float32 holds four million of them
 
 
 def deployed(net: TinyPoseNet) -> TinyPoseNet:
@@ -47,7 +47,7 @@ def deployed(net: TinyPoseNet) -> TinyPoseNet:
 
 def restored(net: TinyPoseNet, numbers: dict[str, Tensor]) -> dict[str, Tensor]:
     """The numbers of a deployed network by their names -> a state for the network it was made of, which is of the
-    architecture of `net`. Raises KeyError for numbers that are of no such network."""
+    architecture of `net`. Raises KeyError or IndexError for numbers that are of no such network."""
     marked = copy.deepcopy(net)
     ends = torch.tensor([0, *(parameter.numel() for parameter in marked.parameters())]).cumsum(0).tolist()
     with torch.no_grad():

@@ -97,7 +97,10 @@ def load_weights(path: Path, net: nn.Module) -> dict[str, str]:
         if reader is None:
             raise DataError(f"{path}: {type(net).__name__} starts from safetensors of `everybody train`, not from ONNX")
         numbers = exported(path)
-        state = reader(path) if numbers is None else _of_export(net, numbers)
+        try:
+            state = reader(path) if numbers is None else _of_export(net, numbers)
+        except (KeyError, IndexError) as error:
+            raise DataError(f"{path}: of another architecture, or other joints, than {type(net).__name__}") from error
         fit(net, state, str(path))
         net.load_state_dict(state)
         return {}

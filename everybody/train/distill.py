@@ -27,6 +27,7 @@ from ..pose import Sppe, person_scores
 from ..skeletons import COCO17
 from ..stages import ahead, mapped
 
+ALMOST = 0.999  # the most that a teacher's joint counts
 SURE = 0.5  # a teacher's joint of this score may contradict a person
 GROSS = 0.3  # of the box's longer side: further apart, one of the two is wrong
 FITS = 0.4  # IoU above which a teacher's box is that of a person whose joints only are labelled
@@ -154,9 +155,12 @@ def merge(human: Dataset, teacher: Dataset, *, distrust: Sequence[str] = ()) -> 
 
 
 def trusted(labels: Dataset, least: float) -> Dataset:
-    """Labels whose joints of a score below `least` count as unlabelled; COCO's flags of people (1, 2) count whole."""
+    """Labels whose joints of a score below `least` count as unlabelled; COCO's flags of people (1, 2) count whole, a
+    teacher's joints always a little less: 1 means that a person has labelled it."""
     keypoints = labels.keypoints.copy()
     scores = keypoints[..., 2].clip(0, 1)
+    if ((scores > 0) & (scores < 1)).any():  # no flags
+        scores = scores.clip(max=ALMOST)
     keypoints[..., 2] = np.where(scores >= least, scores, 0)
     return replace(labels, keypoints=keypoints, ignored=labels.ignored | ~(keypoints[..., 2] > 0).any(1))
 

@@ -62,7 +62,7 @@ class Task(Protocol):
 
 
 class Diverged(EverybodyError):
-    """The loss is no number any more."""
+    """The loss, or its gradient, is no number any more."""
 
 
 @dataclass(slots=True)
@@ -150,7 +150,8 @@ def train(
             norm = fabric.clip_gradients(wrapped, optimiser, max_norm=recipe.clip, error_if_nonfinite=False)
             value, length, enough = torch.stack([sums[0], cast(Tensor, norm), sums[2]]).tolist()  # the one wait
             finite("loss", value)
-            finite("gradient's norm", length)
+            if recipe.precision != "16-mixed":  # there an infinite one means a smaller factor, and no step
+                finite("gradient's norm", length)
             optimiser.step()
             optimiser.zero_grad()
             parameters.average(ema, net, min(recipe.ema, (1 + step) / (10 + step)))

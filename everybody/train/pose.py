@@ -2,7 +2,8 @@
 
 A network that starts from another can learn what people labelled without forgetting what it knew (learning without
 forgetting, Li & Hoiem 2016): of those whom only a teacher has labelled, it answers as it did at the start to the crop
-brought upright, heatmap for heatmap. Labels made of a teacher's answers say neither how sure it was nor where else.
+turned back to how the picture lies, heatmap for heatmap. Labels made of a teacher's answers say neither how sure it was
+nor where else.
 """
 
 from __future__ import annotations
@@ -145,7 +146,9 @@ class PoseTask(Crops):
         answer = net(normalised(images))
         if isinstance(self.net, sppe.SppeNet):
             return losses.spatial_cross_entropy(answer, cells, sigma=self.recipe.sigma)
-        pupils = self.taught[self.learnt[rows]] & (self.recipe.imitate > 0)
+        if not self.recipe.imitate:
+            return losses.heatmap_error(answer, cells, sigma=self.recipe.sigma)
+        pupils = self.taught[self.learnt[rows]]
         total, weight = losses.heatmap_error(answer[~pupils], cells[~pupils], sigma=self.recipe.sigma)
         if pupils.any():
             wanted, known = self.expected(self.learnt[rows][pupils], matrices[pupils])

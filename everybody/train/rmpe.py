@@ -224,7 +224,7 @@ class RmpeTask(Regions):
             cells[..., 2] /= cells[..., 2].sum(1, keepdim=True).clamp(min=1e-6)  # everybody counts 1, as above
             learn = losses.spatial_cross_entropy if logits else losses.heatmap_error
             joints, _ = learn(answer, cells, sigma=recipe.sigma)
-            return each.sum() + recipe.pose * joints, each.new_tensor(float(len(each)))
+            each = each + recipe.pose * joints / len(each)
         return each.sum(), each.new_tensor(float(len(each)))
 
     def placed(self, heatmaps: Tensor) -> Tensor:
