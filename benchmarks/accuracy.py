@@ -1,13 +1,15 @@
-"""Every ONNX model at hand, judged on ../shared/data/coco_val: upright and turned, on true and on detected boxes.
+"""Every ONNX model at hand, judged on ../shared/data/coco_val: upright and turned, on true and on
+detected boxes.
 
     python benchmarks/accuracy.py                          # some minutes; a markdown table on stdout
     python benchmarks/accuracy.py --only tinypose --limit 40 --turns 0,180
     python benchmarks/accuracy.py --output docs/accuracy.md
 
-Pose models of the manifest whose files are here run on true boxes and with the default detector, the default pose model
-with every detector; MoveNet (Thunder on boxes, MultiPose on whole pictures) runs where its files lie beside them.
-Pictures turn counter-clockwise, and what is found is turned back (`everybody.data.turn`). Intervals are 95 %, by a
-bootstrap over pictures; differences are to the first row of the same turn and boxes, on the same draws.
+Pose models of the manifest whose files are here run on true boxes and with the default detector,
+the default pose model with every detector; MoveNet (Thunder on boxes, MultiPose on whole pictures)
+runs where its files lie beside them. Pictures turn counter-clockwise, and what is found is turned
+back (`everybody.data.turn`). Intervals are 95 %, by a bootstrap over pictures; differences are to
+the first row of the same turn and boxes, on the same draws.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ TURNS = (0, 90, 180, 270)
 
 
 class Thunder:
-    """MoveNet Thunder in the place of an SPPE: one square crop, one person, y, x and score as shares of the crop."""
+    """MoveNet Thunder in the place of an SPPE: one square crop, one person, y, x and score as
+    shares of the crop.
+    """
 
     skeleton = COCO17
 
@@ -60,8 +64,12 @@ class Thunder:
             return People.empty(COCO17)
         matrices = geometry.crop_matrices(people.boxes, self.size, 1.25)
         crops = [cv2.warpAffine(image, matrix, self.size) for matrix in matrices]
-        found = np.concatenate([self.session(crop[None].astype(np.int32))[0].reshape(1, 17, 3) for crop in crops])
-        keypoints = geometry.transform(geometry.invert(matrices), in_pixels(found, np.array(self.size)))
+        found = np.concatenate(
+            [self.session(crop[None].astype(np.int32))[0].reshape(1, 17, 3) for crop in crops]
+        )
+        keypoints = geometry.transform(
+            geometry.invert(matrices), in_pixels(found, np.array(self.size))
+        )
         scores = person_scores(people.scores, keypoints[..., 2])
         return replace(people, keypoints=keypoints, scores=scores, skeleton=COCO17)
 
@@ -76,17 +84,26 @@ class MultiPose:
 
     def frames(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
         for frame in frames:
-            canvas, factors = letterbox(frame.image, (self.longest, self.longest), fill=0, tight=True)
+            canvas, factors = letterbox(
+                frame.image, (self.longest, self.longest), fill=0, tight=True
+            )
             poses = self.session(canvas[None].astype(np.int32))[0].reshape(-1, 56)
             keypoints = in_pixels(poses[:, :51].reshape(-1, 17, 3), np.array(canvas.shape[1::-1]))
             keypoints[..., :2] = (keypoints[..., :2] + 0.5) / factors - 0.5
-            corners = poses[:, [52, 51, 54, 53]] * np.tile(canvas.shape[1::-1], 2) / np.tile(factors, 2) - 0.5
+            corners = (
+                poses[:, [52, 51, 54, 53]] * np.tile(canvas.shape[1::-1], 2) / np.tile(factors, 2)
+                - 0.5
+            )
             scores = poses[:, 55].clip(0, 1)
-            yield replace(frame, people=People(keypoints.astype(np.float32), corners, scores, COCO17))
+            yield replace(
+                frame, people=People(keypoints.astype(np.float32), corners, scores, COCO17)
+            )
 
 
 def in_pixels(found: Any, size: Any) -> Any:
-    """[N, K, 3] y, x, score as shares of a picture -> x, y, score; shares count from its edge, pixels from a centre."""
+    """[N, K, 3] y, x, score as shares of a picture -> x, y, score; shares count from its edge,
+    pixels from a centre.
+    """
     return np.concatenate([found[..., 1::-1] * size - 0.5, found[..., 2:].clip(0, 1)], -1)
 
 
@@ -94,9 +111,13 @@ def estimator(pose: str | None, detector: str | None, boxes: str) -> Estimator:
     on_truth, ours = boxes == "gt", (pose or "everybody").startswith("everybody")
     return Estimator(
         orientation="any" if ours else "upright",
-        pose=pose, detector=detector, whole=on_truth, det_score=DET_SCORE, max_people=MAX_PEOPLE,
+        pose=pose,
+        detector=detector,
+        whole=on_truth,
+        det_score=DET_SCORE,
+        max_people=MAX_PEOPLE,
         pose_nms="none" if on_truth else "parametric",
-    )  # fmt: skip
+    )
 
 
 def thunder(path: Path, boxes: str) -> Estimator:
@@ -110,13 +131,20 @@ def settings() -> list[tuple[str, str, Any]]:
     """Everything at hand: name, whose boxes, and what makes the estimator; the defaults first."""
     rows, default = manifest.load()
     here = {name: row for name, row in rows.items() if fetch.find(row)}
-    poses = sorted((name for name in here if rows[name].task == "pose"), key=lambda name: name != default["pose"])
-    finders = [name for name in here if rows[name].task == "detector" and name != default["detector"]]
+    poses = sorted(
+        (name for name in here if rows[name].task == "pose"),
+        key=lambda name: name != default["pose"],
+    )
+    finders = [
+        name for name in here if rows[name].task == "detector" and name != default["detector"]
+    ]
     out: list[tuple[str, str, Any]] = []
     for pose in poses:
         out.append((pose, "gt", partial(estimator, pose, None, "gt")))
         out.append((pose, default["detector"], partial(estimator, pose, None, "")))
-    out += [(poses[0], finder, partial(estimator, poses[0], finder, "")) for finder in finders if poses]
+    out += [
+        (poses[0], finder, partial(estimator, poses[0], finder, "")) for finder in finders if poses
+    ]
     for folder in manifest.folders():
         single, several = folder / "movenet-thunder.onnx", folder / "movenet-multipose.onnx"
         if single.is_file():
@@ -146,8 +174,15 @@ def table(found: dict[tuple[int, bool], list[Verdict]], truth: Dataset) -> str:
             values = {figure.name: figure.value for figure in verdict.figures}
             low, high = verdict.intervals["AP"]
             change = verdict.differences.get("AP")
-            said = f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}], p {change.p:.3f}" if change else "–"
-            about, rest = verdict.about, " | ".join(f"{values[name]:.3f}" for name in ("AP50", "AP75", "AR"))
+            said = (
+                f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}], p {change.p:.3f}"
+                if change
+                else "–"
+            )
+            about, rest = (
+                verdict.about,
+                " | ".join(f"{values[name]:.3f}" for name in ("AP50", "AP75", "AR")),
+            )
             cells = f"{about.results} | {about.boxes} | {values['AP']:.3f} [{low:.3f}, {high:.3f}] | {rest} | {said}"
             lines.append(f"| {turn}° | {cells} |")
     return "\n".join(lines) + "\n"
@@ -169,9 +204,14 @@ def main(only: str, limit: int, turns: Sequence[int], draws: int, output: Path |
             began = time.perf_counter()
             found = answers(truth, loaded, name=name, boxes=boxes, quarters=turn // 90)
             figures = judge(truth, found, ["AP"])
-            judged.setdefault((turn, boxes == "gt"), []).append((About.of(truth, name, boxes), figures))
+            judged.setdefault((turn, boxes == "gt"), []).append(
+                (About.of(truth, name, boxes), figures)
+            )
             spent = time.perf_counter() - began
-            print(f"{name:28} {boxes:26} {turn:3}°  AP {figures[0].value:.3f}  {spent:5.1f} s", file=sys.stderr)
+            print(
+                f"{name:28} {boxes:26} {turn:3}°  AP {figures[0].value:.3f}  {spent:5.1f} s",
+                file=sys.stderr,
+            )
     text = table({key: verdicts(rows, repeats=draws) for key, rows in judged.items()}, truth)
     print(text)
     print(f"{time.perf_counter() - start:.0f} s", file=sys.stderr)
@@ -180,10 +220,14 @@ def main(only: str, limit: int, turns: Sequence[int], draws: int, output: Path |
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", default="", help="settings whose model or boxes are called so")
     parser.add_argument("--limit", type=int, default=0, help="the first so many pictures")
-    parser.add_argument("--turns", type=lambda text: [int(turn) for turn in text.split(",")], default=list(TURNS))
+    parser.add_argument(
+        "--turns", type=lambda text: [int(turn) for turn in text.split(",")], default=list(TURNS)
+    )
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--output", type=Path)
     os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))

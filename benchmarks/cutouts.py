@@ -1,7 +1,8 @@
-"""Films of real people for trackers: cut out of photos, they walk the ways of `tests/walkers.py` in changing light.
+"""Films of real people for trackers: cut out of photos, they walk the ways of `tests/walkers.py` in
+changing light.
 
-Nothing of the photos is kept: people are found by the usual models, cut out (GrabCut, Rother et al. 2004, begun from
-box and pose) and pasted, the farther first, whenever a benchmark runs.
+Nothing of the photos is kept: people are found by the usual models, cut out (GrabCut, Rother et al.
+2004, begun from box and pose) and pasted, the farther first, whenever a benchmark runs.
 
     python benchmarks/cutouts.py film.png     # six frames to look at
 """
@@ -31,8 +32,9 @@ DARK, BRIGHT = 0.55, 1.3  # light at the left and the right edge of the picture
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cutout:
-    """image [h, w, 3], how much of each pixel is the person [h, w] in [0, 1], where the feet are (x, y), and how many
-    pixels high somebody one high is."""
+    """image [h, w, 3], how much of each pixel is the person [h, w] in [0, 1], where the feet are
+    (x, y), and how many pixels high somebody one high is.
+    """
 
     image: Image
     share: np.ndarray
@@ -52,7 +54,9 @@ def cut_outs(folder: Path, count: int) -> list[Cutout]:
             out.append(cut)
             if len(out) == count:
                 return out
-    raise SystemExit(f"{folder}: {len(out)} people stand alone and whole in its photos, {count} are needed")
+    raise SystemExit(
+        f"{folder}: {len(out)} people stand alone and whole in its photos, {count} are needed"
+    )
 
 
 def _cut(image: Image, people: People) -> Cutout | None:
@@ -67,19 +71,48 @@ def _cut(image: Image, people: People) -> Cutout | None:
     x0, y0, x1, y1 = np.rint(person.boxes[0] + np.array([-4, -4, 4, 4])).clip(0, 1e4).astype(int)
     mask[y0:y1, x0:x1] = cv2.GC_PR_FGD
     thick = max(2, round(0.04 * tall))
-    for a, b in ((5, 6), (5, 11), (6, 12), (11, 12), (5, 12), (6, 11), (11, 13), (13, 15), (12, 14), (14, 16), (0, 5)):
-        cv2.line(mask, *(tuple(np.rint(points[k]).astype(int).tolist()) for k in (a, b)), int(cv2.GC_FGD), thick)
+    for a, b in (
+        (5, 6),
+        (5, 11),
+        (6, 12),
+        (11, 12),
+        (5, 12),
+        (6, 11),
+        (11, 13),
+        (13, 15),
+        (12, 14),
+        (14, 16),
+        (0, 5),
+    ):
+        cv2.line(
+            mask,
+            *(tuple(np.rint(points[k]).astype(int).tolist()) for k in (a, b)),
+            int(cv2.GC_FGD),
+            thick,
+        )
     cv2.grabCut(image, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
-    share = cv2.GaussianBlur(np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32), (0, 0), 0.8)
-    feet = (float(points[[5, 6, 11, 12], 0].mean()), float(points[[15, 16], 1].mean() - STANDING[15, 1] * tall))
+    share = cv2.GaussianBlur(
+        np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32), (0, 0), 0.8
+    )
+    feet = (
+        float(points[[5, 6, 11, 12], 0].mean()),
+        float(points[[15, 16], 1].mean() - STANDING[15, 1] * tall),
+    )
     return Cutout(image, share, feet, float(tall))
 
 
-def pictures(film: list[Moment], people: list[Cutout], size: tuple[int, int] = (1280, 720)) -> Iterator[Image]:
-    """What a camera sees of a film: a textured place, brighter on the right, and everybody who is true, the farther
-    behind the nearer. People beyond the list look like those at its beginning."""
+def pictures(
+    film: list[Moment], people: list[Cutout], size: tuple[int, int] = (1280, 720)
+) -> Iterator[Image]:
+    """What a camera sees of a film: a textured place, brighter on the right, and everybody who is
+    true, the farther behind the nearer. People beyond the list look like those at its beginning.
+    """
     width, height = size
-    coarse = np.random.default_rng(1).integers(60, 190, (height // 6, width // 6, 1), np.uint8).repeat(3, axis=2)
+    coarse = (
+        np.random.default_rng(1)
+        .integers(60, 190, (height // 6, width // 6, 1), np.uint8)
+        .repeat(3, axis=2)
+    )
     world = cv2.resize(coarse, (width + 320, height + 180), interpolation=cv2.INTER_CUBIC)
     light = np.linspace(DARK, BRIGHT, width)
     scaled: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
@@ -107,16 +140,26 @@ def pictures(film: list[Moment], people: list[Cutout], size: tuple[int, int] = (
 def _scaled(cut: Cutout, tall: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     factor = tall / cut.tall
     way = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    image, share = (cv2.resize(part, None, fx=factor, fy=factor, interpolation=way) for part in (cut.image, cut.share))
+    image, share = (
+        cv2.resize(part, None, fx=factor, fy=factor, interpolation=way)
+        for part in (cut.image, cut.share)
+    )
     columns, rows = np.flatnonzero(share.max(0) > 0.01), np.flatnonzero(share.max(1) > 0.01)
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     feet = np.array(cut.feet) * factor - (columns[0], rows[0])
     return image[window].astype(np.float32), share[window][..., None], feet
 
 
-def _paste(picture: Image, image: np.ndarray, share: np.ndarray, corner: np.ndarray, light: np.ndarray) -> None:
+def _paste(
+    picture: Image, image: np.ndarray, share: np.ndarray, corner: np.ndarray, light: np.ndarray
+) -> None:
     (x, y), (h, w) = corner.tolist(), image.shape[:2]
-    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + w, picture.shape[1]), min(y + h, picture.shape[0])
+    x0, y0, x1, y1 = (
+        max(x, 0),
+        max(y, 0),
+        min(x + w, picture.shape[1]),
+        min(y + h, picture.shape[0]),
+    )
     if x0 >= x1 or y0 >= y1:
         return
     part = slice(y0 - y, y1 - y), slice(x0 - x, x1 - x)
@@ -136,7 +179,9 @@ def main() -> None:
     film = walkers(Scenery(people=8, seconds=6, stay=True))
     shown = [
         cv2.resize(draw(image, moment.found), None, fx=0.5, fy=0.5)
-        for moment, image in list(zip(film, pictures(film, cut_outs(given.people, 8)), strict=True))[::30]
+        for moment, image in list(
+            zip(film, pictures(film, cut_outs(given.people, 8)), strict=True)
+        )[::30]
     ]
     strip = np.concatenate([np.concatenate(shown[i : i + 2], axis=1) for i in range(0, 6, 2)])
     cv2.imwrite(str(given.out), strip[..., ::-1])

@@ -1,15 +1,16 @@
-"""Person detectors side by side: box AP on ../shared/data/coco_val, upright and turned by quarters; people whom they
-see where nobody is; and their time.
+"""Person detectors side by side: box AP on ../shared/data/coco_val, upright and turned by quarters;
+people whom they see where nobody is; and their time.
 
     python benchmarks/detectors.py                                   # every detector at hand, at its own size
     python benchmarks/detectors.py rtmdet-nano-person ours.onnx --size 416 --size 320
     python benchmarks/detectors.py ours.onnx --data ../shared/data/coco_train --turns 0,90   # to choose by
 
-Boxes that score at least .05 are judged; pictures turn counter-clockwise and their true boxes with them, exactly.
-Intervals are 95 %, by a bootstrap over pictures; differences are to the first row, on the same draws. Pictures
-without people: ../shared/data/photos/neg_*, those that `everybody pack --hold-out 0.3` leaves out (neg_ade20k whole),
-counted at the default threshold. Milliseconds are medians over the first pictures, of one row after the other on each
-picture, so that what else runs on the machine slows all alike; preprocessing and suppression of duplicates included.
+Boxes that score at least .05 are judged; pictures turn counter-clockwise and their true boxes with
+them, exactly. Intervals are 95 %, by a bootstrap over pictures; differences are to the first row,
+on the same draws. Pictures without people: ../shared/data/photos/neg_*, those that `everybody pack
+--hold-out 0.3` leaves out (neg_ade20k whole), counted at the default threshold. Milliseconds are
+medians over the first pictures, of one row after the other on each picture, so that what else runs
+on the machine slows all alike; preprocessing and suppression of duplicates included.
 """
 
 from __future__ import annotations
@@ -54,13 +55,17 @@ def found(look: Finder, truth: Dataset, images: Sequence[Image], quarters: int) 
     people = []
     for image in images:
         some = look([np.ascontiguousarray(np.rot90(image, quarters))])[0]
-        people.append(People(np.zeros((len(some), 17, 3), np.float32), some.boxes, some.scores, COCO17))
+        people.append(
+            People(np.zeros((len(some), 17, 3), np.float32), some.boxes, some.scores, COCO17)
+        )
     return gathered(people, truth.pictures, COCO17, name="found")
 
 
 def false_people(look: Finder, pictures: Sequence[Path]) -> float:
     """How many people per picture without any."""
-    return float(np.mean([len(look([decode(path.read_bytes(), path.name)])[0]) for path in pictures]))
+    return float(
+        np.mean([len(look([decode(path.read_bytes(), path.name)])[0]) for path in pictures])
+    )
 
 
 def empty_pictures(folder: Path) -> dict[str, list[Path]]:
@@ -69,7 +74,9 @@ def empty_pictures(folder: Path) -> dict[str, list[Path]]:
     for part in sorted(folder.glob("neg_*")):
         paths = sorted(path for path in part.iterdir() if path.suffix.lower() in SUFFIXES)
         kept = (
-            held_back([name_of(path) for path in paths], HELD_OUT) if part.name in TRAINED_ON else [True] * len(paths)
+            held_back([name_of(path) for path in paths], HELD_OUT)
+            if part.name in TRAINED_ON
+            else [True] * len(paths)
         )
         out[part.name] = [path for path, keep in zip(paths, kept, strict=True) if keep]
     return out
@@ -89,10 +96,18 @@ def milliseconds(finders: Sequence[Finder], images: Sequence[Image]) -> list[flo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", help="names or ONNX files; the first is what others are compared to")
-    parser.add_argument("--size", type=int, action="append", help="side of the input; several; 0: the model's own")
-    parser.add_argument("--again", action="store_true", help="each also looking again in turns (`everybody.again`)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "models", nargs="*", help="names or ONNX files; the first is what others are compared to"
+    )
+    parser.add_argument(
+        "--size", type=int, action="append", help="side of the input; several; 0: the model's own"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="each also looking again in turns (`everybody.again`)"
+    )
     parser.add_argument("--data", type=Path, default=SHARED / "data/coco_val")
     parser.add_argument("--turns", default="0,90,180,270")
     parser.add_argument("--engine", default="onnxruntime")
@@ -106,15 +121,24 @@ def main() -> None:
     models = given.models or sorted(here, key=lambda name: name != default["detector"])
     engine = Engine(device="cpu", engine=given.engine, threads=given.threads)
     ways = [False, True] if given.again else [False]
-    settings = [(model, size, again) for size in given.size or [0] for model in models for again in ways]
-    names = [" ".join([Path(m).stem, *[str(size)] * bool(size), *["again"] * again]) for m, size, again in settings]
-    finders, usual = ([finder(*setting, engine, score) for setting in settings] for score in (JUDGED, DEFAULT))
+    settings = [
+        (model, size, again) for size in given.size or [0] for model in models for again in ways
+    ]
+    names = [
+        " ".join([Path(m).stem, *[str(size)] * bool(size), *["again"] * again])
+        for m, size, again in settings
+    ]
+    finders, usual = (
+        [finder(*setting, engine, score) for setting in settings] for score in (JUDGED, DEFAULT)
+    )
     turns = [int(turn) for turn in given.turns.split(",")]
 
     truth = read(given.data / "annotations.json")
     images = [decode(truth.path(i).read_bytes(), truth.pictures[i].name) for i in range(len(truth))]
     times = milliseconds(usual, images[:TIMED])
-    print(f"{given.engine}, {given.threads} threads; ms per picture, median of {len(images[:TIMED])}")
+    print(
+        f"{given.engine}, {given.threads} threads; ms per picture, median of {len(images[:TIMED])}"
+    )
     print("| detector | ms | ratio |\n| --- | --- | --- |")
     for name, spent in zip(names, times, strict=True):
         print(f"| {name} | {spent:.1f} | {spent / times[0]:.2f} |")
@@ -122,7 +146,9 @@ def main() -> None:
         return
 
     people = int((~truth.ignored).sum())
-    print(f"\n{given.data.name}: {len(truth)} pictures, {people} people; box AP of boxes that score ≥ {JUDGED}")
+    print(
+        f"\n{given.data.name}: {len(truth)} pictures, {people} people; box AP of boxes that score ≥ {JUDGED}"
+    )
     print("| turned | detector | AP | AP50 | difference |\n| --- | --- | --- | --- | --- |")
     weights = bootstrap.draws(len(truth), given.draws, np.random.default_rng(0))
     for turn in turns:

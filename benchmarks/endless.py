@@ -1,8 +1,10 @@
-"""An endless stream of 10 skeletons through the tracker and the One Euro filter: frames per second, and memory.
+"""An endless stream of 10 skeletons through the tracker and the One Euro filter: frames per second,
+and memory.
 
     python benchmarks/endless.py [--frames 1000000]
 
-The people are the synthetic walkers of the tests, a minute of them over and over, noise, misses and occlusion included.
+The people are the synthetic walkers of the tests, a minute of them over and over, noise, misses and
+occlusion included.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ def main() -> None:
         people += len(frame.people)
         if n % report == 0:
             rate, memory = n / (time.perf_counter() - begun), process.memory_info().rss / 2**20
-            alone = n / (time.process_time() - worked)  # what the processor gave, where others use it too
+            alone = n / (
+                time.process_time() - worked
+            )  # what the processor gave, where others use it too
             rates = f"{rate:6.0f} frames/s ({alone:.0f} per CPU second)"
             print(f"{n:8} frames  {rates}  {memory:6.1f} MiB  {people / n:.1f} people", flush=True)
 

@@ -1,13 +1,15 @@
-"""What the bundled models are asked to reach, and what they reach, in one run (half an hour on two cores).
+"""What the bundled models are asked to reach, and what they reach, in one run (half an hour on two
+cores).
 
     python benchmarks/goals.py [--limit 20] [--only pipeline] [--output table.md]
 
-Beside them the public models that they started from, without any search for turns. Keypoint AP is of coco_val (true
-boxes; and detected ones that score at least .05), turned counter-clockwise; box AP of the same people; PCK@0.2 of the
-torso of lspet/val, true boxes, the 12 joints that COCO shares; false people at the default threshold, on pictures
-without anybody that nothing was trained on. Milliseconds are medians, all systems by turns on the same pictures, on two
-threads: of one person's pose, whose turn is known as finding hands it on, and of finding people in a picture. Intervals
-of the APs: `benchmarks/accuracy.py`.
+Beside them the public models that they started from, without any search for turns. Keypoint AP is
+of coco_val (true boxes; and detected ones that score at least .05), turned counter-clockwise; box
+AP of the same people; PCK@0.2 of the torso of lspet/val, true boxes, the 12 joints that COCO
+shares; false people at the default threshold, on pictures without anybody that nothing was trained
+on. Milliseconds are medians, all systems by turns on the same pictures, on two threads: of one
+person's pose, whose turn is known as finding hands it on, and of finding people in a picture.
+Intervals of the APs: `benchmarks/accuracy.py`.
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ class Measures:
 
     def pose(self, options: dict[str, Any], turn: int, *, true: bool) -> float:
         """Keypoint AP."""
-        results = predict(self.coco, boxes="gt" if true else "detected", quarters=turn // 90, **options)
+        results = predict(
+            self.coco, boxes="gt" if true else "detected", quarters=turn // 90, **options
+        )
         return judge(self.coco, results, ["AP"])[0].value
 
     def box(self, options: dict[str, Any], turn: int) -> float:
@@ -83,7 +87,9 @@ class Measures:
 
 def finder(estimator: Estimator) -> Finder:
     """How it finds people in pictures."""
-    return lambda images: [frame.people for frame in estimator.find([Frame(image) for image in images])]
+    return lambda images: [
+        frame.people for frame in estimator.find([Frame(image) for image in images])
+    ]
 
 
 def milliseconds(truth: Dataset) -> dict[str, tuple[float, float]]:
@@ -106,13 +112,21 @@ def milliseconds(truth: Dataset) -> dict[str, tuple[float, float]]:
                 known = replace(who, turns=net([image], who.boxes)) if net else who
                 poses.append(timed(lambda: system.sppe([image], [known])))  # noqa: B023 (called at once)
             pictures.append(timed(lambda: system.find([Frame(image)])))  # noqa: B023
-    return {name: (float(np.median(a[1:])), float(np.median(b[1:]))) for name, (a, b) in spent.items()}
+    return {
+        name: (float(np.median(a[1:])), float(np.median(b[1:]))) for name, (a, b) in spent.items()
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--limit", type=int, default=0, help="the first so many pictures of each set")
-    parser.add_argument("--only", default="", help="rows whose name holds this, as boxes, pipeline, LSPET or ms")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--limit", type=int, default=0, help="the first so many pictures of each set"
+    )
+    parser.add_argument(
+        "--only", default="", help="rows whose name holds this, as boxes, pipeline, LSPET or ms"
+    )
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
@@ -130,7 +144,9 @@ def main() -> None:
         "| --- " * (3 + len(SYSTEMS)) + "|",
     ]
 
-    def row(what: str, least: str, best: str, measure: Callable[[str, dict[str, Any]], float | str]) -> None:
+    def row(
+        what: str, least: str, best: str, measure: Callable[[str, dict[str, Any]], float | str]
+    ) -> None:
         if given.only not in what:
             return
         values = [measure(name, options) for name, options in SYSTEMS.items()]
@@ -140,16 +156,29 @@ def main() -> None:
 
     for turn in (0, 90, 180, 270):
         goals = (".55", ".65") if turn else (".60", ".68")
-        row(f"SPPE, true boxes, {turn}°: AP", *goals, lambda _, options, t=turn: measures.pose(options, t, true=True))
+        row(
+            f"SPPE, true boxes, {turn}°: AP",
+            *goals,
+            lambda _, options, t=turn: measures.pose(options, t, true=True),
+        )
     for turn in (0, 90, 180, 270):
         goals = (".54", ".62") if not turn else ("–", "–") if turn == 180 else (".45", ".58")
-        row(f"whole pipeline, {turn}°: AP", *goals, lambda _, options, t=turn: measures.pose(options, t, true=False))
+        row(
+            f"whole pipeline, {turn}°: AP",
+            *goals,
+            lambda _, options, t=turn: measures.pose(options, t, true=False),
+        )
     for turn in (0, 90, 180, 270):
         goals = (".50", ".60") if not turn else (".40", ".55") if turn == 90 else ("–", "–")
         row(f"boxes, {turn}°: AP", *goals, lambda _, options, t=turn: measures.box(options, t))
     row("LSPET, PCK@0.2", ".70", ".85", lambda _, options: measures.sport(options))
     sets = " / ".join(name.removeprefix("neg_") for name in empty)
-    row(f"false people per picture: {sets}", ".10", ".03", lambda _, options: measures.false(options))
+    row(
+        f"false people per picture: {sets}",
+        ".10",
+        ".03",
+        lambda _, options: measures.false(options),
+    )
 
     def both(name: str, _: dict[str, Any]) -> str:
         times.update(times or milliseconds(coco))

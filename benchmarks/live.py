@@ -65,12 +65,22 @@ def main() -> None:
     }
     for name, follow in ways.items():
         dropped: list[int] = []
-        frames = read(f"http://127.0.0.1:{server.server_port}/", dropped=dropped.append, problem=lambda error: None)
+        frames = read(
+            f"http://127.0.0.1:{server.server_port}/",
+            dropped=dropped.append,
+            problem=lambda error: None,
+        )
         people = follow(estimator, frames) if follow else estimator.frames(frames)
         late = [time.monotonic() - sent[frame.index] for frame in people]
         settled = np.array(late[len(late) // 4 :])
-        print(f"{name:16} {rate:.0f} frames/s served, {len(late)} done, {sum(dropped)} dropped; ", end="")
-        print(f"latency: median {np.median(settled):.2f} s, 95 % under {np.quantile(settled, 0.95):.2f} s", flush=True)
+        print(
+            f"{name:16} {rate:.0f} frames/s served, {len(late)} done, {sum(dropped)} dropped; ",
+            end="",
+        )
+        print(
+            f"latency: median {np.median(settled):.2f} s, 95 % under {np.quantile(settled, 0.95):.2f} s",
+            flush=True,
+        )
     server.shutdown()
 
 

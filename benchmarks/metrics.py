@@ -2,7 +2,8 @@
 
     python benchmarks/metrics.py [--pictures 5000] [--turns 3]
 
-Generated, seeded: 4 labelled people and 20 found ones per picture. Ratios are medians of runs that take turns.
+Generated, seeded: 4 labelled people and 20 found ones per picture. Ratios are medians of runs that
+take turns.
 """
 
 from __future__ import annotations
@@ -30,27 +31,38 @@ def world(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Truth and results in COCO's form."""
     random = np.random.default_rng(seed)
-    points = random.uniform(100, 500, (pictures, people, 1, 2)) + random.normal(0, 60, (pictures, people, 17, 2))
+    points = random.uniform(100, 500, (pictures, people, 1, 2)) + random.normal(
+        0, 60, (pictures, people, 17, 2)
+    )
     flags = (random.random((pictures, people, 17)) < 0.8) * 2
     low, high = points.min(2), points.max(2)
     annotations = [
         {
-            "id": p * people + n + 1, "image_id": p + 1, "category_id": 1, "iscrowd": 0,
-            "area": float(np.prod(high[p, n] - low[p, n]) * 0.53), "num_keypoints": int((flags[p, n] > 0).sum()),
+            "id": p * people + n + 1,
+            "image_id": p + 1,
+            "category_id": 1,
+            "iscrowd": 0,
+            "area": float(np.prod(high[p, n] - low[p, n]) * 0.53),
+            "num_keypoints": int((flags[p, n] > 0).sum()),
             "bbox": [*low[p, n].round(2).tolist(), *(high[p, n] - low[p, n]).round(2).tolist()],
             "keypoints": np.column_stack([points[p, n], flags[p, n]]).round(2).ravel().tolist(),
         }
         for p in range(pictures)
         for n in range(people)
-    ]  # fmt: skip
+    ]
     results = []
     for p in range(pictures):
         for n in range(found):
             moved = points[p, n % people] + random.normal(0, 3 + 3 * (n // people), (17, 2))
             keypoints = np.column_stack([moved, np.ones(17)]).round(2).ravel().tolist()
             score = round(float(random.random()), 4)
-            results.append({"image_id": p + 1, "category_id": 1, "keypoints": keypoints, "score": score})
-    images = [{"id": p + 1, "file_name": f"{p + 1:012}.jpg", "width": 640, "height": 640} for p in range(pictures)]
+            results.append(
+                {"image_id": p + 1, "category_id": 1, "keypoints": keypoints, "score": score}
+            )
+    images = [
+        {"id": p + 1, "file_name": f"{p + 1:012}.jpg", "width": 640, "height": 640}
+        for p in range(pictures)
+    ]
     category = {"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}
     return {"images": images, "annotations": annotations, "categories": [category]}, results
 
@@ -79,7 +91,9 @@ def reference(truth: Path, results: Path) -> tuple[float, float, list[float]]:
 
 
 def ours(truth: Path, results: Path) -> tuple[float, float, list[float]]:
-    """The same of everybody as `everybody eval` does it: from files to checked data, then to figures."""
+    """The same of everybody as `everybody eval` does it: from files to checked data, then to
+    figures.
+    """
     start = time.perf_counter()
     dataset = read(truth)
     ready = direct(dataset, results)
@@ -106,7 +120,12 @@ def joints(people: int = 62_500, turns: int = 7) -> float:
     found = truth + random.normal(0, 10, truth.shape)
     counted, torso = np.ones(truth.shape[:2], bool), random.uniform(50, 150, people)
     return float(
-        np.median([seconds(lambda: pck.pck(pck.distances(found, truth), counted, torso, 0.2)) for _ in range(turns)])
+        np.median(
+            [
+                seconds(lambda: pck.pck(pck.distances(found, truth), counted, torso, 0.2))
+                for _ in range(turns)
+            ]
+        )
     )
 
 
@@ -125,18 +144,26 @@ def main(pictures: int = 5000, turns: int = 3) -> None:
                 times[name].append((spent[0], spent[1]))
     median = {name: np.median(rows, axis=0) for name, rows in times.items()}
     first = median["pycocotools"]
-    print(f"{pictures} pictures × 20 found people, {turns} turns; seconds, and how many times faster")
+    print(
+        f"{pictures} pictures × 20 found people, {turns} turns; seconds, and how many times faster"
+    )
     print(f"{'':12}{'loading':>16}{'figures':>16}{'both':>16}")
     for name, row in median.items():
         cells = zip((*row, row.sum()), (*first, first.sum()), strict=True)
         print(f"{name:12}" + "".join(f"{own:9.3f}{slow / own:6.1f}×" for own, slow in cells))
-    gap = max(abs(a - b) for name in methods for a, b in zip(values[name], values["pycocotools"], strict=True))
+    gap = max(
+        abs(a - b)
+        for name in methods
+        for a, b in zip(values[name], values["pycocotools"], strict=True)
+    )
     print(f"greatest difference of the ten figures: {gap:.1e}")
     print(f"PCK of a million joints: {1000 * joints():.1f} ms")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pictures", type=int, default=5000)
     parser.add_argument("--turns", type=int, default=3)
     main(**vars(parser.parse_args()))

@@ -4,11 +4,12 @@
     python benchmarks/nms.py turned [--cache DIR]        # boxes in boxes of --det-turns 4
     python benchmarks/nms.py speed
 
-quality: three sorts of candidates on ../shared/data/coco_val (`everybody.nms.tune.candidates`): dense (each true box 8
-times beside its place, IoU > .5), crowds (the same where real people were pasted in front of others), detected
-(--det-score 0.05). Poses per person counts labelled people; precision is the share of what is kept that has a labelled
-person to itself at OKS .5 (people whom nobody labelled count as false). Intervals are 95 %, by a bootstrap over
-pictures, differences paired.
+quality: three sorts of candidates on ../shared/data/coco_val (`everybody.nms.tune.candidates`):
+dense (each true box 8 times beside its place, IoU > .5), crowds (the same where real people were
+pasted in front of others), detected (--det-score 0.05). Poses per person counts labelled people;
+precision is the share of what is kept that has a labelled person to itself at OKS .5 (people whom
+nobody labelled count as false). Intervals are 95 %, by a bootstrap over pictures, differences
+paired.
 """
 
 from __future__ import annotations
@@ -97,17 +98,24 @@ def quality(given: argparse.Namespace) -> None:
             for label, text in METHODS.items():
                 figures[label] = judge(some.truth, some.left(pose_nms(text)), ["AP"])[0]
             weights = bootstrap.draws(len(some.truth), DRAWS, np.random.default_rng(0))
-            samples = dict(zip(figures, bootstrap.sample(list(figures.values()), weights), strict=True))
+            samples = dict(
+                zip(figures, bootstrap.sample(list(figures.values()), weights), strict=True)
+            )
             first = next(iter(figures))
             for label, text in METHODS.items():
                 low, high = bootstrap.interval(samples[label])
-                gap = bootstrap.difference(samples[label], samples[first], figures[first].value - figures[label].value)
+                gap = bootstrap.difference(
+                    samples[label], samples[first], figures[first].value - figures[label].value
+                )
                 method, value = pose_nms(text), figures[label].value
-                better = "" if label == first else f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+                better = (
+                    "" if label == first else f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+                )
                 print(
                     f"| {label} | {some.each(method):.2f} | {precision(some, method):.3f} | "
-                    f"{value:.3f} [{low:.3f}, {high:.3f}] | {better} |", flush=True,
-                )  # fmt: skip
+                    f"{value:.3f} [{low:.3f}, {high:.3f}] | {better} |",
+                    flush=True,
+                )
         if given.plot:
             curves(sets, given.plot)
 
@@ -123,14 +131,18 @@ def curves(sets: Sets, path: Path) -> None:
         for name, some in sets.items():
             measure = some.precision if suffix == "ap" else partial(precision, some)
             series.append((name, shares, [measure(setting) for setting in settings]))
-        page = charts.lines(series, title=f"{what} by η", x="η / 17(1 + λ): likeness that eliminates", y=what)
+        page = charts.lines(
+            series, title=f"{what} by η", x="η / 17(1 + λ): likeness that eliminates", y=what
+        )
         path.with_name(f"{path.stem}-{suffix}.svg").write_text(page, encoding="utf-8")
 
 
 def inside(people: People) -> np.ndarray:
     """[N]: whose box lies to four fifths in that of somebody more confident."""
     boxes = people.boxes.astype(np.float64)
-    sides = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    sides = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - np.maximum(
+        boxes[:, None, :2], boxes[None, :, :2]
+    )
     area = np.prod(boxes[:, 2:] - boxes[:, :2], 1)
     share = np.clip(sides, 0, None).prod(-1) / np.maximum(area, 1e-9)[:, None]
     return ((share > 0.8) & (people.scores[None] > people.scores[:, None])).any(1)
@@ -142,19 +154,31 @@ def turned_pictures(given: argparse.Namespace) -> None:
 
     truth = read(given.data)
     truth = truth.subset(range(min(given.limit or len(truth), len(truth))))
-    print(f"{len(truth)} pictures, {(~truth.ignored).sum()} people, --det-score 0.3, --orientation any\n")
-    print("| pictures | pose NMS | poses per picture | of them in the box of a more confident one | precision | AP |")
+    print(
+        f"{len(truth)} pictures, {(~truth.ignored).sum()} people, --det-score 0.3, --orientation any\n"
+    )
+    print(
+        "| pictures | pose NMS | poses per picture | of them in the box of a more confident one | precision | AP |"
+    )
     print("| --- | --- | --- | --- | --- | --- |")
     for quarters in (0, 1):
 
         def made(quarters: int = quarters) -> Candidates:
             estimator = Estimator(
-                detector=DETECTOR, pose="tinypose-256x192", det_turns=4, pose_nms="none", threads=given.threads
+                detector=DETECTOR,
+                pose="tinypose-256x192",
+                det_turns=4,
+                pose_nms="none",
+                threads=given.threads,
             )
             found = answers(truth, estimator, name="", boxes="detected", quarters=quarters)
             return Candidates(truth, [found.people(i) for i in range(len(truth))])
 
-        some = cached(given.cache and given.cache / f"{given.data.name}-turned-{quarters}-{given.limit}.pickle", made)
+        some = cached(
+            given.cache
+            and given.cache / f"{given.data.name}-turned-{quarters}-{given.limit}.pickle",
+            made,
+        )
         for label, text in METHODS.items():
             method = pose_nms(text)
             kept = [method(people) for people in some.people]
@@ -162,8 +186,9 @@ def turned_pictures(given: argparse.Namespace) -> None:
             each = sum(map(len, kept)) / len(kept)
             print(
                 f"| turned by {90 * quarters}° | {label} | {each:.2f} | {nested:.2f} | {precision(some, method):.3f} | "
-                f"{some.precision(method):.3f} |", flush=True,
-            )  # fmt: skip
+                f"{some.precision(method):.3f} |",
+                flush=True,
+            )
 
 
 def plain(nms: PoseNms, people: People) -> list[int]:
@@ -198,7 +223,9 @@ def bodies(random: np.random.Generator, people: int, each: int, width: float) ->
     confidence = random.uniform(0.3, 1, (*points.shape[:2], 1))
     boxes = np.concatenate([points.min(1), points.max(1)], 1)
     scores = confidence.mean((1, 2)) + random.uniform(0, 1e-3, len(points))
-    return People(np.concatenate([points, confidence], 2), boxes, scores, COCO17, np.arange(len(points)))
+    return People(
+        np.concatenate([points, confidence], 2), boxes, scores, COCO17, np.arange(len(points))
+    )
 
 
 def milliseconds(function: Callable[[], Any], least: float = 1.0) -> float:
@@ -215,32 +242,47 @@ def milliseconds(function: Callable[[], Any], least: float = 1.0) -> float:
 def speed(given: argparse.Namespace) -> None:
     random, nms = np.random.default_rng(0), PoseNms()
     still = PoseNms(merge=False)
-    print("| candidates | people | parametric | without merging | OKS NMS | plain Python | OKS : ours | plain : ours |")
+    print(
+        "| candidates | people | parametric | without merging | OKS NMS | plain Python | OKS : ours | plain : ours |"
+    )
     print("| --- " * 8 + "|")
     for people, each, width in (
-        (2, 5, 640), (10, 1, 640), (12, 8, 1280), (100, 1, 1280), (125, 8, 1920), (1000, 1, 3840),
-    ):  # fmt: skip
+        (2, 5, 640),
+        (10, 1, 640),
+        (12, 8, 1280),
+        (100, 1, 1280),
+        (125, 8, 1920),
+        (1000, 1, 3840),
+    ):
         some = bodies(random, people, each, width)
         assert still(some).ids.tolist() == plain(still, some)  # type: ignore[union-attr]
         ours, unmerged, oks, python = (
             milliseconds(function)
             for function in (
-                lambda: nms(some), lambda: still(some), lambda: oks_nms(some), lambda: plain(still, some)  # noqa: B023
+                lambda: nms(some),
+                lambda: still(some),
+                lambda: oks_nms(some),
+                lambda: plain(still, some),  # noqa: B023
             )
-        )  # fmt: skip
+        )
         print(
             f"| {len(some)} | {people} | {ours:.3f} ms | {unmerged:.3f} ms | {oks:.3f} ms | {python:.1f} ms | "
-            f"{oks / ours:.1f} | {python / ours:.0f} |", flush=True,
-        )  # fmt: skip
+            f"{oks / ours:.1f} | {python / ours:.0f} |",
+            flush=True,
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("what", choices=["quality", "turned", "speed"])
     parser.add_argument("--pose", nargs="+", default=["tinypose-256x192"])
     parser.add_argument("--data", type=Path, default=SHARED / "data/coco_val")
     parser.add_argument("--cache", type=Path, help="folder that keeps the poses for the next time")
-    parser.add_argument("--limit", type=int, default=0, help="of pictures, where they are turned; 0: all")
+    parser.add_argument(
+        "--limit", type=int, default=0, help="of pictures, where they are turned; 0: all"
+    )
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--threads", type=int, default=0)
     given = parser.parse_args()

@@ -1,11 +1,13 @@
-"""What `--orientation any` and `--det-turns` give and cost: AP on ../shared/data/coco_val as it is and turned by 90,
-180 and 270 degrees, on true and on detected boxes, and the time of an upright picture.
+"""What `--orientation any` and `--det-turns` give and cost: AP on ../shared/data/coco_val as it is
+and turned by 90, 180 and 270 degrees, on true and on detected boxes, and the time of an upright
+picture.
 
     python benchmarks/orientation.py [--pose NAME ...] [--det-turns N ...] [--det-score S]
     python benchmarks/orientation.py --cost [--limit N]   # of the bundled models' default, in time
 
-Times are of finding and pose, without reading; the two orientations take turns picture by picture, so that what else
-runs on the machine slows both. The paired difference is of the upright pictures, with its 95 % bootstrap interval.
+Times are of finding and pose, without reading; the two orientations take turns picture by picture,
+so that what else runs on the machine slows both. The paired difference is of the upright pictures,
+with its 95 % bootstrap interval.
 """
 
 from __future__ import annotations
@@ -49,10 +51,18 @@ def turned(truth: Dataset, turns: int) -> tuple[Dataset, list[Frame]]:
     for i, rows in enumerate(truth.rows()):
         image = decode(truth.path(i).read_bytes(), str(truth.path(i)))
         matrix = geometry.turn_matrix(image.shape[1], image.shape[0], turns)
-        keypoints[rows] = geometry.transform(np.broadcast_to(matrix, (len(rows), 2, 3)), keypoints[rows])
+        keypoints[rows] = geometry.transform(
+            np.broadcast_to(matrix, (len(rows), 2, 3)), keypoints[rows]
+        )
         boxes[rows] = geometry.transform_boxes(matrix, boxes[rows])
         people = People.from_boxes(boxes[rows[~truth.ignored[rows]]])
-        frames.append(Frame(np.ascontiguousarray(np.rot90(image, turns)), source=str(truth.path(i)), people=people))
+        frames.append(
+            Frame(
+                np.ascontiguousarray(np.rot90(image, turns)),
+                source=str(truth.path(i)),
+                people=people,
+            )
+        )
     return replace(truth, keypoints=keypoints, boxes=boxes), frames
 
 
@@ -70,7 +80,9 @@ def found(frames: list[Frame], turns: int, score: float) -> tuple[list[Frame], f
     return [replace(frame, people=some) for frame, some in zip(frames, people, strict=True)], spent
 
 
-def posed(frames: list[Frame], truth: Dataset, estimators: list[Estimator]) -> list[tuple[Figure, float]]:
+def posed(
+    frames: list[Frame], truth: Dataset, estimators: list[Estimator]
+) -> list[tuple[Figure, float]]:
     """AP and milliseconds per picture of each estimator."""
     people: list[list[People]] = [[] for _ in estimators]
     spent = [0.0] * len(estimators)
@@ -80,7 +92,9 @@ def posed(frames: list[Frame], truth: Dataset, estimators: list[Estimator]) -> l
             people[i].append(estimator.pose([frame])[0].people)
             spent[i] += clock() - begun
     results = [gathered(some, truth.pictures, estimators[0].skeleton, name="") for some in people]
-    return [(judge(truth, r, ["AP"])[0], s / len(frames)) for r, s in zip(results, spent, strict=True)]
+    return [
+        (judge(truth, r, ["AP"])[0], s / len(frames)) for r, s in zip(results, spent, strict=True)
+    ]
 
 
 def gap(first: Figure, second: Figure, pictures: int) -> str:
@@ -92,9 +106,14 @@ def gap(first: Figure, second: Figure, pictures: int) -> str:
 
 
 def cost(truth: Dataset) -> None:
-    """Milliseconds per picture of each bundled model: upright only, any in one look, and the default. One thread, the
-    least of three for each picture, the three by turns."""
-    ways = {"upright": {"orientation": "upright"}, "any, --det-turns 1": {"det_turns": 1}, "the default": {}}
+    """Milliseconds per picture of each bundled model: upright only, any in one look, and the
+    default. One thread, the least of three for each picture, the three by turns.
+    """
+    ways = {
+        "upright": {"orientation": "upright"},
+        "any, --det-turns 1": {"det_turns": 1},
+        "the default": {},
+    }
     _, frames = turned(truth, 0)
     print(
         f"{len(truth)} pictures; ms per picture (ratio)\n| model | {' | '.join(ways)} |"
@@ -112,15 +131,24 @@ def cost(truth: Dataset) -> None:
                     estimator([frame])
                     spent[place, way] = min(spent[place, way], 1e3 * (time.perf_counter() - begun))
         means = spent.mean(0)
-        print(f"| {model} | {' | '.join(f'{mean:.1f} ({mean / means[0]:.2f})' for mean in means)} |", flush=True)
+        print(
+            f"| {model} | {' | '.join(f'{mean:.1f} ({mean / means[0]:.2f})' for mean in means)} |",
+            flush=True,
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pose", nargs="+", default=["tinypose-256x192", "tinypose-128x96"])
-    parser.add_argument("--det-turns", nargs="*", type=int, default=[1, 3, 4], help="none: true boxes only")
+    parser.add_argument(
+        "--det-turns", nargs="*", type=int, default=[1, 3, 4], help="none: true boxes only"
+    )
     parser.add_argument("--det-score", type=float, default=0.3)
-    parser.add_argument("--turns", nargs="+", type=int, default=[0, 1, 2, 3], help="of the pictures")
+    parser.add_argument(
+        "--turns", nargs="+", type=int, default=[0, 1, 2, 3], help="of the pictures"
+    )
     parser.add_argument("--data", type=Path, default=SHARED / "data/coco_val/annotations.json")
     parser.add_argument("--cost", action="store_true", help="only the time of the bundled models")
     parser.add_argument("--limit", type=int, default=0, help="the first so many pictures")
@@ -141,20 +169,38 @@ def main() -> None:
             for pose in given.pose:
                 estimators = [
                     Estimator(
-                        pose=pose, whole=True, orientation=o, pose_nms="oks" if source else "none", workers=1
+                        pose=pose,
+                        whole=True,
+                        orientation=o,
+                        pose_nms="oks" if source else "none",
+                        workers=1,
                     )
                     for o in ORIENTATIONS
-                ]  # fmt: skip
-                for orientation, (figure, each) in zip(ORIENTATIONS, posed(some, labels, estimators), strict=True):
+                ]
+                for orientation, (figure, each) in zip(
+                    ORIENTATIONS, posed(some, labels, estimators), strict=True
+                ):
                     row = rows[pose, source, orientation]
                     row.figures.append(figure)
-                    print(90 * turns, source, pose, orientation, f"{figure.value:.3f}", file=sys.stderr, flush=True)
+                    print(
+                        90 * turns,
+                        source,
+                        pose,
+                        orientation,
+                        f"{figure.value:.3f}",
+                        file=sys.stderr,
+                        flush=True,
+                    )
                     if turns == 0:
                         row.milliseconds = spent + each
     people = int((~truth.ignored).sum())
-    print(f"{given.data}: {len(truth)} pictures, {people} people; AP by turn of the pictures, ms per upright picture")
     print(
-        f"{'pose':18} {'boxes':26} {'orientation':12}" + "".join(f"{90 * t:5}°" for t in given.turns) + "     ms  time"
+        f"{given.data}: {len(truth)} pictures, {people} people; AP by turn of the pictures, ms per upright picture"
+    )
+    print(
+        f"{'pose':18} {'boxes':26} {'orientation':12}"
+        + "".join(f"{90 * t:5}°" for t in given.turns)
+        + "     ms  time"
     )
     for (pose, source, orientation), row in rows.items():
         first = rows[pose, min(source, 1) and given.det_turns[0], ORIENTATIONS[0]]
@@ -164,7 +210,9 @@ def main() -> None:
         print(f"{pose:18} {boxes:26} {orientation:12}{values} {row.milliseconds:6.1f} {ratio:5.2f}")
     for pose in given.pose:
         first, second = (rows[pose, 0, orientation].figures[0] for orientation in ORIENTATIONS)
-        print(f"{pose}, true boxes, {90 * given.turns[0]}°: any - upright {gap(first, second, len(truth))}")
+        print(
+            f"{pose}, true boxes, {90 * given.turns[0]}°: any - upright {gap(first, second, len(truth))}"
+        )
 
 
 if __name__ == "__main__":

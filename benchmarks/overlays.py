@@ -1,9 +1,11 @@
-"""The bundled models on twenty pictures that nothing was trained on, as skeletons without the photos: one JPEG.
+"""The bundled models on twenty pictures that nothing was trained on, as skeletons without the
+photos: one JPEG.
 
     python benchmarks/overlays.py --out docs/images/twenty.jpg
     python benchmarks/overlays.py --photos --out /tmp/twenty.jpg      # over the photos: not for publication
 
-Drawn by chance from ../shared/data: coco_val, lspet/val, and photo sets that no shipped weights have seen.
+Drawn by chance from ../shared/data: coco_val, lspet/val, and photo sets that no shipped weights
+have seen.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ CELL, COLUMNS, GREY = 300, 5, 40
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--photos", action="store_true")
     parser.add_argument("--model", default="accurate")

@@ -1,12 +1,14 @@
-"""Detecting now and then: what it saves and what it costs, and frames per second against rtmlib's PoseTracker.
+"""Detecting now and then: what it saves and what it costs, and frames per second against rtmlib's
+PoseTracker.
 
     python benchmarks/skipping.py [--frames 150] [--every 1 10 0] [--bundled]
     pip install rtmlib --no-deps tqdm && python benchmarks/skipping.py --rtmlib
 
-every: the detector looks at each n-th frame; 0: where needed, the default. HOTA and PoseTrack's AP compare with what
-looking at every frame gives; the film of cut-out people (`cutouts.py`) also with the truth. rtmlib has the same two
-networks, the same detector size and frequency; both track, both start from files with their models loaded and warm.
-Ours decodes, detects and estimates at the same time, as users run it.
+every: the detector looks at each n-th frame; 0: where needed, the default. HOTA and PoseTrack's AP
+compare with what looking at every frame gives; the film of cut-out people (`cutouts.py`) also with
+the truth. rtmlib has the same two networks, the same detector size and frequency; both track, both
+start from files with their models loaded and warm. Ours decodes, detects and estimates at the same
+time, as users run it.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ def ours(estimator: Counted, source: Path, every: int, frames: int) -> tuple[flo
         pass
     estimator.looks = estimator.poses = 0
     begun = time.perf_counter()
-    stream = estimator.stream(source, select=Selection(end=frames), track=Follow(detect_every=every))
+    stream = estimator.stream(
+        source, select=Selection(end=frames), track=Follow(detect_every=every)
+    )
     people = [frame.people for frame in stream]
     return len(people) / (time.perf_counter() - begun), people
 
@@ -64,10 +68,16 @@ def theirs(source: Path, every: int, frames: int) -> float:
     weights = SHARED / "weights"
     solution = partial(
         Custom,
-        det_class="RTMDet", det=str(weights / "rtmdet-nano-person.onnx"), det_input_size=(416, 416),
-        pose_class="ViTPose", pose=str(weights / "tinypose-256x192.onnx"), pose_input_size=(192, 256),
-    )  # fmt: skip
-    body = PoseTracker(solution, det_frequency=every, tracking=True, backend="onnxruntime", device="cpu")
+        det_class="RTMDet",
+        det=str(weights / "rtmdet-nano-person.onnx"),
+        det_input_size=(416, 416),
+        pose_class="ViTPose",
+        pose=str(weights / "tinypose-256x192.onnx"),
+        pose_input_size=(192, 256),
+    )
+    body = PoseTracker(
+        solution, det_frequency=every, tracking=True, backend="onnxruntime", device="cpu"
+    )
     video = cv2.VideoCapture(str(source))
     body(video.read()[1])
     body.reset()
@@ -80,10 +90,10 @@ def theirs(source: Path, every: int, frames: int) -> float:
 
 def boxes(truth: list[People], people: list[People]) -> str:
     """By IoU: the joints of photos are not those of the truth."""
-    scenes = [Scene(t.ids, p.ids, iou(t.boxes, p.boxes)) for t, p in zip(truth, people, strict=True)]  # type: ignore[arg-type]
-    return (
-        f"HOTA {hota(scenes)['HOTA']:.3f}  MOTA {(seen := clear(scenes))['MOTA']:.3f}  switches {seen['switches']:.0f}"
-    )
+    scenes = [
+        Scene(t.ids, p.ids, iou(t.boxes, p.boxes)) for t, p in zip(truth, people, strict=True)
+    ]  # type: ignore[arg-type]
+    return f"HOTA {hota(scenes)['HOTA']:.3f}  MOTA {(seen := clear(scenes))['MOTA']:.3f}  switches {seen['switches']:.0f}"
 
 
 def synthetic(folder: Path, frames: int) -> tuple[Path, list[People]]:
@@ -101,10 +111,16 @@ def main() -> None:
     parser.add_argument("--every", type=int, nargs="*", default=[1, 2, 5, 10, 0])
     parser.add_argument("--films", nargs="*", default=["class", "taiji", "jump", "cut-outs"])
     parser.add_argument("--rtmlib", action="store_true", help="against rtmlib, too")
-    parser.add_argument("--bundled", action="store_true", help="our own models, as `everybody run` uses them")
+    parser.add_argument(
+        "--bundled", action="store_true", help="our own models, as `everybody run` uses them"
+    )
     given = parser.parse_args()
     os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
-    public = {"detector": "rtmdet-nano-person", "pose": "tinypose-256x192", "orientation": "upright"}
+    public = {
+        "detector": "rtmdet-nano-person",
+        "pose": "tinypose-256x192",
+        "orientation": "upright",
+    }
     estimator = Counted(**{} if given.bundled else public)
     with tempfile.TemporaryDirectory() as folder:
         for name in given.films:
@@ -120,7 +136,9 @@ def main() -> None:
                 told += f"  looks {estimator.looks / count:.2f}  poses {estimator.poses / count:.2f} per frame"
                 pairs = list(zip(reference, people, strict=True))
                 against = figures(pairs)
-                told += f"  | to every frame: HOTA {against['HOTA']:.3f}  MOTA {against['MOTA']:.3f}"
+                told += (
+                    f"  | to every frame: HOTA {against['HOTA']:.3f}  MOTA {against['MOTA']:.3f}"
+                )
                 told += f"  switches {against['switches']:.0f}  AP {precision(pairs)['mAP']:.3f}"
                 if truth:
                     told += f"  | to the truth: {boxes(truth, people)}"

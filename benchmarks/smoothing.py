@@ -1,9 +1,10 @@
-"""How much jitter each smoothing takes away, and at what lag and error: synthetic walkers of known truth.
+"""How much jitter each smoothing takes away, and at what lag and error: synthetic walkers of known
+truth.
 
     python benchmarks/smoothing.py [--rate 30] [--noise 0.4]
 
-jitter: mean acceleration error, relative to that of the noisy poses. lag: by how many frames the truth must be delayed
-to fit the result best. error: mean distance to the truth in pixels.
+jitter: mean acceleration error, relative to that of the noisy poses. lag: by how many frames the
+truth must be delayed to fit the result best. error: mean distance to the truth in pixels.
 """
 
 from __future__ import annotations
@@ -46,13 +47,25 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=30.0)
     parser.add_argument("--noise", type=float, default=0.4)
     given = parser.parse_args()
-    film = walkers(Scenery(seconds=10, rate=given.rate, noise=given.noise, stay=True, occlusion=0, missing=0, false=0))
+    film = walkers(
+        Scenery(
+            seconds=10,
+            rate=given.rate,
+            noise=given.noise,
+            stay=True,
+            occlusion=0,
+            missing=0,
+            false=0,
+        )
+    )
     times = np.array([moment.time for moment in film])
     true = np.stack([moment.true.keypoints[..., :2] for moment in film])  # [F, N, K, 2]
     frames = []
     for n, moment in enumerate(film):
         order = np.argsort(moment.who)
-        frames.append(Frame(PICTURE, n, moment.time, "a", replace(moment.found[order], ids=moment.who[order])))
+        frames.append(
+            Frame(PICTURE, n, moment.time, "a", replace(moment.found[order], ids=moment.who[order]))
+        )
     noisy = np.stack([frame.people.keypoints[..., :2] for frame in frames])
 
     def told(found: np.ndarray) -> tuple[float, float, float]:
@@ -64,11 +77,15 @@ def main() -> None:
         )
 
     before = told(noisy)
-    print(f"{'none':16} jitter {before[0]:8.0f} px/s²        lag {before[1]:5.2f}  error {before[2]:5.2f} px")
+    print(
+        f"{'none':16} jitter {before[0]:8.0f} px/s²        lag {before[1]:5.2f}  error {before[2]:5.2f} px"
+    )
     for name in NAMES:
         out = np.stack([frame.people.keypoints[..., :2] for frame in Smooth(name=name)(frames)])
         jit, late, error = told(out)
-        print(f"{name:16} jitter {jit:8.0f} (-{1 - jit / before[0]:4.0%})  lag {late:5.2f}  error {error:5.2f} px")
+        print(
+            f"{name:16} jitter {jit:8.0f} (-{1 - jit / before[0]:4.0%})  lag {late:5.2f}  error {error:5.2f} px"
+        )
 
 
 if __name__ == "__main__":

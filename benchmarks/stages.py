@@ -1,9 +1,10 @@
-"""Where the time goes: seconds per frame of each stage, one after the other in one thread, and all that is not network
-as a share of the networks' own time.
+"""Where the time goes: seconds per frame of each stage, one after the other in one thread, and all
+that is not network as a share of the networks' own time.
 
     python benchmarks/stages.py [--engine onnxruntime] [SOURCE ...]
 
-A sum of single-threaded times is what the work costs; in a stream the stages overlap (benchmarks/throughput.py).
+A sum of single-threaded times is what the work costs; in a stream the stages overlap
+(benchmarks/throughput.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ from everybody.media.read import read
 from everybody.pipeline import Estimator
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-PUBLIC: Any = {"detector": "rtmdet-nano-person", "pose": "tinypose-256x192", "orientation": "upright"}
+PUBLIC: Any = {
+    "detector": "rtmdet-nano-person",
+    "pose": "tinypose-256x192",
+    "orientation": "upright",
+}
 SOURCES = ("video/taiji.mp4", "video/class.mp4", "coco_val/images")
 
 
@@ -72,10 +77,22 @@ def measure(source: Path, engine: str) -> None:
     seconds["pose, besides"] = seconds.pop("pose") - seconds.get("pose network", 0)
     networks = seconds["detector network"] + seconds.get("pose network", 0)
     print(f"{source.name}: {frames} frames, {people / frames:.1f} people each, engine {engine}")
-    for name in ("decode", "detector network", "find, besides", "pose network", "pose, besides", "write"):
-        print(f"  {name:18} {1e3 * seconds.get(name, 0) / frames:7.2f} ms/frame {seconds.get(name, 0) / networks:7.1%}")
-    print(f"  {'besides networks':18} {1e3 * (sum(seconds.values()) - networks) / frames:7.2f} ms/frame "
-          f"{sum(seconds.values()) / networks - 1:7.1%}", flush=True)  # fmt: skip
+    for name in (
+        "decode",
+        "detector network",
+        "find, besides",
+        "pose network",
+        "pose, besides",
+        "write",
+    ):
+        print(
+            f"  {name:18} {1e3 * seconds.get(name, 0) / frames:7.2f} ms/frame {seconds.get(name, 0) / networks:7.1%}"
+        )
+    print(
+        f"  {'besides networks':18} {1e3 * (sum(seconds.values()) - networks) / frames:7.2f} ms/frame "
+        f"{sum(seconds.values()) / networks - 1:7.1%}",
+        flush=True,
+    )
 
 
 def main() -> None:

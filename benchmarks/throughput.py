@@ -1,10 +1,12 @@
-"""Frames per second of the whole pipeline against rtmlib: same files, same pictures, same detector size, one run.
+"""Frames per second of the whole pipeline against rtmlib: same files, same pictures, same detector
+size, one run.
 
     pip install rtmlib --no-deps tqdm && python benchmarks/throughput.py [--engine onnxruntime]
 
-Sources: the videos taiji.mp4 (one person) and class.mp4 (six), all of coco_val, its pictures of 1 and of 4 to 6 people,
-and mosaics of four of the latter (about 20). Both start from files (decode, detect, pose, results as lists); models are
-loaded and warm. Everybody and rtmlib take turns, `--repeats` times; the median ratio counts.
+Sources: the videos taiji.mp4 (one person) and class.mp4 (six), all of coco_val, its pictures of 1
+and of 4 to 6 people, and mosaics of four of the latter (about 20). Both start from files (decode,
+detect, pose, results as lists); models are loaded and warm. Everybody and rtmlib take turns,
+`--repeats` times; the median ratio counts.
 """
 
 from __future__ import annotations
@@ -21,7 +23,11 @@ from pathlib import Path
 from typing import Any
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-PUBLIC: Any = {"detector": "rtmdet-nano-person", "pose": "tinypose-256x192", "orientation": "upright"}
+PUBLIC: Any = {
+    "detector": "rtmdet-nano-person",
+    "pose": "tinypose-256x192",
+    "orientation": "upright",
+}
 
 
 def ours(source: object, engine: str) -> tuple[float, int, int]:
@@ -46,10 +52,15 @@ def theirs(source: Path) -> tuple[float, int, int]:
 
     weights = SHARED / "weights"
     body = Custom(
-        det_class="RTMDet", det=str(weights / "rtmdet-nano-person.onnx"), det_input_size=(416, 416),
-        pose_class="ViTPose", pose=str(weights / "tinypose-256x192.onnx"), pose_input_size=(192, 256),
-        backend="onnxruntime", device="cpu",
-    )  # fmt: skip
+        det_class="RTMDet",
+        det=str(weights / "rtmdet-nano-person.onnx"),
+        det_input_size=(416, 416),
+        pose_class="ViTPose",
+        pose=str(weights / "tinypose-256x192.onnx"),
+        pose_input_size=(192, 256),
+        backend="onnxruntime",
+        device="cpu",
+    )
 
     def images() -> Iterator[object]:
         if source.is_dir():
@@ -75,16 +86,25 @@ def by_count(folder: Path) -> dict[str, Path]:
 
     truth = json.loads((SHARED / "data/coco_val/annotations.json").read_text())
     counts = Counter(person["image_id"] for person in truth["annotations"])
-    files = {image["id"]: SHARED / "data/coco_val/images" / image["file_name"] for image in truth["images"]}
+    files = {
+        image["id"]: SHARED / "data/coco_val/images" / image["file_name"]
+        for image in truth["images"]
+    }
     several = [files[number] for number, count in sorted(counts.items()) if 4 <= count <= 6]
-    chosen = {"1 person": [files[number] for number, count in sorted(counts.items()) if count == 1], "4-6": several}
+    chosen = {
+        "1 person": [files[number] for number, count in sorted(counts.items()) if count == 1],
+        "4-6": several,
+    }
     for name, paths in chosen.items():
         (folder / name).mkdir()
         for path in paths:
             shutil.copy(path, folder / name)
     (folder / "mosaics of 4 x 4-6").mkdir()
     for number in range(len(several)):
-        parts = [cv2.resize(cv2.imread(str(several[(number + i) % len(several)])), (640, 480)) for i in range(4)]
+        parts = [
+            cv2.resize(cv2.imread(str(several[(number + i) % len(several)])), (640, 480))
+            for i in range(4)
+        ]
         mosaic = np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])])
         cv2.imwrite(str(folder / "mosaics of 4 x 4-6" / f"{number}.jpg"), mosaic)
     return {path.name: path for path in sorted(folder.iterdir())}
@@ -98,7 +118,9 @@ def main() -> None:
     os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
     names = ("video/taiji.mp4", "video/class.mp4", "coco_val/images")
     with tempfile.TemporaryDirectory() as folder:
-        for name, source in ({name: SHARED / "data" / name for name in names} | by_count(Path(folder))).items():
+        for name, source in (
+            {name: SHARED / "data" / name for name in names} | by_count(Path(folder))
+        ).items():
             runs = [(*ours(source, given.engine), *theirs(source)) for _ in range(given.repeats)]
             runs.sort(key=lambda run: run[0] / run[3])
             a, frames, people, b, _, their_people = runs[len(runs) // 2]

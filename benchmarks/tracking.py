@@ -47,7 +47,16 @@ SCENES = {
     "all others": Scenery(people=5, occlusion=4.0, stay=True, exchanged=1.0),
 }
 SORT = Rules(
-    pose=0, motion=0, overlap=1, match=0.3, second_match=2, patience=0, sure=2, births=3, memory=0, memory_frames=1
+    pose=0,
+    motion=0,
+    overlap=1,
+    match=0.3,
+    second_match=2,
+    patience=0,
+    sure=2,
+    births=3,
+    memory=0,
+    memory_frames=1,
 )
 Film = list[Moment]
 
@@ -83,17 +92,24 @@ def with_appearance(film: Film) -> list[People]:
 def with_camera(film: Film) -> list[People]:
     coarse = np.random.default_rng(1).integers(0, 255, (180, 280, 3), np.uint8)
     world = cv2.resize(coarse, (2240, 1440), interpolation=cv2.INTER_CUBIC)
-    tracker, out = Tracker(Rules(appearance=0, reentry=0)), []  # nobody is to be seen on these pictures
+    tracker, out = (
+        Tracker(Rules(appearance=0, reentry=0)),
+        [],
+    )  # nobody is to be seen on these pictures
     for moment in film:
         x, y = np.rint(np.array([480, 360]) - moment.camera).clip((0, 0), (960, 720)).astype(int)
-        out.append(tracker.update(moment.found, moment.time, image=world[y : y + 720, x : x + 1280]))
+        out.append(
+            tracker.update(moment.found, moment.time, image=world[y : y + 720, x : x + 1280])
+        )
     return out
 
 
 def with_hindsight(film: Film) -> list[People]:
     rules, picture = Rules(appearance=0), np.zeros((720, 1280, 3), np.uint8)
     tracker = Tracker(tracking(rules))
-    frames = (Frame(picture, n, moment.time, "a.mp4", moment.found) for n, moment in enumerate(film))
+    frames = (
+        Frame(picture, n, moment.time, "a.mp4", moment.found) for n, moment in enumerate(film)
+    )
     return [frame.people for frame in Stitch(tracker, rules)(tracker(frames))]
 
 
@@ -107,7 +123,9 @@ def with_colours(people: list[Cutout]) -> Callable[[Film], list[People]]:
     def run(film: Film) -> list[People]:
         tracker = Tracker()
         shown = zip(film, pictures(film, people), strict=True)
-        return [tracker.update(moment.found, moment.time, image=picture) for moment, picture in shown]
+        return [
+            tracker.update(moment.found, moment.time, image=picture) for moment, picture in shown
+        ]
 
     return run
 
@@ -115,7 +133,9 @@ def with_colours(people: list[Cutout]) -> Callable[[Film], list[People]]:
 def with_both(people: list[Cutout]) -> Callable[[Film], list[People]]:
     def run(film: Film) -> list[People]:
         tracker, shown = Tracker(tracking(Rules())), zip(film, pictures(film, people), strict=True)
-        frames = (Frame(picture, n, m.time, "a.mp4", m.found) for n, (m, picture) in enumerate(shown))
+        frames = (
+            Frame(picture, n, m.time, "a.mp4", m.found) for n, (m, picture) in enumerate(shown)
+        )
         return [frame.people for frame in Stitch(tracker, Rules())(tracker(frames))]
 
     return run
@@ -129,13 +149,18 @@ def byte_track(film: Film) -> list[People]:
     import supervision
     import trackers
 
-    tracker, out = trackers.ByteTrackTracker(frame_rate=round(1 / (film[1].time - film[0].time))), []
+    tracker, out = (
+        trackers.ByteTrackTracker(frame_rate=round(1 / (film[1].time - film[0].time))),
+        [],
+    )
     for moment in film:
         found = moment.found
         detections = supervision.Detections(
-            xyxy=found.boxes.copy(), confidence=found.scores.copy(), class_id=np.zeros(len(found), int),
+            xyxy=found.boxes.copy(),
+            confidence=found.scores.copy(),
+            class_id=np.zeros(len(found), int),
             data={"place": np.arange(len(found))},
-        )  # fmt: skip
+        )
         tracked = tracker.update(detections)
         if not len(tracked):
             out.append(replace(found[[]], ids=[]))
@@ -178,10 +203,16 @@ def main() -> None:
         for way, run in ways.items():
             if given.ways and way not in given.ways:
                 continue
-            told = [figures([(m.true, p) for m, p in zip(film, run(film), strict=True)]) for film in films]
+            told = [
+                figures([(m.true, p) for m, p in zip(film, run(film), strict=True)])
+                for film in films
+            ]
             hota, idf1 = (np.mean([one[key] for one in told]) for key in ("HOTA", "IDF1"))
             switches = np.sum([one["switches"] for one in told])
-            print(f"{name:18} {way:13} HOTA {hota:.3f}  IDF1 {idf1:.3f}  switches {switches:4.0f}", flush=True)
+            print(
+                f"{name:18} {way:13} HOTA {hota:.3f}  IDF1 {idf1:.3f}  switches {switches:4.0f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

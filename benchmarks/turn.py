@@ -1,10 +1,13 @@
-"""What the turn net is worth: AP on true boxes and poses per person, over the numbers of `everybody.orient`: how much
-likelier upright is held to be (PRIOR), what score is sure (SURE), how unlikely other turns may be to be tried (WORTH);
-and over how many people of the world stand beside those of the picture (WORLD).
+"""What the turn net is worth: AP on true boxes and poses per person, over the numbers of
+`everybody.orient`: how much likelier upright is held to be (PRIOR), what score is sure (SURE), how
+unlikely other turns may be to be tried (WORTH); and over how many people of the world stand beside
+those of the picture (WORLD).
 
-    python benchmarks/turn.py [turn.onnx] [--data ../shared/data/coco_train] [--pose everybody-accurate]
+    python benchmarks/turn.py [turn.onnx] [--data ../shared/data/coco_train] [--pose
+    everybody-accurate]
 
-All pictures upright and turned. The default data are no evaluation pictures: choose the numbers on them.
+All pictures upright and turned. The default data are no evaluation pictures: choose the numbers on
+them.
 """
 
 from __future__ import annotations
@@ -44,10 +47,18 @@ def main() -> None:
     parser.add_argument("--pose", default="everybody-accurate")
     given = parser.parse_args()
     os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
-    net, truth, sppe = load_turn(given.net), read(given.data / "annotations.json"), load_sppe(given.pose)
+    net, truth, sppe = (
+        load_turn(given.net),
+        read(given.data / "annotations.json"),
+        load_sppe(given.pose),
+    )
     images = [decode(truth.path(i).read_bytes(), truth.pictures[i].name) for i in range(len(truth))]
-    print(f"{given.data.name}: {len(truth)} pictures, {(~truth.ignored).sum()} people, true boxes, {given.pose}")
-    found: list[list[list[People]]] = [[] for _ in GRID]  # per row of the grid and turn, the people of each picture
+    print(
+        f"{given.data.name}: {len(truth)} pictures, {(~truth.ignored).sum()} people, true boxes, {given.pose}"
+    )
+    found: list[list[list[People]]] = [
+        [] for _ in GRID
+    ]  # per row of the grid and turn, the people of each picture
     tried = np.zeros((len(GRID), TURNS), int)
     for quarter in range(TURNS):
         shown = turned(truth, quarter)
@@ -57,11 +68,15 @@ def main() -> None:
             boxes = shown.boxes[rows[~shown.ignored[rows]]].astype(np.float32)
             count, view = len(boxes), np.ascontiguousarray(np.rot90(image, quarter))
             likely, turns = net([view] * count, boxes), np.tile(np.arange(TURNS), count)
-            keypoints = sppe.posed([view] * TURNS * count, boxes.repeat(TURNS, 0), turns).reshape(count, TURNS, -1, 3)
+            keypoints = sppe.posed([view] * TURNS * count, boxes.repeat(TURNS, 0), turns).reshape(
+                count, TURNS, -1, 3
+            )
             for row, search in enumerate(GRID):
                 expected = search.expected(likely, np.ones(count), np.zeros(count, np.intp))
                 first = search.first(expected)
-                looked = first | search.others(expected, orient.confidence(keypoints[first][..., 2]))
+                looked = first | search.others(
+                    expected, orient.confidence(keypoints[first][..., 2])
+                )
                 chosen = keypoints[np.arange(count), orient.best_turn(keypoints, looked)]
                 found[row][-1].append(People(chosen, boxes, chosen[..., 2].mean(1), truth.skeleton))
                 tried[row, quarter] += looked.sum()
@@ -71,7 +86,9 @@ def main() -> None:
         for quarter, people in enumerate(found[row]):
             shown = turned(truth, quarter)
             results = gathered(people, shown.pictures, truth.skeleton, name="turn", boxes_from="gt")
-            (value,) = (figure.value for figure in judge(shown, results, ["AP"]) if figure.name == "AP")
+            (value,) = (
+                figure.value for figure in judge(shown, results, ["AP"]) if figure.name == "AP"
+            )
             cells.append(f"{value:.3f} ({tried[row, quarter] / sum(map(len, people)):.2f})")
         print(f"| {search} | {' | '.join(cells)} |", flush=True)
 

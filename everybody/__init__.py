@@ -7,7 +7,8 @@
     for frame in everybody.stream("match.mp4"):
         print(frame.time, len(frame.people))
 
-The names below are loaded when they are first used, so that importing the package costs next to nothing.
+The names below are loaded when they are first used, so that importing the package costs next to
+nothing.
 """
 
 from __future__ import annotations
@@ -30,16 +31,12 @@ if TYPE_CHECKING:
 __version__ = version("everybody")
 
 _PLACES = {
-    "errors": ("DataError", "EverybodyError", "InputError", "ModelError", "OptionError", "OutputError"),
-    "follow": ("Follow",),
-    "media.draw": ("draw",),
-    "media.read": ("Selection", "read"),
-    "people": ("Frame", "People", "Skeleton"),
-    "pipeline": ("Estimator", "estimate", "stream"),
-    "skeletons": ("SKELETONS", "mapping"),
-    "smooth": ("Smooth",),
-    "track": ("Rules", "Tracker"),
-}
+    "errors": ("DataError", "EverybodyError", "InputError", "ModelError", "OptionError",
+    "OutputError"), "follow": ("Follow",), "media.draw": ("draw",), "media.read": ("Selection",
+    "read"), "people": ("Frame", "People", "Skeleton"), "pipeline": ("Estimator", "estimate",
+    "stream"), "skeletons": ("SKELETONS", "mapping"), "smooth": ("Smooth",), "track": ("Rules",
+    "Tracker"),
+}  # fmt: skip
 
 __all__ = [
     "SKELETONS",

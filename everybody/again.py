@@ -1,11 +1,13 @@
 """A second look at the picture turned, where somebody in it seems to lie, hang or dive.
 
-Detectors are trained on people who stand, and see others faintly or not at all; in the picture turned so that these
-stand they see them well. Looking in all four turns takes four times as long, and finds things that are nobody. But the
-faint boxes are enough for the small net that knows how people are turned (`orient`): where it says that one of them is,
-the picture is looked at in that turn, too.
+Detectors are trained on people who stand, and see others faintly or not at all; in the picture
+turned so that these stand they see them well. Looking in all four turns takes four times as long,
+and finds things that are nobody. But the faint boxes are enough for the small net that knows how
+people are turned (`orient`): where it says that one of them is, the picture is looked at in that
+turn, too.
 
-The numbers were chosen on coco_train and its turned copies and on people of lspet/train who do not stand.
+The numbers were chosen on coco_train and its turned copies and on people of lspet/train who do not
+stand.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ TURNED = 0.65  # probability of a turn that is worth looking at
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookAgain:
-    """Pictures [H, W, 3] RGB -> the people in each, most confident first, as boxes without joints, who know their
-    `turns` as far as the net was asked."""
+    """Pictures [H, W, 3] RGB -> the people in each, most confident first, as boxes without joints,
+    who know their `turns` as far as the net was asked.
+    """
 
     detector: Detector
     turn_net: TurnNet
@@ -43,8 +46,13 @@ class LookAgain:
             return []
         found = self._faint(images)
         picture = np.repeat(np.arange(len(images)), [len(people) for people in found])
-        place = np.concatenate([np.arange(len(people)) for people in found])  # the surest come first
-        boxes, scores = (np.concatenate([getattr(people, name) for people in found]) for name in ("boxes", "scores"))
+        place = np.concatenate(
+            [np.arange(len(people)) for people in found]
+        )  # the surest come first
+        boxes, scores = (
+            np.concatenate([getattr(people, name) for people in found])
+            for name in ("boxes", "scores")
+        )
         asked = np.flatnonzero((scores >= FAINT) & (place < MOST))
         likely = np.full((len(boxes), 4), UNKNOWN, np.float32)
         likely[asked] = self.turn_net([images[n] for n in picture[asked].tolist()], boxes[asked])
@@ -53,14 +61,19 @@ class LookAgain:
         more: list[list[tuple[Array, Array]]] = [[] for _ in images]
         for turn in TURNS[1:]:
             wanted = np.unique(picture[asked][turned[:, turn]]).tolist()
-            for n, seen in zip(wanted, self._faint.look([images[n] for n in wanted], turn), strict=True):
+            for n, seen in zip(
+                wanted, self._faint.look([images[n] for n in wanted], turn), strict=True
+            ):
                 more[n].append(seen)
         return [self._joined(*parts) for parts in zip(images, found, more, strict=True)]
 
     def _joined(self, image: Image, people: People, more: list[tuple[Array, Array]]) -> People:
         if not more:
             return people[people.scores >= self.detector.score][: self.detector.max_people]
-        boxes, scores = (np.concatenate(column) for column in zip((people.boxes, people.scores), *more, strict=True))
+        boxes, scores = (
+            np.concatenate(column)
+            for column in zip((people.boxes, people.scores), *more, strict=True)
+        )
         turns = np.full((len(boxes), 4), UNKNOWN, np.float32)
         turns[: len(people)] = people.turns
         return self.detector.chosen(replace(People.from_boxes(boxes, scores), turns=turns), image)

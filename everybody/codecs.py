@@ -1,14 +1,16 @@
-"""Keypoints ↔ what a network emits, under the coordinate law (integers are pixel centres; see `people.py`).
+"""Keypoints ↔ what a network emits, under the coordinate law (integers are pixel centres; see
+`people.py`).
 
-A codec carries the grid of the weights it decodes. Cell c of a grid of w cells over a crop of W pixels lies at crop
-pixel c · scale + offset, and the literature has three alignments:
+A codec carries the grid of the weights it decodes. Cell c of a grid of w cells over a crop of W
+pixels lies at crop pixel c · scale + offset, and the literature has three alignments:
 
     centre  scale W / w,              offset (scale - 1) / 2   the cell's own centre: what a box-sized cell covers
     corner  scale W / w,              offset 0                 Simple Baselines, HRNet, TinyPose, RTMPose
     udp     scale (W - 1) / (w - 1),  offset 0                 Huang et al. 2020: from first to last pixel
 
-An output that is mirrored for a flip test is symmetric about the middle of its *cells*, not of the crop, so a codec
-also says where that axis lies: a crop that was mirrored there needs no shift afterwards.
+An output that is mirrored for a flip test is symmetric about the middle of its *cells*, not of the
+crop, so a codec also says where that axis lies: a crop that was mirrored there needs no shift
+afterwards.
 """
 
 from __future__ import annotations
@@ -60,9 +62,9 @@ def _grid(pixels: int, cells: int, alignment: Alignment) -> tuple[float, float]:
 class Heatmap:
     """Keypoints as peaks of Gaussians on a coarser grid (Tompson et al. 2014).
 
-    Refinement of the peak to less than a cell: `dark`, Newton's step on the logarithm of the smoothed map (Zhang et al.
-    2020, Eq. 6-9; exact for Gaussians); `quarter`, a quarter of a cell towards the higher neighbour (Newell et al.
-    2016); `none`.
+    Refinement of the peak to less than a cell: `dark`, Newton's step on the logarithm of the
+    smoothed map (Zhang et al. 2020, Eq. 6-9; exact for Gaussians); `quarter`, a quarter of a cell
+    towards the higher neighbour (Newell et al. 2016); `none`.
     """
 
     size: tuple[int, int] = (192, 256)
@@ -78,19 +80,24 @@ class Heatmap:
 
     @property
     def scale(self) -> Array:
-        return np.array([_grid(p, c, self.alignment)[0] for p, c in zip(self.size, self.cells, strict=True)])
+        return np.array(
+            [_grid(p, c, self.alignment)[0] for p, c in zip(self.size, self.cells, strict=True)]
+        )
 
     @property
     def offset(self) -> Array:
-        return np.array([_grid(p, c, self.alignment)[1] for p, c in zip(self.size, self.cells, strict=True)])
+        return np.array(
+            [_grid(p, c, self.alignment)[1] for p, c in zip(self.size, self.cells, strict=True)]
+        )
 
     @property
     def axis(self) -> float:
         return float(self.offset[0] + self.scale[0] * (self.cells[0] - 1) / 2)
 
     def encode(self, keypoints: Array) -> tuple[Array, Array]:
-        """[N, K, 3] in crop pixels -> heatmaps [N, K, h, w] of peak 1, weights [N, K]; weight 0 where a joint is
-        unlabelled (score 0) or outside the grid."""
+        """[N, K, 3] in crop pixels -> heatmaps [N, K, h, w] of peak 1, weights [N, K]; weight 0
+        where a joint is unlabelled (score 0) or outside the grid.
+        """
         width, height = self.cells
         cell = (keypoints[..., :2] - self.offset) / self.scale
         inside = ((cell >= -0.5) & (cell <= np.array([width, height]) - 0.5)).all(-1)
@@ -101,7 +108,9 @@ class Heatmap:
         return maps.astype(np.float32), weights
 
     def decode(self, outputs: Sequence[Array]) -> Array:
-        """[heatmaps [N, K, h, w]] -> [N, K, 3] in crop pixels; the score is the peak's height, cut to [0, 1]."""
+        """[heatmaps [N, K, h, w]] -> [N, K, 3] in crop pixels; the score is the peak's height, cut
+        to [0, 1].
+        """
         (heatmaps,) = outputs
         n, k, height, width = heatmaps.shape
         maps = np.ascontiguousarray(heatmaps).reshape(n * k, height * width)
@@ -125,9 +134,11 @@ class Heatmap:
 
 @dataclass(frozen=True, slots=True)
 class SimCC:
-    """Each coordinate as a classification over bins finer than pixels (Li et al. 2022; RTMPose, Jiang et al. 2023).
+    """Each coordinate as a classification over bins finer than pixels (Li et al. 2022; RTMPose,
+    Jiang et al. 2023).
 
-    `activation` says what the network gives: `none`, values used as they are (RTMPose), or `softmax`, logits.
+    `activation` says what the network gives: `none`, values used as they are (RTMPose), or
+    `softmax`, logits.
     """
 
     size: tuple[int, int] = (192, 256)
@@ -150,8 +161,9 @@ class SimCC:
         return offset + scale * (self.bins[0] - 1) / 2
 
     def encode(self, keypoints: Array) -> tuple[Array, Array, Array]:
-        """[N, K, 3] in crop pixels -> x [N, K, bins], y [N, K, bins] that each sum to 1, weights [N, K]; weight 0 where
-        a joint is unlabelled (score 0) or outside."""
+        """[N, K, 3] in crop pixels -> x [N, K, bins], y [N, K, bins] that each sum to 1, weights
+        [N, K]; weight 0 where a joint is unlabelled (score 0) or outside.
+        """
         inside = keypoints[..., 2] > 0
         rows = []
         for index, count in enumerate(self.bins):
@@ -161,14 +173,17 @@ class SimCC:
             rows.append(np.exp(-np.square(np.arange(count) - bin_) / (2 * self.sigma**2)))
         weights = inside.astype(np.float32)
         x, y = (
-            (row / np.maximum(row.sum(-1, keepdims=True), 1e-12) * weights[..., None]).astype(np.float32)
+            (row / np.maximum(row.sum(-1, keepdims=True), 1e-12) * weights[..., None]).astype(
+                np.float32
+            )
             for row in rows
         )
         return x, y, weights
 
     def decode(self, outputs: Sequence[Array]) -> Array:
-        """[x [N, K, bins], y [N, K, bins]] -> [N, K, 3] in crop pixels; the score is the lower of the two peaks, cut to
-        [0, 1]; for logits, relative to the peak of a perfect answer."""
+        """[x [N, K, bins], y [N, K, bins]] -> [N, K, 3] in crop pixels; the score is the lower of
+        the two peaks, cut to [0, 1]; for logits, relative to the peak of a perfect answer.
+        """
         columns, peaks = [], []
         for index, values in enumerate(outputs):
             scale, offset = self._axis(index)
@@ -190,7 +205,9 @@ CODECS: dict[str, type[Heatmap] | type[SimCC]] = {"heatmap": Heatmap, "simcc": S
 
 
 def _quarter_step(maps: Array, cell: NDArray[np.integer], _sigma: float) -> Array:
-    """[M, h, w], peaks [M, 2] (x, y) -> [M, 2], ±0.25 towards the higher neighbour; 0 at the border."""
+    """[M, h, w], peaks [M, 2] (x, y) -> [M, 2], ±0.25 towards the higher neighbour; 0 at the
+    border.
+    """
     m, height, width = maps.shape
     rows, x, y = np.arange(m), cell[:, 0], cell[:, 1]
     left, right = maps[rows, y, np.maximum(x - 1, 0)], maps[rows, y, np.minimum(x + 1, width - 1)]
@@ -202,8 +219,9 @@ def _quarter_step(maps: Array, cell: NDArray[np.integer], _sigma: float) -> Arra
 def _dark_step(maps: Array, cell: NDArray[np.integer], sigma: float) -> Array:
     """[M, h, w], peaks [M, 2] (x, y) -> [M, 2]: Newton's step -H⁻¹∇ on the log of the smoothed map.
 
-    Only the 5 × 5 cells around each peak are smoothed: the derivatives need no more, and 17 small patches are much
-    cheaper than 17 blurred maps. A step of more than a cell is no refinement (flat or saddle-shaped maps): dropped.
+    Only the 5 × 5 cells around each peak are smoothed: the derivatives need no more, and 17 small
+    patches are much cheaper than 17 blurred maps. A step of more than a cell is no refinement (flat
+    or saddle-shaped maps): dropped.
     """
     m, height, width = maps.shape
     radius = max(1, round(2.5 * sigma))
@@ -215,7 +233,11 @@ def _dark_step(maps: Array, cell: NDArray[np.integer], sigma: float) -> Array:
     span = np.arange(-reach, reach + 1)
     x, y = cell[:, :1] + span, cell[:, 1:] + span
     inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
-    patch = maps[np.arange(m)[:, None, None], np.clip(y, 0, height - 1)[:, :, None], np.clip(x, 0, width - 1)[:, None]]
+    patch = maps[
+        np.arange(m)[:, None, None],
+        np.clip(y, 0, height - 1)[:, :, None],
+        np.clip(x, 0, width - 1)[:, None],
+    ]
     f = np.log(np.maximum(band @ (patch * inside) @ band.T, 1e-10)).astype(np.float64)
     dx, dy = (f[:, 2, 3] - f[:, 2, 1]) / 2, (f[:, 3, 2] - f[:, 1, 2]) / 2
     dxx = (f[:, 2, 4] - 2 * f[:, 2, 2] + f[:, 2, 0]) / 4

@@ -1,8 +1,8 @@
 """Picture → person boxes: the detector's input, its output layouts, and boxes from elsewhere.
 
-Layouts: `rtmdet` (Lyu et al. 2022; NMS inside the graph), `yolox` (Ge et al. 2021; raw grid), `picodet` (Yu et al.
-2021; boxes and scores apart). Detectors are trained on boxes that count from the picture's corner, so half a pixel
-goes off every coordinate to obey the coordinate law.
+Layouts: `rtmdet` (Lyu et al. 2022; NMS inside the graph), `yolox` (Ge et al. 2021; raw grid),
+`picodet` (Yu et al. 2021; boxes and scores apart). Detectors are trained on boxes that count from
+the picture's corner, so half a pixel goes off every coordinate to obey the coordinate law.
 """
 
 from __future__ import annotations
@@ -24,27 +24,40 @@ from .runtime import Session
 from .weights.manifest import Input
 
 STRIDE = 32  # sides of a dynamic input are multiples of this
-TURNS = (0, 1, 3, 2)  # quarter turns that are looked at, in this order: more people lie than stand on their heads
+TURNS = (
+    0,
+    1,
+    3,
+    2,
+)  # quarter turns that are looked at, in this order: more people lie than stand on their heads
 Tiles = tuple[int, int]
 
 
 def normalise(images: Sequence[Image], input: Input) -> Floats:
-    """Pictures [H, W, 3] RGB of one size -> [N, 3, H, W] as the network wants them: channel order, (x - mean) / std."""
+    """Pictures [H, W, 3] RGB of one size -> [N, 3, H, W] as the network wants them: channel order,
+    (x - mean) / std.
+    """
     height, width = images[0].shape[:2]
     batch = np.empty((len(images), 3, height, width), np.float32)
     order = (0, 1, 2) if input.channels == "rgb" else (2, 1, 0)
     for image, planes in zip(images, batch, strict=True):
-        channels = cv2.split(image)  # reading every third byte, as a view would, takes twice as long
+        channels = cv2.split(
+            image
+        )  # reading every third byte, as a view would, takes twice as long
         for plane, channel, mean, std in zip(planes, order, input.mean, input.std, strict=True):
             np.multiply(channels[channel], np.float32(1 / std), out=plane)
             plane -= np.float32(mean / std)
     return batch
 
 
-def letterbox(image: Image, size: tuple[int, int], *, fill: int, tight: bool) -> tuple[Image, Array]:
-    """The picture, scaled to fit into `size` (width, height), at the top left of a grey canvas; and the factors (x, y).
+def letterbox(
+    image: Image, size: tuple[int, int], *, fill: int, tight: bool
+) -> tuple[Image, Array]:
+    """The picture, scaled to fit into `size` (width, height), at the top left of a grey canvas; and
+    the factors (x, y).
 
-    A tight canvas is only as large as the scaled picture needs, in steps of `STRIDE`: the network is spared the grey.
+    A tight canvas is only as large as the scaled picture needs, in steps of `STRIDE`: the network
+    is spared the grey.
     """
     height, width = image.shape[:2]
     ratio = min(size[0] / width, size[1] / height)
@@ -61,14 +74,20 @@ def stretch(image: Image, size: tuple[int, int]) -> tuple[Image, Array]:
     return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), factors  # type: ignore[return-value]
 
 
-def decode_rtmdet(outputs: Sequence[Array], size: tuple[int, int], person: int) -> list[tuple[Array, Array]]:
+def decode_rtmdet(
+    outputs: Sequence[Array], size: tuple[int, int], person: int
+) -> list[tuple[Array, Array]]:
     """[dets [B, N, 5], labels [B, N]] -> per picture (boxes [N, 4] in input pixels, scores [N])."""
     dets, labels = outputs
     return [(d[keep, :4], d[keep, 4]) for d, keep in zip(dets, labels == person, strict=True)]
 
 
-def decode_yolox(outputs: Sequence[Array], size: tuple[int, int], person: int) -> list[tuple[Array, Array]]:
-    """[grid [B, A, 5 + C]]: centre offsets and log sizes in strides, objectness, classes -> boxes and scores."""
+def decode_yolox(
+    outputs: Sequence[Array], size: tuple[int, int], person: int
+) -> list[tuple[Array, Array]]:
+    """[grid [B, A, 5 + C]]: centre offsets and log sizes in strides, objectness, classes -> boxes
+    and scores.
+    """
     (grid,) = outputs
     width, height = size
     cells, strides = [], []
@@ -83,7 +102,9 @@ def decode_yolox(outputs: Sequence[Array], size: tuple[int, int], person: int) -
     return list(zip(boxes, grid[..., 4] * grid[..., 5 + person], strict=True))
 
 
-def decode_picodet(outputs: Sequence[Array], size: tuple[int, int], person: int) -> list[tuple[Array, Array]]:
+def decode_picodet(
+    outputs: Sequence[Array], size: tuple[int, int], person: int
+) -> list[tuple[Array, Array]]:
     """[boxes [B, A, 4], scores [B, C, A]] -> boxes and scores."""
     boxes, scores = outputs
     return list(zip(boxes, scores[:, person], strict=True))
@@ -91,7 +112,9 @@ def decode_picodet(outputs: Sequence[Array], size: tuple[int, int], person: int)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How one family of detectors answers: its decoder and the shapes (None: any size) that prove it is that family."""
+    """How one family of detectors answers: its decoder and the shapes (None: any size) that prove
+    it is that family.
+    """
 
     decode: Callable[[Sequence[Array], tuple[int, int], int], list[tuple[Array, Array]]]
     expects: str
@@ -102,7 +125,9 @@ class Layout:
 LAYOUTS = {
     "rtmdet": Layout(decode_rtmdet, "dets [B, N, 5] and labels [B, N]", (3, 2), (5, None)),
     "yolox": Layout(decode_yolox, "one raw grid [B, A, 5 + classes]", (3,), (None,)),
-    "picodet": Layout(decode_picodet, "boxes [B, A, 4] and scores [B, classes, A]", (3, 3), (4, None)),
+    "picodet": Layout(
+        decode_picodet, "boxes [B, A, 4] and scores [B, classes, A]", (3, 3), (4, None)
+    ),
 }
 
 
@@ -116,7 +141,9 @@ def fits(layout: Layout, session: Session) -> bool:
 
 
 def guess_layout(session: Session) -> str:
-    """The layout that fits an ONNX file of unknown origin. Raises ModelError that names what was found and expected."""
+    """The layout that fits an ONNX file of unknown origin. Raises ModelError that names what was
+    found and expected.
+    """
     for name, layout in LAYOUTS.items():
         if fits(layout, session):
             return name
@@ -131,9 +158,10 @@ def guess_layout(session: Session) -> str:
 class Detector:
     """Pictures [H, W, 3] RGB -> the people in each, most confident first, as boxes without joints.
 
-    score, nms (IoU), min_size (pixels, the longer side) and max_people choose among the boxes. tiles (columns, rows)
-    looks at overlapping parts as well as at the whole, for small people in large pictures; turns (1 to 4) in so many
-    quarter turns (see `TURNS`), for people who lie or hang. tight spares a network of dynamic size the grey margin.
+    score, nms (IoU), min_size (pixels, the longer side) and max_people choose among the boxes.
+    tiles (columns, rows) looks at overlapping parts as well as at the whole, for small people in
+    large pictures; turns (1 to 4) in so many quarter turns (see `TURNS`), for people who lie or
+    hang. tight spares a network of dynamic size the grey margin.
     """
 
     session: Session
@@ -152,7 +180,9 @@ class Detector:
 
     def __post_init__(self) -> None:
         if not 1 <= self.turns <= len(TURNS):
-            raise OptionError(f"a detector looks at 1 to {len(TURNS)} quarter turns of a picture, not at {self.turns}")
+            raise OptionError(
+                f"a detector looks at 1 to {len(TURNS)} quarter turns of a picture, not at {self.turns}"
+            )
         layout = LAYOUTS[self.layout]
         if not fits(layout, self.session):
             found = ", ".join(map(str, self.session.outputs))
@@ -161,46 +191,65 @@ class Detector:
             )
         shape = self.session.input.shape
         if len(shape) != 4 or shape[1] not in (3, None):
-            raise ModelError(f"{self.session.path}: a detector takes [B, 3, H, W], the file takes {self.session.input}")
+            raise ModelError(
+                f"{self.session.path}: a detector takes [B, 3, H, W], the file takes {self.session.input}"
+            )
         object.__setattr__(self, "_batches", shape[0] is None)
         object.__setattr__(self, "_dynamic", shape[2] is None and shape[3] is None)
         width, height = self.input.size
         if not self._dynamic and (shape[3], shape[2]) != (width, height):
-            raise ModelError(f"{self.session.path}: takes pictures of {shape[3]}×{shape[2]}, not {width}×{height}")
+            raise ModelError(
+                f"{self.session.path}: takes pictures of {shape[3]}×{shape[2]}, not {width}×{height}"
+            )
 
     def __call__(self, images: Sequence[Image]) -> list[People]:
         turned = [self.look(images, turns) for turns in TURNS[: self.turns]]
         people = []
         for image, *found in zip(images, *turned, strict=True):
             boxes, scores = zip(*found, strict=True)
-            people.append(self.chosen(People.from_boxes(np.concatenate(boxes), np.concatenate(scores)), image))
+            people.append(
+                self.chosen(People.from_boxes(np.concatenate(boxes), np.concatenate(scores)), image)
+            )
         return people
 
     def look(self, images: Sequence[Image], turns: int) -> list[tuple[Array, Array]]:
-        """All boxes and scores per picture, in its pixels, as found in its turned copy and that one's tiles."""
+        """All boxes and scores per picture, in its pixels, as found in its turned copy and that
+        one's tiles.
+        """
         views: list[Image] = [np.rot90(image, turns) for image in images]
         columns, rows = self.tiles
         split = (rows, columns) if turns % 2 else (columns, rows)
         tiled = [_tiles(view.shape[1], view.shape[0], split) for view in views]
-        parts = [view[y0:y1, x0:x1] for view, tiles in zip(views, tiled, strict=True) for x0, y0, x1, y1 in tiles]
+        parts = [
+            view[y0:y1, x0:x1]
+            for view, tiles in zip(views, tiled, strict=True)
+            for x0, y0, x1, y1 in tiles
+        ]
         raw = iter(self._raw(parts))
         found = []
         for image, view, tiles in zip(images, views, tiled, strict=True):
             boxes, scores = zip(*(_placed(*next(raw), tile, view) for tile in tiles), strict=True)
-            back = geometry.invert(geometry.turn_matrix(image.shape[1], image.shape[0], turns)[None])[0]
-            found.append((geometry.transform_boxes(back, np.concatenate(boxes)), np.concatenate(scores)))
+            back = geometry.invert(
+                geometry.turn_matrix(image.shape[1], image.shape[0], turns)[None]
+            )[0]
+            found.append(
+                (geometry.transform_boxes(back, np.concatenate(boxes)), np.concatenate(scores))
+            )
         return found
 
     def _raw(self, images: Sequence[Image]) -> list[tuple[Array, Array]]:
-        """All boxes above the score, and their scores, per picture, in its pixels. Pictures that become one shape share
-        a call."""
+        """All boxes above the score, and their scores, per picture, in its pixels. Pictures that
+        become one shape share a call.
+        """
         canvases = []
         for image in images:
             if self.input.resize == "stretch":
                 canvases.append(stretch(image, self.input.size))
             else:
                 tight = self.tight and self._dynamic
-                canvases.append(letterbox(image, self.input.size, fill=self.input.fill, tight=tight))
+                canvases.append(
+                    letterbox(image, self.input.size, fill=self.input.fill, tight=tight)
+                )
         groups = defaultdict(list)
         for place, (canvas, _) in enumerate(canvases):
             groups[canvas.shape if self._batches else place].append(place)
@@ -219,11 +268,13 @@ class Detector:
         if len(batch) > 1:
             try:
                 return decode(self.session(batch), size, self.person)
-            except (
-                ModelError
-            ):  # files whose graph holds the NMS promise any batch and fail beyond one: believe them once
+            except ModelError:  # files whose graph holds the NMS promise any batch and fail beyond one: believe them once
                 object.__setattr__(self, "_batches", False)
-        return [found for picture in batch for found in decode(self.session(picture[None]), size, self.person)]
+        return [
+            found
+            for picture in batch
+            for found in decode(self.session(picture[None]), size, self.person)
+        ]
 
     def chosen(self, people: People, image: Image) -> People:
         """Of all that was found in a picture, those who are large and sure enough, each once."""
@@ -233,8 +284,12 @@ class Detector:
         return box_nms(people[large & (people.scores >= self.score)], self.nms)[: self.max_people]
 
 
-def _tiles(width: int, height: int, tiles: Tiles, overlap: float = 0.25) -> list[tuple[int, int, int, int]]:
-    """The whole picture and, if asked for more than one, (x0, y0, x1, y1) of overlapping tiles, in whole pixels."""
+def _tiles(
+    width: int, height: int, tiles: Tiles, overlap: float = 0.25
+) -> list[tuple[int, int, int, int]]:
+    """The whole picture and, if asked for more than one, (x0, y0, x1, y1) of overlapping tiles, in
+    whole pixels.
+    """
     whole = [(0, 0, width, height)]
     if tiles == (1, 1):
         return whole
@@ -244,12 +299,17 @@ def _tiles(width: int, height: int, tiles: Tiles, overlap: float = 0.25) -> list
         starts = np.linspace(0, length - size, count).round().astype(int)
         return [(int(start), int(start) + size) for start in starts]
 
-    return whole + [(x0, y0, x1, y1) for y0, y1 in spans(height, tiles[1]) for x0, x1 in spans(width, tiles[0])]
+    return whole + [
+        (x0, y0, x1, y1) for y0, y1 in spans(height, tiles[1]) for x0, x1 in spans(width, tiles[0])
+    ]
 
 
-def _placed(boxes: Array, scores: Array, tile: tuple[int, int, int, int], image: Image) -> tuple[Array, Array]:
-    """Boxes of a tile in the picture's pixels, without those that the tile's own edge cuts: a neighbour, or the view of
-    the whole, sees them whole."""
+def _placed(
+    boxes: Array, scores: Array, tile: tuple[int, int, int, int], image: Image
+) -> tuple[Array, Array]:
+    """Boxes of a tile in the picture's pixels, without those that the tile's own edge cuts: a
+    neighbour, or the view of the whole, sees them whole.
+    """
     x0, y0, x1, y1 = tile
     height, width = image.shape[:2]
     if (x1 - x0, y1 - y0) == (width, height):

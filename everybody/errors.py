@@ -1,7 +1,7 @@
 """What can go wrong, in words a user can act on.
 
-Every message is one line that names the input, says what was expected and what to do. The command line prints the
-line alone (`--debug` adds the traceback) and exits with 1.
+Every message is one line that names the input, says what was expected and what to do. The command
+line prints the line alone (`--debug` adds the traceback) and exits with 1.
 """
 
 from __future__ import annotations

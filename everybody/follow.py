@@ -4,8 +4,9 @@
       │                          │
       └──▶ pose where they are expected (`detect_every`)
 
-Between detections the boxes are the tracker's expectations. Poses of `IN_FLIGHT` frames are estimated at a time, so an
-expectation is that many frames old at most, whatever the machine; results do not depend on how many cores it has.
+Between detections the boxes are the tracker's expectations. Poses of `IN_FLIGHT` frames are
+estimated at a time, so an expectation is that many frames old at most, whatever the machine;
+results do not depend on how many cores it has.
 """
 
 from __future__ import annotations
@@ -43,12 +44,14 @@ MARGIN = 0.1  # of the joints' extent between them and the edges of a box
 class Follow:
     """What to do with people over time.
 
-    rules: of the tracker. camera: follow the camera's motion. appearance: an embedding model, by name or path, by which
-    people are recognised too. detect_every: run the detector on each n-th frame only, and where somebody is missed;
-    0: where there may be somebody new, three times a second at least, and keep the poses of those who do not move
-    (`track.watch`, `track.still`). smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several,
-    "largest" or "centre": only these people. flow: decide who is who with hindsight, a second later (`track.flow`).
-    live: answer soonest, by reading nothing ahead (a camera gives its newest frame when asked). first: the first id.
+    rules: of the tracker. camera: follow the camera's motion. appearance: an embedding model, by
+    name or path, by which people are recognised too. detect_every: run the detector on each n-th
+    frame only, and where somebody is missed; 0: where there may be somebody new, three times a
+    second at least, and keep the poses of those who do not move (`track.watch`, `track.still`).
+    smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several, "largest" or
+    "centre": only these people. flow: decide who is who with hindsight, a second later
+    (`track.flow`). live: answer soonest, by reading nothing ahead (a camera gives its newest frame
+    when asked). first: the first id.
     """
 
     rules: Rules = Rules()  # noqa: RUF009 (frozen)
@@ -63,13 +66,17 @@ class Follow:
 
     def __post_init__(self) -> None:
         if self.detect_every < 0:
-            raise OptionError(f"detect_every must be 0 (where needed) or more, got {self.detect_every}")
+            raise OptionError(
+                f"detect_every must be 0 (where needed) or more, got {self.detect_every}"
+            )
         if self.flow and self.live:
             raise OptionError("flow waits for what follows, live does not: choose one")
         parse_keep(self.keep)
         self._smooth()
 
-    def __call__(self, estimator: Estimator, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+    def __call__(
+        self, estimator: Estimator, frames: Iterable[Frame]
+    ) -> Generator[Frame, None, None]:
         """Frames -> the same frames with people who have ids, in order."""
         embed = None
         if self.appearance is not None:
@@ -77,7 +84,9 @@ class Follow:
 
             embed = load_embedder(self.appearance)
         rules = tracking(self.rules) if self.flow else self.rules
-        tracker = Tracker(rules, embed=embed, camera=self.camera, first=1 if self.flow else self.first)
+        tracker = Tracker(
+            rules, embed=embed, camera=self.camera, first=1 if self.flow else self.first
+        )
         if self.detect_every != 1 or self.live:
             tracked = skipping(estimator, frames, tracker, self.detect_every, live=self.live)
         else:
@@ -101,13 +110,21 @@ class Follow:
 
 
 def skipping(
-    estimator: Estimator, frames: Iterable[Frame], tracker: Tracker, every: int, *, live: bool = False
+    estimator: Estimator,
+    frames: Iterable[Frame],
+    tracker: Tracker,
+    every: int,
+    *,
+    live: bool = False,
 ) -> Generator[Frame, None, None]:
-    """Frames -> tracked frames; `every` as `Follow.detect_every`. live: no frame is read before there is a worker for
-    it."""
+    """Frames -> tracked frames; `every` as `Follow.detect_every`. live: no frame is read before
+    there is a worker for it.
+    """
     most = estimator.workers if live else IN_FLIGHT
     pool = ThreadPoolExecutor(min(estimator.workers, most), "everybody-worker")
-    waiting: deque[tuple[Future[tuple[Frame, set[int]]], People | None]] = deque()  # None: the detector looks
+    waiting: deque[tuple[Future[tuple[Frame, set[int]]], People | None]] = (
+        deque()
+    )  # None: the detector looks
     watch, still, last = Watch(every), Still(), People.empty(BOX)
 
     def finished() -> Frame:
@@ -128,12 +145,19 @@ def skipping(
         with closing(_as_generator(frames) if live else ahead(frames, IN_FLIGHT)) as incoming:
             for frame in incoming:
                 detect = watch(frame, tracker, looking=any(asked is None for _, asked in waiting))
-                while waiting and watch.looks == 1 and not detect:  # nothing is expected before the first is known
+                while (
+                    waiting and watch.looks == 1 and not detect
+                ):  # nothing is expected before the first is known
                     yield finished()
                 expected = tracker.expected(frame.time)
                 quiet = set() if every else set(_ids(expected[still(frame, expected)]))
                 work = _looked if detect else _expected
-                waiting.append((pool.submit(work, estimator, frame, expected, quiet), None if detect else expected))
+                waiting.append(
+                    (
+                        pool.submit(work, estimator, frame, expected, quiet),
+                        None if detect else expected,
+                    )
+                )
                 while len(waiting) >= most:
                     yield finished()
         while waiting:
@@ -142,33 +166,42 @@ def skipping(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _looked(estimator: Estimator, frame: Frame, expected: People, quiet: set[int]) -> tuple[Frame, set[int]]:
-    """The frame with the people whom the detector finds in it, and who of the quiet ones are not estimated again: whom
-    it finds, too, alone in one place."""
+def _looked(
+    estimator: Estimator, frame: Frame, expected: People, quiet: set[int]
+) -> tuple[Frame, set[int]]:
+    """The frame with the people whom the detector finds in it, and who of the quiet ones are not
+    estimated again: whom it finds, too, alone in one place.
+    """
     found = named("finding people", estimator.find, [frame])[0]
     still = _only(expected, quiet)
     near = iou(still.boxes, found.people.boxes)
     there = (near > SAME).any(1) & ((near > ELSEWHERE).sum(1) == 1)
     others = found.people[np.flatnonzero(~(near[there] > SAME).any(0))]
-    return named("pose", estimator.pose, [replace(found, people=others)])[0], set(_ids(still[there]))
+    return named("pose", estimator.pose, [replace(found, people=others)])[0], set(
+        _ids(still[there])
+    )
 
 
-def _expected(estimator: Estimator, frame: Frame, expected: People, quiet: set[int]) -> tuple[Frame, set[int]]:
+def _expected(
+    estimator: Estimator, frame: Frame, expected: People, quiet: set[int]
+) -> tuple[Frame, set[int]]:
     """The frame with those who are expected in it and have moved, and the others."""
     moving = _only(expected, set(_ids(expected)) - quiet)
     return replace(frame, people=_posed(estimator, frame, moving)), quiet
 
 
 def _posed(estimator: Estimator, frame: Frame, expected: People) -> People:
-    """The poses of those who are expected. They are turned as expected, too: the net that knows how people are turned
-    need not be asked again in each frame."""
+    """The poses of those who are expected. They are turned as expected, too: the net that knows how
+    people are turned need not be asked again in each frame.
+    """
     expected = replace(expected, turns=turns_of(expected))
     return named("pose", estimator.pose, [replace(frame, people=expected)])[0].people
 
 
 def _found_again(estimator: Estimator, frame: Frame, tracker: Tracker) -> People:
-    """Those whom the detector has found, and those whom it has overlooked, but who can be seen where they are expected.
-    These score too little to be taken for somebody new."""
+    """Those whom the detector has found, and those whom it has overlooked, but who can be seen
+    where they are expected. These score too little to be taken for somebody new.
+    """
     found, expected = frame.people, tracker.expected(frame.time)
     overlooked = expected[iou(expected.boxes, found.boxes).max(1, initial=0.0) < ELSEWHERE]
     if not len(overlooked):
@@ -180,7 +213,10 @@ def _found_again(estimator: Estimator, frame: Frame, tracker: Tracker) -> People
     low, high = again.keypoints[..., :2].min(1), again.keypoints[..., :2].max(1)
     margin = MARGIN * (high - low)
     boxes = np.concatenate([low - margin, high + margin], axis=1)
-    return _joined(found, replace(again, boxes=boxes, scores=np.minimum(again.scores, 0.99 * tracker.rules.high)))
+    return _joined(
+        found,
+        replace(again, boxes=boxes, scores=np.minimum(again.scores, 0.99 * tracker.rules.high)),
+    )
 
 
 def _ids(people: People) -> list[int]:
@@ -192,12 +228,15 @@ def _only(people: People, ids: set[int]) -> People:
 
 
 def _joined(*groups: People) -> People:
-    """All of them, the most confident first, without ids. The first group says whose skeleton it is."""
+    """All of them, the most confident first, without ids. The first group says whose skeleton it
+    is.
+    """
     some = [group for group in groups if len(group)]
     if not some:
         return groups[0]
     keypoints, boxes, scores = (
-        np.concatenate([getattr(group, name) for group in some]) for name in ("keypoints", "boxes", "scores")
+        np.concatenate([getattr(group, name) for group in some])
+        for name in ("keypoints", "boxes", "scores")
     )
     both = People(keypoints, boxes, scores, some[0].skeleton)
     return both[np.argsort(-both.scores, kind="stable")]
@@ -216,12 +255,17 @@ def parse_keep(text: str | int | tuple[int, ...] | None) -> str | tuple[int, ...
     try:
         return text if isinstance(text, tuple) else tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise OptionError(f"select '{text}': expected an id as 3, several as 3,5, or largest or centre") from None
+        raise OptionError(
+            f"select '{text}': expected an id as 3, several as 3,5, or largest or centre"
+        ) from None
 
 
-def kept(frames: Iterable[Frame], who: str | int | tuple[int, ...] | None) -> Generator[Frame, None, None]:
-    """The same frames with some of their people: those of these ids, or the one who is largest or nearest the centre
-    when first seen, as long as the frame shows that person, then the next."""
+def kept(
+    frames: Iterable[Frame], who: str | int | tuple[int, ...] | None
+) -> Generator[Frame, None, None]:
+    """The same frames with some of their people: those of these ids, or the one who is largest or
+    nearest the centre when first seen, as long as the frame shows that person, then the next.
+    """
     who = parse_keep(who)
     chosen = 0
     for frame in frames:
@@ -233,7 +277,11 @@ def kept(frames: Iterable[Frame], who: str | int | tuple[int, ...] | None) -> Ge
         if isinstance(who, tuple):
             keep = np.isin(ids, who)
         else:
-            keep = ids == chosen if chosen in ids and chosen else np.arange(len(people)) == _foremost(frame, who)
+            keep = (
+                ids == chosen
+                if chosen in ids and chosen
+                else np.arange(len(people)) == _foremost(frame, who)
+            )
             chosen = int(ids[keep][0])
         yield replace(frame, people=people[keep])
 

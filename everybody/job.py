@@ -3,8 +3,9 @@
     OUT/frames.jsonl, run.json   the journal, always; every other format is derived from it at the end
     OUT/images, video, crops     what was asked for
 
-Whatever ends a run (the last frame, an error, Ctrl-C, SIGTERM, a full disk), the journal is valid up to the last
-finished frame, the other formats are derived from what it holds, and `existing="resume"` goes on behind it.
+Whatever ends a run (the last frame, an error, Ctrl-C, SIGTERM, a full disk), the journal is valid
+up to the last finished frame, the other formats are derived from what it holds, and
+`existing="resume"` goes on behind it.
 """
 
 from __future__ import annotations
@@ -60,10 +61,15 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "frames": self.frames, "people": self.people, "seconds": round(self.seconds, 3),
+            "frames": self.frames,
+            "people": self.people,
+            "seconds": round(self.seconds, 3),
             "frames_per_second": round(self.frames / self.seconds, 2) if self.seconds else None,
-            "dropped": self.dropped, "interrupted": self.interrupted, "problems": self.problems, "files": self.files,
-        }  # fmt: skip
+            "dropped": self.dropped,
+            "interrupted": self.interrupted,
+            "problems": self.problems,
+            "files": self.files,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +82,18 @@ class Results:
     video: bool = False
     crops: bool = False
     existing: Literal["refuse", "resume", "overwrite"] = "refuse"
-    drawing: dict[str, Any] = field(default_factory=dict)  # options of `media.draw.draw`, and trails
+    drawing: dict[str, Any] = field(
+        default_factory=dict
+    )  # options of `media.draw.draw`, and trails
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.formats if name not in FORMATS]:
             raise OptionError(f"unknown format '{unknown[0]}': known are {', '.join(FORMATS)}")
         files = self.images or self.video or self.crops or set(self.formats) - {"jsonl"}
         if not isinstance(self.out, Path) and (files or self.existing == "resume"):
-            raise OptionError("the journal on stdout stands alone: for other results, or to resume, give a folder")
+            raise OptionError(
+                "the journal on stdout stands alone: for other results, or to resume, give a folder"
+            )
 
 
 def run(
@@ -102,10 +112,10 @@ def run(
 ) -> Summary:
     """Estimate every frame of the sources and write the results; returns what was done.
 
-    strict raises the first problem with an input; otherwise `warn` is told, run.json and the summary note it, and the
-    other inputs go on. follow: give people ids, and so on (`Follow`). options is what run.json should say of how this
-    was called. say is told what a user may want to know, progress each frame when it is written. Ctrl-C and SIGTERM end
-    the run early and in order.
+    strict raises the first problem with an input; otherwise `warn` is told, run.json and the
+    summary note it, and the other inputs go on. follow: give people ids, and so on (`Follow`).
+    options is what run.json should say of how this was called. say is told what a user may want to
+    know, progress each frame when it is written. Ctrl-C and SIGTERM end the run early and in order.
     """
     summary = Summary()
     done: dict[str, int] = {}
@@ -113,7 +123,9 @@ def run(
         done = last_frames(results.out, say=warn)
         for source, index in done.items():
             say(f"{source}: going on behind frame {index}")
-        if follow:  # who was there before cannot be recognised, but nobody may get an id that is taken
+        if (
+            follow
+        ):  # who was there before cannot be recognised, but nobody may get an id that is taken
             follow = replace(follow, first=last_id(results.out) + 1)
 
     def problem(error: EverybodyError) -> None:
@@ -133,11 +145,19 @@ def run(
         try:
             with _terminable():
                 frames = read(
-                    sources, select=select or Selection(), after=done, max_pixels=max_pixels, problem=problem,
+                    sources,
+                    select=select or Selection(),
+                    after=done,
+                    max_pixels=max_pixels,
+                    problem=problem,
                     dropped=dropped,
-                )  # fmt: skip
+                )
                 # To follow people, finding and posing must come apart: it takes an Estimator.
-                found = follow(cast("Estimator", estimator), frames) if follow else estimator.frames(frames)
+                found = (
+                    follow(cast("Estimator", estimator), frames)
+                    if follow
+                    else estimator.frames(frames)
+                )
                 with closing(found) as estimated:
                     for frame in estimated:
                         for sink in sinks:
@@ -152,10 +172,17 @@ def run(
 
 
 def _sinks(
-    results: Results, skeleton: Skeleton, record: dict[str, Any], summary: Summary, done: dict[str, int],
-    stack: ExitStack, say: Callable[[str], None],
-) -> list[Sink]:  # fmt: skip
-    """What takes each frame, the journal first; the stack closes all in order: videos, journal, derived formats."""
+    results: Results,
+    skeleton: Skeleton,
+    record: dict[str, Any],
+    summary: Summary,
+    done: dict[str, int],
+    stack: ExitStack,
+    say: Callable[[str], None],
+) -> list[Sink]:
+    """What takes each frame, the journal first; the stack closes all in order: videos, journal,
+    derived formats.
+    """
     out = results.out
     if not isinstance(out, Path):
         return [partial(_print, out)]
@@ -168,7 +195,9 @@ def _sinks(
     known = list(done) if done else None
     for name, wanted in (("images", results.images), ("video", results.video)):
         if wanted:
-            overlays = Overlays(out / name, video=name == "video", known=known, say=say, **results.drawing)
+            overlays = Overlays(
+                out / name, video=name == "video", known=known, say=say, **results.drawing
+            )
             sinks.append(stack.enter_context(overlays).write)
             summary.files[name] = str(out / name)
     if results.crops:
@@ -188,7 +217,9 @@ def _print(out: IO[bytes], frame: Frame) -> None:
     except BrokenPipeError:  # whoever read it has seen enough
         raise
     except OSError as error:
-        raise DataError(f"stdout: cannot be written ({error.strerror}); free space or choose another place") from error
+        raise DataError(
+            f"stdout: cannot be written ({error.strerror}); free space or choose another place"
+        ) from error
 
 
 def _derive(results: Results, out: Path, summary: Summary, say: Callable[[str], None]) -> None:

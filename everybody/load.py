@@ -1,4 +1,6 @@
-"""From a name of the manifest, or the path of any ONNX file and a few options, to a `Detector` or an `Sppe`."""
+"""From a name of the manifest, or the path of any ONNX file and a few options, to a `Detector` or
+an `Sppe`.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,15 @@ NORMALISATIONS: dict[str, dict[str, Any]] = {
 # What detectors of each layout are fed where no row says otherwise: as their publishers train them.
 INPUTS = {
     "rtmdet": Input(
-        size=(640, 640), channels="bgr", mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395), fill=114
+        size=(640, 640),
+        channels="bgr",
+        mean=(103.53, 116.28, 123.675),
+        std=(57.375, 57.12, 58.395),
+        fill=114,
     ),
     "yolox": Input(size=(640, 640), channels="bgr", fill=114),
     "picodet": Input(size=(320, 320), resize="stretch", **IMAGENET),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,33 +49,49 @@ class Engine:
     parallel: int = 1
 
     def __call__(self, path: Path) -> Session:
-        return runtime.load(path, device=self.device, engine=self.engine, threads=self.threads, parallel=self.parallel)
+        return runtime.load(
+            path,
+            device=self.device,
+            engine=self.engine,
+            threads=self.threads,
+            parallel=self.parallel,
+        )
 
 
 def locate(model: str | Path, task: str) -> tuple[Path, Row | None]:
-    """A manifest's name or a path -> the file, and the row that describes it: also for a path, if its checksum is in
-    the manifest."""
+    """A manifest's name or a path -> the file, and the row that describes it: also for a path, if
+    its checksum is in the manifest.
+    """
     path = Path(model)
     if path.suffix == ".onnx" or path.is_file():
         if not path.is_file():
             raise ModelError(f"{path}: no such model file")
         checksum = sha256(path)
         rows, _ = manifest.load()
-        return path, next((row for row in rows.values() if row.sha256 == checksum and row.task == task), None)
+        return path, next(
+            (row for row in rows.values() if row.sha256 == checksum and row.task == task), None
+        )
     row = fetch.row(str(model))
     if row.task != task:
-        raise OptionError(f"model '{model}' is a {row.task}, not a {task}: `everybody models` lists all")
+        raise OptionError(
+            f"model '{model}' is a {row.task}, not a {task}: `everybody models` lists all"
+        )
     return fetch.resolve(row), row
 
 
 def load_detector(
-    model: str | Path | None = None, *, size: tuple[int, int] | None = None, nms: float | None = None,
-    engine: Engine | None = None, **options: Any,
-) -> Detector:  # fmt: skip
+    model: str | Path | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+    nms: float | None = None,
+    engine: Engine | None = None,
+    **options: Any,
+) -> Detector:
     """A person detector by name or path (None: the manifest's default).
 
-    size (width, height) replaces the row's where the network is dynamic; nms replaces its IoU; the other options are
-    `Detector`'s (score, min_size, max_people, tiles, turns, person). Raises ModelError, OptionError.
+    size (width, height) replaces the row's where the network is dynamic; nms replaces its IoU; the
+    other options are `Detector`'s (score, min_size, max_people, tiles, turns, person). Raises
+    ModelError, OptionError.
     """
     path, row = locate(model or manifest.load()[1]["detector"], "detector")
     session = (engine or Engine())(path)
@@ -86,7 +108,9 @@ def load_detector(
 
 
 def parse_codec(text: str) -> dict[str, Any]:
-    """'heatmap', 'simcc,split=2' or 'heatmap,alignment=udp,refine=quarter' -> a codec's row. Raises OptionError."""
+    """'heatmap', 'simcc,split=2' or 'heatmap,alignment=udp,refine=quarter' -> a codec's row. Raises
+    OptionError.
+    """
     kind, *pairs = text.split(",")
     if kind not in CODECS:
         raise OptionError(f"unknown codec '{kind}': known are {', '.join(CODECS)}")
@@ -101,17 +125,26 @@ def parse_codec(text: str) -> dict[str, Any]:
 
 
 def load_sppe(
-    model: str | Path | None = None, *, skeleton_name: str | None = None, codec: str | None = None,
-    size: tuple[int, int] | None = None, normalise: str | None = None, channels: str | None = None,
-    padding: float | None = None, sstn: str | Path | None = None, engine: Engine | None = None, **options: Any,
-) -> Sppe:  # fmt: skip
+    model: str | Path | None = None,
+    *,
+    skeleton_name: str | None = None,
+    codec: str | None = None,
+    size: tuple[int, int] | None = None,
+    normalise: str | None = None,
+    channels: str | None = None,
+    padding: float | None = None,
+    sstn: str | Path | None = None,
+    engine: Engine | None = None,
+    **options: Any,
+) -> Sppe:
     """A single-person pose estimator by name or path (None: the manifest's default).
 
-    For a file that neither a row nor its own metadata describe, skeleton_name and codec must be given; size is read
-    from the file where it is fixed there; sstn is the name or file of an SSTN to look with first (everybody-sstn);
-    normalise is imagenet (default), unit (0 to 1) or none (0 to 255). Given options replace the row's; the other
-    options are `Sppe`'s (batch, flip_test, orientation). Orientation "any" brings the default turn net, where it is at
-    hand. Raises ModelError, OptionError.
+    For a file that neither a row nor its own metadata describe, skeleton_name and codec must be
+    given; size is read from the file where it is fixed there; sstn is the name or file of an SSTN
+    to look with first (everybody-sstn); normalise is imagenet (default), unit (0 to 1) or none (0
+    to 255). Given options replace the row's; the other options are `Sppe`'s (batch, flip_test,
+    orientation). Orientation "any" brings the default turn net, where it is at hand. Raises
+    ModelError, OptionError.
     """
     path, row = locate(model or manifest.load()[1]["pose"], "pose")
     session = (engine or Engine())(path)
@@ -126,8 +159,13 @@ def load_sppe(
         spec = replace(spec, size=size)
     if normalise:
         if normalise not in NORMALISATIONS:
-            raise OptionError(f"unknown normalisation '{normalise}': known are {', '.join(NORMALISATIONS)}")
-        spec = replace(Input(size=spec.size, channels=spec.channels, fill=spec.fill), **NORMALISATIONS[normalise])
+            raise OptionError(
+                f"unknown normalisation '{normalise}': known are {', '.join(NORMALISATIONS)}"
+            )
+        spec = replace(
+            Input(size=spec.size, channels=spec.channels, fill=spec.fill),
+            **NORMALISATIONS[normalise],
+        )
     if channels:
         if channels not in ("rgb", "bgr"):
             raise OptionError(f"unknown channel order '{channels}': known are rgb, bgr")
@@ -153,26 +191,36 @@ def load_sppe(
 
 
 def load_turn(model: str | Path | None = None, *, engine: Engine | None = None) -> TurnNet:
-    """The net that says which way up people are, by name or path (None: the manifest's default). Raises ModelError."""
+    """The net that says which way up people are, by name or path (None: the manifest's default).
+    Raises ModelError.
+    """
     path, row = locate(model or manifest.load()[1]["turn"], "turn")
     session = (engine or Engine())(path)
     if row:
         return TurnNet(session=session, input=row.input, padding=row.padding)
-    return TurnNet(session=session, input=Input(size=_fixed_size(session, None), fill=114, **IMAGENET))
+    return TurnNet(
+        session=session, input=Input(size=_fixed_size(session, None), fill=114, **IMAGENET)
+    )
 
 
 def load_sstn(model: str | Path, engine: Engine | None = None) -> Sstn:
-    """An SSTN by name or path, to look for the person with before any SPPE. Raises ModelError, OptionError."""
+    """An SSTN by name or path, to look for the person with before any SPPE. Raises ModelError,
+    OptionError.
+    """
     path, row = locate(model, "sstn")
     session = (engine or Engine())(path)
     row = row or manifest.told(session.about, path)
     if row is None or row.task != "sstn":
-        raise ModelError(f"{path}: not an SSTN: give everybody-sstn, or make one with `everybody train rmpe-sstn`")
+        raise ModelError(
+            f"{path}: not an SSTN: give everybody-sstn, or make one with `everybody train rmpe-sstn`"
+        )
     return Sstn(session=session, input=row.input, padding=row.padding, region=row.region)
 
 
 def _fixed_size(session: Session, size: tuple[int, int] | None) -> tuple[int, int]:
     shape = session.input.shape
     if size is None and (len(shape) != 4 or shape[2] is None or shape[3] is None):
-        raise OptionError(f"{session.path}: takes {session.input}: give its --input-size (width×height)")
+        raise OptionError(
+            f"{session.path}: takes {session.input}: give its --input-size (width×height)"
+        )
     return size or (shape[3], shape[2])  # type: ignore[return-value]

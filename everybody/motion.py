@@ -1,7 +1,8 @@
-"""How people move: time series per person from results, velocities, and the angles of joints by name.
+"""How people move: time series per person from results, velocities, and the angles of joints by
+name.
 
-Angles are between the two limbs that meet in a joint, in the picture's plane, in degrees: 180 is straight. They are
-named after the joint: `left_knee` is hip - knee - ankle.
+Angles are between the two limbs that meet in a joint, in the picture's plane, in degrees: 180 is
+straight. They are named after the joint: `left_knee` is hip - knee - ankle.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ ANGLES = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Path:
-    """One person over time: times [F] in seconds, strictly increasing, and keypoints [F, K, 3] in pixels."""
+    """One person over time: times [F] in seconds, strictly increasing, and keypoints [F, K, 3] in
+    pixels.
+    """
 
     source: str
     id: int
@@ -41,7 +44,8 @@ class Path:
 
 
 def paths(records: Iterable[Record], skeleton: Skeleton, *, id: int | None = None) -> list[Path]:
-    """Records of tracked people -> a path per source and id, in the order of their coming; with `id`, of that one.
+    """Records of tracked people -> a path per source and id, in the order of their coming; with
+    `id`, of that one.
 
     Raises DataError where nobody has an id, or nobody has this one.
     """
@@ -50,7 +54,9 @@ def paths(records: Iterable[Record], skeleton: Skeleton, *, id: int | None = Non
     for record in records:
         if record.people.ids is None:
             continue
-        for number, keypoints in zip(record.people.ids.tolist(), record.people.keypoints, strict=True):
+        for number, keypoints in zip(
+            record.people.ids.tolist(), record.people.keypoints, strict=True
+        ):
             known.add(number)
             row = rows.setdefault((record.source, number), []) if id in (None, number) else []
             if not row or record.time > row[-1][1]:
@@ -69,7 +75,9 @@ def paths(records: Iterable[Record], skeleton: Skeleton, *, id: int | None = Non
 
 
 def angle_names(skeleton: Skeleton) -> dict[str, tuple[int, int, int]]:
-    """The angles that a skeleton has, by name: places of the three joints, the angle's own in the middle."""
+    """The angles that a skeleton has, by name: places of the three joints, the angle's own in the
+    middle.
+    """
     place = {joint: k for k, joint in enumerate(skeleton.joints)}
     out = {}
     for side in ("left", "right"):
@@ -81,7 +89,9 @@ def angle_names(skeleton: Skeleton) -> dict[str, tuple[int, int, int]]:
 
 
 def angles(keypoints: Array, skeleton: Skeleton, *, min_score: float = 0.2) -> dict[str, Array]:
-    """[..., K, 3] -> each angle [...] in degrees, 0 to 180; NaN where one of the three joints scores less."""
+    """[..., K, 3] -> each angle [...] in degrees, 0 to 180; NaN where one of the three joints
+    scores less.
+    """
     out = {}
     for name, (a, b, c) in angle_names(skeleton).items():
         first, second = (keypoints[..., end, :2] - keypoints[..., b, :2] for end in (a, c))
@@ -93,8 +103,10 @@ def angles(keypoints: Array, skeleton: Skeleton, *, min_score: float = 0.2) -> d
 
 
 def velocities(keypoints: Array, times: Array) -> Array:
-    """[F, K, 2+] at times [F] -> [F, K, 2] in pixels per second, of the parabola through each sample and its two
-    neighbours, so that uneven times do no harm. Zero where there is one frame only."""
+    """[F, K, 2+] at times [F] -> [F, K, 2] in pixels per second, of the parabola through each
+    sample and its two neighbours, so that uneven times do no harm. Zero where there is one frame
+    only.
+    """
     points = keypoints[..., :2].astype(np.float64)
     if len(times) < 2:
         return np.zeros_like(points)
@@ -102,8 +114,10 @@ def velocities(keypoints: Array, times: Array) -> Array:
 
 
 def series(path: Path, name: str) -> tuple[Array, str]:
-    """One quantity of a path by name, [F] and its unit: an angle (`left_knee`), a coordinate (`left_wrist.x`, `.y`) or
-    a joint's speed (`left_wrist.speed`). Raises OptionError that lists what there is."""
+    """One quantity of a path by name, [F] and its unit: an angle (`left_knee`), a coordinate
+    (`left_wrist.x`, `.y`) or a joint's speed (`left_wrist.speed`). Raises OptionError that lists
+    what there is.
+    """
     joint, _, part = name.partition(".")
     if name in angle_names(path.skeleton):
         return angles(path.keypoints, path.skeleton)[name], "degrees"

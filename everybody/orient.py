@@ -1,15 +1,17 @@
-"""People who lie, hang, dive or do handstands: which quarter turn of a crop shows a person as the network knows people.
+"""People who lie, hang, dive or do handstands: which quarter turn of a crop shows a person as the
+network knows people.
 
-A single-person estimator is sure of what it was trained on, and that is upright. So the turn in which its joints score
-best is the person's own, whatever the estimator. A small network looks at each person first (RotNet, Gidaris et al.
-2018; RMPE's SSTN answers the same need by a learnt affine map, Fang et al. 2017) and leaves few turns to be tried, most
-often one; without it, whoever is not found well upright is tried in all. People of one picture are mostly turned alike,
-so each is also judged by the others. Who leans between two turns is looked at once more, straightened by the trunk that
-was found first, as cascades look again where the last one pointed (DeepPose, Toshev & Szegedy 2014). Turns count as
-np.rot90 does, quarters against the clock.
+A single-person estimator is sure of what it was trained on, and that is upright. So the turn in
+which its joints score best is the person's own, whatever the estimator. A small network looks at
+each person first (RotNet, Gidaris et al. 2018; RMPE's SSTN answers the same need by a learnt affine
+map, Fang et al. 2017) and leaves few turns to be tried, most often one; without it, whoever is not
+found well upright is tried in all. People of one picture are mostly turned alike, so each is also
+judged by the others. Who leans between two turns is looked at once more, straightened by the trunk
+that was found first, as cascades look again where the last one pointed (DeepPose, Toshev & Szegedy
+2014). Turns count as np.rot90 does, quarters against the clock.
 
-The numbers were chosen on coco_train and its turned copies (everybody-accurate and -fast; `benchmarks/turn.py`), never
-on coco_val.
+The numbers were chosen on coco_train and its turned copies (everybody-accurate and -fast;
+`benchmarks/turn.py`), never on coco_val.
 """
 
 from __future__ import annotations
@@ -48,9 +50,10 @@ UPRIGHT_BONUS = 0.05  # upright people are many and faint ones look alike every 
 class Search:
     """In which order turns are tried, and when to stop.
 
-    Upright is held to be e^prior times as likely as any other turn, since most people are. How the others of a picture
-    are turned counts, too, beside so many people of the world at large (`world`). The likeliest turn is tried first;
-    who scores less than `sure` in it is tried in those whose logarithm lies at most `worth` below.
+    Upright is held to be e^prior times as likely as any other turn, since most people are. How the
+    others of a picture are turned counts, too, beside so many people of the world at large
+    (`world`). The likeliest turn is tried first; who scores less than `sure` in it is tried in
+    those whose logarithm lies at most `worth` below.
     """
 
     prior: float = 0.6
@@ -59,8 +62,9 @@ class Search:
     sure: float = 0.5
 
     def expected(self, likely: Array, scores: Array, pictures: NDArray[np.intp]) -> Array:
-        """How likely each turn is by the looks of each person alone [N, 4], how surely that is somebody [N], in which
-        picture [N] (0, 1, …) -> [N, 4]: the probability of each turn."""
+        """How likely each turn is by the looks of each person alone [N, 4], how surely that is
+        somebody [N], in which picture [N] (0, 1, …) -> [N, 4]: the probability of each turn.
+        """
         world = np.exp(self.prior * (np.arange(4) == 0))
         world /= world.sum()
         votes = scores[:, None] * _normal(likely * world)
@@ -85,13 +89,15 @@ def _normal(values: Array) -> Array:
 
 
 GUIDED = Search()
-ALONE = Search(worth=math.inf, sure=0.7)  # where no net has looked: trying even the surer ones moved AP by .01 at most
+ALONE = Search(
+    worth=math.inf, sure=0.7
+)  # where no net has looked: trying even the surer ones moved AP by .01 at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnNet:
-    """Pictures [H, W, 3] RGB and a box [N, 4] in each -> [N, 4]: how likely each quarter turn brings the person
-    upright.
+    """Pictures [H, W, 3] RGB and a box [N, 4] in each -> [N, 4]: how likely each quarter turn
+    brings the person upright.
 
     padding grows the square around the box.
     """
@@ -110,16 +116,21 @@ class TurnNet:
 
 
 def turns_of(people: People) -> Array:
-    """Poses -> [N, 4]: 1 for the quarter turn that brings each trunk upright, or `UNKNOWN` where it does not say:
-    joints that are not seen, a short trunk, or one that leans from one turn to the next."""
+    """Poses -> [N, 4]: 1 for the quarter turn that brings each trunk upright, or `UNKNOWN` where it
+    does not say: joints that are not seen, a short trunk, or one that leans from one turn to the
+    next.
+    """
     turn = trunks(people)
     quarter = np.nan_to_num(turn).round()
-    return np.where(np.abs(turn - quarter)[:, None] < LEANING, np.eye(4)[quarter.astype(np.intp) % 4], UNKNOWN)
+    return np.where(
+        np.abs(turn - quarter)[:, None] < LEANING, np.eye(4)[quarter.astype(np.intp) % 4], UNKNOWN
+    )
 
 
 def leaning(people: People) -> Array:
-    """Poses -> [N]: the quarter turns, and parts of one, that bring who leans upright; NaN for those who do not, or are
-    found well as they are."""
+    """Poses -> [N]: the quarter turns, and parts of one, that bring who leans upright; NaN for
+    those who do not, or are found well as they are.
+    """
     turn = trunks(people)
     again = (np.abs(turn - turn.round()) > LEANING) & (confidence(people.keypoints[..., 2]) < WELL)
     return np.where(again, turn, np.nan)
@@ -143,7 +154,9 @@ def hints(people: People) -> Array:
 
 
 def square(image: Image, box: Array, size: int, padding: float, fill: int) -> Image:
-    """The square around a box grown by `padding`, as [size, size, 3]: to the pixel, averaged where it shrinks."""
+    """The square around a box grown by `padding`, as [size, size, 3]: to the pixel, averaged where
+    it shrinks.
+    """
     middle, side = (box[:2] + box[2:]) / 2, max(float((box[2:] - box[:2]).max()), 1.0) * padding
     first = np.floor(middle - side / 2 + 0.5).astype(int)
     side = max(round(side), 1)
@@ -155,9 +168,13 @@ def square(image: Image, box: Array, size: int, padding: float, fill: int) -> Im
     (left, top), (right, bottom) = np.round(ends * size / side).astype(int)
     if right > left and bottom > top:
         across, down, part = right - left, bottom - top, image[y0:y1, x0:x1]
-        while part.shape[1] >= 2 * across and part.shape[0] >= 2 * down:  # by halves, as crops are packed for training
+        while (
+            part.shape[1] >= 2 * across and part.shape[0] >= 2 * down
+        ):  # by halves, as crops are packed for training
             rows, columns = part.shape[0] // 2, part.shape[1] // 2
-            part = cv2.resize(part[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA)
+            part = cv2.resize(
+                part[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA
+            )
         cv2.resize(part, (across, down), out[top:bottom, left:right], 0, 0, cv2.INTER_LINEAR)
     return out
 
@@ -168,8 +185,9 @@ def confidence(scores: Array) -> Array:
 
 
 def best_turn(keypoints: Array, tried: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Keypoints [N, 4, K, 3] found in each turn, and which of them were tried [N, 4] -> [N]: the turn that scores best;
-    upright if no other wins clearly."""
+    """Keypoints [N, 4, K, 3] found in each turn, and which of them were tried [N, 4] -> [N]: the
+    turn that scores best; upright if no other wins clearly.
+    """
     scores = np.where(tried, confidence(keypoints[..., 2]), -np.inf)
     scores[:, 0] += UPRIGHT_BONUS
     return scores.argmax(1)

@@ -1,7 +1,7 @@
 """The nouns that everything else speaks in: `Skeleton`, `People`, `Frame`.
 
-The coordinate law: an integer coordinate is the centre of a pixel, so a picture of W × H pixels spans
-[-0.5, W - 0.5] × [-0.5, H - 0.5]; boxes are x0, y0, x1, y1 in the same coordinates.
+The coordinate law: an integer coordinate is the centre of a pixel, so a picture of W × H pixels
+spans [-0.5, W - 0.5] × [-0.5, H - 0.5]; boxes are x0, y0, x1, y1 in the same coordinates.
 
         -0.5   0.5   1.5   2.5
           |--0--|--1--|--2--|        three pixels; their centres are 0, 1 and 2
@@ -32,7 +32,9 @@ class Skeleton:
     joints: tuple[str, ...]
     limbs: tuple[tuple[int, int], ...]
     mirror: tuple[int, ...]  # joint k of a mirrored picture is joint mirror[k] of the picture
-    sigmas: tuple[float, ...]  # OKS fall-off per joint, relative to the square root of the person's area
+    sigmas: tuple[
+        float, ...
+    ]  # OKS fall-off per joint, relative to the square root of the person's area
 
     def __post_init__(self) -> None:
         count = len(self.joints)
@@ -54,7 +56,10 @@ class Skeleton:
         sides = []
         for joint, partner in enumerate(self.mirror):
             side = self.joints[joint].partition("_")[0]
-            if side not in ("left", "right"):  # the points of a face are numbered, its own right side first
+            if side not in (
+                "left",
+                "right",
+            ):  # the points of a face are numbered, its own right side first
                 side = "centre" if joint == partner else "right" if joint < partner else "left"
             sides.append(side)
         return tuple(sides)
@@ -68,7 +73,9 @@ def _array(value: ArrayLike, shape: tuple[int | None, ...], what: str) -> Floats
     array = np.asarray(value, np.float32)
     if array.size == 0 and array.ndim != len(shape):
         array = array.reshape([0 if size is None else size for size in shape])
-    if array.ndim != len(shape) or any(e is not None and e != s for e, s in zip(shape, array.shape, strict=True)):
+    if array.ndim != len(shape) or any(
+        e is not None and e != s for e, s in zip(shape, array.shape, strict=True)
+    ):
         wanted = ", ".join("N" if size is None else str(size) for size in shape)
         raise ValueError(f"{what} must have shape [{wanted}], got {list(array.shape)}")
     return array
@@ -76,11 +83,13 @@ def _array(value: ArrayLike, shape: tuple[int | None, ...], what: str) -> Floats
 
 @dataclass(frozen=True, slots=True, eq=False)
 class People:
-    """The people of one picture, in its pixels (see the coordinate law above); indexes like an array.
+    """The people of one picture, in its pixels (see the coordinate law above); indexes like an
+    array.
 
-    keypoints [N, K, 3]: x, y, score in [0, 1]; a joint of low score keeps its coordinates.
-    boxes [N, 4]: x0, y0, x1, y1. scores [N] in [0, 1]. ids [N] int64, or None where nobody is tracked. turns [N, 4]:
-    how likely each quarter turn (of np.rot90) brings them upright, a hint to who looks for joints; None: not known.
+    keypoints [N, K, 3]: x, y, score in [0, 1]; a joint of low score keeps its coordinates. boxes
+    [N, 4]: x0, y0, x1, y1. scores [N] in [0, 1]. ids [N] int64, or None where nobody is tracked.
+    turns [N, 4]: how likely each quarter turn (of np.rot90) brings them upright, a hint to who
+    looks for joints; None: not known.
     """
 
     keypoints: Floats
@@ -91,7 +100,9 @@ class People:
     turns: Floats | None = None
 
     def __post_init__(self) -> None:
-        keypoints = _array(self.keypoints, (None, len(self.skeleton), 3), f"keypoints of {self.skeleton.name}")
+        keypoints = _array(
+            self.keypoints, (None, len(self.skeleton), 3), f"keypoints of {self.skeleton.name}"
+        )
         count = len(keypoints)
         object.__setattr__(self, "keypoints", keypoints)
         object.__setattr__(self, "boxes", _array(self.boxes, (count, 4), "boxes"))
@@ -111,10 +122,17 @@ class People:
 
     @classmethod
     def from_boxes(cls, boxes: ArrayLike, scores: ArrayLike | None = None) -> People:
-        """Boxes [N, 4] xyxy (and scores [N], else 1) -> people without joints, as detectors return them."""
+        """Boxes [N, 4] xyxy (and scores [N], else 1) -> people without joints, as detectors return
+        them.
+        """
         boxes = _array(boxes, (None, 4), "boxes")
         scores = np.ones(len(boxes)) if scores is None else scores
-        return cls(np.zeros((len(boxes), 0, 3), np.float32), boxes, _array(scores, (len(boxes),), "scores"), BOX)
+        return cls(
+            np.zeros((len(boxes), 0, 3), np.float32),
+            boxes,
+            _array(scores, (len(boxes),), "scores"),
+            BOX,
+        )
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -128,9 +146,13 @@ class People:
         ids = None if self.ids is None else self.ids[index]
         turns = None if self.turns is None else self.turns[index]
         return replace(
-            self, keypoints=self.keypoints[index], boxes=self.boxes[index], scores=self.scores[index], ids=ids,
+            self,
+            keypoints=self.keypoints[index],
+            boxes=self.boxes[index],
+            scores=self.scores[index],
+            ids=ids,
             turns=turns,
-        )  # fmt: skip
+        )
 
     def __iter__(self) -> Iterator[People]:
         return (self[i] for i in range(len(self)))
@@ -142,10 +164,14 @@ class People:
         """One dictionary per person, as in `frames.jsonl`: id, score, box [4], keypoints [K][3]."""
 
         def plain(values: Floats) -> Any:
-            return (values if digits is None else np.round(values.astype(np.float64), digits)).tolist()
+            return (
+                values if digits is None else np.round(values.astype(np.float64), digits)
+            ).tolist()
 
         ids = [None] * len(self) if self.ids is None else self.ids.tolist()
-        columns = zip(ids, plain(self.scores), plain(self.boxes), plain(self.keypoints), strict=True)
+        columns = zip(
+            ids, plain(self.scores), plain(self.boxes), plain(self.keypoints), strict=True
+        )
         return [{"id": i, "score": s, "box": b, "keypoints": k} for i, s, b, k in columns]
 
     @classmethod
@@ -155,7 +181,9 @@ class People:
             return cls.empty(skeleton)
         ids = [person.get("id") for person in people]
         return cls(
-            np.array([person["keypoints"] for person in people], np.float32).reshape(len(people), -1, 3)
+            np.array([person["keypoints"] for person in people], np.float32).reshape(
+                len(people), -1, 3
+            )
             if len(skeleton)
             else np.zeros((len(people), 0, 3), np.float32),
             np.array([person["box"] for person in people], np.float32),
@@ -165,16 +193,23 @@ class People:
         )
 
     def to_records(self) -> list[dict[str, Any]]:
-        """The tidy table: one flat row per person and joint (person, id, person_score, x0 … y1, joint, x, y, score)."""
+        """The tidy table: one flat row per person and joint (person, id, person_score, x0 … y1,
+        joint, x, y, score).
+        """
         return [
             {
-                "person": n, "id": person["id"], "person_score": person["score"],
+                "person": n,
+                "id": person["id"],
+                "person_score": person["score"],
                 **dict(zip(("x0", "y0", "x1", "y1"), person["box"], strict=True)),
-                "joint": joint, "x": x, "y": y, "score": score,
+                "joint": joint,
+                "x": x,
+                "y": y,
+                "score": score,
             }
             for n, person in enumerate(self.to_dicts())
             for joint, (x, y, score) in zip(self.skeleton.joints, person["keypoints"], strict=True)
-        ]  # fmt: skip
+        ]
 
     def to_dataframe(self) -> pandas.DataFrame:
         """`to_records` as a pandas DataFrame; needs pandas (extra `viz`)."""
@@ -183,13 +218,19 @@ class People:
         return pandas.DataFrame(self.to_records())
 
     def to(self, skeleton: Skeleton) -> People:
-        """The same people in another keypoint format: joints copied or derived by name, missing ones all zeros."""
+        """The same people in another keypoint format: joints copied or derived by name, missing
+        ones all zeros.
+        """
         from .skeletons import mapping
 
-        return replace(self, keypoints=mapping(self.skeleton, skeleton)(self.keypoints), skeleton=skeleton)
+        return replace(
+            self, keypoints=mapping(self.skeleton, skeleton)(self.keypoints), skeleton=skeleton
+        )
 
     def draw(self, image: Image, **options: Any) -> Image:
-        """A copy of the picture [H, W, 3] with the people on it; options as in `everybody.media.draw.draw`."""
+        """A copy of the picture [H, W, 3] with the people on it; options as in
+        `everybody.media.draw.draw`.
+        """
         from .media.draw import draw
 
         return draw(image, self, **options)
@@ -199,8 +240,8 @@ class People:
 class Frame:
     """One picture of a source, and who is on it.
 
-    image [H, W, 3] uint8 RGB; index counts the frames of its source from 0 (a picture is frame 0 of itself);
-    time in seconds from the start of the source; source is a path, a URL or another name.
+    image [H, W, 3] uint8 RGB; index counts the frames of its source from 0 (a picture is frame 0 of
+    itself); time in seconds from the start of the source; source is a path, a URL or another name.
     """
 
     image: Image

@@ -1,11 +1,12 @@
 """Running ONNX files: the only place that knows the inference engines.
 
-onnxruntime is the engine; OpenVINO (extra `openvino`), when asked for, is a second one, which runs in bfloat16 where
-the CPU computes that natively. Both give the same `Session`: called with one input array it returns
-the list of outputs, from any number of threads at once.
+onnxruntime is the engine; OpenVINO (extra `openvino`), when asked for, is a second one, which runs
+in bfloat16 where the CPU computes that natively. Both give the same `Session`: called with one
+input array it returns the list of outputs, from any number of threads at once.
 
-`threads` is what one call may use, `parallel` how many calls come at the same time. On CPUs, N calls of one thread each
-do more work per second than one call of N threads, so streams run the former and single pictures the latter.
+`threads` is what one call may use, `parallel` how many calls come at the same time. On CPUs, N
+calls of one thread each do more work per second than one call of N threads, so streams run the
+former and single pictures the latter.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from numpy.typing import NDArray
 
 from .errors import ModelError, OptionError
 
-ABOUT = "everybody"  # the metadata in which our own files say how to speak to them (`manifest.told`)
+ABOUT = (
+    "everybody"  # the metadata in which our own files say how to speak to them (`manifest.told`)
+)
 ENGINES = ("auto", "onnxruntime", "openvino")
 # What --device calls them, in the order in which `auto` prefers them.
 PROVIDERS = {
@@ -34,7 +37,11 @@ PROVIDERS = {
     "coreml": "CoreMLExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-AUTO = ("cuda", "directml", "cpu")  # the others need a compilation of minutes or do not run every operator
+AUTO = (
+    "cuda",
+    "directml",
+    "cpu",
+)  # the others need a compilation of minutes or do not run every operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,9 @@ class Port:
     shape: tuple[int | None, ...]
 
     def __str__(self) -> str:
-        return f"{self.name} [{', '.join('?' if size is None else str(size) for size in self.shape)}]"
+        return (
+            f"{self.name} [{', '.join('?' if size is None else str(size) for size in self.shape)}]"
+        )
 
 
 class Session(Protocol):
@@ -86,10 +95,16 @@ def sha256(path: Path) -> str:
 
 
 def load(
-    path: Path | str, *, device: str = "auto", engine: str = "auto", threads: int = 0, parallel: int = 1
+    path: Path | str,
+    *,
+    device: str = "auto",
+    engine: str = "auto",
+    threads: int = 0,
+    parallel: int = 1,
 ) -> Session:
     """Load an ONNX file. `threads` 0 means all cores. Raises ModelError for a file that is no such network, OptionError
-    for a device or an engine that is not here."""
+    for a device or an engine that is not here.
+    """
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
@@ -98,13 +113,19 @@ def load(
     if device != "auto" and device not in PROVIDERS:
         raise OptionError(f"unknown device '{device}': known are auto, {', '.join(PROVIDERS)}")
     threads = threads or cores()
-    if engine == "auto":  # OpenVINO's bfloat16 changes results by more than .002 AP (docs/models.md): only when asked
+    if (
+        engine == "auto"
+    ):  # OpenVINO's bfloat16 changes results by more than .002 AP (docs/models.md): only when asked
         engine = "onnxruntime"
     if engine == "openvino":
         if "openvino" not in engines():
-            raise OptionError("engine 'openvino' is not installed: pip install 'everybody[openvino]'")
+            raise OptionError(
+                "engine 'openvino' is not installed: pip install 'everybody[openvino]'"
+            )
         if device not in ("auto", "cpu"):
-            raise OptionError(f"engine 'openvino' runs on the CPU here, not on '{device}': choose --engine onnxruntime")
+            raise OptionError(
+                f"engine 'openvino' runs on the CPU here, not on '{device}': choose --engine onnxruntime"
+            )
         return OpenVino(path, threads, parallel)
     return OnnxRuntime(path, device, threads)
 
@@ -116,7 +137,9 @@ def _broken(path: Path, error: Exception) -> ModelError:
 
 def _only_input(path: Path, ports: list[Port]) -> Port:
     if len(ports) != 1:
-        raise ModelError(f"{path}: expected a network with one input, found {', '.join(map(str, ports)) or 'none'}")
+        raise ModelError(
+            f"{path}: expected a network with one input, found {', '.join(map(str, ports)) or 'none'}"
+        )
     return ports[0]
 
 
@@ -129,18 +152,27 @@ class OnnxRuntime:
         import onnxruntime
 
         available = devices()
-        self.device = next(name for name in AUTO if name in available) if device == "auto" else device
+        self.device = (
+            next(name for name in AUTO if name in available) if device == "auto" else device
+        )
         if self.device not in available:
             raise OptionError(
                 f"device '{device}' is not available: this onnxruntime has {', '.join(available)}"
-                + ("; for NVIDIA, pip install onnxruntime-gpu" if device in ("cuda", "tensorrt") else "")
+                + (
+                    "; for NVIDIA, pip install onnxruntime-gpu"
+                    if device in ("cuda", "tensorrt")
+                    else ""
+                )
             )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # errors come as exceptions; the log would say them twice
-        if threads > 1:  # threads wait for each other awake while a picture is looked at: up to 1.5 times as fast; but
-            # not between pictures, where they would take the cores from the decoder and the other stages
+        if (
+            threads > 1
+        ):  # threads wait for each other awake while a picture is looked at: up to 1.5 times as fast; but
+            # not between pictures, where they would take the cores from the decoder and the other
+            # stages
             options.add_session_config_entry("session.force_spinning_stop", "1")
         providers = [PROVIDERS[self.device]] + ["CPUExecutionProvider"] * (self.device != "cpu")
         try:
@@ -149,7 +181,9 @@ class OnnxRuntime:
             raise _broken(path, error) from error
 
         def port(node: Any) -> Port:
-            return Port(node.name, tuple(size if isinstance(size, int) else None for size in node.shape))
+            return Port(
+                node.name, tuple(size if isinstance(size, int) else None for size in node.shape)
+            )
 
         self.path = path
         self.input = _only_input(path, [port(node) for node in self._session.get_inputs()])
@@ -187,13 +221,19 @@ class OpenVino:
 
         def port(node: Any) -> Port:
             shape = node.get_partial_shape()
-            return Port(node.get_any_name(), tuple(s.get_length() if s.is_static else None for s in shape))
+            return Port(
+                node.get_any_name(), tuple(s.get_length() if s.is_static else None for s in shape)
+            )
 
         self.path = path
         self.input = _only_input(path, [port(node) for node in self._model.inputs])
         self.outputs = tuple(port(node) for node in self._model.outputs)
         place = ["framework", ABOUT]  # where OpenVINO keeps ONNX metadata
-        self.about = {ABOUT: str(network.get_rt_info(place).astype(str))} if network.has_rt_info(place) else {}
+        self.about = (
+            {ABOUT: str(network.get_rt_info(place).astype(str))}
+            if network.has_rt_info(place)
+            else {}
+        )
         self._local = threading.local()
 
     def __call__(self, array: NDArray[Any]) -> list[NDArray[Any]]:

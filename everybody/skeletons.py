@@ -1,11 +1,13 @@
 """The keypoint formats of the field, as pure data, and the maps between them.
 
-Joint names are shared by all formats, so that the same joint of two formats has the same name, and what is copied,
-derived or missing from one format to another follows from the names alone (`mapping`). Left and right are the person's.
+Joint names are shared by all formats, so that the same joint of two formats has the same name, and
+what is copied, derived or missing from one format to another follows from the names alone
+(`mapping`). Left and right are the person's.
 
-OKS sigmas: COCO (Lin et al. 2014, and its keypoint evaluation page), CrowdPose (Li et al. 2019), COCO-WholeBody (Jin et
-al. 2020), Halpe-26 (Fang et al. 2022, as published with Halpe-FullBody). Formats that publish none (MPII, LSP,
-OpenPose, BlazePose, H36M) take, joint by joint, the COCO value of the nearest joint.
+OKS sigmas: COCO (Lin et al. 2014, and its keypoint evaluation page), CrowdPose (Li et al. 2019),
+COCO-WholeBody (Jin et al. 2020), Halpe-26 (Fang et al. 2022, as published with Halpe-FullBody).
+Formats that publish none (MPII, LSP, OpenPose, BlazePose, H36M) take, joint by joint, the COCO
+value of the nearest joint.
 """
 
 from __future__ import annotations
@@ -20,34 +22,43 @@ from .errors import OptionError
 from .people import Skeleton
 
 SIGMAS = {
-    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062, "hip": 0.107,
-    "knee": 0.087, "ankle": 0.089, "head": 0.026, "head_top": 0.026, "neck": 0.026, "upper_neck": 0.026,
-    "thorax": 0.079, "spine": 0.107, "pelvis": 0.066, "big_toe": 0.079, "small_toe": 0.079, "heel": 0.079,
-    "mouth": 0.025, "eye_inner": 0.025, "eye_outer": 0.025, "pinky": 0.062, "index": 0.062, "thumb": 0.062,
-    "foot_index": 0.079,
+    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,
+    "hip": 0.107, "knee": 0.087, "ankle": 0.089, "head": 0.026, "head_top": 0.026, "neck": 0.026,
+    "upper_neck": 0.026, "thorax": 0.079, "spine": 0.107, "pelvis": 0.066, "big_toe": 0.079,
+    "small_toe": 0.079, "heel": 0.079, "mouth": 0.025, "eye_inner": 0.025, "eye_outer": 0.025,
+    "pinky": 0.062, "index": 0.062, "thumb": 0.062, "foot_index": 0.079,
 }  # fmt: skip
 
-CROWDPOSE_SIGMAS = (0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079, 0.079)
+CROWDPOSE_SIGMAS = (
+    0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089, 0.079,
+    0.079,
+)  # fmt: skip
 FOOT_SIGMAS = (0.068, 0.066, 0.066, 0.092, 0.094, 0.094)
 FACE_SIGMAS = (
-    0.042, 0.043, 0.044, 0.043, 0.040, 0.035, 0.031, 0.025, 0.020, 0.023, 0.029, 0.032, 0.037, 0.038, 0.043, 0.041,
-    0.045, 0.013, 0.012, 0.011, 0.011, 0.012, 0.012, 0.011, 0.011, 0.013, 0.015, 0.009, 0.007, 0.007, 0.007, 0.012,
-    0.009, 0.008, 0.016, 0.010, 0.017, 0.011, 0.009, 0.011, 0.009, 0.007, 0.013, 0.008, 0.011, 0.012, 0.010, 0.034,
-    0.008, 0.008, 0.009, 0.008, 0.008, 0.007, 0.010, 0.008, 0.009, 0.009, 0.009, 0.007, 0.007, 0.008, 0.011, 0.008,
-    0.008, 0.008, 0.010, 0.008,
+    0.042, 0.043, 0.044, 0.043, 0.040, 0.035, 0.031, 0.025, 0.020, 0.023, 0.029, 0.032, 0.037,
+    0.038, 0.043, 0.041, 0.045, 0.013, 0.012, 0.011, 0.011, 0.012, 0.012, 0.011, 0.011, 0.013,
+    0.015, 0.009, 0.007, 0.007, 0.007, 0.012, 0.009, 0.008, 0.016, 0.010, 0.017, 0.011, 0.009,
+    0.011, 0.009, 0.007, 0.013, 0.008, 0.011, 0.012, 0.010, 0.034, 0.008, 0.008, 0.009, 0.008,
+    0.008, 0.007, 0.010, 0.008, 0.009, 0.009, 0.009, 0.007, 0.007, 0.008, 0.011, 0.008, 0.008,
+    0.008, 0.010, 0.008,
 )  # fmt: skip
 HAND_SIGMAS = (
-    0.029, 0.022, 0.035, 0.037, 0.047, 0.026, 0.025, 0.024, 0.035, 0.018, 0.024, 0.022, 0.026, 0.017, 0.021, 0.021,
-    0.032, 0.020, 0.019, 0.022, 0.031,
+    0.029, 0.022, 0.035, 0.037, 0.047, 0.026, 0.025, 0.024, 0.035, 0.018, 0.024, 0.022, 0.026,
+    0.017, 0.021, 0.021, 0.032, 0.020, 0.019, 0.022, 0.031,
 )  # fmt: skip
 
 # The 68 face points (iBUG order): which point a mirror puts in which place.
 _FACE_MIRROR = (
-    list(range(16, -1, -1)) + list(range(26, 16, -1)) + [27, 28, 29, 30] + list(range(35, 30, -1))
+    list(range(16, -1, -1))
+    + list(range(26, 16, -1))
+    + [27, 28, 29, 30]
+    + list(range(35, 30, -1))
     + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
     + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+)
+_FACE_CHAINS = (
+    (0, 17), (17, 22), (22, 27), (27, 31), (31, 36), (36, 42), (42, 48), (48, 60), (60, 68),
 )  # fmt: skip
-_FACE_CHAINS = ((0, 17), (17, 22), (22, 27), (27, 31), (31, 36), (36, 42), (42, 48), (48, 60), (60, 68))
 _FACE_CLOSED = {36, 42, 48, 60}
 
 _LIMBS = """
@@ -85,7 +96,12 @@ def _mirror(joints: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def _skeleton(
-    name: str, joints: tuple[str, ...], limbs: str, sigmas: tuple[float, ...] | None = None, *, hands: bool = False
+    name: str,
+    joints: tuple[str, ...],
+    limbs: str,
+    sigmas: tuple[float, ...] | None = None,
+    *,
+    hands: bool = False,
 ) -> Skeleton:
     place = {joint: index for index, joint in enumerate(joints)}
     pairs = [pair.split("-") for pair in limbs.split()]
@@ -99,24 +115,42 @@ def _skeleton(
             edges.append((place[f"{side}_wrist"], hand[0]))
             edges += [(hand[i - 1] if i % 4 != 1 else hand[0], hand[i]) for i in range(1, 21)]
     sigmas = sigmas or tuple(_sigma(joint) for joint in joints)
-    return Skeleton(name=name, joints=joints, limbs=tuple(edges), mirror=_mirror(joints), sigmas=sigmas)
+    return Skeleton(
+        name=name, joints=joints, limbs=tuple(edges), mirror=_mirror(joints), sigmas=sigmas
+    )
 
 
 _ARMS_AND_LEGS = "shoulder elbow wrist hip knee ankle"
 _COCO = ("nose", *_body(left_first=True, parts="eye ear " + _ARMS_AND_LEGS))
-_FEET = tuple(f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel"))
+_FEET = tuple(
+    f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel")
+)
 _FACE = tuple(f"face_{i}" for i in range(68))
 _HANDS = tuple(f"{side}_hand_{i}" for side in ("left", "right") for i in range(21))
 _HALPE = (*_COCO, "head", "neck", "pelvis", *_body(left_first=True, parts="big_toe small_toe heel"))
-_OPENPOSE_ARMS = ("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist")
+_OPENPOSE_ARMS = (
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+)
 _OPENPOSE_LEGS = ("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle")
 _OPENPOSE_FACE = ("right_eye", "left_eye", "right_ear", "left_ear")
 _LSP_LEGS = ("right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle")
-_LSP_ARMS = ("right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist")
+_LSP_ARMS = (
+    "right_wrist",
+    "right_elbow",
+    "right_shoulder",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+)
 
 COCO17 = _skeleton(
     "coco-17", _COCO, _LIMBS + _BOX_TORSO + " left_ear-left_shoulder right_ear-right_shoulder"
-)  # fmt: skip
+)
 CROWDPOSE14 = _skeleton(
     "crowdpose-14",
     (*_body(left_first=True, parts=_ARMS_AND_LEGS), "head_top", "neck"),
@@ -132,7 +166,8 @@ MPII16 = _skeleton(
 LSP14 = _skeleton(
     "lsp-14",
     (*_LSP_LEGS, *_LSP_ARMS, "neck", "head_top"),
-    _LIMBS + " head_top-neck neck-left_shoulder neck-right_shoulder left_shoulder-left_hip right_shoulder-right_hip"
+    _LIMBS
+    + " head_top-neck neck-left_shoulder neck-right_shoulder left_shoulder-left_hip right_shoulder-right_hip"
     " left_hip-right_hip",
 )
 HALPE26 = _skeleton("halpe-26", _HALPE, _LIMBS + _SPINE_TORSO + " head-neck")
@@ -164,31 +199,64 @@ BLAZEPOSE33 = _skeleton(
     "blazepose-33",
     (
         "nose",
-        *(f"{side}_{part}" for side in ("left", "right") for part in ("eye_inner", "eye", "eye_outer")),
+        *(
+            f"{side}_{part}"
+            for side in ("left", "right")
+            for part in ("eye_inner", "eye", "eye_outer")
+        ),
         *_body(
-            left_first=True, parts="ear mouth shoulder elbow wrist pinky index thumb hip knee ankle heel foot_index"
+            left_first=True,
+            parts="ear mouth shoulder elbow wrist pinky index thumb hip knee ankle heel foot_index",
         ),
     ),
-    _LIMBS + _BOX_TORSO + " left_mouth-right_mouth left_wrist-left_thumb right_wrist-right_thumb left_wrist-left_index"
+    _LIMBS
+    + _BOX_TORSO
+    + " left_mouth-right_mouth left_wrist-left_thumb right_wrist-right_thumb left_wrist-left_index"
     " right_wrist-right_index left_index-left_pinky right_index-right_pinky left_heel-left_foot_index"
     " right_heel-right_foot_index",
 )
 H36M17 = _skeleton(
     "h36m-17",
-    ("pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "spine", "thorax",
-     "upper_neck", "head_top", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow",
-     "right_wrist"),
-    _LIMBS + " pelvis-left_hip pelvis-right_hip pelvis-spine spine-thorax thorax-upper_neck upper_neck-head_top"
+    (
+        "pelvis",
+        "right_hip",
+        "right_knee",
+        "right_ankle",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "spine",
+        "thorax",
+        "upper_neck",
+        "head_top",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+        "right_shoulder",
+        "right_elbow",
+        "right_wrist",
+    ),
+    _LIMBS
+    + " pelvis-left_hip pelvis-right_hip pelvis-spine spine-thorax thorax-upper_neck upper_neck-head_top"
     " thorax-left_shoulder thorax-right_shoulder",
-)  # fmt: skip
+)
 
 SKELETONS: dict[str, Skeleton] = {
     skeleton.name: skeleton
     for skeleton in (
-        COCO17, CROWDPOSE14, MPII16, LSP14, HALPE26, HALPE136, WHOLEBODY133, OPENPOSE18, OPENPOSE25, BLAZEPOSE33,
+        COCO17,
+        CROWDPOSE14,
+        MPII16,
+        LSP14,
+        HALPE26,
+        HALPE136,
+        WHOLEBODY133,
+        OPENPOSE18,
+        OPENPOSE25,
+        BLAZEPOSE33,
         H36M17,
     )
-}  # fmt: skip
+}
 
 # Joints that a format may lack and that lie midway between two that it has.
 MIDPOINTS = {
@@ -198,10 +266,13 @@ MIDPOINTS = {
 }
 # Two names that different data sets give to what is, within their noise, the same point.
 SYNONYMS = {"neck": "upper_neck", "upper_neck": "neck", "head_top": "head", "head": "head_top"}
-# Joints of one name that two data sets put in two places, by source and target: the source's joints on the same side
-# ("own_") and on the other, by weights that add up to 1, so that the sum turns, moves and grows with the body. LSP's
-# hips lie further out and higher than COCO's: fitted on lspet/train by `benchmarks/placement.py`.
-PLACED = {("coco-17", "lsp-14"): {"hip": {"own_hip": 1.08, "other_hip": -0.16, "own_shoulder": 0.08}}}
+# Joints of one name that two data sets put in two places, by source and target: the source's joints
+# on the same side ("own_") and on the other, by weights that add up to 1, so that the sum turns,
+# moves and grows with the body. LSP's hips lie further out and higher than COCO's: fitted on
+# lspet/train by `benchmarks/placement.py`.
+PLACED = {
+    ("coco-17", "lsp-14"): {"hip": {"own_hip": 1.08, "other_hip": -0.16, "own_shoulder": 0.08}}
+}
 
 
 def skeleton(name: str) -> Skeleton:
@@ -214,16 +285,23 @@ def skeleton(name: str) -> Skeleton:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """How each joint of the target comes from the source: by copy, as a midpoint, or not at all. Some copies are moved
-    to where the target's data put that joint (`PLACED`)."""
+    """How each joint of the target comes from the source: by copy, as a midpoint, or not at all.
+    Some copies are moved to where the target's data put that joint (`PLACED`).
+    """
 
     source: Skeleton
     target: Skeleton
-    parents: tuple[tuple[int, ...], ...]  # per target joint: source joints to average; () where missing
-    placed: tuple[tuple[int, tuple[int, ...], tuple[float, ...]], ...] = ()  # target joint, source joints, weights
+    parents: tuple[
+        tuple[int, ...], ...
+    ]  # per target joint: source joints to average; () where missing
+    placed: tuple[
+        tuple[int, tuple[int, ...], tuple[float, ...]], ...
+    ] = ()  # target joint, source joints, weights
 
     def _named(self, count: int) -> tuple[str, ...]:
-        return tuple(j for j, p in zip(self.target.joints, self.parents, strict=True) if len(p) == count)
+        return tuple(
+            j for j, p in zip(self.target.joints, self.parents, strict=True) if len(p) == count
+        )
 
     @property
     def copied(self) -> tuple[str, ...]:
@@ -238,9 +316,10 @@ class Mapping:
         return self._named(0)
 
     def __call__(self, keypoints: NDArray[np.floating]) -> NDArray[np.floating]:
-        """[..., K, 3] of the source -> [..., K', 3] of the target; a midpoint scores as its worse parent, a joint that
-        the source lacks is all zeros. A joint that is moved keeps its score, and its place where one of the joints that
-        say whereto scores 0."""
+        """[..., K, 3] of the source -> [..., K', 3] of the target; a midpoint scores as its worse
+        parent, a joint that the source lacks is all zeros. A joint that is moved keeps its score,
+        and its place where one of the joints that say whereto scores 0.
+        """
         out = np.zeros((*keypoints.shape[:-2], len(self.parents), 3), keypoints.dtype)
         for joint, parents in enumerate(self.parents):
             if parents:
@@ -250,7 +329,9 @@ class Mapping:
         for joint, parents, weights in self.placed:
             chosen = keypoints[..., list(parents), :]
             known = np.asarray((chosen[..., 2] > 0).all(-1))
-            moved = np.einsum("...pc,p->...c", chosen[..., :2], np.asarray(weights, keypoints.dtype))
+            moved = np.einsum(
+                "...pc,p->...c", chosen[..., :2], np.asarray(weights, keypoints.dtype)
+            )
             out[..., joint, :2] = np.where(known[..., None], moved, out[..., joint, :2])
         return out
 

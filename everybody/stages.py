@@ -1,10 +1,12 @@
-"""Order-preserving concurrency for chains of generators: work goes on ahead, bounded, and results come out in order.
+"""Order-preserving concurrency for chains of generators: work goes on ahead, bounded, and results
+come out in order.
 
-Two functions carry the whole pipeline. `ahead` runs an iterator in a thread of its own, at most `depth` items ahead of
-the consumer. `mapped` applies a function to each item in a pool of workers. Both hold a bounded number of items, so an
-endless stream runs in constant memory; both pass an error on at the place of the item that caused it; and closing
-the generator (also by an error or Ctrl-C downstream) stops what is upstream. No stage waits for one after it, so none
-can deadlock another.
+Two functions carry the whole pipeline. `ahead` runs an iterator in a thread of its own, at most
+`depth` items ahead of the consumer. `mapped` applies a function to each item in a pool of workers.
+Both hold a bounded number of items, so an endless stream runs in constant memory; both pass an
+error on at the place of the item that caused it; and closing the generator (also by an error or
+Ctrl-C downstream) stops what is upstream. No stage waits for one after it, so none can deadlock
+another.
 """
 
 from __future__ import annotations
@@ -66,7 +68,9 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
         thread.join(_PATIENCE)
 
 
-def mapped(function: Callable[[T], R], items: Iterable[T], pool: Executor, depth: int) -> Generator[R, None, None]:
+def mapped(
+    function: Callable[[T], R], items: Iterable[T], pool: Executor, depth: int
+) -> Generator[R, None, None]:
     """function(item) for each item, in order, computed in the pool with at most `depth` in hand."""
 
     def submitted() -> Iterator[Future[R]]:
@@ -107,6 +111,8 @@ def flattened(groups: Iterable[Iterable[T]]) -> Iterator[T]:
 
 
 def _close(items: object) -> None:
-    """End a generator now: garbage collection would, but only once nobody holds its frame, as a traceback does."""
+    """End a generator now: garbage collection would, but only once nobody holds its frame, as a
+    traceback does.
+    """
     if isinstance(items, Generator):
         items.close()

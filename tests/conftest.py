@@ -7,7 +7,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-hypothesis.settings.register_profile("untimed", deadline=None)  # machines are noisy: no test is about time
+hypothesis.settings.register_profile(
+    "untimed", deadline=None
+)  # machines are noisy: no test is about time
 hypothesis.settings.load_profile("untimed")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -15,7 +17,9 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 @pytest.fixture
 def shared() -> Path:
-    """The workplace's folder of real pictures and public models; tests that need it skip where it is absent."""
+    """The workplace's folder of real pictures and public models; tests that need it skip where it
+    is absent.
+    """
     if not SHARED.is_dir():
         pytest.skip("needs ../shared (real pictures and public models)")
     return SHARED

@@ -42,7 +42,9 @@ def encode(
     container: dict[str, str] | None = None,
     format: str | None = None,
 ) -> Any:
-    """Writes pictures (or so many grey ones) at 25 per second or at the given times; returns the file."""
+    """Writes pictures (or so many grey ones) at 25 per second or at the given times; returns the
+    file.
+    """
     pictures = [grey(i) for i in range(pictures)] if isinstance(pictures, int) else pictures
     name = str(file) if isinstance(file, Path) else file
     with av.open(name, "w", format=format, options=container or {}) as output:
@@ -63,11 +65,16 @@ def encode(
 
 
 def spoil(path: Path, *numbers: int) -> list[int]:
-    """Overwrites the packets at these places; returns the numbers of the frames they held, in the order shown."""
+    """Overwrites the packets at these places; returns the numbers of the frames they held, in the
+    order shown.
+    """
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
         shown = sorted(int(packet.pts or 0) for packet in packets)
-        places = [(packets[n].pos, packets[n].size, shown.index(int(packets[n].pts or 0))) for n in numbers]
+        places = [
+            (packets[n].pos, packets[n].size, shown.index(int(packets[n].pts or 0)))
+            for n in numbers
+        ]
     data = bytearray(path.read_bytes())
     for position, size, _ in places:
         assert position is not None

@@ -1,4 +1,6 @@
-"""Small ONNX files whose answers are known, so that the pipeline is tested end to end without anybody's weights."""
+"""Small ONNX files whose answers are known, so that the pipeline is tested end to end without
+anybody's weights.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 ALIGNMENTS = {"centre": "half_pixel", "corner": "asymmetric", "udp": "align_corners"}
 
 
-def _save(path: Path, nodes: list, inputs: list, outputs: list, constants: dict[str, np.ndarray]) -> Path:
-    initialisers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+def _save(
+    path: Path, nodes: list, inputs: list, outputs: list, constants: dict[str, np.ndarray]
+) -> Path:
+    initialisers = [
+        numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()
+    ]
     graph = helper.make_graph(nodes, "known", inputs, outputs, initialisers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
@@ -25,8 +31,12 @@ def _float(name: str, shape: list) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
-def heatmap_finder(path: Path, joints: int, size=(96, 128), stride: int = 4, alignment: str = "corner") -> Path:
-    """An SPPE whose joints are all at the brightest spot of the crop, on a grid of the given alignment."""
+def heatmap_finder(
+    path: Path, joints: int, size=(96, 128), stride: int = 4, alignment: str = "corner"
+) -> Path:
+    """An SPPE whose joints are all at the brightest spot of the crop, on a grid of the given
+    alignment.
+    """
     width, height = size
     h, w = height // stride, width // stride
     nodes = [
@@ -35,33 +45,45 @@ def heatmap_finder(path: Path, joints: int, size=(96, 128), stride: int = 4, ali
         helper.make_node("Shape", ["bright"], ["shape"], start=0, end=2),
         helper.make_node("Concat", ["shape", "grid"], ["sizes"], axis=0),
         helper.make_node(
-            "Resize", ["bright", "", "", "sizes"], ["small"], mode="linear",
+            "Resize",
+            ["bright", "", "", "sizes"],
+            ["small"],
+            mode="linear",
             coordinate_transformation_mode=ALIGNMENTS[alignment],
         ),
         helper.make_node("Tile", ["small", "joints"], ["heatmaps"]),
-    ]  # fmt: skip
+    ]
     constants = {
-        "channel": np.array([1]), "unit": np.array(1 / 255, np.float32), "grid": np.array([h, w]),
+        "channel": np.array([1]),
+        "unit": np.array(1 / 255, np.float32),
+        "grid": np.array([h, w]),
         "joints": np.array([1, joints, 1, 1]),
-    }  # fmt: skip
+    }
     return _save(
-        path, nodes, [_float("image", ["batch", 3, height, width])], [_float("heatmaps", ["batch", joints, h, w])],
+        path,
+        nodes,
+        [_float("image", ["batch", 3, height, width])],
+        [_float("heatmaps", ["batch", joints, h, w])],
         constants,
-    )  # fmt: skip
+    )
 
 
 def mean_colour(path: Path) -> Path:
     """An embedding network: the mean colour of a crop."""
     node = helper.make_node("ReduceMean", ["image", "plane"], ["look"], keepdims=0)
     return _save(
-        path, [node], [_float("image", ["batch", 3, 32, 16])], [_float("look", ["batch", 3])],
+        path,
+        [node],
+        [_float("image", ["batch", 3, 32, 16])],
+        [_float("look", ["batch", 3])],
         {"plane": np.array([2, 3])},
-    )  # fmt: skip
+    )
 
 
 def upright_finder(path: Path, joints: int, size=(96, 128), stride: int = 4) -> Path:
-    """An SPPE whose joints are all at the reddest spot of the crop, as surely as the crop's top quarter is blue; where
-    it is not, they are thought to be in the top left corner (0.3)."""
+    """An SPPE whose joints are all at the reddest spot of the crop, as surely as the crop's top
+    quarter is blue; where it is not, they are thought to be in the top left corner (0.3).
+    """
     width, height = size
     h, w = height // stride, width // stride
     nodes = [
@@ -75,26 +97,44 @@ def upright_finder(path: Path, joints: int, size=(96, 128), stride: int = 4) -> 
         helper.make_node("Shape", ["spot"], ["shape"], start=0, end=2),
         helper.make_node("Concat", ["shape", "grid"], ["sizes"], axis=0),
         helper.make_node(
-            "Resize", ["spot", "", "", "sizes"], ["small"], mode="linear",
+            "Resize",
+            ["spot", "", "", "sizes"],
+            ["small"],
+            mode="linear",
             coordinate_transformation_mode=ALIGNMENTS["corner"],
         ),
         helper.make_node("Max", ["small", "corner"], ["map"]),
         helper.make_node("Tile", ["map", "joints"], ["heatmaps"]),
-    ]  # fmt: skip
+    ]
     constants = {
-        "zero": np.array([0]), "one": np.array([1]), "two": np.array([2]), "three": np.array([3]),
-        "axis": np.array([1]), "rows": np.array([2]), "quarter": np.array([height // 4]), "plane": np.array([2, 3]),
-        "unit": np.array(1 / 255, np.float32), "grid": np.array([h, w]), "joints": np.array([1, joints, 1, 1]),
-        "corner": np.pad(np.full((1, 1, 1, 1), 0.3, np.float32), ((0, 0), (0, 0), (0, h - 1), (0, w - 1))),
-    }  # fmt: skip
+        "zero": np.array([0]),
+        "one": np.array([1]),
+        "two": np.array([2]),
+        "three": np.array([3]),
+        "axis": np.array([1]),
+        "rows": np.array([2]),
+        "quarter": np.array([height // 4]),
+        "plane": np.array([2, 3]),
+        "unit": np.array(1 / 255, np.float32),
+        "grid": np.array([h, w]),
+        "joints": np.array([1, joints, 1, 1]),
+        "corner": np.pad(
+            np.full((1, 1, 1, 1), 0.3, np.float32), ((0, 0), (0, 0), (0, h - 1), (0, w - 1))
+        ),
+    }
     return _save(
-        path, nodes, [_float("image", ["batch", 3, height, width])], [_float("heatmaps", ["batch", joints, h, w])],
+        path,
+        nodes,
+        [_float("image", ["batch", 3, height, width])],
+        [_float("heatmaps", ["batch", joints, h, w])],
         constants,
-    )  # fmt: skip
+    )
 
 
 def sky_finder(path: Path, side: int = 64) -> Path:
-    """A turn net: the sky, which is blue, lies above (0), to the right (1), below (2) or to the left (3)."""
+    """A turn net: the sky, which is blue, lies above (0), to the right (1), below (2) or to the
+    left (3).
+    """
     edge = side // 4
     ends = {
         "top": (0, edge, 2),
@@ -110,9 +150,13 @@ def sky_finder(path: Path, side: int = 64) -> Path:
         "sharp": np.array(0.05, np.float32),
     }
     for name, (first, last, axis) in ends.items():
-        constants |= {f"{name}_{i}": np.array([value]) for i, value in enumerate((first, last, axis))}
+        constants |= {
+            f"{name}_{i}": np.array([value]) for i, value in enumerate((first, last, axis))
+        }
         nodes += [
-            helper.make_node("Slice", ["blue", *(f"{name}_{i}" for i in range(3))], [f"{name}_part"]),
+            helper.make_node(
+                "Slice", ["blue", *(f"{name}_{i}" for i in range(3))], [f"{name}_part"]
+            ),
             helper.make_node("ReduceMean", [f"{name}_part", "plane"], [name], keepdims=0),
         ]
     constants["plane"] = np.array([2, 3])
@@ -121,7 +165,13 @@ def sky_finder(path: Path, side: int = 64) -> Path:
         helper.make_node("Mul", ["sky", "sharp"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["turns"], axis=1),
     ]
-    return _save(path, nodes, [_float("image", ["batch", 3, side, side])], [_float("turns", ["batch", 4])], constants)
+    return _save(
+        path,
+        nodes,
+        [_float("image", ["batch", 3, side, side])],
+        [_float("turns", ["batch", 4])],
+        constants,
+    )
 
 
 def simcc_finder(path: Path, joints: int, size=(96, 128), split: int = 2) -> Path:
@@ -131,17 +181,29 @@ def simcc_finder(path: Path, joints: int, size=(96, 128), split: int = 2) -> Pat
         helper.make_node("ReduceMean", ["image", "channel"], ["grey"], keepdims=1),
         helper.make_node("Mul", ["grey", "unit"], ["bright"]),
     ]
-    constants = {"channel": np.array([1]), "unit": np.array(1 / 255, np.float32), "tiles": np.array([1, joints, 1])}
+    constants = {
+        "channel": np.array([1]),
+        "unit": np.array(1 / 255, np.float32),
+        "tiles": np.array([1, joints, 1]),
+    }
     for name, over in (("x", 2), ("y", 3)):
-        constants |= {f"{name}_over": np.array([over]), f"{name}_scale": np.array([1, 1, split], np.float32)}
+        constants |= {
+            f"{name}_over": np.array([over]),
+            f"{name}_scale": np.array([1, 1, split], np.float32),
+        }
         nodes += [
-            helper.make_node("ReduceMax", ["bright", f"{name}_over"], [f"{name}_profile"], keepdims=0),
             helper.make_node(
-                "Resize", [f"{name}_profile", "", f"{name}_scale"], [f"{name}_bins"], mode="linear",
+                "ReduceMax", ["bright", f"{name}_over"], [f"{name}_profile"], keepdims=0
+            ),
+            helper.make_node(
+                "Resize",
+                [f"{name}_profile", "", f"{name}_scale"],
+                [f"{name}_bins"],
+                mode="linear",
                 coordinate_transformation_mode="asymmetric",
             ),
             helper.make_node("Tile", [f"{name}_bins", "tiles"], [f"simcc_{name}"]),
-        ]  # fmt: skip
+        ]
     outputs = [
         _float("simcc_x", ["batch", joints, width * split]),
         _float("simcc_y", ["batch", joints, height * split]),
@@ -157,7 +219,9 @@ def heatmap_constant(
     h, w = height // stride, width // stride
     maps = np.zeros((1, len(cells), h, w), np.float32)
     for joint, (x, y) in enumerate(cells):
-        maps[0, joint] = 0.9 * np.exp(-((np.arange(w) - x) ** 2 + (np.arange(h)[:, None] - y) ** 2) / 8)
+        maps[0, joint] = 0.9 * np.exp(
+            -((np.arange(w) - x) ** 2 + (np.arange(h)[:, None] - y) ** 2) / 8
+        )
     nodes = [
         helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=1),
         helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
@@ -165,13 +229,19 @@ def heatmap_constant(
     ]
     constants = {"axes": np.array([1, 2, 3]), "zero": np.array(0, np.float32), "maps": maps}
     return _save(
-        path, nodes, [_float("image", [batch, 3, height, width])], [_float("heatmaps", [batch, len(cells), h, w])],
+        path,
+        nodes,
+        [_float("image", [batch, 3, height, width])],
+        [_float("heatmaps", [batch, len(cells), h, w])],
         constants,
-    )  # fmt: skip
+    )
 
 
-def rtmdet_constant(path: Path, boxes: np.ndarray, labels: list[int] | None = None, single: bool = False) -> Path:
-    """A detector of dynamic size that always finds these boxes [N, 5] (x0, y0, x1, y1 in input pixels, score).
+def rtmdet_constant(
+    path: Path, boxes: np.ndarray, labels: list[int] | None = None, single: bool = False
+) -> Path:
+    """A detector of dynamic size that always finds these boxes [N, 5] (x0, y0, x1, y1 in input
+    pixels, score).
 
     single: like graphs that hold their NMS, it promises any batch and fails beyond one picture.
     """
@@ -185,15 +255,20 @@ def rtmdet_constant(path: Path, boxes: np.ndarray, labels: list[int] | None = No
         helper.make_node("Cast", ["float_labels"], ["labels"], to=TensorProto.INT64),
     ]
     constants = {
-        "axes": np.array([1, 2, 3]), "zero": np.array(0, np.float32), "column": np.array([1 if single else -1, 1, 1]),
-        "row": np.array([-1, 1]), "boxes": boxes[None].astype(np.float32),
+        "axes": np.array([1, 2, 3]),
+        "zero": np.array(0, np.float32),
+        "column": np.array([1 if single else -1, 1, 1]),
+        "row": np.array([-1, 1]),
+        "boxes": boxes[None].astype(np.float32),
         "classes": np.array([labels or [0] * len(boxes)], np.float32),
-    }  # fmt: skip
+    }
     outputs = [
         _float("dets", ["batch", len(boxes), 5]),
         helper.make_tensor_value_info("labels", TensorProto.INT64, ["batch", len(boxes)]),
     ]
-    return _save(path, nodes, [_float("input", ["batch", 3, "height", "width"])], outputs, constants)
+    return _save(
+        path, nodes, [_float("input", ["batch", 3, "height", "width"])], outputs, constants
+    )
 
 
 def _constant(path: Path, size: tuple[int, int], outputs: dict[str, np.ndarray]) -> Path:
@@ -203,14 +278,18 @@ def _constant(path: Path, size: tuple[int, int], outputs: dict[str, np.ndarray])
         helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
     ]
     nodes += [helper.make_node("Add", ["nothing", f"{name}_value"], [name]) for name in outputs]
-    constants = {"zero": np.array(0, np.float32)} | {f"{n}_value": v.astype(np.float32) for n, v in outputs.items()}
+    constants = {"zero": np.array(0, np.float32)} | {
+        f"{n}_value": v.astype(np.float32) for n, v in outputs.items()
+    }
     width, height = size
     ports = [_float(name, list(value.shape)) for name, value in outputs.items()]
     return _save(path, nodes, [_float("image", [1, 3, height, width])], ports, constants)
 
 
 def yolox_constant(path: Path, side: int, boxes: np.ndarray, classes: int = 80) -> Path:
-    """A raw YOLOX grid of these boxes [N, 5] (x0, y0, x1, y1, score), each in the stride-8 cell of its centre."""
+    """A raw YOLOX grid of these boxes [N, 5] (x0, y0, x1, y1, score), each in the stride-8 cell of
+    its centre.
+    """
     grid = np.full((1, sum((side // s) ** 2 for s in (8, 16, 32)), 5 + classes), 0.0)
     for x0, y0, x1, y1, score in boxes:
         x, y = (x0 + x1) / 16, (y0 + y1) / 16
@@ -222,12 +301,18 @@ def yolox_constant(path: Path, side: int, boxes: np.ndarray, classes: int = 80) 
 
 def picodet_constant(path: Path, side: int, boxes: np.ndarray) -> Path:
     """Boxes [1, A, 4] and scores [1, 1, A] apart, as PicoDet gives them."""
-    return _constant(path, (side, side), {"boxes": boxes[None, :, :4], "scores": boxes[None, None, :, 4]})
+    return _constant(
+        path, (side, side), {"boxes": boxes[None, :, :4], "scores": boxes[None, None, :, 4]}
+    )
 
 
 def blob(width: int, height: int, x: float, y: float, sigma: float = 8.0) -> np.ndarray:
-    """A grey picture [H, W, 3] with a soft bright spot at (x, y): so wide that any resampling keeps its centre."""
-    bright = np.exp(-((np.arange(width) - x) ** 2 + (np.arange(height)[:, None] - y) ** 2) / (2 * sigma**2))
+    """A grey picture [H, W, 3] with a soft bright spot at (x, y): so wide that any resampling keeps
+    its centre.
+    """
+    bright = np.exp(
+        -((np.arange(width) - x) ** 2 + (np.arange(height)[:, None] - y) ** 2) / (2 * sigma**2)
+    )
     return np.repeat((255 * bright).round().astype(np.uint8)[..., None], 3, 2)
 
 
@@ -240,11 +325,19 @@ def sstn_constant(path: Path, theta: np.ndarray, size=(120, 160)) -> Path:
         helper.make_node("Add", ["per_crop", "value"], ["theta"]),
     ]
     constants = {
-        "axes": np.array([1, 2, 3]), "zero": np.array(0, np.float32), "column": np.array([-1, 1, 1]),
+        "axes": np.array([1, 2, 3]),
+        "zero": np.array(0, np.float32),
+        "column": np.array([-1, 1, 1]),
         "value": theta[None].astype(np.float32),
-    }  # fmt: skip
+    }
     width, height = size
-    _save(path, nodes, [_float("image", ["batch", 3, height, width])], [_float("theta", ["batch", 2, 3])], constants)
+    _save(
+        path,
+        nodes,
+        [_float("image", ["batch", 3, height, width])],
+        [_float("theta", ["batch", 2, 3])],
+        constants,
+    )
     model = onnx.load(path)
     about = {"task": "sstn", "padding": 1.3, "input": {"size": size}}
     model.metadata_props.add(key="everybody", value=json.dumps(about))
@@ -253,8 +346,9 @@ def sstn_constant(path: Path, theta: np.ndarray, size=(120, 160)) -> Path:
 
 
 def sky_detector(path: Path, box: np.ndarray, least: float) -> Path:
-    """A detector of dynamic size that finds one box [4], in input pixels, as surely as all of the top quarter of a
-    picture of 320 × 320 is blue, and `least` at least."""
+    """A detector of dynamic size that finds one box [4], in input pixels, as surely as all of the
+    top quarter of a picture of 320 × 320 is blue, and `least` at least.
+    """
     nodes = [
         helper.make_node("Slice", ["input", "first", "last", "axes"], ["sky"]),
         helper.make_node("ReduceMin", ["sky", "all"], ["darkest"], keepdims=0),
@@ -269,13 +363,22 @@ def sky_detector(path: Path, box: np.ndarray, least: float) -> Path:
         helper.make_node("Cast", ["float_labels"], ["labels"], to=TensorProto.INT64),
     ]
     constants = {
-        "first": np.array([2, 0]), "last": np.array([3, 80]), "axes": np.array([1, 2]), "all": np.array([1, 2, 3]),
-        "unit": np.array(1 / 255, np.float32), "least": np.array(least, np.float32), "column": np.array([-1, 1, 1]),
-        "zeros": np.zeros((1, 1, 4), np.float32), "box": box.reshape(1, 1, 4).astype(np.float32),
-        "row": np.array([-1, 1]), "none": np.array(0, np.float32),
-    }  # fmt: skip
+        "first": np.array([2, 0]),
+        "last": np.array([3, 80]),
+        "axes": np.array([1, 2]),
+        "all": np.array([1, 2, 3]),
+        "unit": np.array(1 / 255, np.float32),
+        "least": np.array(least, np.float32),
+        "column": np.array([-1, 1, 1]),
+        "zeros": np.zeros((1, 1, 4), np.float32),
+        "box": box.reshape(1, 1, 4).astype(np.float32),
+        "row": np.array([-1, 1]),
+        "none": np.array(0, np.float32),
+    }
     outputs = [
         _float("dets", ["batch", 1, 5]),
         helper.make_tensor_value_info("labels", TensorProto.INT64, ["batch", 1]),
     ]
-    return _save(path, nodes, [_float("input", ["batch", 3, "height", "width"])], outputs, constants)
+    return _save(
+        path, nodes, [_float("input", ["batch", 3, "height", "width"])], outputs, constants
+    )

@@ -1,4 +1,6 @@
-"""Looking again in another turn: whom, when, and nobody else; with a detector and a turn net that know the sky."""
+"""Looking again in another turn: whom, when, and nobody else; with a detector and a turn net that
+know the sky.
+"""
 
 from dataclasses import replace
 
@@ -12,7 +14,9 @@ from everybody.load import load_detector, load_turn
 from . import nets
 
 SIDE = 320
-BOX = np.array([60.0, 40.0, 190.0, 290.0])  # where the detector finds its one person, in any turn of a picture
+BOX = np.array(
+    [60.0, 40.0, 190.0, 290.0]
+)  # where the detector finds its one person, in any turn of a picture
 
 
 @pytest.fixture
@@ -20,7 +24,9 @@ def detector(tmp_path):
     def load(least=0.2, **options):
         path = nets.sky_detector(tmp_path / "detector.onnx", BOX, least)
         made = load_detector(path, size=(SIDE, SIDE), **options)
-        return replace(made, input=replace(made.input, mean=(0, 0, 0), std=(1, 1, 1), channels="rgb"))
+        return replace(
+            made, input=replace(made.input, mean=(0, 0, 0), std=(1, 1, 1), channels="rgb")
+        )
 
     return load
 

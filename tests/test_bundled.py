@@ -1,4 +1,6 @@
-"""The models that come with the package: whole, small, found without network, and people found by them."""
+"""The models that come with the package: whole, small, found without network, and people found by
+them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from everybody.people import Frame
 from everybody.weights import fetch, manifest
 
 PICTURE = Path(__file__).resolve().parents[1] / "examples/class.jpg"
-pytestmark = pytest.mark.skipif(not PICTURE.is_file(), reason="needs the example picture, which the sdist leaves out")
+pytestmark = pytest.mark.skipif(
+    not PICTURE.is_file(), reason="needs the example picture, which the sdist leaves out"
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +29,9 @@ def picture() -> np.ndarray:
 def test_they_are_whole_and_small():
     rows, default = manifest.load()
     bundled = [row for row in rows.values() if row.bundled]
-    assert {row.task for row in bundled} == {"detector", "pose", "turn", "sstn"} == {*default, "sstn"}
+    assert (
+        {row.task for row in bundled} == {"detector", "pose", "turn", "sstn"} == {*default, "sstn"}
+    )
     for row in bundled:
         assert fetch.resolve(row).stat().st_size == row.bytes  # resolve proves the checksum
     assert sum(row.bytes for row in bundled) <= 16e6
@@ -42,7 +48,9 @@ def test_everybody_in_the_example_is_found(picture, model):
 
 
 def test_who_is_turned_is_found_as_upright(picture):
-    """The detector's boxes of the upright picture, turned with it: the joints turn too, but for a few."""
+    """The detector's boxes of the upright picture, turned with it: the joints turn too, but for a
+    few.
+    """
     height, width = picture.shape[:2]
     estimator = Estimator(threads=1)
     (upright,) = estimator([Frame(picture)])
@@ -50,7 +58,9 @@ def test_who_is_turned_is_found_as_upright(picture):
     for turns in (1, 2, 3):
         matrix = geometry.turn_matrix(width, height, turns)
         turned = Frame(np.ascontiguousarray(np.rot90(picture, turns)))
-        moved = type(boxes).from_boxes(geometry.transform_boxes(matrix, boxes.boxes).astype(np.float32))
+        moved = type(boxes).from_boxes(
+            geometry.transform_boxes(matrix, boxes.boxes).astype(np.float32)
+        )
         (found,) = estimator.sppe([turned.image], [moved])
         expected = geometry.transform(np.repeat(matrix[None], len(boxes), 0), boxes.keypoints)
         away = np.hypot(*(found.keypoints - expected)[..., :2].transpose(2, 0, 1))
@@ -67,7 +77,9 @@ def test_whole_turned_pictures_show_the_same_people(picture, turns):
     (upright,) = estimator([Frame(picture)])
     (turned,) = estimator([Frame(np.ascontiguousarray(np.rot90(picture, turns)))])
     assert len(turned.people) == len(upright.people)
-    expected = geometry.transform_boxes(geometry.turn_matrix(width, height, turns), upright.people.boxes)
+    expected = geometry.transform_boxes(
+        geometry.turn_matrix(width, height, turns), upright.people.boxes
+    )
     overlap = geometry.iou(expected.astype(np.float32), turned.people.boxes)
     assert (overlap.max(1) > 0.7).all()
     view = Frame(np.ascontiguousarray(np.rot90(picture, turns)))

@@ -1,4 +1,6 @@
-"""Laws of the codecs: what is encoded is decoded, and every alignment puts a pixel where the network sees it."""
+"""Laws of the codecs: what is encoded is decoded, and every alignment puts a pixel where the
+network sees it.
+"""
 
 import numpy as np
 import pytest
@@ -51,7 +53,9 @@ def test_a_perfect_simcc_answer_scores_about_one_as_logits():
 def test_flipping_the_output_is_mirroring_the_crop_at_the_axis(codec):
     """A joint at x, seen in a crop mirrored at the axis, is at 2·axis - x; flip() must say x again."""
     x, y = 40.0, 60.0
-    mirrored = codec.encode(np.concatenate([one(2 * codec.axis - x, y), one(2 * codec.axis - 70, y)], 1))[:-1]
+    mirrored = codec.encode(
+        np.concatenate([one(2 * codec.axis - x, y), one(2 * codec.axis - 70, y)], 1)
+    )[:-1]
     back = codec.decode(codec.flip(mirrored, mirror=(1, 0)))[0]
     assert np.abs(back[:, :2] - [(70, y), (x, y)]).max() <= 0.51
 

@@ -1,4 +1,6 @@
-"""Every reader on a tiny file made here: told by content, the coordinate law, and broken records named."""
+"""Every reader on a tiny file made here: told by content, the coordinate law, and broken records
+named.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,19 @@ def document(joints: int = 17, names: tuple[str, ...] = COCO17.joints) -> Docume
     return {
         "images": [{"id": i, "file_name": f"{i}.jpg", "width": 64, "height": 48} for i in (3, 5)],
         "annotations": [
-            {"id": 9, "image_id": 3, "category_id": 1, "iscrowd": 0, "area": 500.0, "num_keypoints": joints,
-             "bbox": [0, 10, 20, 30], "keypoints": [10.0, 20.0, 2] * joints}
+            {
+                "id": 9,
+                "image_id": 3,
+                "category_id": 1,
+                "iscrowd": 0,
+                "area": 500.0,
+                "num_keypoints": joints,
+                "bbox": [0, 10, 20, 30],
+                "keypoints": [10.0, 20.0, 2] * joints,
+            }
         ],
         "categories": [{"id": 1, "name": "person", "keypoints": list(names), "skeleton": []}],
-    }  # fmt: skip
+    }
 
 
 def write(folder: Path, content: Any, name: str = "anything.dat") -> Path:
@@ -64,7 +74,9 @@ def test_crowds_unlabelled_people_and_missing_areas(tmp_path: Path) -> None:
     assert "no area" in data.notes[0]
 
 
-def test_the_skeleton_is_told_by_names_and_only_then_by_an_unmistakable_count(tmp_path: Path) -> None:
+def test_the_skeleton_is_told_by_names_and_only_then_by_an_unmistakable_count(
+    tmp_path: Path,
+) -> None:
     crowdpose = (*CROWDPOSE14.joints[:12], "head", "neck")
     assert read(write(tmp_path, document(14, crowdpose))).skeleton is CROWDPOSE14
     assert read(write(tmp_path, document(26, ()))).skeleton is HALPE26
@@ -78,9 +90,11 @@ def test_the_skeleton_is_told_by_names_and_only_then_by_an_unmistakable_count(tm
 def test_the_parts_of_whole_body_are_put_together(tmp_path: Path) -> None:
     content = document()
     content["annotations"][0] |= {
-        "foot_kpts": [1.0, 1, 2] * 6, "face_kpts": [2.0, 2, 2] * 68, "lefthand_kpts": [3.0, 3, 2] * 21,
+        "foot_kpts": [1.0, 1, 2] * 6,
+        "face_kpts": [2.0, 2, 2] * 68,
+        "lefthand_kpts": [3.0, 3, 2] * 21,
         "righthand_kpts": [4.0, 4, 0] * 21,
-    }  # fmt: skip
+    }
     data = read(write(tmp_path, content))
     assert data.skeleton is WHOLEBODY133
     assert data.keypoints[0, [17, 23, 91, 112], 0].tolist() == [1, 2, 3, 4]
@@ -94,20 +108,31 @@ def change(**values: Any) -> Callable[[Document], Any]:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (change(keypoints=[1.0] * 48), r"annotations\[0\] \(id 9\) has 48 numbers as keypoints .*expected 51"),
+        (
+            change(keypoints=[1.0] * 48),
+            r"annotations\[0\] \(id 9\) has 48 numbers as keypoints .*expected 51",
+        ),
         (change(keypoints=["x"] * 51), r"annotations\[0\].*not made of numbers"),
         (change(keypoints=[float("nan")] * 51), r"annotations\[0\].*not a finite number"),
         (change(bbox=[1, 2, 3]), r"annotations\[0\] \(id 9\) has 3 numbers as bbox, expected 4"),
         (change(image_id=4), r"annotations\[0\] \(id 9\) is of image 4, which is not in 'images'"),
         (lambda c: c["annotations"][0].pop("keypoints"), "is this the keypoint file"),
-        (lambda c: c["annotations"][0].pop("image_id"), r"annotations\[0\] \(id 9\) has no 'image_id'"),
-        (lambda c: c["annotations"].append(c["annotations"][0]), r"annotations\[1\] \(id 9\) repeats id 9"),
+        (
+            lambda c: c["annotations"][0].pop("image_id"),
+            r"annotations\[0\] \(id 9\) has no 'image_id'",
+        ),
+        (
+            lambda c: c["annotations"].append(c["annotations"][0]),
+            r"annotations\[1\] \(id 9\) repeats id 9",
+        ),
         (lambda c: c["images"].append(c["images"][0]), r"images\[2\] \(id 3\) repeats id 3"),
         (lambda c: c.update(annotations=[1]), "must be a list of JSON objects"),
         (lambda c: c.pop("images"), "no labelled data that is known"),
     ],
 )
-def test_what_is_wrong_is_named_by_record(tmp_path: Path, damage: Callable[[Document], Any], said: str) -> None:
+def test_what_is_wrong_is_named_by_record(
+    tmp_path: Path, damage: Callable[[Document], Any], said: str
+) -> None:
     content = document()
     damage(content)
     with pytest.raises(DataError, match=said):
@@ -121,10 +146,15 @@ def test_files_that_are_no_data(tmp_path: Path, text: str) -> None:
 
 
 def test_mpii_counts_from_one(tmp_path: Path) -> None:
-    people = [{
-        "image": "a.jpg", "joints": [[11.0, 21.0]] * 15 + [[-1.0, -1.0]], "joints_vis": [1] * 15 + [0],
-        "center": [51.0, 101.0], "scale": 1.0,
-    }]  # fmt: skip
+    people = [
+        {
+            "image": "a.jpg",
+            "joints": [[11.0, 21.0]] * 15 + [[-1.0, -1.0]],
+            "joints_vis": [1] * 15 + [0],
+            "center": [51.0, 101.0],
+            "scale": 1.0,
+        }
+    ]
     data = read(write(tmp_path, people))
     assert data.skeleton is MPII16
     assert data.keypoints[0, 0].tolist() == [10, 20, 2]
@@ -150,9 +180,11 @@ def test_mpii_predictions_hold_truth_and_results(tmp_path: Path) -> None:
     missing[15, 1] = 1
     corners = np.array([[[1.0, 1.0]] * 2, [[31.0, 31.0], [41.0, 41.0]]])
     content = {
-        "jnt_missing": missing, "pos_gt_src": np.full((16, 2, 2), 5.0), "pos_pred_src": np.full((16, 2, 2), 6.0),
+        "jnt_missing": missing,
+        "pos_gt_src": np.full((16, 2, 2), 5.0),
+        "pos_pred_src": np.full((16, 2, 2), 6.0),
         "headboxes_src": corners,
-    }  # fmt: skip
+    }
     path = tmp_path / "predictions"
     savemat(path, content, appendmat=False)
     truth = read(path)
@@ -187,7 +219,9 @@ def test_lsp_and_its_extension_differ_in_axes_and_in_the_flag(tmp_path: Path) ->
 
 
 def test_npz_of_the_extension(tmp_path: Path) -> None:
-    np.savez(tmp_path / "val.npz", names=np.array(["a", "b"]), joints=np.ones((2, 14, 3), np.float32))
+    np.savez(
+        tmp_path / "val.npz", names=np.array(["a", "b"]), joints=np.ones((2, 14, 3), np.float32)
+    )
     data = read(tmp_path / "val.npz")
     assert data.keypoints[0, 0].tolist() == [1, 1, 2]
 
@@ -206,7 +240,10 @@ def test_yolo_inverts_coco(tmp_path: Path) -> None:
     np.testing.assert_allclose(data.boxes[0], [19.5, 9.5, 59.5, 59.5])
     np.testing.assert_allclose(data.keypoints[0, 0], [30, 25, 2])
     assert data.path(0).is_file()
-    for text, said in ((line + " 1", "line 1 has 57 numbers, expected 39 or 56"), ("0 x", "not a number")):
+    for text, said in (
+        (line + " 1", "line 1 has 57 numbers, expected 39 or 56"),
+        ("0 x", "not a number"),
+    ):
         (tmp_path / "labels" / "b.txt").write_text(text)
         with pytest.raises(DataError, match=said):
             read(tmp_path)
@@ -214,10 +251,16 @@ def test_yolo_inverts_coco(tmp_path: Path) -> None:
 
 def test_own_results_are_matched_by_file_name(tmp_path: Path) -> None:
     truth = read(write(tmp_path, document()))
-    person = People(np.full((1, 17, 3), 0.5), np.array([[0, 0, 9, 9]]), np.array([0.75]), COCO17, np.array([4]))
+    person = People(
+        np.full((1, 17, 3), 0.5), np.array([[0, 0, 9, 9]]), np.array([0.75]), COCO17, np.array([4])
+    )
     with Journal(tmp_path / "out", COCO17) as journal:
         for name in ("5", "3"):
-            journal.write(Frame(np.zeros((48, 64, 3), np.uint8), source=f"/far/away/{name}.jpg", people=person))
+            journal.write(
+                Frame(
+                    np.zeros((48, 64, 3), np.uint8), source=f"/far/away/{name}.jpg", people=person
+                )
+            )
     for path in (tmp_path / "out", tmp_path / "out" / "frames.jsonl"):
         found = read_results(path, truth)
         assert found.picture.tolist() == [1, 0]
@@ -239,7 +282,10 @@ def test_results_of_other_pictures_and_doubled_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"keypoints": [0.0] * 42}, r"results\[1\] has 42 numbers as keypoints \(17 joints of coco-17\), expected 51"),
+        (
+            {"keypoints": [0.0] * 42},
+            r"results\[1\] has 42 numbers as keypoints \(17 joints of coco-17\), expected 51",
+        ),
         ({"keypoints": [float("inf")] * 51}, r"results\[1\].*not a finite"),
         ({"score": float("nan")}, r"results\[1\] has a score that is not a finite"),
         ({"score": "high"}, r"results\[1\] has a score that is not made of numbers"),

@@ -48,7 +48,10 @@ def test_real_files(name: str, skeleton: str, pictures: int, people: int) -> Non
 
 def test_the_same_people_in_mpiis_json_and_table() -> None:
     """Two readers of one data set agree to the pixel, so both count from 1."""
-    json, table = read(sample("formats/mpii/test_mpii.json")), read(sample("formats/mpii/train_joints.csv"))
+    json, table = (
+        read(sample("formats/mpii/test_mpii.json")),
+        read(sample("formats/mpii/train_joints.csv")),
+    )
     rows = table.where([picture.name for picture in table.pictures].index(json.pictures[0].name))
     gaps = np.abs(table.keypoints[rows] - json.keypoints[0]).max((1, 2))
     assert gaps.min() < 0.01  # the table rounds to hundredths

@@ -22,10 +22,14 @@ WIDTH, HEIGHT = 7, 5
 def data(x: float, y: float) -> Dataset:
     """All joints at (x, y), a box of one pixel around it."""
     return Dataset(
-        skeleton=COCO17, pictures=(Picture("a.png", 1, WIDTH, HEIGHT, (np.array([[x, y], [0, 0], [0, 4]]),)),),
-        picture=np.zeros(1, int), keypoints=np.tile([x, y, 2.0], (1, 17, 1)),
-        boxes=np.array([[x - 0.5, y - 0.5, x + 0.5, y + 0.5]]), name="data", folder=Path("here"),
-    )  # fmt: skip
+        skeleton=COCO17,
+        pictures=(Picture("a.png", 1, WIDTH, HEIGHT, (np.array([[x, y], [0, 0], [0, 4]]),)),),
+        picture=np.zeros(1, int),
+        keypoints=np.tile([x, y, 2.0], (1, 17, 1)),
+        boxes=np.array([[x - 0.5, y - 0.5, x + 0.5, y + 0.5]]),
+        name="data",
+        folder=Path("here"),
+    )
 
 
 @given(st.integers(0, WIDTH - 1), st.integers(0, HEIGHT - 1), st.integers(-4, 7))
@@ -43,8 +47,13 @@ def test_one_lit_pixel_and_its_label_land_together(x: int, y: int, quarters: int
 
 def test_four_quarters_are_none_and_figures_do_not_turn() -> None:
     random = np.random.default_rng(0)
-    truth = replace(data(3, 3), keypoints=np.concatenate([random.uniform(0, 5, (1, 17, 2)), np.ones((1, 17, 1))], 2))
-    found = replace(truth, keypoints=truth.keypoints + random.normal(0, 0.1, (1, 17, 3)) * (1, 1, 0))
+    truth = replace(
+        data(3, 3),
+        keypoints=np.concatenate([random.uniform(0, 5, (1, 17, 2)), np.ones((1, 17, 1))], 2),
+    )
+    found = replace(
+        truth, keypoints=truth.keypoints + random.normal(0, 0.1, (1, 17, 3)) * (1, 1, 0)
+    )
     np.testing.assert_allclose(turned(turned(truth, 1), 3).keypoints, truth.keypoints)
     expected = [figure.value for figure in judge(truth, found, ["AP", "OKS", "PCKb"])]
     for quarters in (1, 2, 3):

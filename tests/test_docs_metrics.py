@@ -14,7 +14,9 @@ from everybody.skeletons import mapping, skeleton
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 
-pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="needs the docs, which the sdist leaves out")
+pytestmark = pytest.mark.skipif(
+    not DOCS.is_dir(), reason="needs the docs, which the sdist leaves out"
+)
 
 
 def test_every_figure_is_made_by_the_script(tmp_path: Path) -> None:
@@ -23,7 +25,9 @@ def test_every_figure_is_made_by_the_script(tmp_path: Path) -> None:
     shown = re.findall(r"images/([\w-]+\.svg)", (DOCS / "metrics.md").read_text())
     assert set(shown) == made
     for name in made:
-        assert (DOCS / "images" / name).read_text().count("<path") == (tmp_path / name).read_text().count("<path")
+        assert (DOCS / "images" / name).read_text().count("<path") == (
+            tmp_path / name
+        ).read_text().count("<path")
 
 
 def test_every_measure_is_explained() -> None:
@@ -34,7 +38,9 @@ def test_every_measure_is_explained() -> None:
 
 def test_the_table_of_maps_is_true() -> None:
     rows = re.findall(
-        r"^\| (\S+) → (\S+) \| (\d+) \| (.+) \| (.+) \|$", (DOCS / "datasets.md").read_text(), re.MULTILINE
+        r"^\| (\S+) → (\S+) \| (\d+) \| (.+) \| (.+) \|$",
+        (DOCS / "datasets.md").read_text(),
+        re.MULTILINE,
     )
     assert len(rows) > 5
     for source, target, copied, derived, missing in rows:

@@ -19,13 +19,19 @@ def grey(width=160, height=120):
 
 
 def point(x, y, score=1.0):
-    return People(np.array([[[x, y, score]]]), np.array([[x - 20, y - 20, x + 20, y + 20]]), np.ones(1), POINT)
+    return People(
+        np.array([[[x, y, score]]]), np.array([[x - 20, y - 20, x + 20, y + 20]]), np.ones(1), POINT
+    )
 
 
 def someone(skeleton, seed=0, count=1, ids=None):
     rng = np.random.default_rng(seed)
-    keypoints = np.concatenate([rng.uniform(10, 110, (count, len(skeleton), 2)), np.ones((count, len(skeleton), 1))], 2)
-    return People(keypoints, np.tile([10.0, 10, 110, 110], (count, 1)), np.ones(count), skeleton, ids)
+    keypoints = np.concatenate(
+        [rng.uniform(10, 110, (count, len(skeleton), 2)), np.ones((count, len(skeleton), 1))], 2
+    )
+    return People(
+        keypoints, np.tile([10.0, 10, 110, 110], (count, 1)), np.ones(count), skeleton, ids
+    )
 
 
 @settings(max_examples=30, deadline=None)
@@ -55,7 +61,10 @@ def test_nobody_changes_nothing():
 
 
 def test_low_joints_are_left_out_and_fade_in():
-    strength = [np.abs(draw(grey(), point(60, 60, s)).astype(float) - 128).sum() for s in (0.29, 0.3, 0.4, 0.5, 1.0)]
+    strength = [
+        np.abs(draw(grey(), point(60, 60, s)).astype(float) - 128).sum()
+        for s in (0.29, 0.3, 0.4, 0.5, 1.0)
+    ]
     assert strength[0] == 0
     assert 0 < strength[1] < strength[2] < strength[3] == strength[4]
 
@@ -64,10 +73,17 @@ def test_left_right_and_people_have_their_own_colours():
     people = someone(COCO17, count=2)
     by_id = [draw(grey(), people[[n]], colour="person") for n in (0, 1)]
     assert (by_id[0] == draw(grey(), people[[0]], colour="person")).all()
-    tracked = People(people.keypoints[:1], people.boxes[:1], people.scores[:1], COCO17, np.array([5]))
+    tracked = People(
+        people.keypoints[:1], people.boxes[:1], people.scores[:1], COCO17, np.array([5])
+    )
     other = People(people.keypoints[:1], people.boxes[:1], people.scores[:1], COCO17, np.array([6]))
-    assert (draw(grey(), tracked, colour="person", ids=False) != draw(grey(), other, colour="person", ids=False)).any()
-    mirrored = People(people.keypoints[:1, list(COCO17.mirror)], people.boxes[:1], people.scores[:1], COCO17)
+    assert (
+        draw(grey(), tracked, colour="person", ids=False)
+        != draw(grey(), other, colour="person", ids=False)
+    ).any()
+    mirrored = People(
+        people.keypoints[:1, list(COCO17.mirror)], people.boxes[:1], people.scores[:1], COCO17
+    )
     assert (draw(grey(), people[[0]]) != draw(grey(), mirrored)).any()
 
 
@@ -80,7 +96,9 @@ def test_people_without_joints_are_boxes():
 def test_large_pictures_get_thick_lines_and_small_people_thin_ones():
     def inked(size, scale):
         people = someone(COCO17)
-        people = People(people.keypoints * [scale, scale, 1], people.boxes * scale, people.scores, COCO17)
+        people = People(
+            people.keypoints * [scale, scale, 1], people.boxes * scale, people.scores, COCO17
+        )
         return (draw(grey(*size), people) != 128).any(-1).sum()
 
     assert inked((3840, 2160), 18) > 100 * inked((160, 120), 1)  # 324 times the area
@@ -90,10 +108,18 @@ def test_large_pictures_get_thick_lines_and_small_people_thin_ones():
 @pytest.mark.parametrize("place", [(-15, -15), (150, -15), (-15, 110), (150, 110), (60, 50)])
 def test_labels_stay_inside(place):
     x, y = place
-    one = People(np.zeros((1, 1, 3)), np.array([[x, y, x + 20.0, y + 20]]), np.ones(1), POINT, np.array([1234567]))
+    one = People(
+        np.zeros((1, 1, 3)),
+        np.array([[x, y, x + 20.0, y + 20]]),
+        np.ones(1),
+        POINT,
+        np.array([1234567]),
+    )
     inside = draw(grey(), one, scores=True)
     centre = draw(
-        grey(), People(one.keypoints, np.array([[60.0, 50, 80, 70]]), one.scores, POINT, one.ids), scores=True
+        grey(),
+        People(one.keypoints, np.array([[60.0, 50, 80, 70]]), one.scores, POINT, one.ids),
+        scores=True,
     )
     # no less of it is seen than in the middle (rounding may add a column)
     assert (inside != 128).any(-1).sum() >= (centre != 128).any(-1).sum()
@@ -109,7 +135,11 @@ def test_what_is_not_finite_or_far_away_is_no_trouble():
     keypoints[0, 9, :2] = -300
     keypoints[0, :, 2] = np.where(np.arange(17) % 2, 0.4, 0.9)
     boxes = np.array([[-1e9, -50, 1e9, 1e9]])
-    assert draw(grey(), People(keypoints, boxes, people.scores, COCO17), boxes=True).shape == (120, 160, 3)
+    assert draw(grey(), People(keypoints, boxes, people.scores, COCO17), boxes=True).shape == (
+        120,
+        160,
+        3,
+    )
 
 
 def test_a_flipped_view_is_drawn_like_its_copy():

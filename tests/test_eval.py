@@ -49,11 +49,22 @@ def truth(tmp_path: Path) -> Path:
     content = {
         "images": [{"id": i, "file_name": f"{i}.jpg", "width": 320, "height": 240} for i in (3, 5)],
         "annotations": [
-            {"id": i, "image_id": i, "category_id": 1, "iscrowd": 0, "area": 5000.0, "num_keypoints": 17,
-             "bbox": [0, 100, 160, 80], "keypoints": pose()} for i in (3, 5)
+            {
+                "id": i,
+                "image_id": i,
+                "category_id": 1,
+                "iscrowd": 0,
+                "area": 5000.0,
+                "num_keypoints": 17,
+                "bbox": [0, 100, 160, 80],
+                "keypoints": pose(),
+            }
+            for i in (3, 5)
         ],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}],
-    }  # fmt: skip
+        "categories": [
+            {"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}
+        ],
+    }
     return written(tmp_path / "truth.json", content)
 
 
@@ -63,7 +74,9 @@ def written(path: Path, content: Any) -> Path:
 
 
 def test_json_has_the_ten_figures_as_the_field_writes_them(tmp_path: Path, truth: Path) -> None:
-    values = json.loads(run(written(tmp_path / "found.json", [result(3)]), "--data", truth, "--json").stdout)
+    values = json.loads(
+        run(written(tmp_path / "found.json", [result(3)]), "--data", truth, "--json").stdout
+    )
     assert list(values)[:10] == TEN
     # One of two people found: precision 1 at the 51 recalls 0, .01 … .50 of 101.
     assert values["AP"] == pytest.approx(51 / 101)
@@ -84,7 +97,9 @@ def test_nothing_found_and_nobody_to_find(tmp_path: Path, truth: Path) -> None:
     nothing = written(tmp_path / "found.json", [])
     assert json.loads(run(nothing, "--data", truth, "--json").stdout)["AP"] == 0
     nobody = written(tmp_path / "nobody.json", json.loads(truth.read_text()) | {"annotations": []})
-    values = json.loads(run(written(tmp_path / "some.json", [result(3)]), "--data", nobody, "--json").stdout)
+    values = json.loads(
+        run(written(tmp_path / "some.json", [result(3)]), "--data", nobody, "--json").stdout
+    )
     assert values["AP"] is None
     assert "nobody to find" in values["notes"][0]
 
@@ -92,15 +107,35 @@ def test_nothing_found_and_nobody_to_find(tmp_path: Path, truth: Path) -> None:
 def test_comparison_tables_plots_and_report(tmp_path: Path, truth: Path) -> None:
     worse = written(tmp_path / "worse.json", [result(3, 9), result(5, 9)])
     better = written(tmp_path / "better.json", [result(3), result(5)])
-    outputs = ["--csv", tmp_path / "t.csv", "--latex", tmp_path / "t.tex", "--save-plots", tmp_path / "plots"]
-    options = ["--data", truth, "--metrics", "AP,PCK@0.1", "--bootstrap", 50, "--report", tmp_path / "r.html"]
+    outputs = [
+        "--csv",
+        tmp_path / "t.csv",
+        "--latex",
+        tmp_path / "t.tex",
+        "--save-plots",
+        tmp_path / "plots",
+    ]
+    options = [
+        "--data",
+        truth,
+        "--metrics",
+        "AP,PCK@0.1",
+        "--bootstrap",
+        50,
+        "--report",
+        tmp_path / "r.html",
+    ]
     values = json.loads(run(worse, better, *options, *outputs, "--json").stdout)
     assert [entry["name"] for entry in values["results"]] == ["worse.json", "better.json"]
     difference = values["results"][1]["differences"]["AP"]
     assert difference["value"] > 0
     assert difference["p"] < 0.05
     assert "differences" not in values["results"][0]
-    assert (tmp_path / "t.csv").read_text().startswith("results,boxes,measure,part,value,low,high\nworse.json,,AP,,")
+    assert (
+        (tmp_path / "t.csv")
+        .read_text()
+        .startswith("results,boxes,measure,part,value,low,high\nworse.json,,AP,,")
+    )
     assert r"\textbf{100.0}" in (tmp_path / "t.tex").read_text()
     names = {path.name for path in (tmp_path / "plots").iterdir()}
     assert {"precision-recall.svg", "PCK@0.1.svg", "PCK@0.1-parts-better.svg"} <= names
@@ -108,9 +143,14 @@ def test_comparison_tables_plots_and_report(tmp_path: Path, truth: Path) -> None
 
 
 def test_the_short_way_of_ap_compares_as_the_long_one_does(tmp_path: Path, truth: Path) -> None:
-    files = [written(tmp_path / name, [result(3, x), result(5, x)]) for name, x in (("worse", 9), ("better", 0))]
+    files = [
+        written(tmp_path / name, [result(3, x), result(5, x)])
+        for name, x in (("worse", 9), ("better", 0))
+    ]
     short, long = (
-        json.loads(run(*files, "--data", truth, "--metrics", names, "--bootstrap", 50, "--json").stdout)["results"]
+        json.loads(
+            run(*files, "--data", truth, "--metrics", names, "--bootstrap", 50, "--json").stdout
+        )["results"]
         for names in ("AP", "AP,OKS")
     )
     for a, b in zip(short, long, strict=True):
@@ -126,14 +166,23 @@ def test_skeletons_that_differ_are_refused_with_a_way_out(tmp_path: Path, truth:
         person["keypoints"] = pose(joints=16)
     other = written(tmp_path / "mpii.json", content)
     found = written(tmp_path / "found.json", [result(3)])
-    with pytest.raises(DataError, match=r"--map to judge the 12 joints .*without pelvis, thorax, upper_neck, head_top"):
+    with pytest.raises(
+        DataError,
+        match=r"--map to judge the 12 joints .*without pelvis, thorax, upper_neck, head_top",
+    ):
         run(found, "--data", other, "--skeleton", "coco-17")
-    values = json.loads(run(found, "--data", other, "--skeleton", "coco-17", "--map", "--json").stdout)
+    values = json.loads(
+        run(found, "--data", other, "--skeleton", "coco-17", "--map", "--json").stdout
+    )
     assert "judged on the 12 joints" in values["notes"][0]
 
 
-def test_a_model_is_judged_in_any_orientation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One person upside down, all joints at one spot: only the turned crop tells the network where that is."""
+def test_a_model_is_judged_in_any_orientation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One person upside down, all joints at one spot: only the turned crop tells the network where
+    that is.
+    """
     image = nets.blob(96, 128, 41.3, 77.7)
     image[..., 1:] = 0
     image[96:, :, 2] = 255
@@ -141,11 +190,21 @@ def test_a_model_is_judged_in_any_orientation(tmp_path: Path, monkeypatch: pytes
     content = {
         "images": [{"id": 1, "file_name": "handstand.png", "width": 96, "height": 128}],
         "annotations": [
-            {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 6000.0, "num_keypoints": 17,
-             "bbox": [0, 0, 96, 128], "keypoints": [41.8, 78.2, 2] * 17}
+            {
+                "id": 1,
+                "image_id": 1,
+                "category_id": 1,
+                "iscrowd": 0,
+                "area": 6000.0,
+                "num_keypoints": 17,
+                "bbox": [0, 0, 96, 128],
+                "keypoints": [41.8, 78.2, 2] * 17,
+            }
         ],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}],
-    }  # fmt: skip
+        "categories": [
+            {"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}
+        ],
+    }
     labels = written(tmp_path / "labels.json", content)
     nets.upright_finder(tmp_path / "upright.onnx", 17)
     (tmp_path / "manifest.toml").write_text(
@@ -178,7 +237,13 @@ NAMES = "HOTA,MOTA,MOTP,IDF1,PoseTrackAP"
 def test_tracks_are_judged_by_name_and_per_joint(tmp_path: Path, truth: Path) -> None:
     content = json.loads(truth.read_text())
     content["annotations"] = [
-        one | {"id": 10 * one["id"] + who, "track_id": who, "keypoints": pose(), "bbox": [0, 100 + 300 * who, 160, 80]}
+        one
+        | {
+            "id": 10 * one["id"] + who,
+            "track_id": who,
+            "keypoints": pose(),
+            "bbox": [0, 100 + 300 * who, 160, 80],
+        }
         for one in content["annotations"]
         for who in (0, 1)
     ]
@@ -187,7 +252,10 @@ def test_tracks_are_judged_by_name_and_per_joint(tmp_path: Path, truth: Path) ->
     written(truth, content)
 
     def found(*ids: int) -> dict[str, Any]:
-        people = [one | {"score": 0.9, "track_id": n} for one, n in zip(content["annotations"], ids, strict=True)]
+        people = [
+            one | {"score": 0.9, "track_id": n}
+            for one, n in zip(content["annotations"], ids, strict=True)
+        ]
         path = written(tmp_path / "found.json", people)
         return json.loads(run(path, "--data", truth, "--metrics", NAMES, "--json").output)
 
@@ -222,6 +290,10 @@ def test_what_makes_no_sense_is_said(tmp_path: Path, truth: Path) -> None:
 
 def test_reading_the_command_line_stays_fast() -> None:
     heavy = ("hotcoco", "scipy", "cv2", "onnxruntime")
-    code = f"import everybody.cli.eval, sys; print([name for name in {heavy} if name in sys.modules])"
-    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = (
+        f"import everybody.cli.eval, sys; print([name for name in {heavy} if name in sys.modules])"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert outcome.stdout.strip() == "[]"

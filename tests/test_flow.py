@@ -33,12 +33,17 @@ def ids(frames: list[Frame]) -> list[list[int]]:
 
 @pytest.mark.parametrize("hidden", [5, 25, 60])
 def test_who_walks_on_out_of_sight_is_the_same(hidden):
-    film = [standing() if 30 <= n < 30 + hidden else standing((200 + 3 * n, 600)) for n in range(150)]
+    film = [
+        standing() if 30 <= n < 30 + hidden else standing((200 + 3 * n, 600)) for n in range(150)
+    ]
     assert ids(stitched(film)) == [[] if 30 <= n < 30 + hidden else [1] for n in range(150)]
 
 
 def test_who_turns_up_elsewhere_or_after_too_long_is_somebody_else():
-    away = [standing((300, 600)) if n < 30 else standing((1000, 600)) if n > 40 else standing() for n in range(80)]
+    away = [
+        standing((300, 600)) if n < 30 else standing((1000, 600)) if n > 40 else standing()
+        for n in range(80)
+    ]
     assert ids(stitched(away))[-1] == [2]
     late = [standing() if 30 <= n < 80 else standing((300, 600)) for n in range(100)]
     assert ids(stitched(late, rules=Rules(appearance=0, flow_gap=1.0)))[-1] == [2]
@@ -64,7 +69,9 @@ def test_hindsight_changes_no_pose_and_beats_the_online_tracker_at_long_occlusio
         online = [tracker.update(m.found, m.time) for m in film]
         flow = [frame.people for frame in stitched([m.found for m in film], rate=30.0)]
         for name, found in (("online", online), ("flow", flow)):
-            ways[name].append(figures((m.true, p) for m, p in zip(film, found, strict=True))["switches"])
+            ways[name].append(
+                figures((m.true, p) for m, p in zip(film, found, strict=True))["switches"]
+            )
         for moment, people in zip(film, flow, strict=True):
             assert len(set(people.ids.tolist())) == len(people)
             given = {box.tobytes() for box in moment.found.boxes}
@@ -75,7 +82,9 @@ def test_hindsight_changes_no_pose_and_beats_the_online_tracker_at_long_occlusio
 def test_another_video_is_another_film_and_nothing_gives_nothing():
     tracker = Tracker(tracking(RULES))
     people = standing((400, 600))
-    frames = [Frame(PICTURE, n, n / 25, name, people) for name in ("a.mp4", "b.mp4") for n in range(10)]
+    frames = [
+        Frame(PICTURE, n, n / 25, name, people) for name in ("a.mp4", "b.mp4") for n in range(10)
+    ]
     assert ids(list(Stitch(tracker, RULES)(tracker(frames)))) == [[1]] * 10 + [[2]] * 10
     assert list(Stitch(tracker, RULES)(iter([]))) == []
 

@@ -1,4 +1,6 @@
-"""Following people through the pipeline and the command line, with networks whose answers are known."""
+"""Following people through the pipeline and the command line, with networks whose answers are
+known.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ PICTURE = np.zeros((240, 320, 3), np.uint8)
 
 
 class Scripted:
-    """An estimator whose detector finds `people(index)`, and whose poses are those of the person nearest each box."""
+    """An estimator whose detector finds `people(index)`, and whose poses are those of the person
+    nearest each box.
+    """
 
     workers = 2
 
@@ -44,7 +48,8 @@ class Scripted:
         self.looked += [frame.index for frame in frames]
         found = [self.people(frame.index) for frame in frames]
         return [
-            replace(frame, people=People.from_boxes(p.boxes, p.scores)) for frame, p in zip(frames, found, strict=True)
+            replace(frame, people=People.from_boxes(p.boxes, p.scores))
+            for frame, p in zip(frames, found, strict=True)
         ]
 
     def pose(self, frames):
@@ -114,7 +119,9 @@ def test_each_source_is_looked_at_first_and_nobody_is_always_legal():
     estimator = Scripted(lambda index: People.empty(standing((1, 1)).skeleton))
     frames = film(12) + [replace(frame, source="b.mp4") for frame in film(3)]
     out = list(skipping(estimator, frames, Tracker(), 10))  # type: ignore[arg-type]
-    assert [(frame.source, frame.index) for frame in out] == [(frame.source, frame.index) for frame in frames]
+    assert [(frame.source, frame.index) for frame in out] == [
+        (frame.source, frame.index) for frame in frames
+    ]
     assert estimator.looked == [0, 10, 0]
     assert all(len(frame.people) == 0 for frame in out)
     assert list(skipping(estimator, [], Tracker(), 10)) == []  # type: ignore[arg-type]
@@ -154,9 +161,9 @@ def shown(people, count: int) -> list[Frame]:
     for n in range(count):
         picture = np.full((240, 1100, 3), 128, np.uint8)
         for x0, y0, x1, y1 in people(n).boxes.astype(int).tolist():
-            picture[max(y0, 0) : y1, max(x0, 0) : x1] = np.where((np.arange(max(x0, 0), x1) - x0) // 6 % 2, 30, 220)[
-                :, None
-            ]
+            picture[max(y0, 0) : y1, max(x0, 0) : x1] = np.where(
+                (np.arange(max(x0, 0), x1) - x0) // 6 % 2, 30, 220
+            )[:, None]
         out.append(Frame(picture, n, n / 25, "a.mp4"))
     return out
 
@@ -211,7 +218,11 @@ def test_who_moves_is_estimated_in_each_frame_and_who_rests_is_not():
 @pytest.mark.parametrize("score", [0.8, 0.4])
 def test_somebody_new_is_looked_at_as_soon_as_something_moves(score):
     def people(index: int) -> People:
-        return resting(index) if index < 20 else standing((100, 220), (700, 220), (400, 220), score=score)
+        return (
+            resting(index)
+            if index < 20
+            else standing((100, 220), (700, 220), (400, 220), score=score)
+        )
 
     estimator = Scripted(people)
     frames = list(Follow()(estimator, shown(people, 40)))  # type: ignore[arg-type]
@@ -235,7 +246,9 @@ def test_keep_an_id_the_largest_or_the_one_in_the_middle():
             big = standing((60, 200), tall=100 + 30 * (n >= 5))
             people = People(
                 *(
-                    np.concatenate([getattr(p, name) for p in (big, standing((160, 160), tall=110))])
+                    np.concatenate(
+                        [getattr(p, name) for p in (big, standing((160, 160), tall=110))]
+                    )
                     for name in ("keypoints", "boxes", "scores")
                 ),
                 big.skeleton,
@@ -255,7 +268,9 @@ def test_keep_an_id_the_largest_or_the_one_in_the_middle():
     assert len(next(kept(nobody, "largest")).people) == 0
 
 
-@pytest.mark.parametrize(("wrong", "word"), [({"detect_every": -1}, "detect_every"), ({"keep": "left"}, "largest")])
+@pytest.mark.parametrize(
+    ("wrong", "word"), [({"detect_every": -1}, "detect_every"), ({"keep": "left"}, "largest")]
+)
 def test_wrong_options_are_told(wrong, word):
     with pytest.raises(OptionError, match=word):
         Follow(**wrong)
@@ -274,13 +289,25 @@ def test_trails_end_and_begin_anew_with_another_source():
 
 @pytest.fixture
 def options(tmp_path: Path) -> list[str]:
-    detector = nets.rtmdet_constant(tmp_path / "detector.onnx", np.array([[20, 20, 116, 148, 0.9]], np.float32))
-    pose = nets.heatmap_constant(tmp_path / "pose.onnx", np.stack([np.arange(17) + 3, 2 * np.arange(17)[::-1]], 1))
+    detector = nets.rtmdet_constant(
+        tmp_path / "detector.onnx", np.array([[20, 20, 116, 148, 0.9]], np.float32)
+    )
+    pose = nets.heatmap_constant(
+        tmp_path / "pose.onnx", np.stack([np.arange(17) + 3, 2 * np.arange(17)[::-1]], 1)
+    )
     film = movies.encode(tmp_path / "film.mp4", [nets.blob(160, 160, 60, 70)] * 12)
     return [
         *("run", str(film), "--detector", str(detector), "--det-size", "160", "--pose", str(pose)),
-        *("--skeleton", "coco-17", "--codec", "heatmap,alignment=corner", "--normalise", "none", "--quiet"),
-    ]  # fmt: skip
+        *(
+            "--skeleton",
+            "coco-17",
+            "--codec",
+            "heatmap,alignment=corner",
+            "--normalise",
+            "none",
+            "--quiet",
+        ),
+    ]
 
 
 def call(monkeypatch, *arguments: object) -> int:
@@ -298,7 +325,16 @@ def ids_in(path: Path) -> list[list[int]]:
 def test_ids_are_in_every_format_and_on_video(tmp_path, monkeypatch, options, every):
     out = tmp_path / "out"
     formats = sorted(set(FORMATS) - {"jsonl"})
-    more = ["--detect-every", every, "-f", ",".join(formats), "--save-video", "--trails", 1, "--draw-ids"]
+    more = [
+        "--detect-every",
+        every,
+        "-f",
+        ",".join(formats),
+        "--save-video",
+        "--trails",
+        1,
+        "--draw-ids",
+    ]
     assert call(monkeypatch, *options, "--track", *more, "-o", out) == 0
     assert ids_in(out / "frames.jsonl") == [[1]] * 12
     for name in formats:
@@ -329,7 +365,9 @@ def test_in_python(tmp_path, options):
     assert [len(frame.people) for frame in frames] == [0] * 12
 
 
-def test_the_embedding_network_is_named_and_another_one_does_not_go_on(tmp_path, monkeypatch, options):
+def test_the_embedding_network_is_named_and_another_one_does_not_go_on(
+    tmp_path, monkeypatch, options
+):
     network = nets.mean_colour(tmp_path / "looks.onnx")
     out = tmp_path / "out"
     assert call(monkeypatch, *options, "--appearance", network, "--end", 6, "-o", out) == 0
@@ -341,16 +379,22 @@ def test_the_embedding_network_is_named_and_another_one_does_not_go_on(tmp_path,
 
 
 @pytest.mark.parametrize("smooth", [(), ("--smooth", "kalman")])
-def test_a_full_disk_while_tracking_leaves_what_plays(tmp_path, monkeypatch, capsys, options, smooth):
+def test_a_full_disk_while_tracking_leaves_what_plays(
+    tmp_path, monkeypatch, capsys, options, smooth
+):
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 255, (160, 160, 3), np.uint8) for _ in range(100)]
     movies.encode(tmp_path / "film.mp4", pictures)
     out = tmp_path / "out"
     with disk(400_000):
-        code = call(monkeypatch, *options, "--track", *smooth, "--save-video", "--trails", 1, "-o", out)
+        code = call(
+            monkeypatch, *options, "--track", *smooth, "--save-video", "--trails", 1, "-o", out
+        )
     assert code != 0
     assert "film.mp4: cannot be written" in capsys.readouterr().err
-    shown = sum(1 for _ in everybody.read(str(out / "video" / "film.mp4"), problem=lambda error: None))
+    shown = sum(
+        1 for _ in everybody.read(str(out / "video" / "film.mp4"), problem=lambda error: None)
+    )
     told = ids_in(out / "frames.jsonl")
     assert 10 < shown <= len(told) < 100
     assert told == [[1]] * len(told)
@@ -371,12 +415,18 @@ def test_the_same_person_looks_alike(shared):
     if not path.is_file():
         pytest.skip("needs person-reid-0287.onnx")
     assert load(path).outputs
-    frames = everybody.read(str(shared / "data" / "video" / "taiji.mp4"), select=everybody.Selection(every=40))
+    frames = everybody.read(
+        str(shared / "data" / "video" / "taiji.mp4"), select=everybody.Selection(every=40)
+    )
     embed = load_embedder(path)
     first, second = next(frames).image, next(frames).image
     height, width = first.shape[:2]
     boxes = np.array(
-        [[0.3 * width, 0.1 * height, 0.7 * width, height], [0, 0, 0.2 * width, 0.5 * height], [-9, -9, -5, -5]]
+        [
+            [0.3 * width, 0.1 * height, 0.7 * width, height],
+            [0, 0, 0.2 * width, 0.5 * height],
+            [-9, -9, -5, -5],
+        ]
     )
     a, b = embed(first, boxes), embed(second, boxes)
     assert np.allclose(np.linalg.norm(a, axis=1), [1, 1, 0])

@@ -1,4 +1,6 @@
-"""From any format to any other, what both can hold stays the same; what is broken or in the way is said."""
+"""From any format to any other, what both can hold stays the same; what is broken or in the way is
+said.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ from .test_journal import CUSTOM, disk, people, same
 
 FAITHFUL = ("jsonl", "parquet", "csv")  # hold everything
 LISTS = ("coco", "alphapose")  # no frames without people
-FOLDERS = {"openpose": OPENPOSE25, "openpose-18": OPENPOSE18, "alphapose-cmu": OPENPOSE18, "alphapose-open": OPENPOSE18}
+FOLDERS = {
+    "openpose": OPENPOSE25,
+    "openpose-18": OPENPOSE18,
+    "alphapose-cmu": OPENPOSE18,
+    "alphapose-open": OPENPOSE18,
+}
 
 
 def quiet(text):
@@ -35,11 +42,18 @@ def quiet(text):
 @st.composite
 def journals(draw):
     skeleton = draw(st.sampled_from([COCO17, HALPE26, HALPE136, BOX, H36M17]))
-    sources = draw(st.lists(st.sampled_from(["a.mp4", "b/x.jpg", "c/x.jpg", 'd "é,\n.png', "000042.jpg"]), unique=True))
+    sources = draw(
+        st.lists(
+            st.sampled_from(["a.mp4", "b/x.jpg", "c/x.jpg", 'd "é,\n.png', "000042.jpg"]),
+            unique=True,
+        )
+    )
     tracked = draw(st.booleans())
     records = []
     for source in sources:
-        frames = sorted(draw(st.sets(st.integers(0, 2000), max_size=4))) if source == "a.mp4" else [0]
+        frames = (
+            sorted(draw(st.sets(st.integers(0, 2000), max_size=4))) if source == "a.mp4" else [0]
+        )
         for index in frames:
             found = people(draw(st.integers(0, 3)), skeleton, draw(st.integers(0, 99)), tracked)
             records.append(Record(source, index, index / 29.97, 1920, 1080, found))
@@ -56,7 +70,9 @@ def test_faithful_formats_keep_everything(journal, path, as_file):
             target = place / ("lone.jsonl" if name == "jsonl" and as_file else f"{name}.out")
             FORMATS[name].write(results, target, quiet)
             results = FORMATS[name].read(target, None, quiet)
-        if any(len(record.people) for record in journal):  # without people there is no joint to tell the skeleton from
+        if any(
+            len(record.people) for record in journal
+        ):  # without people there is no joint to tell the skeleton from
             assert results.skeleton == journal.skeleton
             for one, two in zip(journal, results, strict=True):
                 same(one, two)
@@ -104,7 +120,9 @@ def test_folders_keep_the_joints_they_know(journal, name):
             for one, two in zip(journal, results, strict=True):
                 assert (one.index, len(one.people)) == (two.index, len(two.people))
                 np.testing.assert_allclose(
-                    known(one.people.keypoints)[:, places], back(two.people.keypoints)[:, places], atol=0.0101
+                    known(one.people.keypoints)[:, places],
+                    back(two.people.keypoints)[:, places],
+                    atol=0.0101,
                 )
 
 
@@ -116,7 +134,9 @@ def test_face_and_hands_go_through_openpose(tmp_path):
     assert results.skeleton is HALPE136
     (back,) = results
     both = [k for k, joint in enumerate(HALPE136.joints) if joint != "head"]
-    np.testing.assert_allclose(back.people.keypoints[:, both], record.people.keypoints[:, both], atol=0.0051)
+    np.testing.assert_allclose(
+        back.people.keypoints[:, both], record.people.keypoints[:, both], atol=0.0051
+    )
     assert (back.people.ids == record.people.ids).all()
     person = json.loads((tmp_path / "openpose/x_keypoints.json").read_text())["people"][0]
     assert len(person["pose_keypoints_2d"]) == 75
@@ -155,7 +175,12 @@ def test_what_each_format_looks_like(run):
     person = next(record for record in read_journal(run) if len(record.people)).people[0]
     x0, y0, x1, y1 = person.boxes[0].tolist()
     coco = json.loads((run / "results.json").read_text())[0]
-    assert (coco["image_id"], coco["category_id"], coco["frame"], coco["file_name"]) == (1, 1, 1, "clip.mp4")
+    assert (coco["image_id"], coco["category_id"], coco["frame"], coco["file_name"]) == (
+        1,
+        1,
+        1,
+        "clip.mp4",
+    )
     assert coco["bbox"] == pytest.approx([x0 + 0.5, y0 + 0.5, x1 - x0, y1 - y0], abs=0.01)
     assert coco["keypoints"] == pytest.approx(person.keypoints.ravel().tolist(), abs=0.001)
     alphapose = json.loads((run / "alphapose-results.json").read_text())[0]
@@ -203,9 +228,14 @@ def test_results_of_others(tmp_path):
     path = tmp_path / "r.json"
     path.write_text(json.dumps(items))
     results = list(read_results(path))
-    assert [(PurePath(r.source).stem, len(r.people)) for r in results] == [("000000000009", 2), ("000000000008", 1)]
+    assert [(PurePath(r.source).stem, len(r.people)) for r in results] == [
+        ("000000000009", 2),
+        ("000000000008", 1),
+    ]
     assert results[0].people.boxes[0].tolist() == [1, 2, 49, 50]
-    path.write_text(json.dumps([{"image_id": "0.jpg", "keypoints": row, "score": 2.5, "idx": [[4.0], [4.0]]}]))
+    path.write_text(
+        json.dumps([{"image_id": "0.jpg", "keypoints": row, "score": 2.5, "idx": [[4.0], [4.0]]}])
+    )
     (result,) = read_results(path)
     assert (result.people.ids, result.people.scores) == ([4], [2.5])
 
@@ -215,7 +245,9 @@ def test_rows_survive_pandas(tmp_path, run):
     write_all(run, ["csv"], say=quiet)
     frame = pandas.read_csv(run / "results.csv")
     assert frame.frame.nunique() == 5
-    assert len(frame.dropna(subset="person")) == 17 * sum(len(record.people) for record in read_journal(run))
+    assert len(frame.dropna(subset="person")) == 17 * sum(
+        len(record.people) for record in read_journal(run)
+    )
     frame.to_csv(tmp_path / "again.csv", index=False)
     for one, two in zip(read_journal(run), read_results(tmp_path / "again.csv"), strict=True):
         same(one, two)
@@ -244,13 +276,26 @@ def test_a_skeleton_of_ones_own(tmp_path):
         with pytest.raises(DataError, match="--skeleton"):
             FORMATS[name].read(tmp_path / name, None, quiet)
         (record,) = FORMATS[name].read(tmp_path / name, CUSTOM, quiet)
-        np.testing.assert_allclose(record.people.keypoints, next(iter(results)).people.keypoints, atol=0.0051)
+        np.testing.assert_allclose(
+            record.people.keypoints, next(iter(results)).people.keypoints, atol=0.0051
+        )
 
 
 def test_convert_tells_formats(tmp_path, run):
-    for target in ("a.csv", "b.parquet", "c.json", "alphapose.json", "d.jsonl", "openpose", "folder"):
+    for target in (
+        "a.csv",
+        "b.parquet",
+        "c.json",
+        "alphapose.json",
+        "d.jsonl",
+        "openpose",
+        "folder",
+    ):
         assert convert(run, tmp_path / target, say=quiet) == 5
-    kinds = [tell(tmp_path / t) for t in ("a.csv", "b.parquet", "c.json", "alphapose.json", "d.jsonl", "folder")]
+    kinds = [
+        tell(tmp_path / t)
+        for t in ("a.csv", "b.parquet", "c.json", "alphapose.json", "d.jsonl", "folder")
+    ]
     assert kinds == ["csv", "parquet", "coco", "alphapose", "jsonl", "jsonl"]
     for source in ("a.csv", "b.parquet", "d.jsonl", "folder"):
         convert(tmp_path / source, tmp_path / "again.csv", overwrite=True, say=quiet)
@@ -272,13 +317,18 @@ def test_what_is_in_the_way_is_not_lost(tmp_path, run):
         convert(run, tmp_path / "openpose", overwrite=True)
     with pytest.raises(OptionError, match="known are"):
         convert(run, tmp_path / "x", "coconut")
-    assert (mine.read_text(), (tmp_path / "openpose/thesis.txt").read_text()) == ("precious", "precious")
+    assert (mine.read_text(), (tmp_path / "openpose/thesis.txt").read_text()) == (
+        "precious",
+        "precious",
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "jsonl"])
 def test_a_full_disk_loses_nothing(tmp_path, name):
     one = Results.of([Record("a.mp4", 0, 0.0, 9, 9, people(1))], COCO17)
-    many = Results.of([Record("a.mp4", i, i / 9, 9, 9, people(40, seed=i)) for i in range(20)], COCO17)
+    many = Results.of(
+        [Record("a.mp4", i, i / 9, 9, 9, people(40, seed=i)) for i in range(20)], COCO17
+    )
     target = tmp_path / name
     FORMATS[name].write(one, target, quiet)
     before = len(list(FORMATS[name].read(target, None, quiet)))
@@ -302,21 +352,30 @@ def test_numbers_that_are_none_are_refused(tmp_path, name):
     found = people(1)
     found.keypoints[0, 3, 1] = np.nan
     with pytest.raises(DataError, match="NaN"):
-        FORMATS[name].write(Results.of([Record("a.jpg", 0, 0.0, 9, 9, found)], COCO17), tmp_path / "out", quiet)
+        FORMATS[name].write(
+            Results.of([Record("a.jpg", 0, 0.0, 9, 9, found)], COCO17), tmp_path / "out", quiet
+        )
 
 
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("a.json", "[1, 2]"), ("a.json", '[{"image_id": 1'), ("a.json", '[{"id": 1}]'), ("a.json", "{}"),
-        ("a.json", ""), ("a.json", '[{"image_id": 1, "keypoints": [1, 2, 3, 4], "score": 1}]'),
+        ("a.json", "[1, 2]"),
+        ("a.json", '[{"image_id": 1'),
+        ("a.json", '[{"id": 1}]'),
+        ("a.json", "{}"),
+        ("a.json", ""),
+        ("a.json", '[{"image_id": 1, "keypoints": [1, 2, 3, 4], "score": 1}]'),
         ("a.json", '{"images": []}'),
         ("a.json", '[{"image_id": 1, "keypoints": [' + "1," * 50 + '"x"], "score": 1}]'),
-        ("a.csv", "frame,joint\n1,nose\n"), ("a.csv", "x,y\n1,2\n"), ("a.parquet", "PAR1 and no more"),
-        ("o/a_keypoints.json", "{}"), ("o/a_keypoints.json", '{"people": [{"pose_keypoints_2d": [1, 2]}]}'),
+        ("a.csv", "frame,joint\n1,nose\n"),
+        ("a.csv", "x,y\n1,2\n"),
+        ("a.parquet", "PAR1 and no more"),
+        ("o/a_keypoints.json", "{}"),
+        ("o/a_keypoints.json", '{"people": [{"pose_keypoints_2d": [1, 2]}]}'),
         ("o/x", ""),
     ],
-)  # fmt: skip
+)
 def test_what_is_broken_is_said_with_its_path(tmp_path, name, content):
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)
@@ -328,7 +387,11 @@ def test_what_is_broken_is_said_with_its_path(tmp_path, name, content):
         read_results(tmp_path / "nowhere")
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=300)))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=300)
+    )
+)
 def test_names_are_different_and_fit_file_systems(sources):
     names = Names()
     given_names = [names(source) for source in dict.fromkeys(sources)]
@@ -344,7 +407,9 @@ def test_names_of_known_kinds():
     assert names.frame("clip.mp4", 12) == "clip_000000000012"
     assert names("rtsp://user:secret@host/live?key=1") == "live"
     assert names("rtsp://user:secret@host") == "host"
-    assert [numbered(s, 0) for s in ("a.MP4", "camera:0", "rtsp://host/x", "a.jpg", "a")] == [True] * 3 + [False] * 2
+    assert [numbered(s, 0) for s in ("a.MP4", "camera:0", "rtsp://host/x", "a.jpg", "a")] == [
+        True
+    ] * 3 + [False] * 2
     assert numbered("a.jpg", 1)
 
 

@@ -16,7 +16,9 @@ length = st.floats(1, 500)
 @st.composite
 def boxes(draw, least=0, most=6):
     count = draw(st.integers(least, most))
-    corners = [(draw(coordinate), draw(coordinate), draw(length), draw(length)) for _ in range(count)]
+    corners = [
+        (draw(coordinate), draw(coordinate), draw(length), draw(length)) for _ in range(count)
+    ]
     return np.array([(x, y, x + w, y + h) for x, y, w, h in corners], np.float64).reshape(-1, 4)
 
 
@@ -30,7 +32,9 @@ def test_iou_is_symmetric_bounded_and_one_for_itself(a, b):
 
 
 def test_iou_by_hand():
-    """Two 2 × 2 boxes that share one pixel: 1 of 7. Empty boxes share nothing, not even with themselves."""
+    """Two 2 × 2 boxes that share one pixel: 1 of 7. Empty boxes share nothing, not even with
+    themselves.
+    """
     a, b = np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 1, 3, 3], [5, 5, 5, 5]])
     assert geometry.iou(a, b) == pytest.approx(np.array([[1 / 7, 0]]))
     assert geometry.iou(b[1:], b[1:]) == 0
@@ -47,7 +51,9 @@ def test_crop_and_back_is_the_identity(found, padding):
 
 @given(boxes(1, 1))
 def test_a_crop_shows_the_whole_box_edge_to_edge_in_its_middle(found):
-    corners = geometry.transform(geometry.crop_matrices(found, (192, 256)), found.reshape(1, 2, 2))[0]
+    corners = geometry.transform(geometry.crop_matrices(found, (192, 256)), found.reshape(1, 2, 2))[
+        0
+    ]
     low, high = corners
     assert np.allclose((low + high) / 2, (95.5, 127.5))
     assert np.isclose(low, -0.5).any()
@@ -58,7 +64,9 @@ def test_a_crop_shows_the_whole_box_edge_to_edge_in_its_middle(found):
 @pytest.mark.parametrize("mirror", [False, True])
 @pytest.mark.parametrize("box", [(10, 20, 58, 84), (30, 10, 40, 60), (-20, -10, 50, 90)])
 def test_one_pixel_lands_where_its_keypoint_lands(mirror, box):
-    """Light one pixel, warp, and find the light's centre of mass: it is where the transform sends the keypoint."""
+    """Light one pixel, warp, and find the light's centre of mass: it is where the transform sends
+    the keypoint.
+    """
     image = np.zeros((120, 100), np.float32)
     image[40, 37] = 1
     matrices = geometry.crop_matrices(np.array([box], float), (192, 256), 1.25)
@@ -76,7 +84,9 @@ def test_every_pixel_of_a_turned_picture_is_where_the_turn_sends_it(width, heigh
     image = np.arange(width * height).reshape(height, width)
     y, x = np.mgrid[:height, :width]
     points = np.stack([x, y], -1).reshape(1, -1, 2).astype(float)
-    there = geometry.transform(geometry.turn_matrix(width, height, turns)[None], points)[0].astype(int)
+    there = geometry.transform(geometry.turn_matrix(width, height, turns)[None], points)[0].astype(
+        int
+    )
     assert np.array_equal(np.rot90(image, turns)[there[:, 1], there[:, 0]], image.ravel())
 
 
@@ -87,14 +97,17 @@ def test_turned_boxes_come_back_and_keep_their_order(found, turns):
     assert (turned[:, :2] <= turned[:, 2:]).all()
     assert np.allclose(geometry.transform_boxes(geometry.invert(matrix[None])[0], turned), found)
     width, height = (480, 640) if turns % 2 else (640, 480)
-    assert np.array_equal(geometry.transform_boxes(matrix, geometry.whole(640, 480)), geometry.whole(width, height))
+    assert np.array_equal(
+        geometry.transform_boxes(matrix, geometry.whole(640, 480)), geometry.whole(width, height)
+    )
 
 
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("box", [(10, 20, 58, 84), (30, 10, 90, 40), (-20, -10, 50, 90)])
 def test_a_turned_crop_is_the_crop_of_the_turned_picture(turns, box):
-    """The one warp turns as np.rot90 does, about the box's centre, and swaps the sides it fits: as a transform and in
-    its pixels, up to OpenCV's fractions of 1/32."""
+    """The one warp turns as np.rot90 does, about the box's centre, and swaps the sides it fits: as
+    a transform and in its pixels, up to OpenCV's fractions of 1/32.
+    """
     image = np.random.default_rng(0).integers(0, 255, (120, 100, 3), np.uint8)
     found, turn = np.array([box], float), geometry.turn_matrix(100, 120, turns)
     (matrix,) = geometry.crop_matrices(found, (96, 128), 1.25, turns)
@@ -119,11 +132,16 @@ def test_coco_boxes_and_back(found):
 
 def test_the_box_of_a_picture_is_coco_zero_zero_width_height():
     assert geometry.xywh(geometry.whole(640, 480)).tolist() == [[0, 0, 640, 480]]
-    assert geometry.clip(np.array([[-9.0, -9, 999, 999]]), 640, 480).tolist() == geometry.whole(640, 480).tolist()
+    assert (
+        geometry.clip(np.array([[-9.0, -9, 999, 999]]), 640, 480).tolist()
+        == geometry.whole(640, 480).tolist()
+    )
 
 
 def test_oks_by_hand():
-    """One joint, 2σ = 0.2, area 100, off by 2 pixels: exp(-4 / (2 · 100 · 0.04)); the other joint does not count."""
+    """One joint, 2σ = 0.2, area 100, off by 2 pixels: exp(-4 / (2 · 100 · 0.04)); the other joint
+    does not count.
+    """
     a, b = np.zeros((1, 2, 2)), np.array([[[2.0, 0], [50, 50]]])
     found = geometry.oks(a, b, np.array([100.0]), (0.1, 0.1), np.array([[1.0, 0]]))
     assert found[0, 0] == pytest.approx(np.exp(-4 / 8))
@@ -144,7 +162,9 @@ def test_mirroring_keypoints_twice_is_the_identity():
 
 
 def test_boxes_without_area_have_a_crop():
-    assert np.isfinite(geometry.crop_matrices(np.array([[5.0, 5, 5, 5], [9, 9, 3, 3]]), (96, 128))).all()
+    assert np.isfinite(
+        geometry.crop_matrices(np.array([[5.0, 5, 5, 5], [9, 9, 3, 3]]), (96, 128))
+    ).all()
 
 
 @pytest.mark.parametrize("turn", [0.25, 0.5, 1.7, -0.3, 5.5])

@@ -1,4 +1,6 @@
-"""One picture's bytes -> [H, W, 3] uint8 RGB: every format and mode, upright, and no broken picture in silence."""
+"""One picture's bytes -> [H, W, 3] uint8 RGB: every format and mode, upright, and no broken picture
+in silence.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,26 @@ SCENE[12:, :20] = (0, 0, 255)
 
 def saved(image: Any, format: str, **options: Any) -> bytes:
     file = BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(file, format, **options)
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(
+        file, format, **options
+    )
     return file.getvalue()
 
 
 def stored(orientation: int) -> np.ndarray:
-    """SCENE as a camera held otherwise would store it: the inverse of what the tag asks for, spelt out one by one."""
+    """SCENE as a camera held otherwise would store it: the inverse of what the tag asks for, spelt
+    out one by one.
+    """
     pictures = {
-        1: SCENE, 2: SCENE[:, ::-1], 3: SCENE[::-1, ::-1], 4: SCENE[::-1], 5: SCENE.swapaxes(0, 1),
-        6: np.rot90(SCENE), 7: np.rot90(SCENE.swapaxes(0, 1), 2), 8: np.rot90(SCENE, -1),
-    }  # fmt: skip
+        1: SCENE,
+        2: SCENE[:, ::-1],
+        3: SCENE[::-1, ::-1],
+        4: SCENE[::-1],
+        5: SCENE.swapaxes(0, 1),
+        6: np.rot90(SCENE),
+        7: np.rot90(SCENE.swapaxes(0, 1), 2),
+        8: np.rot90(SCENE, -1),
+    }
     return np.ascontiguousarray(pictures[orientation])
 
 
@@ -71,7 +83,12 @@ def test_orientations_give_the_same_upright_picture(format: str, orientation: in
     assert (upright(stored(orientation), orientation) == SCENE).all()
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = saved(stored(orientation), format, exif=exif, **({"quality": 95} if format in ("JPEG", "AVIF") else {}))
+    data = saved(
+        stored(orientation),
+        format,
+        exif=exif,
+        **({"quality": 95} if format in ("JPEG", "AVIF") else {}),
+    )
     image = decode(data, "x")
     assert image.shape == SCENE.shape
     assert np.abs(image[4:8, 4:16].astype(int) - (255, 0, 0)).mean() < 12
@@ -81,7 +98,9 @@ def test_orientations_give_the_same_upright_picture(format: str, orientation: in
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
 def test_sixteen_bits_are_scaled_not_cut(format: str) -> None:
-    ramp = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)  # 0, 257, ... 65535: exactly 0, 1, ... 255
+    ramp = np.arange(0, 65536, 257, dtype=np.uint16).reshape(
+        16, 16
+    )  # 0, 257, ... 65535: exactly 0, 1, ... 255
     image = decode(saved(Image.fromarray(ramp), format), "x")
     assert (image == np.arange(256).reshape(16, 16, 1)).all()
 
@@ -91,8 +110,15 @@ def test_modes() -> None:
     assert (decode(saved(grey, "PNG"), "x") == grey[..., None]).all()
     assert (decode(saved(Image.fromarray(grey).convert("1"), "PNG"), "x") == grey[..., None]).all()
     assert (decode(saved(Image.fromarray(SCENE).quantize(8), "PNG"), "x") == SCENE).all()
-    assert np.abs(decode(saved(Image.fromarray(SCENE).convert("CMYK"), "TIFF"), "x").astype(int) - SCENE).max() <= 1
-    jpeg = decode(saved(Image.fromarray(SCENE).convert("CMYK"), "JPEG", quality=95, subsampling=0), "x")
+    assert (
+        np.abs(
+            decode(saved(Image.fromarray(SCENE).convert("CMYK"), "TIFF"), "x").astype(int) - SCENE
+        ).max()
+        <= 1
+    )
+    jpeg = decode(
+        saved(Image.fromarray(SCENE).convert("CMYK"), "JPEG", quality=95, subsampling=0), "x"
+    )
     assert np.abs(jpeg.astype(int) - SCENE).mean() < 8
 
 
@@ -120,7 +146,9 @@ def test_floats_are_refused_because_their_white_is_unknown() -> None:
 def test_a_truncated_picture_is_an_error(format: str, kept: float) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     data = saved(noise, format)
-    with pytest.raises(InputError, match=r"^photo\.x: is a broken or truncated \w+ picture .*again$") as caught:
+    with pytest.raises(
+        InputError, match=r"^photo\.x: is a broken or truncated \w+ picture .*again$"
+    ) as caught:
         decode(data[: int(len(data) * kept)], "photo.x")
     assert "\n" not in str(caught.value)
 
@@ -138,7 +166,9 @@ def test_broken_metadata_spoils_no_picture() -> None:
 
 
 def test_pillows_limit_on_pixels_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # to `Image.open`, 960 pixels are now a bomb
+    monkeypatch.setattr(
+        Image, "MAX_IMAGE_PIXELS", 100
+    )  # to `Image.open`, 960 pixels are now a bomb
     for format in ("JPEG", "PNG", "BMP", "GIF", "AVIF"):
         assert decode(saved(SCENE, format), "x").shape == SCENE.shape
     assert Image.MAX_IMAGE_PIXELS == 100
@@ -152,7 +182,9 @@ def test_too_large_pictures_are_told_by_their_headers(monkeypatch: pytest.Monkey
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda _: None)
     assert decode(data, "x").shape == (1, 1, 3)  # 108 megapixels, as phones have, are welcome
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda _: pytest.fail("decoded"))
-    with pytest.raises(InputError, match=r"12000 × 9000 is 108 megapixels, more than the limit of 100;.*max-pixels"):
+    with pytest.raises(
+        InputError, match=r"12000 × 9000 is 108 megapixels, more than the limit of 100;.*max-pixels"
+    ):
         decode(data, "x", max_pixels=100_000_000)
 
 
@@ -173,13 +205,18 @@ def test_threads_decode_side_by_side() -> None:
 
 def test_pillow_images() -> None:
     assert (rgb(Image.fromarray(SCENE), "x") == SCENE).all()
-    with Image.open(BytesIO(saved(SCENE, "PNG")[:-60])) as cut, pytest.raises(InputError, match=r"^x: is .* truncated"):
+    with (
+        Image.open(BytesIO(saved(SCENE, "PNG")[:-60])) as cut,
+        pytest.raises(InputError, match=r"^x: is .* truncated"),
+    ):
         rgb(cut, "x")
 
 
 def test_broken_bytes_give_a_picture_or_a_line() -> None:
     random = np.random.default_rng(0)
-    files = [saved(SCENE, format) for format in ("JPEG", "PNG", "WebP", "BMP", "TIFF", "GIF", "AVIF")]
+    files = [
+        saved(SCENE, format) for format in ("JPEG", "PNG", "WebP", "BMP", "TIFF", "GIF", "AVIF")
+    ]
     for trial in range(700):
         data = bytearray(files[trial % 7])
         for place in random.integers(0, len(data), 1 + trial % 5):

@@ -20,14 +20,20 @@ from everybody.skeletons import COCO17, H36M17, HALPE26
 def people(count, skeleton=COCO17, seed=0, tracked=True):
     rng = np.random.default_rng(seed)
     keypoints = np.concatenate(
-        [rng.uniform(-50, 2000, (count, len(skeleton), 2)), rng.random((count, len(skeleton), 1))], 2
+        [rng.uniform(-50, 2000, (count, len(skeleton), 2)), rng.random((count, len(skeleton), 1))],
+        2,
     )
     boxes = np.sort(rng.uniform(0, 2000, (count, 2, 2)), axis=1).reshape(count, 4)
-    return People(keypoints, boxes, rng.random(count), skeleton, np.arange(count) + 7 if tracked else None)
+    return People(
+        keypoints, boxes, rng.random(count), skeleton, np.arange(count) + 7 if tracked else None
+    )
 
 
 def records(count=5, skeleton=COCO17, source="a.mp4", start=0):
-    return [Record(source, i, i / 30, 640, 480, people(i % 3, skeleton, i)) for i in range(start, start + count)]
+    return [
+        Record(source, i, i / 30, 640, 480, people(i % 3, skeleton, i))
+        for i in range(start, start + count)
+    ]
 
 
 def write(folder, some, skeleton=COCO17, **options):
@@ -37,10 +43,17 @@ def write(folder, some, skeleton=COCO17, **options):
 
 
 def same(one, two):
-    assert (one.source, one.index, one.width, one.height) == (two.source, two.index, two.width, two.height)
+    assert (one.source, one.index, one.width, one.height) == (
+        two.source,
+        two.index,
+        two.width,
+        two.height,
+    )
     assert one.time == pytest.approx(two.time, abs=1e-6)
     np.testing.assert_allclose(one.people.keypoints, two.people.keypoints, atol=0.0051)
-    np.testing.assert_allclose(one.people.keypoints[..., 2], two.people.keypoints[..., 2], atol=6e-5)
+    np.testing.assert_allclose(
+        one.people.keypoints[..., 2], two.people.keypoints[..., 2], atol=6e-5
+    )
     np.testing.assert_allclose(one.people.boxes, two.people.boxes, atol=0.0051)
     np.testing.assert_allclose(one.people.scores, two.people.scores, atol=6e-5)
     if len(one.people):
@@ -59,13 +72,20 @@ def disk(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-CUSTOM = Skeleton(name="mine", joints=("left_x", "right_x"), limbs=((0, 1),), mirror=(1, 0), sigmas=(0.1, 0.1))
+CUSTOM = Skeleton(
+    name="mine", joints=("left_x", "right_x"), limbs=((0, 1),), mirror=(1, 0), sigmas=(0.1, 0.1)
+)
 
 
 @pytest.mark.parametrize("skeleton", [COCO17, HALPE26, H36M17, BOX, CUSTOM], ids=lambda s: s.name)
 def test_what_is_written_is_read(tmp_path, skeleton):
     some = records(5, skeleton)
-    write(tmp_path, some, skeleton, run={"models": [{"name": "m", "sha256": "0"}], "options": {"path": tmp_path}})
+    write(
+        tmp_path,
+        some,
+        skeleton,
+        run={"models": [{"name": "m", "sha256": "0"}], "options": {"path": tmp_path}},
+    )
     results = read_journal(tmp_path)
     assert results.skeleton == skeleton
     assert results.run["finished"]
@@ -93,10 +113,18 @@ def test_a_line_is_on_disk_before_the_next_frame(tmp_path):
 
 
 def test_frames_are_taken_as_they_are(tmp_path):
-    frame = Frame(np.zeros((4, 6, 3), np.uint8), 3, 0.1, "x.png")  # nobody, and so no skeleton to speak of
+    frame = Frame(
+        np.zeros((4, 6, 3), np.uint8), 3, 0.1, "x.png"
+    )  # nobody, and so no skeleton to speak of
     write(tmp_path, [frame])
     (record,) = read_journal(tmp_path)
-    assert (record.source, record.index, record.width, record.height, len(record.people)) == ("x.png", 3, 6, 4, 0)
+    assert (record.source, record.index, record.width, record.height, len(record.people)) == (
+        "x.png",
+        3,
+        6,
+        4,
+        0,
+    )
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
@@ -153,7 +181,11 @@ def test_an_existing_journal_is_refused_resumed_or_overwritten(tmp_path):
     with Journal(tmp_path, COCO17, existing="resume") as journal:
         journal.problem("two")
     results = read_journal(tmp_path)
-    assert (len(list(results)), results.run["frames"], results.run["problems"]) == (2, 2, ["one", "two"])
+    assert (len(list(results)), results.run["frames"], results.run["problems"]) == (
+        2,
+        2,
+        ["one", "two"],
+    )
     write(tmp_path, records(1), existing="overwrite")
     assert len(list(read_journal(tmp_path))) == 1
     write(tmp_path / "new", records(1), existing="resume")
@@ -191,7 +223,10 @@ def test_numbers_that_are_none_are_refused(tmp_path, field, value):
     arrays = {name: getattr(people(2), name).copy() for name in ("keypoints", "boxes", "scores")}
     arrays[field].flat[1] = value
     bad = Record("a.mp4", 1, 0.0, 9, 9, People(**arrays, skeleton=COCO17))
-    with Journal(tmp_path, COCO17) as journal, pytest.raises(DataError, match=r"frame 1 of 'a\.mp4'"):
+    with (
+        Journal(tmp_path, COCO17) as journal,
+        pytest.raises(DataError, match=r"frame 1 of 'a\.mp4'"),
+    ):
         journal.write(bad)
     assert list(read_journal(tmp_path)) == []
 

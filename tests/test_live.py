@@ -1,4 +1,6 @@
-"""Laws of live sources: the newest frame, nothing twice, what is dropped is counted, what is lost comes back."""
+"""Laws of live sources: the newest frame, nothing twice, what is dropped is counted, what is lost
+comes back.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,9 @@ def test_a_lost_connection_is_tried_again_with_longer_and_longer_waits_and_frame
         waits.append(seconds)
         now[0] += seconds
 
-    frames = list(reconnected(connect, "cam", told.append, delays=(1, 2, 4), wait=wait, clock=lambda: now[0]))
+    frames = list(
+        reconnected(connect, "cam", told.append, delays=(1, 2, 4), wait=wait, clock=lambda: now[0])
+    )
     assert [one.index for one in frames] == [0, 1, 2, 3]
     times = [one.time for one in frames]
     assert times == sorted(times)
@@ -102,7 +106,12 @@ def test_a_lost_connection_is_tried_again_with_longer_and_longer_waits_and_frame
 
 def test_a_source_that_never_gave_a_frame_is_not_tried_again():
     told: list[EverybodyError] = []
-    assert list(reconnected(lambda: iter(()), "cam", told.append, wait=lambda s: pytest.fail("waited"))) == []
+    assert (
+        list(
+            reconnected(lambda: iter(()), "cam", told.append, wait=lambda s: pytest.fail("waited"))
+        )
+        == []
+    )
     assert told == []
 
 
@@ -114,7 +123,9 @@ def test_motion_jpeg_over_http_is_live(monkeypatch):
             self.end_headers()
             for index in range(30):
                 picture = cv2.imencode(".jpg", grey(index)[..., ::-1])[1].tobytes()
-                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+                head = (
+                    f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+                )
                 try:
                     self.wfile.write(head.encode() + picture + b"\r\n")
                 except OSError:
@@ -124,10 +135,18 @@ def test_motion_jpeg_over_http_is_live(monkeypatch):
 
     monkeypatch.setattr(live, "DELAYS", ())
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+    ).start()
     try:
         dropped: list[int] = []
-        frames = list(read(f"http://127.0.0.1:{server.server_port}/", problem=lambda _: None, dropped=dropped.append))
+        frames = list(
+            read(
+                f"http://127.0.0.1:{server.server_port}/",
+                problem=lambda _: None,
+                dropped=dropped.append,
+            )
+        )
     finally:
         server.shutdown()
         server.server_close()

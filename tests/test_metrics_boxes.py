@@ -15,7 +15,9 @@ from everybody.skeletons import COCO17
 
 
 def world(seed: int) -> tuple[Dataset, Dataset]:
-    """Random people, and what a careless detector makes of them: moved, doubled, missed and invented."""
+    """Random people, and what a careless detector makes of them: moved, doubled, missed and
+    invented.
+    """
     random = np.random.default_rng(seed)
     pictures = tuple(Picture(f"{i}.jpg", 10 + i, 400, 400) for i in range(12))
     count = 40
@@ -23,16 +25,23 @@ def world(seed: int) -> tuple[Dataset, Dataset]:
     true = np.concatenate([low, low + sides], 1)
     keypoints = np.ones((count, 17, 3)) * 2
     picture = random.integers(0, 12, count)
-    truth = Dataset(skeleton=COCO17, pictures=pictures, picture=picture, keypoints=keypoints, boxes=true)
+    truth = Dataset(
+        skeleton=COCO17, pictures=pictures, picture=picture, keypoints=keypoints, boxes=true
+    )
     kept = random.random(count) < 0.8
     found = np.concatenate([true[kept], true[kept][:9], random.uniform(0, 400, (10, 4))])
     found[:, 2:] = np.maximum(found[:, 2:], found[:, :2] + 5)
     found += random.normal(0, 6, found.shape)
     where = np.concatenate([picture[kept], picture[kept][:9], random.integers(0, 12, 10)])
     results = Dataset(
-        skeleton=COCO17, pictures=pictures, picture=where, keypoints=np.zeros((len(found), 17, 3)), boxes=found,
-        scores=random.permutation(len(found)) / len(found), ignored=np.zeros(len(found), bool),
-    )  # fmt: skip
+        skeleton=COCO17,
+        pictures=pictures,
+        picture=where,
+        keypoints=np.zeros((len(found), 17, 3)),
+        boxes=found,
+        scores=random.permutation(len(found)) / len(found),
+        ignored=np.zeros(len(found), bool),
+    )
     return truth, results
 
 
@@ -45,15 +54,23 @@ def test_equals_pycocotools(seed):
     ids = [picture.id for picture in truth.pictures]
     people = [
         {"id": i + 1, "image_id": ids[p], "category_id": 1, "bbox": box, "area": area, "iscrowd": 0}
-        for i, (p, box, area) in enumerate(zip(truth.picture, xywh(truth.boxes).tolist(), truth.areas, strict=True))
+        for i, (p, box, area) in enumerate(
+            zip(truth.picture, xywh(truth.boxes).tolist(), truth.areas, strict=True)
+        )
     ]
     found = [
         {"image_id": ids[p], "category_id": 1, "bbox": box, "score": score}
-        for p, box, score in zip(results.picture, xywh(results.boxes).tolist(), results.scores, strict=True)
+        for p, box, score in zip(
+            results.picture, xywh(results.boxes).tolist(), results.scores, strict=True
+        )
     ]
     with contextlib.redirect_stdout(io.StringIO()):
         known = coco.COCO()
-        known.dataset = {"images": [{"id": i} for i in ids], "annotations": people, "categories": [{"id": 1}]}
+        known.dataset = {
+            "images": [{"id": i} for i in ids],
+            "annotations": people,
+            "categories": [{"id": 1}],
+        }
         known.createIndex()
         judge = COCOeval(known, known.loadRes(found), "bbox")
         judge.evaluate()

@@ -1,4 +1,6 @@
-"""The short way of AP gives what the readers' way gives, and steps aside for everything that is not plain."""
+"""The short way of AP gives what the readers' way gives, and steps aside for everything that is not
+plain.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,21 @@ def short(folder: Path, truth: dict[str, Any], results: Any) -> dict[str, float]
 
 def by_readers(truth: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, float]:
     dataset = read_coco(Path("truth.json"), truth)
-    return oks.figures(dataset, read_coco_results(Path("results.json"), results, skeleton=COCO17).join(dataset))
+    return oks.figures(
+        dataset, read_coco_results(Path("results.json"), results, skeleton=COCO17).join(dataset)
+    )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(worlds())
 def test_both_ways_give_the_same(tmp_path: Path, world: World) -> None:
     truth, results = world
-    for some in (results, [{**result, "bbox": [1.0, 2, 30 + 9 * i, 40]} for i, result in enumerate(results)]):
+    for some in (
+        results,
+        [{**result, "bbox": [1.0, 2, 30 + 9 * i, 40]} for i, result in enumerate(results)],
+    ):
         got = short(tmp_path, truth, some)
         if some:
             assert got == pytest.approx(by_readers(truth, some), abs=1e-12, nan_ok=True)
@@ -46,9 +55,15 @@ def test_both_ways_give_the_same(tmp_path: Path, world: World) -> None:
 
 
 PERSON = {
-    "id": 1, "image_id": 3, "category_id": 1, "iscrowd": 0, "area": 900.0, "bbox": [1, 1, 30, 30], "num_keypoints": 17,
+    "id": 1,
+    "image_id": 3,
+    "category_id": 1,
+    "iscrowd": 0,
+    "area": 900.0,
+    "bbox": [1, 1, 30, 30],
+    "num_keypoints": 17,
     "keypoints": [5.0, 6.0, 2] * 17,
-}  # fmt: skip
+}
 TRUTH = {
     "images": [{"id": 3, "file_name": "3.jpg", "width": 64, "height": 48}],
     "annotations": [PERSON],
@@ -71,10 +86,15 @@ TRUTH = {
         lambda result: result.update(area=1e6),
         lambda result: result.update(id=1),
         lambda result: result.update(name='"keypoints": [1]'),
-        *(lambda result, key=key: result.pop(key) for key in ("image_id", "category_id", "score", "keypoints")),
+        *(
+            lambda result, key=key: result.pop(key)
+            for key in ("image_id", "category_id", "score", "keypoints")
+        ),
     ],
 )
-def test_everything_unusual_is_left_to_the_readers(tmp_path: Path, damage: Callable[[dict[str, Any]], Any]) -> None:
+def test_everything_unusual_is_left_to_the_readers(
+    tmp_path: Path, damage: Callable[[dict[str, Any]], Any]
+) -> None:
     plain = {"image_id": 3, "category_id": 1, "keypoints": [5.0, 6.0, 1.0] * 17, "score": 0.5}
     assert short(tmp_path, TRUTH, [plain, plain]) is not None
     odd = dict(plain)

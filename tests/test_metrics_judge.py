@@ -35,17 +35,23 @@ def world(seed: int, pictures: int = 6, skeleton: Skeleton = COCO17) -> tuple[Da
     points = random.uniform(0, 60, (count, joints, 2)) + random.uniform(0, 400, (count, 1, 2))
     flags = np.where(random.random((count, joints)) < 0.9, 2.0, 0.0)
     truth = Dataset(
-        skeleton=skeleton, pictures=tuple(Picture(f"{i}.jpg", i + 1, 500, 500) for i in range(pictures)),
-        picture=random.integers(0, pictures, count), keypoints=np.concatenate([points, flags[..., None]], 2),
+        skeleton=skeleton,
+        pictures=tuple(Picture(f"{i}.jpg", i + 1, 500, 500) for i in range(pictures)),
+        picture=random.integers(0, pictures, count),
+        keypoints=np.concatenate([points, flags[..., None]], 2),
         name="truth",
-    )  # fmt: skip
+    )
     rows = np.flatnonzero(random.random(count) < 0.8)
     noise = random.normal(0, 4, (len(rows), joints, 2))
     found = np.concatenate([points[rows] + noise, np.ones((len(rows), joints, 1))], 2)
     results = Dataset(
-        skeleton=skeleton, pictures=truth.pictures, picture=truth.picture[rows], keypoints=found,
-        scores=random.random(len(rows)).round(1), name="results",
-    )  # fmt: skip
+        skeleton=skeleton,
+        pictures=truth.pictures,
+        picture=truth.picture[rows],
+        keypoints=found,
+        scores=random.random(len(rows)).round(1),
+        name="results",
+    )
     return truth, results
 
 
@@ -58,7 +64,10 @@ def test_mpii_predictions_of_the_literature() -> None:
     if not path.exists():
         pytest.skip(f"needs {path}")
     truth = read(path)
-    figures = {figure.name: figure for figure in judge(truth, read_results(path, truth), ["PCKh"], by="order")}
+    figures = {
+        figure.name: figure
+        for figure in judge(truth, read_results(path, truth), ["PCKh"], by="order")
+    }
     assert round(figures["PCKh@0.5"].value, 4) == 0.8234
     assert round(figures["PCKh@0.5 mean of joints"].value, 4) == 0.8146
     from everybody.metrics.pck import distances, pck
@@ -80,10 +89,15 @@ def test_heads_counted_by_hand() -> None:
     AUC: of the curve's 50 steps up to .5, the ankle is right at the last point alone, which is worth half a step.
     """
     truth = Dataset(
-        skeleton=MPII16, pictures=(Picture("a.jpg", 1, 500, 500),), picture=np.zeros(1, int), name="truth",
-        keypoints=np.concatenate([np.arange(32.0).reshape(1, 16, 2) * 7, np.full((1, 16, 1), 2.0)], 2),
+        skeleton=MPII16,
+        pictures=(Picture("a.jpg", 1, 500, 500),),
+        picture=np.zeros(1, int),
+        name="truth",
+        keypoints=np.concatenate(
+            [np.arange(32.0).reshape(1, 16, 2) * 7, np.full((1, 16, 1), 2.0)], 2
+        ),
         heads=np.array([0.6 * 50]),
-    )  # fmt: skip
+    )
     keypoints = truth.keypoints.copy()
     for joint, off in (("right_ankle", 15.0), ("right_knee", 15.1), ("pelvis", 100.0)):
         keypoints[0, MPII16.joints.index(joint), 0] += off
@@ -94,7 +108,12 @@ def test_heads_counted_by_hand() -> None:
 
 
 def test_names_are_read_in_any_case_and_unknown_ones_are_said() -> None:
-    assert parse(["pckh@0.5", "AP", "pcp", "PCK@.1"]) == [("PCKh", 0.5), ("AP", 0.0), ("PCP", 0.5), ("PCK", 0.1)]
+    assert parse(["pckh@0.5", "AP", "pcp", "PCK@.1"]) == [
+        ("PCKh", 0.5),
+        ("AP", 0.0),
+        ("PCP", 0.5),
+        ("PCK", 0.1),
+    ]
     for wrong in ("mAP", "PCK@x", "AP@0.5", "PCK@-1"):
         with pytest.raises(OptionError, match="unknown measure"):
             parse([wrong])
@@ -124,13 +143,17 @@ def test_perfect_results_are_perfect_by_every_measure() -> None:
 def test_nothing_found_is_zero_by_every_measure() -> None:
     truth, results = world(1, skeleton=LSP14)
     nothing = results.select(np.zeros(0, int))
-    for figure in judge(truth, nothing, ["AP", "OKS", "PCK", "PCKh", "PCKb", "PDJ", "PCP", "PCPl", "AUC"]):
+    for figure in judge(
+        truth, nothing, ["AP", "OKS", "PCK", "PCKh", "PCKb", "PDJ", "PCP", "PCPl", "AUC"]
+    ):
         assert figure.value == 0 or math.isnan(figure.value), figure.name
     assert math.isnan(value(truth, nothing, "NME"))
 
 
 def test_keypoint_similarity_by_joint() -> None:
-    """Of two people one is found, but for the nose, which is d = √2 κ s off: e⁻¹ of one, nothing of the other."""
+    """Of two people one is found, but for the nose, which is d = √2 κ s off: e⁻¹ of one, nothing of
+    the other.
+    """
     truth, _ = world(2)
     truth = truth.select(np.arange(2))
     truth = replace(truth, picture=np.arange(2), keypoints=truth.keypoints * (1, 1, 0) + (0, 0, 2))
@@ -143,7 +166,9 @@ def test_keypoint_similarity_by_joint() -> None:
 
 
 def test_matching_by_oks_box_and_order() -> None:
-    """Two true people a and b, found as b' and a' in this order: only the assignments by likeness undo the swap."""
+    """Two true people a and b, found as b' and a' in this order: only the assignments by likeness
+    undo the swap.
+    """
     truth, _ = world(2)
     truth = truth.select(np.arange(2))
     truth = replace(truth, picture=np.zeros(2, np.int64))
@@ -167,8 +192,9 @@ def test_ignored_people_count_for_nothing() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32))
 def test_laws_of_all_measures(seed: int) -> None:
-    """Permuting people, scaling picture and pose together and turning the picture's left to its right change nothing;
-    nor does counting each picture once."""
+    """Permuting people, scaling picture and pose together and turning the picture's left to its
+    right change nothing; nor does counting each picture once.
+    """
     truth, results = world(seed)
     names = ["AP", "OKS", "PCK", "PCKb", "PDJ", "PCP", "PCPl", "NME", "AUC"]
     figures = judge(truth, results, names)
@@ -179,7 +205,9 @@ def test_laws_of_all_measures(seed: int) -> None:
     random = np.random.default_rng(seed)
     shuffled = truth.select(random.permutation(len(truth.picture)))
     scaled = [
-        replace(data, keypoints=data.keypoints * (3, 3, 1), boxes=data.boxes * 3, areas=data.areas * 9)
+        replace(
+            data, keypoints=data.keypoints * (3, 3, 1), boxes=data.boxes * 3, areas=data.areas * 9
+        )
         for data in (truth, results)
     ]
     mirrored = [in_the_mirror(data) for data in (truth, results)]
@@ -201,7 +229,16 @@ def test_drawing_a_picture_twice_is_having_it_twice() -> None:
             pictures=tuple(Picture(f"{n}.jpg", n + 1) for n in range(len(drawn))),
             **{
                 name: np.concatenate([getattr(part, name) for part in group])
-                for name in ("keypoints", "boxes", "areas", "scores", "heads", "crowd", "ignored", "tracks")
+                for name in (
+                    "keypoints",
+                    "boxes",
+                    "areas",
+                    "scores",
+                    "heads",
+                    "crowd",
+                    "ignored",
+                    "tracks",
+                )
             },
             ids=np.arange(1, 1 + sum(len(part.picture) for part in group)),
             picture=np.repeat(np.arange(len(drawn)), [len(part.picture) for part in group]),
@@ -237,7 +274,13 @@ def test_crowdpose_is_judged_by_crowding_and_whole_bodies_by_part() -> None:
     names = [figure.name for figure in judge(crowded, replace(results, pictures=crowded.pictures))]
     assert names[10:] == ["AP easy", "AP medium", "AP hard"]
     figures = judge(*world(7, skeleton=WHOLEBODY133))
-    assert [f.name for f in figures[10:]] == ["AP body", "AP feet", "AP face", "AP left hand", "AP right hand"]
+    assert [f.name for f in figures[10:]] == [
+        "AP body",
+        "AP feet",
+        "AP face",
+        "AP left hand",
+        "AP right hand",
+    ]
     for figure in figures:
         assert figure(np.ones(6)) == pytest.approx(figure.value, nan_ok=True)
 

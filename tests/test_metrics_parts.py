@@ -26,7 +26,9 @@ JOINTS = (17, 6, 68, 21, 21)  # of the parts of a whole body
 def reference(truth: Any, results: Any, kind: str, **options: Any) -> list[float]:
     with contextlib.redirect_stdout(io.StringIO()):
         labelled = xthotcoco.COCO(ann_data=truth)
-        evaluator = xthotcoco.COCOeval(labelled, labelled.loadRes("", results), kind, PUBLISHED[kind], **options)
+        evaluator = xthotcoco.COCOeval(
+            labelled, labelled.loadRes("", results), kind, PUBLISHED[kind], **options
+        )
         evaluator.run()
     return [float(value) for value in evaluator.stats]
 
@@ -44,12 +46,14 @@ def test_crowdpose_by_crowding() -> None:
     random, truth = np.random.default_rng(0), json.loads(CROWDPOSE.read_text())
     results = [
         {
-            "image_id": person["image_id"], "category_id": 1, "score": round(float(random.random()), 3),
+            "image_id": person["image_id"],
+            "category_id": 1,
+            "score": round(float(random.random()), 3),
             "keypoints": shaken(person["keypoints"], random, random.choice([2, 8, 20])),
         }
         for person in truth["annotations"]
         if random.random() < 0.8
-    ]  # fmt: skip
+    ]
     dataset = read_coco(Path("truth.json"), truth)
     found = read_coco_results(Path("results.json"), results, skeleton=CROWDPOSE14).join(dataset)
     ours = {figure.name: figure.value for figure in judge(dataset, found, ["AP"])}
@@ -62,24 +66,39 @@ def test_crowdpose_by_crowding() -> None:
 
 
 def whole_bodies(random: np.random.Generator) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """People of whom parts are not labelled, the body among them: COCO's num_keypoints counts the body alone."""
+    """People of whom parts are not labelled, the body among them: COCO's num_keypoints counts the
+    body alone.
+    """
     annotations, results = [], []
     for i in range(60):
         middle, person, found = random.uniform(50, 400, 2), {}, {}
         for part, count in zip(PARTS, JOINTS, strict=True):
             flags = random.choice([0, 1, 2], count) * (random.random() < 0.8)
             points = middle + random.normal(0, 40, (count, 2))
-            person[part] = np.column_stack([points * (flags > 0)[:, None], flags]).round(1).ravel().tolist()
+            person[part] = (
+                np.column_stack([points * (flags > 0)[:, None], flags]).round(1).ravel().tolist()
+            )
             found[part] = shaken(np.column_stack([points, flags]).ravel().tolist(), random, 1.5)
         picture = {"image_id": 1 + i // 3, "category_id": 1}
         body = int(np.count_nonzero(np.array(person["keypoints"][2::3])))
         annotations.append(
-            {**picture, **person, "id": i + 1, "area": 6400.0, "iscrowd": 0, "bbox": [*(middle - 40).tolist(), 80, 80],
-             "num_keypoints": body}
-        )  # fmt: skip
+            {
+                **picture,
+                **person,
+                "id": i + 1,
+                "area": 6400.0,
+                "iscrowd": 0,
+                "bbox": [*(middle - 40).tolist(), 80, 80],
+                "num_keypoints": body,
+            }
+        )
         results.append({**picture, **found, "score": round(float(random.random()), 2)})
     images = [{"id": p, "file_name": f"{p}.jpg", "width": 500, "height": 500} for p in range(1, 21)]
-    return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}, results
+    return {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "person"}],
+    }, results
 
 
 def test_whole_bodies_by_part() -> None:
@@ -88,8 +107,12 @@ def test_whole_bodies_by_part() -> None:
     found = read_coco_results(Path("results.json"), results, skeleton=WHOLEBODY133).join(dataset)
     ours = {figure.name: figure.value for figure in judge(dataset, found, ["AP"])}
     kinds = {
-        "AP": "keypoints_wholebody", "AP body": "keypoints", "AP feet": "keypoints_foot",
-        "AP face": "keypoints_face", "AP left hand": "keypoints_lefthand", "AP right hand": "keypoints_righthand",
-    }  # fmt: skip
+        "AP": "keypoints_wholebody",
+        "AP body": "keypoints",
+        "AP feet": "keypoints_foot",
+        "AP face": "keypoints_face",
+        "AP left hand": "keypoints_lefthand",
+        "AP right hand": "keypoints_righthand",
+    }
     for name, kind in kinds.items():
         assert ours[name] == pytest.approx(reference(truth, results, kind)[0], abs=1e-9), name

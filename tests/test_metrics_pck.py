@@ -38,7 +38,11 @@ def test_torso_is_left_shoulder_to_right_hip() -> None:
     assert pck.torso_length(TRUTH, ALL, TORSO).tolist() == [50]
     assert np.isnan(pck.torso_length(TRUTH, np.array([[False, True, True, True]]), TORSO)).all()
     assert np.isnan(
-        pck.torso_length(TRUTH, ALL, Skeleton(name="", joints=("a",) * 4, limbs=(), mirror=(0,) * 4, sigmas=(1,) * 4))
+        pck.torso_length(
+            TRUTH,
+            ALL,
+            Skeleton(name="", joints=("a",) * 4, limbs=(), mirror=(0,) * 4, sigmas=(1,) * 4),
+        )
     ).all()
 
 
@@ -83,19 +87,24 @@ def test_box_is_the_longer_side_and_head_is_neck_to_top() -> None:
 def test_auc_of_a_step() -> None:
     """All joints off by half the limit: the curve is 0 up to there and 1 after it."""
     distance = np.full((1, 4), 0.25)
-    assert pck.auc(distance, ALL, 1.0, 0.5) == pytest.approx(0.51)  # the step at a threshold takes half a cell more
+    assert pck.auc(distance, ALL, 1.0, 0.5) == pytest.approx(
+        0.51
+    )  # the step at a threshold takes half a cell more
     assert pck.auc(np.zeros((1, 4)), ALL, 1.0, 0.5) == 1
     assert pck.auc(np.full((1, 4), np.inf), ALL, 1.0, 0.5) == 0
 
 
 def test_nme_leaves_out_people_who_were_not_found() -> None:
-    rates = pck.nme(np.array([[5.0, 15], [np.inf, np.inf]]), np.ones((2, 2), bool), np.array([10.0, 10]))
+    rates = pck.nme(
+        np.array([[5.0, 15], [np.inf, np.inf]]), np.ones((2, 2), bool), np.array([10.0, 10])
+    )
     assert rates.over_all == 1.0
     assert rates.counted.tolist() == [1, 1]
 
 
 def test_pcp_strict_and_loose() -> None:
-    """A limb of 10: ends may be 5 off. One end is exact, the other 8 off: loose 4 ≤ 5 passes, strict does not.
+    """A limb of 10: ends may be 5 off. One end is exact, the other 8 off: loose 4 ≤ 5 passes,
+    strict does not.
 
     o──────────o      true
     o──────────╌╌╌╌╌╌╌╌o   found
@@ -113,10 +122,14 @@ def test_the_ten_parts_of_lsp() -> None:
     names, ends, known = pck.limb_ends(np.ones((2, 14, 2)), np.ones((2, 14), bool), LSP14)
     assert len(names) == 10
     assert (ends.shape, known.all()) == ((2, 10, 2, 2), True)
-    assert len(pck.limb_ends(np.ones((1, 17, 2)), np.ones((1, 17), bool), COCO17)[0]) == 9  # no head
+    assert (
+        len(pck.limb_ends(np.ones((1, 17, 2)), np.ones((1, 17), bool), COCO17)[0]) == 9
+    )  # no head
 
 
-poses = st.integers(0, 2**32).map(lambda seed: np.random.default_rng(seed).normal(0, 50, (2, 6, 14, 2)))
+poses = st.integers(0, 2**32).map(
+    lambda seed: np.random.default_rng(seed).normal(0, 50, (2, 6, 14, 2))
+)
 
 
 @settings(max_examples=30, deadline=None)
@@ -132,14 +145,20 @@ def test_laws(pair: np.ndarray, scale: float, shuffle: object) -> None:
         _, ends, known = pck.limb_ends(truth, labelled, LSP14)
         _, others, _ = pck.limb_ends(found, labelled, LSP14)
         return [
-            pck.pck(distance, labelled, reference, 0.2).over_all, pck.auc(distance, labelled, reference, 0.5),
-            pck.nme(distance, labelled, reference).over_all, pck.pcp(others, ends, known).over_all,
-        ]  # fmt: skip
+            pck.pck(distance, labelled, reference, 0.2).over_all,
+            pck.auc(distance, labelled, reference, 0.5),
+            pck.nme(distance, labelled, reference).over_all,
+            pck.pcp(others, ends, known).over_all,
+        ]
 
     expected = value(truth, found, labelled)
     order = np.random.default_rng(5).permutation(6)
-    assert value(truth[order], found[order], labelled[order]) == pytest.approx(expected, nan_ok=True)
-    assert value(truth * scale, found * scale, labelled) == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    assert value(truth[order], found[order], labelled[order]) == pytest.approx(
+        expected, nan_ok=True
+    )
+    assert value(truth * scale, found * scale, labelled) == pytest.approx(
+        expected, abs=1e-9, nan_ok=True
+    )
     assert value(truth * (-1, 1), found * (-1, 1), labelled) == pytest.approx(expected, nan_ok=True)
 
 
@@ -172,7 +191,8 @@ def test_procrustes_does_not_mirror_and_never_makes_it_worse() -> None:
 
 
 def test_mpjpe_and_pck3d_counted_by_hand() -> None:
-    """Root exact, one joint 3-4-0 (5 mm) off, one 160 mm off; then all shifted, which the root takes away.
+    """Root exact, one joint 3-4-0 (5 mm) off, one 160 mm off; then all shifted, which the root
+    takes away.
 
          y                  true: all three at the root
        4 ┤  × 5 mm          MPJPE (0 + 5 + 160) / 3
@@ -189,4 +209,6 @@ def test_mpjpe_and_pck3d_counted_by_hand() -> None:
     assert mpjpe.mpjpe(found + 77, truth, root=None).over_all > 100
     counted = np.array([[True, True, False]])
     assert mpjpe.mpjpe(found, truth, counted).over_all == 2.5
-    assert mpjpe.auc3d(found, truth) == pytest.approx((31 + 30 + 0) / 31 / 3)  # 5 mm misses only the limit 0
+    assert mpjpe.auc3d(found, truth) == pytest.approx(
+        (31 + 30 + 0) / 31 / 3
+    )  # 5 mm misses only the limit 0

@@ -1,4 +1,6 @@
-"""Judging a model at once: whose boxes it gets, that it sees pictures as they are turned, and answers upright."""
+"""Judging a model at once: whose boxes it gets, that it sees pictures as they are turned, and
+answers upright.
+"""
 
 from __future__ import annotations
 
@@ -22,30 +24,49 @@ SPOTS = ((60.0, 50.0), (90.0, 40.0))  # of the bright spot on each picture of 16
 
 @pytest.fixture
 def truth(tmp_path: Path) -> Dataset:
-    """A person on each of two pictures, all joints on a bright spot; and somebody to ignore on the first."""
+    """A person on each of two pictures, all joints on a bright spot; and somebody to ignore on the
+    first.
+    """
     for i, spot in enumerate(SPOTS):
         Image.fromarray(nets.blob(160, 120, *spot)).save(tmp_path / f"{i}.png")
     spots = np.array([*SPOTS, SPOTS[0]])
     keypoints = np.concatenate([np.tile(spots[:, None], (1, 17, 1)), np.full((3, 17, 1), 2.0)], 2)
     return Dataset(
-        skeleton=COCO17, pictures=tuple(Picture(f"{i}.png", i + 1, 160, 120) for i in range(2)),
-        picture=np.array([0, 1, 0]), keypoints=keypoints, name="truth", folder=tmp_path,
-        boxes=np.concatenate([spots - 30, spots + 30], 1), ignored=np.array([False, False, True]),
-    )  # fmt: skip
+        skeleton=COCO17,
+        pictures=tuple(Picture(f"{i}.png", i + 1, 160, 120) for i in range(2)),
+        picture=np.array([0, 1, 0]),
+        keypoints=keypoints,
+        name="truth",
+        folder=tmp_path,
+        boxes=np.concatenate([spots - 30, spots + 30], 1),
+        ignored=np.array([False, False, True]),
+    )
 
 
 def model(folder: Path) -> dict[str, Any]:
     path = nets.heatmap_finder(folder / "pose.onnx", 17, alignment="corner")
-    return {"pose": str(path), "codec": "heatmap,alignment=corner", "skeleton": "coco-17", "normalise": "none"}
+    return {
+        "pose": str(path),
+        "codec": "heatmap,alignment=corner",
+        "skeleton": "coco-17",
+        "normalise": "none",
+    }
 
 
 @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
-def test_on_labelled_boxes_however_the_picture_is_turned(tmp_path: Path, truth: Dataset, quarters: int) -> None:
+def test_on_labelled_boxes_however_the_picture_is_turned(
+    tmp_path: Path, truth: Dataset, quarters: int
+) -> None:
     found = predict(truth, **model(tmp_path), boxes="gt", quarters=quarters)
     assert found.picture.tolist() == [0, 1]  # nobody for those to ignore
     assert (found.boxes_from, found.pictures) == ("gt", truth.pictures)
-    assert found.name == ("pose", "pose, turned by 90°", "pose, turned by 180°", "pose, turned by 270°")[quarters]
-    np.testing.assert_allclose(found.keypoints[:, :, :2], np.array(SPOTS)[:, None].repeat(17, 1), atol=0.6)
+    assert (
+        found.name
+        == ("pose", "pose, turned by 90°", "pose, turned by 180°", "pose, turned by 270°")[quarters]
+    )
+    np.testing.assert_allclose(
+        found.keypoints[:, :, :2], np.array(SPOTS)[:, None].repeat(17, 1), atol=0.6
+    )
     np.testing.assert_allclose(found.boxes, truth.boxes[:2], atol=1e-3)
 
 

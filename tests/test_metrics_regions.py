@@ -6,7 +6,8 @@
     │   f   g │    o→h
  50 └─────────┘
 
-f lies in the region, g half in it and half out, h on the labelled person: f is left out, g is false, h right.
+f lies in the region, g half in it and half out, h on the labelled person: f is left out, g is
+false, h right.
 """
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ def person(x: float, y: float, spread: float = 1.0) -> np.ndarray:
 def world(region: tuple[np.ndarray, ...]) -> tuple[Dataset, Dataset]:
     picture = Picture("a.jpg", 1, 200, 50, region)
     truth = Dataset(
-        skeleton=COCO17, pictures=(picture,), picture=np.zeros(1, int), keypoints=person(100, 25)[None],
-        areas=np.full(1, 2500.0), name="truth",
-    )  # fmt: skip
+        skeleton=COCO17,
+        pictures=(picture,),
+        picture=np.zeros(1, int),
+        keypoints=person(100, 25)[None],
+        areas=np.full(1, 2500.0),
+        name="truth",
+    )
     found = np.stack([person(10, 25), person(44, 25, spread=2), person(101, 25)])
     scores = np.array([0.9, 0.8, 0.7])
     return truth, replace(truth, picture=np.zeros(3, int), keypoints=found, scores=scores, **EMPTY)

@@ -27,12 +27,16 @@ from .walkers import Scenery, walkers
 
 
 def scenes(*frames: tuple[list[int], list[int]]) -> list[Scene]:
-    """(true ids, found ids): the first of the one is exactly the first of the other, and so on; -1 is nobody."""
+    """(true ids, found ids): the first of the one is exactly the first of the other, and so on; -1
+    is nobody.
+    """
     out = []
     for true, found in frames:
         pairs = list(zip(true, found, strict=True))
         here, there = [t for t, _ in pairs if t >= 0], [f for _, f in pairs if f >= 0]
-        similarity = np.array([[float((t, f) in pairs) for f in there] for t in here]).reshape(len(here), len(there))
+        similarity = np.array([[float((t, f) in pairs) for f in there] for t in here]).reshape(
+            len(here), len(there)
+        )
         out.append(Scene(np.array(here, int), np.array(there, int), similarity))
     return out
 
@@ -44,7 +48,10 @@ def random_film(seed: int, frames: int = 60) -> list[Scene]:
         if rng.random() < 0.1:
             i, j = rng.integers(0, 8, 2)
             names[[i, j]] = names[[j, i]]
-        true, found = rng.permutation(6)[: rng.integers(0, 7)], rng.permutation(8)[: rng.integers(0, 9)]
+        true, found = (
+            rng.permutation(6)[: rng.integers(0, 7)],
+            rng.permutation(8)[: rng.integers(0, 9)],
+        )
         similarity = rng.uniform(0, 0.6, (len(true), len(found)))
         similarity += 0.4 * (names[true][:, None] == found)
         out.append(Scene(true, found, similarity))
@@ -65,11 +72,16 @@ def test_a_switch_a_miss_and_a_false_person_by_hand():
     film = scenes(([1], [7]), ([1], [7]), ([1, -1], [-1, 5]), ([1], [9]), ([-1], [9]))
     counted = clear(film)
     assert {k: counted[k] for k in ("hits", "misses", "false", "switches", "fragments")} == {
-        "hits": 3, "misses": 1, "false": 2, "switches": 1, "fragments": 1,
-    }  # fmt: skip
+        "hits": 3,
+        "misses": 1,
+        "false": 2,
+        "switches": 1,
+        "fragments": 1,
+    }
     assert counted["MOTA"] == pytest.approx((3 - 2 - 1) / 4)
     assert identity(film)["IDF1"] == pytest.approx(2 * 2 / (4 + 5))
-    # by equation 15: of the true track 2 of 4 frames are 7's, which has no others; 1 is 9's, which has one more
+    # by equation 15: of the true track 2 of 4 frames are 7's, which has no others; 1 is 9's, which
+    # has one more
     ass = (2 * 2 / 4 + 1 * 1 / 5) / 3
     assert hota(film)["AssA"] == pytest.approx(ass)
     assert hota(film)["HOTA"] == pytest.approx(np.sqrt(ass * 3 / 6))
@@ -81,17 +93,27 @@ def test_equal_to_trackeval(seed):
     trackeval = pytest.importorskip("trackeval", reason="pip install --no-deps trackeval tabulate")
     film = random_film(seed)
     data = {
-        "num_timesteps": len(film), "num_gt_ids": 6, "num_tracker_ids": 8,
-        "num_gt_dets": sum(len(s.true) for s in film), "num_tracker_dets": sum(len(s.found) for s in film),
-        "gt_ids": [s.true for s in film], "tracker_ids": [s.found for s in film],
+        "num_timesteps": len(film),
+        "num_gt_ids": 6,
+        "num_tracker_ids": 8,
+        "num_gt_dets": sum(len(s.true) for s in film),
+        "num_tracker_dets": sum(len(s.found) for s in film),
+        "gt_ids": [s.true for s in film],
+        "tracker_ids": [s.found for s in film],
         "similarity_scores": [s.similarity for s in film],
-    }  # fmt: skip
+    }
     theirs = trackeval.metrics.HOTA().eval_sequence(data)
     for name, value in hota(film).items():
         assert value == pytest.approx(float(np.mean(theirs[name])), abs=1e-9), name
     theirs = trackeval.metrics.CLEAR({"PRINT_CONFIG": False}).eval_sequence(data)
     ours = clear(film)
-    names = {"hits": "CLR_TP", "misses": "CLR_FN", "false": "CLR_FP", "switches": "IDSW", "fragments": "Frag"}
+    names = {
+        "hits": "CLR_TP",
+        "misses": "CLR_FN",
+        "false": "CLR_FP",
+        "switches": "IDSW",
+        "fragments": "Frag",
+    }
     for name, other in (names | {"MOTA": "MOTA", "MOTP": "MOTP"}).items():
         assert ours[name] == pytest.approx(float(theirs[other]), abs=1e-9), name
     theirs = trackeval.metrics.Identity({"PRINT_CONFIG": False}).eval_sequence(data)
@@ -118,7 +140,9 @@ def test_figures_of_the_truth_itself_are_one_and_unlabelled_joints_do_not_count(
     true = film[0][0]
     blind = true.keypoints.copy()
     blind[:, 0] = (9999, 9999, 0)
-    assert np.allclose(scene(People(blind, true.boxes, true.scores, COCO17, true.ids), true).similarity.max(1), 1)
+    assert np.allclose(
+        scene(People(blind, true.boxes, true.scores, COCO17, true.ids), true).similarity.max(1), 1
+    )
     far = true.keypoints.copy()
     far[:, 0, :2] += 500
     wrong_nose = per_joint([(true, People(far, true.boxes, true.scores, COCO17, true.ids))])
@@ -152,9 +176,13 @@ def test_posetrack_precision_counted_by_hand():
     assert set(precision([(true, true)]).values()) == {1.0}
     # one of three people is missed: recall ends at 2/3
     assert precision([(true, true[:2])])["nose"] == pytest.approx(2 / 3)
-    # a false person who scores most: precisions 1/2, 2/3, 3/4, each made to be at least what follows
+    # a false person who scores most: precisions 1/2, 2/3, 3/4, each made to be at least what
+    # follows
     away = replace(true[[0]], keypoints=true.keypoints[[0]] + [5000, 0, 0])
-    arrays = [np.concatenate([getattr(p, n) for p in (true, away)]) for n in ("keypoints", "boxes", "scores")]
+    arrays = [
+        np.concatenate([getattr(p, n) for p in (true, away)])
+        for n in ("keypoints", "boxes", "scores")
+    ]
     arrays[0][:3, :, 2] = 0.5
     found = People(*arrays, true.skeleton)
     assert precision([(true, found)])["mAP"] == pytest.approx(3 / 4)

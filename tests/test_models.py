@@ -21,8 +21,12 @@ def finder(path, **options):
 
 @pytest.mark.parametrize("size", [(320, 320), (640, 480), (100, 300)])
 def test_boxes_of_an_rtmdet_come_back_in_the_picture(tmp_path, size):
-    """Input pixels count from the corner: image = input / ratio - 0.5, cut to the picture; label 1 is nobody."""
-    path = nets.rtmdet_constant(tmp_path / "d.onnx", np.vstack([BOXES, [[5, 5, 50, 50, 0.95]]]), [0, 0, 0, 1])
+    """Input pixels count from the corner: image = input / ratio - 0.5, cut to the picture; label 1
+    is nobody.
+    """
+    path = nets.rtmdet_constant(
+        tmp_path / "d.onnx", np.vstack([BOXES, [[5, 5, 50, 50, 0.95]]]), [0, 0, 0, 1]
+    )
     detector = load_detector(path, size=(320, 320))
     assert detector.layout == "rtmdet"
     (people,) = detector([np.zeros((size[1], size[0], 3), np.uint8)])
@@ -48,7 +52,9 @@ def test_yolox_and_picodet_say_the_same_boxes(tmp_path):
 
 def test_pictures_of_all_shapes_in_one_call_are_as_one_by_one(tmp_path):
     detector = load_detector(nets.rtmdet_constant(tmp_path / "d.onnx", BOXES), size=(320, 320))
-    images = [np.zeros((h, w, 3), np.uint8) for h, w in ((200, 300), (300, 200), (200, 300), (50, 60))]
+    images = [
+        np.zeros((h, w, 3), np.uint8) for h, w in ((200, 300), (300, 200), (200, 300), (50, 60))
+    ]
     together = detector(images)
     for image, people in zip(images, together, strict=True):
         assert np.array_equal(people.boxes, detector([image])[0].boxes)
@@ -56,7 +62,9 @@ def test_pictures_of_all_shapes_in_one_call_are_as_one_by_one(tmp_path):
 
 
 def test_a_detector_that_promises_batches_and_fails_on_them_gets_pictures_one_by_one(tmp_path):
-    detector = load_detector(nets.rtmdet_constant(tmp_path / "d.onnx", BOXES, single=True), size=(320, 320))
+    detector = load_detector(
+        nets.rtmdet_constant(tmp_path / "d.onnx", BOXES, single=True), size=(320, 320)
+    )
     image = np.zeros((200, 300, 3), np.uint8)
     (alone,) = detector([image])
     for people in detector([image] * 3) + detector([image] * 2):
@@ -80,18 +88,24 @@ def test_choices_among_boxes(tmp_path):
 
 
 def test_tiles_find_small_people_once_and_drop_what_their_edges_cut(tmp_path):
-    """Each view says a box at its input's (20, 20, 60, 100): one person per tile and one of the whole."""
+    """Each view says a box at its input's (20, 20, 60, 100): one person per tile and one of the
+    whole.
+    """
     path = nets.rtmdet_constant(tmp_path / "d.onnx", np.array([[20, 20, 60, 100, 0.9]], np.float32))
     image = np.zeros((640, 640, 3), np.uint8)
     (people,) = load_detector(path, size=(320, 320), tiles=(2, 2))([image])
     assert len(people) == 5
     cut = nets.rtmdet_constant(tmp_path / "c.onnx", np.array([[0, 20, 60, 100, 0.9]], np.float32))
     (people,) = load_detector(cut, size=(320, 320), tiles=(2, 1))([image])
-    assert people.boxes[:, 0].tolist() == [-0.5], "cut by the right tile: gone; at the picture's own edge: kept, once"
+    assert people.boxes[:, 0].tolist() == [-0.5], (
+        "cut by the right tile: gone; at the picture's own edge: kept, once"
+    )
 
 
 def test_boxes_found_in_turned_pictures_are_exact(tmp_path):
-    """A detector that always says one box: in each turn another one of the picture, which np.rot90 brings there."""
+    """A detector that always says one box: in each turn another one of the picture, which np.rot90
+    brings there.
+    """
     box = np.array([[20, 30, 60, 110, 0.9]], np.float32)
     path = nets.rtmdet_constant(tmp_path / "d.onnx", box)
     image = np.zeros((320, 320, 3), np.uint8)
@@ -114,17 +128,25 @@ def test_a_detector_of_all_turns_turns_with_the_picture_and_its_tiles(tmp_path, 
     image, tiles = np.zeros((200, 640, 3), np.uint8), (3, 1)
 
     def found(image, tiles):
-        (people,) = load_detector(path, size=(320, 320), turns=4, tiles=tiles, nms=1.0, tight=False)([image])
+        (people,) = load_detector(
+            path, size=(320, 320), turns=4, tiles=tiles, nms=1.0, tight=False
+        )([image])
         return people.boxes
 
     there = geometry.transform_boxes(geometry.turn_matrix(640, 200, turns), found(image, tiles))
-    turned = found(np.ascontiguousarray(np.rot90(image, turns)), tiles[::-1] if turns % 2 else tiles)
+    turned = found(
+        np.ascontiguousarray(np.rot90(image, turns)), tiles[::-1] if turns % 2 else tiles
+    )
     assert len(there) == len(turned) == 4 * (1 + 3)
-    assert np.allclose(*(boxes[np.lexsort(boxes.round(2).T)] for boxes in (there, turned)), atol=1e-3)
+    assert np.allclose(
+        *(boxes[np.lexsort(boxes.round(2).T)] for boxes in (there, turned)), atol=1e-3
+    )
 
 
 def test_turns_of_any_shape_with_tiles_and_once(tmp_path):
-    """What every turn says again is kept once; turned pictures of other shapes and their tiles come back whole."""
+    """What every turn says again is kept once; turned pictures of other shapes and their tiles come
+    back whole.
+    """
     whole = np.array([[0, 0, 320, 320, 0.9]], np.float32)
     path = nets.rtmdet_constant(tmp_path / "d.onnx", whole)
     images = [np.zeros((h, w, 3), np.uint8) for h, w in ((200, 320), (320, 100), (200, 320))]
@@ -132,7 +154,9 @@ def test_turns_of_any_shape_with_tiles_and_once(tmp_path):
         detector = load_detector(path, size=(320, 320), turns=4, tiles=tiles)
         together = detector(images)
         for image, people in zip(images, together, strict=True):
-            assert people.boxes.tolist() == [[-0.5, -0.5, image.shape[1] - 0.5, image.shape[0] - 0.5]]
+            assert people.boxes.tolist() == [
+                [-0.5, -0.5, image.shape[1] - 0.5, image.shape[0] - 0.5]
+            ]
             assert np.array_equal(people.boxes, detector([image])[0].boxes)
         assert detector([]) == []
     nobody = load_detector(path, size=(320, 320), turns=4, score=0.95)
@@ -143,7 +167,8 @@ def test_turns_of_any_shape_with_tiles_and_once(tmp_path):
 
 @pytest.mark.parametrize(
     ("codec", "make"),
-    [(f"heatmap,alignment={a}", a) for a in ("centre", "corner", "udp")] + [("simcc,split=2", "simcc")],
+    [(f"heatmap,alignment={a}", a) for a in ("centre", "corner", "udp")]
+    + [("simcc,split=2", "simcc")],
 )
 @pytest.mark.parametrize("flip_test", [False, True])
 @pytest.mark.parametrize("spot", [(60.0, 50.0), (41.3, 77.7)])
@@ -166,10 +191,17 @@ def test_one_spot_of_light_is_where_its_keypoint_is(tmp_path, codec, make, flip_
 def test_batches_do_not_change_the_answer(tmp_path):
     path = nets.heatmap_finder(tmp_path / "p.onnx", 17)
     images = [nets.blob(120, 140, 30 + 10 * i, 60) for i in range(3)]
-    people = [People.from_boxes(np.array([[0, 0, 100, 130], [10, 10, 90, 120]][:n], np.float32)) for n in (2, 0, 1)]
+    people = [
+        People.from_boxes(np.array([[0, 0, 100, 130], [10, 10, 90, 120]][:n], np.float32))
+        for n in (2, 0, 1)
+    ]
     one = finder(path, codec="heatmap,alignment=corner", batch=1)(images, people)
     for batch in (2, 8, 0):
-        for a, b in zip(one, finder(path, codec="heatmap,alignment=corner", batch=batch)(images, people), strict=True):
+        for a, b in zip(
+            one,
+            finder(path, codec="heatmap,alignment=corner", batch=batch)(images, people),
+            strict=True,
+        ):
             assert np.allclose(a.keypoints, b.keypoints, atol=1e-3)
     assert [len(p) for p in one] == [2, 0, 1]
     assert one[1].keypoints.shape == (0, 17, 3)
@@ -184,11 +216,15 @@ def test_a_network_of_fixed_batch_is_filled(tmp_path):
     assert np.abs(people.keypoints[..., :2] - cells * 4).max() < 0.1
 
 
-@pytest.mark.parametrize(("skeleton", "joints"), [("halpe-26", 26), ("halpe-136", 136), ("wholebody-133", 133)])
+@pytest.mark.parametrize(
+    ("skeleton", "joints"), [("halpe-26", 26), ("halpe-136", 136), ("wholebody-133", 133)]
+)
 def test_any_number_of_joints(tmp_path, skeleton, joints):
     path = nets.simcc_finder(tmp_path / "p.onnx", joints)
     sppe = finder(path, skeleton_name=skeleton, codec="simcc,split=2")
-    (people,) = sppe([nets.blob(96, 128, 40, 60)], [People.from_boxes(np.array([[0, 0, 95, 127]], np.float32))])
+    (people,) = sppe(
+        [nets.blob(96, 128, 40, 60)], [People.from_boxes(np.array([[0, 0, 95, 127]], np.float32))]
+    )
     assert people.keypoints.shape == (1, joints, 3)
     assert np.abs(people.keypoints[..., :2] - (40, 60)).max() < 0.6
 
@@ -201,11 +237,15 @@ def test_wrong_files_say_what_was_found_and_expected(tmp_path):
         load_detector(tmp_path / "nothing.onnx")
     with pytest.raises(ModelError, match=r"text\.onnx: not a usable ONNX model"):
         load_detector(tmp_path / "text.onnx")
-    with pytest.raises(ModelError, match=r"not a detector .* heatmaps \[.*17, 32, 24\]; known are rtmdet"):
+    with pytest.raises(
+        ModelError, match=r"not a detector .* heatmaps \[.*17, 32, 24\]; known are rtmdet"
+    ):
         load_detector(pose)
     with pytest.raises(OptionError, match=r"give its --skeleton and --codec"):
         load_sppe(pose)
-    with pytest.raises(ModelError, match=r"Heatmap of halpe-26 means 1 output\(s\) \[B, 26, …\], the file gives"):
+    with pytest.raises(
+        ModelError, match=r"Heatmap of halpe-26 means 1 output\(s\) \[B, 26, …\], the file gives"
+    ):
         load_sppe(pose, skeleton_name="halpe-26", codec="heatmap")
     with pytest.raises(ModelError, match=r"SPPE for crops of 192×256 takes"):
         load_sppe(pose, skeleton_name="coco-17", codec="heatmap", size=(192, 256))
@@ -225,7 +265,9 @@ def test_wrong_files_say_what_was_found_and_expected(tmp_path):
 
 def test_a_session_says_what_shape_it_wanted(tmp_path):
     session = runtime.load(nets.heatmap_finder(tmp_path / "p.onnx", 17))
-    with pytest.raises(ModelError, match=r"failed on an input of shape \[1, 3, 8, 8\] float32; it takes image"):
+    with pytest.raises(
+        ModelError, match=r"failed on an input of shape \[1, 3, 8, 8\] float32; it takes image"
+    ):
         session(np.zeros((1, 3, 8, 8), np.float32))
 
 
@@ -238,12 +280,16 @@ def test_both_engines_find_the_same(tmp_path):
 
 
 def test_the_public_models_find_a_person(shared, monkeypatch):
-    """Real weights, real picture: five people exercise; each SPPE is within 8 pixels of the flipped view's answer."""
+    """Real weights, real picture: five people exercise; each SPPE is within 8 pixels of the flipped
+    view's answer.
+    """
     from everybody.media.read import Selection, read
 
     monkeypatch.setenv("EVERYBODY_WEIGHTS", str(shared / "weights"))
     frame = next(read(shared / "data/video/class.mp4", select=Selection(start=30, end=31)))
-    found = {name: load_detector(name)([frame.image])[0] for name in ("rtmdet-nano-person", "yolox-nano")}
+    found = {
+        name: load_detector(name)([frame.image])[0] for name in ("rtmdet-nano-person", "yolox-nano")
+    }
     found["picodet"] = load_detector("picodet-s-pedestrian-320")([frame.image])[0]
     assert all(len(people) >= 4 for people in found.values())
     boxes = found["rtmdet-nano-person"][:4]

@@ -24,7 +24,10 @@ from .test_track import standing
 
 
 def records(count: int = 20) -> list[Record]:
-    people = [replace(standing((100 + 3 * n, 200), (400, 200)), ids=np.array([4, 9])) for n in range(count)]
+    people = [
+        replace(standing((100 + 3 * n, 200), (400, 200)), ids=np.array([4, 9]))
+        for n in range(count)
+    ]
     return [Record("a.mp4", n, n / 25, 640, 480, people[n]) for n in range(count)]
 
 
@@ -37,7 +40,9 @@ def test_angles_are_those_of_geometry_and_do_not_turn_with_the_picture():
         points[hip, :2], points[ankle, :2] = (5, 0), (3 * np.cos(turn), 3 * np.sin(turn))
         assert angles(points, COCO17)["left_knee"] == pytest.approx(degrees)
         for rotation in np.radians([30, 200]):
-            matrix = np.array([[np.cos(rotation), -np.sin(rotation)], [np.sin(rotation), np.cos(rotation)]])
+            matrix = np.array(
+                [[np.cos(rotation), -np.sin(rotation)], [np.sin(rotation), np.cos(rotation)]]
+            )
             turned = np.concatenate([7 + 2 * points[:, :2] @ matrix.T, points[:, 2:]], axis=1)
             assert angles(turned, COCO17)["left_knee"] == pytest.approx(degrees)
     points[knee, 2] = 0.1
@@ -67,8 +72,11 @@ def test_paths_are_told_apart_by_source_and_id():
     both = records() + [replace(record, source="b.mp4") for record in records(3)]
     found = paths(both, COCO17)
     assert [(path.source, path.id, len(path.times)) for path in found] == [
-        ("a.mp4", 4, 20), ("a.mp4", 9, 20), ("b.mp4", 4, 3), ("b.mp4", 9, 3),
-    ]  # fmt: skip
+        ("a.mp4", 4, 20),
+        ("a.mp4", 9, 20),
+        ("b.mp4", 4, 3),
+        ("b.mp4", 9, 3),
+    ]
     (one,) = paths(records(), COCO17, id=4)
     speed, unit = series(one, "left_wrist.speed")
     assert np.allclose(speed, 75, atol=0.01)
@@ -82,7 +90,9 @@ def test_paths_are_told_apart_by_source_and_id():
 
 
 def animated(text: str) -> tuple[float, list[dict[str, np.ndarray]]]:
-    """A reader of BVH: seconds per frame, and where each joint (and the end of each chain, as NAME.end) is in each."""
+    """A reader of BVH: seconds per frame, and where each joint (and the end of each chain, as
+    NAME.end) is in each.
+    """
     tokens = iter(text.split())
     joints: list[tuple[str, int, np.ndarray, list[str]]] = []
     open_, place = [], -1
@@ -116,7 +126,9 @@ def animated(text: str) -> tuple[float, list[dict[str, np.ndarray]]]:
     for row in values:
         numbers, matrices, places = iter(row), [], []
         for _, parent, offset, channels in joints:
-            matrix, where = (matrices[parent], places[parent]) if parent >= 0 else (np.eye(3), np.zeros(3))
+            matrix, where = (
+                (matrices[parent], places[parent]) if parent >= 0 else (np.eye(3), np.zeros(3))
+            )
             where = where + matrix @ offset
             for channel in channels:
                 value = next(numbers)
@@ -151,16 +163,25 @@ def test_bvh_comes_back_where_limbs_keep_their_lengths():
         found.append(points)
     for n, points in enumerate(found):
         for joint in COCO17.joints:
-            path.keypoints[n, COCO17.joints.index(joint)] = [*points.get(joint, rng.uniform(0, 9, 2)), 0.9]
+            path.keypoints[n, COCO17.joints.index(joint)] = [
+                *points.get(joint, rng.uniform(0, 9, 2)),
+                0.9,
+            ]
     step, frames = animated(bvh(path, height=480))
     assert step == pytest.approx(1 / 25)
     assert len(frames) == 30
     for frame, points in zip(frames, found, strict=True):
         for name, point in (
-            ("hips", "hips"), ("left_collar", "neck"), ("head.end", "nose"), ("left_upper_arm", "left_shoulder"),
-            ("left_forearm", "left_elbow"), ("left_forearm.end", "left_wrist"), ("left_shin", "left_knee"),
-            ("left_shin.end", "left_ankle"), ("right_thigh", "right_hip"),
-        ):  # fmt: skip
+            ("hips", "hips"),
+            ("left_collar", "neck"),
+            ("head.end", "nose"),
+            ("left_upper_arm", "left_shoulder"),
+            ("left_forearm", "left_elbow"),
+            ("left_forearm.end", "left_wrist"),
+            ("left_shin", "left_knee"),
+            ("left_shin.end", "left_ankle"),
+            ("right_thigh", "right_hip"),
+        ):
             assert np.allclose(frame[name][:2], points[point] * (1, -1) + (0, 479), atol=0.01), name
             assert frame[name][2] == 0
 
@@ -172,7 +193,12 @@ def hash_of(name: str) -> int:
 def test_bvh_has_even_times_and_no_gaps_and_needs_a_trunk():
     path = paths(records(20), COCO17, id=4)[0]
     keep = np.delete(np.arange(20), [5, 6, 7, 12])
-    gaps = replace(path, frames=path.frames[keep], times=path.times[keep], keypoints=path.keypoints[keep].copy())
+    gaps = replace(
+        path,
+        frames=path.frames[keep],
+        times=path.times[keep],
+        keypoints=path.keypoints[keep].copy(),
+    )
     gaps.keypoints[3, :, 2] = 0
     _, frames = animated(bvh(gaps, height=480))
     assert len(frames) == 20
@@ -183,7 +209,18 @@ def test_bvh_has_even_times_and_no_gaps_and_needs_a_trunk():
     with pytest.raises(DataError, match="hips"):
         bvh(gaps)
     assert (
-        len(animated(bvh(replace(path, frames=path.frames[:1], times=path.times[:1], keypoints=path.keypoints[:1])))[1])
+        len(
+            animated(
+                bvh(
+                    replace(
+                        path,
+                        frames=path.frames[:1],
+                        times=path.times[:1],
+                        keypoints=path.keypoints[:1],
+                    )
+                )
+            )[1]
+        )
         == 1
     )
 
@@ -193,7 +230,11 @@ def test_trc_comes_back():
     path.keypoints[3, 2, 2] = 0
     lines = trc(path, name="a.trc", height=480).splitlines()
     head = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))
-    assert (int(head["NumFrames"]), int(head["NumMarkers"]), float(head["DataRate"])) == (20, 17, pytest.approx(25))
+    assert (int(head["NumFrames"]), int(head["NumMarkers"]), float(head["DataRate"])) == (
+        20,
+        17,
+        pytest.approx(25),
+    )
     assert [name for name in lines[3].split("\t")[2:] if name] == list(COCO17.joints)
     assert lines[5] == ""
     rows = [line.split("\t") for line in lines[6:]]
@@ -218,7 +259,12 @@ def call(monkeypatch, *arguments: object) -> int:
 
 def test_plot_writes_pictures_numbers_and_markers(tmp_path, monkeypatch, journal):
     monkeypatch.chdir(tmp_path)
-    assert call(monkeypatch, journal, "--id", 4, "--angle", "left_knee,left_wrist.speed", "-o", "a.csv") == 0
+    assert (
+        call(
+            monkeypatch, journal, "--id", 4, "--angle", "left_knee,left_wrist.speed", "-o", "a.csv"
+        )
+        == 0
+    )
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     assert len(rows) == 40
     assert {row["id"] for row in rows} == {"4"}
@@ -234,11 +280,14 @@ def test_plot_writes_pictures_numbers_and_markers(tmp_path, monkeypatch, journal
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--id", 4], "left_knee"), (["--id", 7, "--angle", "left_knee"], "nobody has id 7"),
-        (["-o", "a.trc"], "--id"), (["-o", "a.bvh"], "--id"), (["--angle", "tail"], "unknown quantity"),
+        (["--id", 4], "left_knee"),
+        (["--id", 7, "--angle", "left_knee"], "nobody has id 7"),
+        (["-o", "a.trc"], "--id"),
+        (["-o", "a.bvh"], "--id"),
+        (["--angle", "tail"], "unknown quantity"),
         (["--angle", "left_knee", "-o", "a.xyz"], "choose .png"),
     ],
-)  # fmt: skip
+)
 def test_plot_says_what_is_wrong(tmp_path, monkeypatch, capsys, journal, arguments, told):
     monkeypatch.chdir(tmp_path)
     assert call(monkeypatch, journal, *arguments) == 1

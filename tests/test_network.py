@@ -1,4 +1,6 @@
-"""Pictures and videos from servers on loopback: http by the standard library, RTSP by a server of sixty lines."""
+"""Pictures and videos from servers on loopback: http by the standard library, RTSP by a server of
+sixty lines.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +120,9 @@ def test_a_video_is_left_to_ffmpeg(site: str, tmp_path: Path, name: str) -> None
     encode(tmp_path / name)
     for url in (f"{site}/ranges/{name}", f"{site}/{name}"):
         frames = list(read(url, select=Selection(2), after={url: 4}))
-        assert [(frame.source, frame.index, number(frame)) for frame in frames] == [(url, i, i) for i in range(5, 20)]
+        assert [(frame.source, frame.index, number(frame)) for frame in frames] == [
+            (url, i, i) for i in range(5, 20)
+        ]
 
 
 def test_a_movie_with_its_index_last_is_sought_where_the_server_can(
@@ -127,12 +131,16 @@ def test_a_movie_with_its_index_last_is_sought_where_the_server_can(
     noise = list(np.random.default_rng(0).integers(0, 255, (4, 240, 320, 3), dtype=np.uint8))
     encode(tmp_path / "a.mp4", noise)
     assert len(list(read(f"{site}/a.mp4"))) == 4  # through a temporary file
-    monkeypatch.setattr(streams, "spooled", lambda *_: pytest.fail("spooled though it can be sought"))
+    monkeypatch.setattr(
+        streams, "spooled", lambda *_: pytest.fail("spooled though it can be sought")
+    )
     assert len(list(read(f"{site}/ranges/a.mp4"))) == 4
     assert any(wanted and wanted != "bytes=0-" for _, _, wanted in Handler.seen)
 
 
-def test_what_is_not_there_or_no_picture(site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_there_or_no_picture(
+    site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "page.jpg").write_text("<html>Log in first</html>")
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "noise.mp4").write_bytes(bytes(range(256)) * 20)
@@ -173,11 +181,15 @@ def packets(pictures: int) -> tuple[bytes, list[list[bytes]]]:
     streams = [bytes(packet) for frame in [*frames, None] for packet in encoder.encode(frame)]
     units = [[unit for unit in re.split(b"\0*\0\0\x01", stream) if unit] for stream in streams]
     sets = [unit for unit in units[0] if unit[0] & 31 in (7, 8)]
-    return b",".join(map(base64.b64encode, sets)), [[u for u in frame if u[0] & 31 in (1, 5)] for frame in units]
+    return b",".join(map(base64.b64encode, sets)), [
+        [u for u in frame if u[0] & 31 in (1, 5)] for frame in units
+    ]
 
 
 class Rtsp(socketserver.StreamRequestHandler):
-    """OPTIONS, DESCRIBE, SETUP over the same TCP connection, PLAY; then RTP, a unit per packet (RFC 2326, 6184)."""
+    """OPTIONS, DESCRIBE, SETUP over the same TCP connection, PLAY; then RTP, a unit per packet (RFC
+    2326, 6184).
+    """
 
     frames = 12
     hold: threading.Event | None = None
@@ -187,19 +199,29 @@ class Rtsp(socketserver.StreamRequestHandler):
         sets, frames = packets(self.frames)
         sdp = (
             b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=test\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
-            b"a=fmtp:96 packetization-mode=1;sprop-parameter-sets=" + sets + b"\r\na=control:track\r\n"
+            b"a=fmtp:96 packetization-mode=1;sprop-parameter-sets="
+            + sets
+            + b"\r\na=control:track\r\n"
         )
         while request := self.rfile.readline().split():
             fields = dict(
-                re.findall(r"(\S+): *(.*)\r\n", b"".join(iter(self.rfile.readline, b"\r\n")).decode() + "\r\n")
+                re.findall(
+                    r"(\S+): *(.*)\r\n",
+                    b"".join(iter(self.rfile.readline, b"\r\n")).decode() + "\r\n",
+                )
             )
             method = request[0].decode()
             Rtsp.asked.append(f"{method} {fields.get('Transport', '')}")
             extra, body = {
-                "DESCRIBE": (f"Content-Type: application/sdp\r\nContent-Length: {len(sdp)}\r\n", sdp),
+                "DESCRIBE": (
+                    f"Content-Type: application/sdp\r\nContent-Length: {len(sdp)}\r\n",
+                    sdp,
+                ),
                 "SETUP": ("Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\nSession: 1\r\n", b""),
             }.get(method, ("Session: 1\r\n", b""))
-            self.wfile.write(f"RTSP/1.0 200 OK\r\nCSeq: {fields['CSeq']}\r\n{extra}\r\n".encode() + body)
+            self.wfile.write(
+                f"RTSP/1.0 200 OK\r\nCSeq: {fields['CSeq']}\r\n{extra}\r\n".encode() + body
+            )
             if method == "PLAY":
                 self.play(frames)
                 return
@@ -209,7 +231,9 @@ class Rtsp(socketserver.StreamRequestHandler):
         for time, units in enumerate(frames):
             for n, unit in enumerate(units):
                 last = 0x80 if n == len(units) - 1 else 0
-                packet = struct.pack(">BBHII", 0x80, last | 96, sequence, 90000 + time * 3600, 1) + unit
+                packet = (
+                    struct.pack(">BBHII", 0x80, last | 96, sequence, 90000 + time * 3600, 1) + unit
+                )
                 self.wfile.write(b"$\0" + struct.pack(">H", len(packet)) + packet)
                 sequence += 1
         if self.hold:
@@ -242,7 +266,9 @@ def once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("once")
-def test_rtsp_goes_over_tcp_and_frames_that_are_dropped_are_counted(camera: Callable[[], str]) -> None:
+def test_rtsp_goes_over_tcp_and_frames_that_are_dropped_are_counted(
+    camera: Callable[[], str],
+) -> None:
     problems: list[EverybodyError] = []
     dropped: list[int] = []
     frames = list(read(camera(), problem=problems.append, dropped=dropped.append))
@@ -258,7 +284,9 @@ def test_rtsp_goes_over_tcp_and_frames_that_are_dropped_are_counted(camera: Call
 
 @pytest.mark.usefixtures("once")
 def test_rtsp_ends_with_the_selection(camera: Callable[[], str]) -> None:
-    assert {frame.index for frame in read(camera(), select=Selection(1, 6), problem=lambda _: None)} <= {1, 2, 3, 4, 5}
+    assert {
+        frame.index for frame in read(camera(), select=Selection(1, 6), problem=lambda _: None)
+    } <= {1, 2, 3, 4, 5}
 
 
 @pytest.mark.usefixtures("once")

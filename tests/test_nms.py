@@ -10,19 +10,36 @@ from hypothesis import strategies as st
 
 from everybody.errors import OptionError
 from everybody.geometry import iou
-from everybody.nms import ALPHAPOSE, METHODS, PoseNms, box_nms, greedy, oks_nms, pose_nms, soft_oks_nms
+from everybody.nms import (
+    ALPHAPOSE,
+    METHODS,
+    PoseNms,
+    box_nms,
+    greedy,
+    oks_nms,
+    pose_nms,
+    soft_oks_nms,
+)
 from everybody.nms.parametric import part_weights
 from everybody.people import BOX, People
 from everybody.skeletons import COCO17, HALPE26, LSP14, SKELETONS, WHOLEBODY133
 
-PUBLISHED = PoseNms(sigma1=1, sigma2=2.65, lam=1.7, eta=22.48, merge=False)  # AlphaPose's without its addition
+PUBLISHED = PoseNms(
+    sigma1=1, sigma2=2.65, lam=1.7, eta=22.48, merge=False
+)  # AlphaPose's without its addition
 REMOVERS = [
-    lambda p: oks_nms(p, 0.7), lambda p: box_nms(p, 0.6), PoseNms(), PUBLISHED, ALPHAPOSE,
+    lambda p: oks_nms(p, 0.7),
+    lambda p: box_nms(p, 0.6),
+    PoseNms(),
+    PUBLISHED,
+    ALPHAPOSE,
     lambda p: soft_oks_nms(p, spread=0.5, least=0.3),
-]  # fmt: skip
+]
 
 
-def poses(centres: list[tuple[float, float]], scores: list[float], *, joints: float = 0.9, skeleton=COCO17) -> People:
+def poses(
+    centres: list[tuple[float, float]], scores: list[float], *, joints: float = 0.9, skeleton=COCO17
+) -> People:
     """People of one shape, 80 pixels wide and high, at these places."""
     shape = np.random.default_rng(0).uniform(-40, 40, (len(skeleton), 2))
     points = np.array(centres, float).reshape(-1, 1, 2) + shape
@@ -31,33 +48,48 @@ def poses(centres: list[tuple[float, float]], scores: list[float], *, joints: fl
     return People(keypoints, boxes, scores, skeleton, np.arange(len(scores)))
 
 
-def line(places: list[float], *, side: float, confidences: list[list[float]], scores: list[float]) -> People:
+def line(
+    places: list[float], *, side: float, confidences: list[list[float]], scores: list[float]
+) -> People:
     """People whose joints are all at (x, 0), in boxes of one side; for counting by hand."""
     keypoints = [[[x, 0, c] for c in row] for x, row in zip(places, confidences, strict=True)]
-    return People(keypoints, [[0, 0, side, side / 2]] * len(places), scores, COCO17, np.arange(len(places)))
+    return People(
+        keypoints, [[0, 0, side, side / 2]] * len(places), scores, COCO17, np.arange(len(places))
+    )
 
 
 def crowd(random: np.random.Generator, people: int, each: int, skeleton=COCO17) -> People:
     """Several candidates of each of several people, near and far; half of the scores are shared."""
     centres = random.uniform(0, 300, (people, 1, 1, 2))
     shape = random.normal(0, 1, (people, 1, len(skeleton), 2)) * (20, 50)
-    points = (centres + shape + random.normal(0, 3, (people, each, len(skeleton), 2))).reshape(-1, len(skeleton), 2)
+    points = (centres + shape + random.normal(0, 3, (people, each, len(skeleton), 2))).reshape(
+        -1, len(skeleton), 2
+    )
     confidence = random.uniform(0, 1, (*points.shape[:2], 1))
     boxes = np.concatenate([points.min(1), points.max(1)], 1)
     scores = random.choice([0.5, 0.7, *random.uniform(0, 1, 3)], len(points))
-    return People(np.concatenate([points, confidence], 2), boxes, scores, skeleton, np.arange(len(points)))
+    return People(
+        np.concatenate([points, confidence], 2), boxes, scores, skeleton, np.arange(len(points))
+    )
 
 
 @pytest.mark.parametrize("suppress", REMOVERS[:5])
 @given(order=st.permutations(range(6)))
 def test_the_order_of_the_input_does_not_matter(suppress, order):
-    people = poses([(0, 0), (2, 1), (200, 0), (201, 2), (400, 400), (90, 300)], [0.9, 0.8, 0.7, 0.95, 0.5, 0.4])
+    people = poses(
+        [(0, 0), (2, 1), (200, 0), (201, 2), (400, 400), (90, 300)], [0.9, 0.8, 0.7, 0.95, 0.5, 0.4]
+    )
     kept = suppress(people[list(order)])
     assert kept.ids.tolist() == [3, 0, 4, 5]
     assert suppress(kept).ids.tolist() == kept.ids.tolist()
 
 
-@given(seed=st.integers(0, 10_000), each=st.integers(1, 9), threshold=st.floats(0.1, 0.9), nan=st.booleans())
+@given(
+    seed=st.integers(0, 10_000),
+    each=st.integers(1, 9),
+    threshold=st.floats(0.1, 0.9),
+    nan=st.booleans(),
+)
 def test_boxes_are_removed_as_by_comparing_all_with_all(seed, each, threshold, nan):
     """Ties of scores and scores that are no number included."""
     people = crowd(np.random.default_rng(seed), 5, each)
@@ -67,7 +99,9 @@ def test_boxes_are_removed_as_by_comparing_all_with_all(seed, each, threshold, n
     assert box_nms(people, threshold).ids.tolist() == kept.tolist()
 
 
-@pytest.mark.parametrize("nms", [PoseNms(), PUBLISHED, ALPHAPOSE, PoseNms(sigma1=1, eta=8, lam=0.3)])
+@pytest.mark.parametrize(
+    "nms", [PoseNms(), PUBLISHED, ALPHAPOSE, PoseNms(sigma1=1, eta=8, lam=0.3)]
+)
 @given(seed=st.integers(0, 10_000), each=st.integers(1, 12))
 def test_parametric_nms_does_not_care_for_order_even_where_scores_are_the_same(nms, seed, each):
     random = np.random.default_rng(seed)
@@ -89,7 +123,9 @@ def test_parametric_nms_twice_is_once_without_merging(seed, eta, sigma):
 def test_blocks_give_what_one_candidate_at_a_time_gives(seed):
     people, nms = crowd(np.random.default_rng(seed), 30, 5), replace(PUBLISHED, eta=10)
     ranked = people[np.lexsort((people.ids, -people.scores))]
-    ranked = People(ranked.keypoints, ranked.boxes, np.linspace(1, 0, len(people)), COCO17, ranked.ids)
+    ranked = People(
+        ranked.keypoints, ranked.boxes, np.linspace(1, 0, len(people)), COCO17, ranked.ids
+    )
     expected = greedy(np.where(nms.likeness(ranked) >= nms.eta, 1.0, 0.0), ranked.scores, 0.5)
     assert nms(ranked).ids.tolist() == ranked.ids[expected].tolist()
 
@@ -100,7 +136,11 @@ def test_distant_people_stay_whatever_their_scores(suppress):
     assert len(suppress(people)) == 3
 
 
-@given(scores=st.lists(st.floats(0, 1), min_size=2, max_size=6), confidence=st.floats(0, 1), eta=st.floats(0.1, 30))
+@given(
+    scores=st.lists(st.floats(0, 1), min_size=2, max_size=6),
+    confidence=st.floats(0, 1),
+    eta=st.floats(0.1, 30),
+)
 def test_distant_people_stay_whatever_scores_and_parameters(scores, confidence, eta):
     people = poses([(500 * i, 0) for i in range(len(scores))], scores, joints=confidence)
     assert len(PoseNms(eta=eta, merge=True)(people)) == len(scores)
@@ -115,10 +155,20 @@ def test_nobody_and_somebody_stay(suppress):
 
 def test_of_two_people_exactly_on_each_other_the_first_stays():
     people = poses([(0, 0), (0, 0)], [0.5, 0.5])
-    assert oks_nms(people).ids.tolist() == box_nms(people, 0.9).ids.tolist() == PoseNms()(people).ids.tolist() == [0]
+    assert (
+        oks_nms(people).ids.tolist()
+        == box_nms(people, 0.9).ids.tolist()
+        == PoseNms()(people).ids.tolist()
+        == [0]
+    )
 
 
-@given(confidence=st.floats(0, 1), sigma1=st.floats(0.1, 3), lam=st.floats(0, 3), eta=st.floats(0.5, 60))
+@given(
+    confidence=st.floats(0, 1),
+    sigma1=st.floats(0.1, 3),
+    lam=st.floats(0, 3),
+    eta=st.floats(0.5, 60),
+)
 def test_exact_duplicates_go_by_the_bound_that_is_told(confidence, sigma1, lam, eta):
     people = poses([(0, 0), (0, 0)], [0.9, 0.8], joints=confidence)
     slack = math.tanh(np.float32(confidence) / sigma1) ** 2 + lam - eta / 17
@@ -163,23 +213,31 @@ def test_merging_averages_what_matches_by_confidence():
     people = line([0, 4], side=100, confidences=[[0.9] * 17, [0.3] * 17], scores=[1, 0.5])
     keypoints = people.keypoints.copy()
     keypoints[1, 0, 0] = 50
-    kept = replace(PUBLISHED, merge=True, eta=5)(People(keypoints, people.boxes, people.scores, COCO17))
+    kept = replace(PUBLISHED, merge=True, eta=5)(
+        People(keypoints, people.boxes, people.scores, COCO17)
+    )
     assert len(kept) == 1
     np.testing.assert_allclose(kept.keypoints[0, :, 0], [0] + [4 * 0.3 / 1.2] * 16, atol=1e-5)
-    np.testing.assert_allclose(kept.keypoints[0, :, 2], [0.9] + [(0.9**2 + 0.3**2) / 1.2] * 16, atol=1e-5)
+    np.testing.assert_allclose(
+        kept.keypoints[0, :, 2], [0.9] + [(0.9**2 + 0.3**2) / 1.2] * 16, atol=1e-5
+    )
     assert kept.scores[0] == 1
 
 
 @given(seed=st.integers(0, 1000))
 def test_a_larger_picture_gives_the_same_people(seed):
     people, nms = crowd(np.random.default_rng(seed), 4, 4), replace(PUBLISHED, eta=12)
-    large = People(people.keypoints * (8, 8, 1), people.boxes * 8, people.scores, COCO17, people.ids)
+    large = People(
+        people.keypoints * (8, 8, 1), people.boxes * 8, people.scores, COCO17, people.ids
+    )
     assert nms(large).ids.tolist() == nms(people).ids.tolist()
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=str)
 def test_one_eta_serves_every_skeleton(skeleton):
-    near = [len(PoseNms()(poses([(0, 0), (x, 0)], [0.9, 0.8], skeleton=skeleton))) for x in (0, 2, 60)]
+    near = [
+        len(PoseNms()(poses([(0, 0), (x, 0)], [0.9, 0.8], skeleton=skeleton))) for x in (0, 2, 60)
+    ]
     assert near == [1, 1, 2]
 
 
@@ -214,9 +272,12 @@ def test_bad_input_is_defined(merge):
     # Scores that are no numbers count as 0: they come last and are eliminated.
     kept = nms(People(good.keypoints, good.boxes, [math.nan, 0.8, 0.7], COCO17, good.ids))
     assert kept.ids.tolist() == [1, 2]
-    # Boxes without area or end count as one pixel: people at the same place are the same, others are not.
+    # Boxes without area or end count as one pixel: people at the same place are the same, others
+    # are not.
     for box in ([5, 5, 5, 5], [9, 9, 2, 2], [0, 0, math.inf, 9], [math.nan] * 4):
-        assert nms(People(good.keypoints, [box] * 3, good.scores, COCO17, good.ids)).ids.tolist() == [0, 2]
+        assert nms(
+            People(good.keypoints, [box] * 3, good.scores, COCO17, good.ids)
+        ).ids.tolist() == [0, 2]
     # Joints that nobody sees still have places, and nothing moves.
     unseen = good.keypoints * (1, 1, 0)
     kept = replace(nms, lam=2, eta=20)(People(unseen, good.boxes, good.scores, COCO17, good.ids))
@@ -264,7 +325,10 @@ def test_methods_are_told_by_text_and_tell_themselves():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("magic", "unknown pose NMS 'magic': known are parametric, alphapose, oks, soft-oks, box, none"),
+        (
+            "magic",
+            "unknown pose NMS 'magic': known are parametric, alphapose, oks, soft-oks, box, none",
+        ),
         ("oks,eta=3", "oks has no 'eta': its parameters are threshold"),
         ("none,eta=3", "it has no parameters"),
         ("parametric,eta=large", "eta must be a number, got 'large'"),

@@ -26,7 +26,9 @@ from everybody.skeletons import COCO17
 from . import nets
 
 
-def standing(random: np.random.Generator, centres: np.ndarray, height: float = 100) -> tuple[np.ndarray, np.ndarray]:
+def standing(
+    random: np.random.Generator, centres: np.ndarray, height: float = 100
+) -> tuple[np.ndarray, np.ndarray]:
     """Random bodies around some places: joints [N, 17, 3] and boxes."""
     shape = random.uniform(-0.5, 0.5, (len(centres), 17, 2)) * (height / 2, height)
     points = centres[:, None] + shape
@@ -52,7 +54,10 @@ def dense(truth: Dataset, each: int = 6, noise: float = 2.0, seed: int = 1) -> C
     random, people = np.random.default_rng(seed), []
     for rows in truth.rows():
         error = random.uniform(0.2, noise, (len(rows), each, 1, 1))
-        points = truth.keypoints[rows][:, None, :, :2] + random.normal(0, 1, (len(rows), each, 17, 2)) * error
+        points = (
+            truth.keypoints[rows][:, None, :, :2]
+            + random.normal(0, 1, (len(rows), each, 17, 2)) * error
+        )
         confidence = np.broadcast_to(1 - error / (2 * noise), (*points.shape[:3], 1))
         keypoints = np.concatenate([points, confidence], -1).reshape(-1, 17, 3)
         boxes = np.repeat(truth.boxes[rows], each, 0)
@@ -61,7 +66,9 @@ def dense(truth: Dataset, each: int = 6, noise: float = 2.0, seed: int = 1) -> C
 
 
 def test_tuning_reaches_the_precision_of_planted_parameters():
-    """People so near that parameters matter: what eliminates duplicates must not eliminate neighbours."""
+    """People so near that parameters matter: what eliminates duplicates must not eliminate
+    neighbours.
+    """
     some = dense(labelled(12, 4, 60))
     planted = PoseNms(sigma1=0.5, sigma2=1.0, lam=1.0, eta=12)
     poor = PoseNms(sigma1=0.5, sigma2=1.0, lam=1.0, eta=33)
@@ -79,7 +86,10 @@ def test_a_search_tells_what_it_tried_and_never_forgets_what_it_does_not_search(
         assert step.scores.shape == tuple(map(len, step.values))
         assert step.best.merge
         assert step.best.share == 0.2
-        assert all(getattr(step.best, name) in values for name, values in zip(step.names, step.values, strict=True))
+        assert all(
+            getattr(step.best, name) in values
+            for name, values in zip(step.names, step.values, strict=True)
+        )
 
 
 def test_where_nothing_is_better_parameters_stay():
@@ -121,12 +131,12 @@ def test_crowds_put_people_in_front_of_others():
         before = truth.where(own)
         new = rows[len(before) :]
         assert len(new) > 0
-        np.testing.assert_allclose(found.keypoints[rows[: len(before)], :, :2], truth.keypoints[before][..., :2])
+        np.testing.assert_allclose(
+            found.keypoints[rows[: len(before)], :, :2], truth.keypoints[before][..., :2]
+        )
         overlap = iou(found.boxes[new], truth.boxes[before])
         assert ((overlap > OVERLAP[0]) & (overlap < OVERLAP[1])).any(1).all()
-        for (
-            row
-        ) in new:  # where the joints of the new one are, the picture has another's colour; far away it has its own
+        for row in new:  # where the joints of the new one are, the picture has another's colour; far away it has its own
             x, y = found.keypoints[row, :, :2].round().astype(int).T
             assert (np.abs(images[place][y, x].astype(int) - 40 * own).max(1) > 8).mean() > 0.7
         assert (images[place][0, 0] == 40 * own).all()
@@ -147,17 +157,25 @@ def spots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number in (1, 2):
         Image.fromarray(nets.blob(160, 160, 60, 70)).save(tmp_path / f"images/{number}.png")
     person = {
-        "category_id": 1, "iscrowd": 0, "area": 6000.0, "num_keypoints": 17, "bbox": [20.5, 20.5, 96, 128],
+        "category_id": 1,
+        "iscrowd": 0,
+        "area": 6000.0,
+        "num_keypoints": 17,
+        "bbox": [20.5, 20.5, 96, 128],
         "keypoints": [60.5, 70.5, 2] * 17,
-    }  # fmt: skip
+    }
     labels = {
         "images": [{"id": i, "file_name": f"{i}.png", "width": 160, "height": 160} for i in (1, 2)],
         "annotations": [{"id": i, "image_id": i, **person} for i in (1, 2)],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}],
+        "categories": [
+            {"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": []}
+        ],
     }
     (tmp_path / "annotations.json").write_text(json.dumps(labels))
     nets.heatmap_finder(tmp_path / "pose.onnx", 17)
-    nets.rtmdet_constant(tmp_path / "detector.onnx", np.array([[20, 20, 116, 148, 0.9]], np.float32))
+    nets.rtmdet_constant(
+        tmp_path / "detector.onnx", np.array([[20, 20, 116, 148, 0.9]], np.float32)
+    )
     (tmp_path / "manifest.toml").write_text(
         """[model.spot]
         task = "pose"
@@ -180,7 +198,9 @@ def tuned(spots: Path, *options: str) -> Any:
 def test_the_command_tells_what_to_give_to_run(spots: Path):
     found = json.loads(tuned(spots, "--jitter", "3", "--json").stdout)
     assert isinstance(pose_nms(found["pose_nms"]).run, PoseNms)
-    assert list(found["results"]) == [str(pose_nms(name)) for name in COMPARED] + [found["pose_nms"]]
+    assert list(found["results"]) == [str(pose_nms(name)) for name in COMPARED] + [
+        found["pose_nms"]
+    ]
     assert found["results"]["none"]["dense"]["poses per person"] == 3
     best = found["results"][found["pose_nms"]]
     assert best["dense"] == {"AP": pytest.approx(1), "poses per person": 1}

@@ -1,5 +1,6 @@
-"""The search for the turn in which a person stands upright: the chosen turn and its coordinates, by a network that is
-sure of what it sees only where the sky is above."""
+"""The search for the turn in which a person stands upright: the chosen turn and its coordinates, by
+a network that is sure of what it sees only where the sky is above.
+"""
 
 from dataclasses import replace
 
@@ -46,14 +47,18 @@ def person(red: float = 1.0, spot: tuple[float, float] = (41.3, 77.7)) -> np.nda
 
 
 def picture(red: float = 1.0) -> tuple[np.ndarray, People, np.ndarray]:
-    """A picture of four people, each turned another way; their boxes, and where their spots are [4, 2]."""
+    """A picture of four people, each turned another way; their boxes, and where their spots are [4,
+    2].
+    """
     image, boxes, spots = np.zeros((HEIGHT, WIDTH, 3), np.uint8), [], []
     for (x, y), turns in PEOPLE:
         turned = np.rot90(person(red), turns)
         height, width = turned.shape[:2]
         image[y : y + height, x : x + width] = turned
         boxes.append((x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5))
-        spot = geometry.transform(geometry.turn_matrix(96, 128, turns)[None], np.array([[[41.3, 77.7]]]))
+        spot = geometry.transform(
+            geometry.turn_matrix(96, 128, turns)[None], np.array([[[41.3, 77.7]]])
+        )
         spots.append(spot[0, 0] + (x, y))
     return image, People.from_boxes(np.array(boxes)), np.array(spots)
 
@@ -85,7 +90,9 @@ def test_turning_the_picture_turns_the_result(sppe):
 def test_who_is_upright_is_found_as_without_the_search(sppe, red):
     """Surely (no other turn is tried) or faintly (all are, and upright wins)."""
     image, boxes, _ = picture(red)
-    plain, searched = (sppe(orientation=orientation)([image], [boxes[:1]])[0] for orientation in ("upright", "any"))
+    plain, searched = (
+        sppe(orientation=orientation)([image], [boxes[:1]])[0] for orientation in ("upright", "any")
+    )
     assert (orient.confidence(plain.keypoints[..., 2]) < orient.ALONE.sure).tolist() == [red < 1]
     assert np.array_equal(plain.keypoints, searched.keypoints)
 
@@ -96,7 +103,9 @@ def test_all_at_once_is_as_one_by_one(sppe):
     search = sppe(orientation="any", batch=1)
     alone = [search([image], [boxes[i : i + 1]])[0].keypoints for i in range(4)]
     for batch in (0, 3):
-        together = sppe(orientation="any", batch=batch)([image, image, other, image], [boxes, nobody, boxes, boxes[1:]])
+        together = sppe(orientation="any", batch=batch)(
+            [image, image, other, image], [boxes, nobody, boxes, boxes[1:]]
+        )
         assert np.allclose(together[0].keypoints, np.concatenate(alone), atol=1e-4)
         assert np.allclose(together[3].keypoints, np.concatenate(alone[1:]), atol=1e-4)
         assert [len(people) for people in together] == [4, 0, 4, 3]
@@ -145,10 +154,15 @@ def test_a_pose_tells_how_its_trunk_lies_or_nothing():
         for lean in (-20, 0, 20):
             leaning = rotated(upright.keypoints, lean)
             keypoints = geometry.transform(matrix[None], leaning)
-            people = replace(upright, keypoints=keypoints, boxes=geometry.transform_boxes(matrix, upright.boxes))
+            people = replace(
+                upright, keypoints=keypoints, boxes=geometry.transform_boxes(matrix, upright.boxes)
+            )
             assert orient.turns_of(people).tolist() == np.eye(4)[[-turns % 4]].tolist()
     nothing = [[orient.UNKNOWN] * 4]
-    assert orient.turns_of(replace(upright, keypoints=rotated(upright.keypoints, 45))).tolist() == nothing
+    assert (
+        orient.turns_of(replace(upright, keypoints=rotated(upright.keypoints, 45))).tolist()
+        == nothing
+    )
     faint, short = upright.keypoints.copy(), upright.keypoints.copy()
     faint[:, 11, 2] = 0.1
     short[:, 5:7, 1] = short[:, 11:13, 1] - 3
@@ -159,7 +173,9 @@ def test_a_pose_tells_how_its_trunk_lies_or_nothing():
 
 
 def rotated(keypoints: np.ndarray, degrees: float) -> np.ndarray:
-    return geometry.transform(np.column_stack([cv2.getRotationMatrix2D((100, 150), degrees, 1.0)])[None], keypoints)
+    return geometry.transform(
+        np.column_stack([cv2.getRotationMatrix2D((100, 150), degrees, 1.0)])[None], keypoints
+    )
 
 
 def test_who_is_turned_as_known_is_looked_at_once_and_others_as_ever(sppe, turn_net):
@@ -183,12 +199,23 @@ def test_who_is_turned_as_known_is_looked_at_once_and_others_as_ever(sppe, turn_
         assert again.turns is None, "a hint for the estimator only"
         assert np.allclose(again.keypoints, people.keypoints)
     (upright,) = sppe()([image], [replace(boxes, turns=right)])
-    assert np.array_equal(upright.keypoints, sppe()([image], [boxes])[0].keypoints), "upright asks nobody"
+    assert np.array_equal(upright.keypoints, sppe()([image], [boxes])[0].keypoints), (
+        "upright asks nobody"
+    )
 
 
 def test_turns_are_tried_in_the_order_of_their_likelihood():
-    """Upright first unless another is clearly likelier; others only where that one is faint, and only likely ones."""
-    likely = np.array([[0.9, 0.05, 0.03, 0.02], [0.3, 0.6, 0.05, 0.05], [0.1, 0.8, 0.08, 0.02], [0.4, 0.2, 0.2, 0.2]])
+    """Upright first unless another is clearly likelier; others only where that one is faint, and
+    only likely ones.
+    """
+    likely = np.array(
+        [
+            [0.9, 0.05, 0.03, 0.02],
+            [0.3, 0.6, 0.05, 0.05],
+            [0.1, 0.8, 0.08, 0.02],
+            [0.4, 0.2, 0.2, 0.2],
+        ]
+    )
     search, ones = orient.Search(prior=0.9, worth=0.9, sure=0.4), np.ones(4)
     expected = search.expected(likely, ones, np.arange(4))
     assert np.allclose(expected.sum(1), 1)
@@ -203,7 +230,9 @@ def test_turns_are_tried_in_the_order_of_their_likelihood():
 
 
 def test_the_others_of_a_picture_tell_how_somebody_unclear_is_turned():
-    """The more of them and the surer the more; not those of other pictures, and not against what is clear."""
+    """The more of them and the surer the more; not those of other pictures, and not against what is
+    clear.
+    """
     search, unclear, lying, upright = (
         orient.Search(),
         [0.3, 0.3, 0.2, 0.2],
@@ -269,8 +298,13 @@ def test_who_leans_is_looked_at_once_more_straightened_and_the_surer_answer_stay
                     return found
 
             plain = sppe()
-            fields = {name: getattr(plain, name) for name in ("session", "skeleton", "codec", "input", "padding")}
-            (people,) = Leaning(orientation="any", **fields)([np.zeros((300, 200, 3), np.uint8)], [boxes])
+            fields = {
+                name: getattr(plain, name)
+                for name in ("session", "skeleton", "codec", "input", "padding")
+            }
+            (people,) = Leaning(orientation="any", **fields)(
+                [np.zeros((300, 200, 3), np.uint8)], [boxes]
+            )
             parts = [value for value in asked if value % 1]
             if turn is None or first > orient.WELL:
                 assert parts == []

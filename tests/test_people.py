@@ -25,20 +25,30 @@ def some(count: int, skeleton=COCO17, ids: bool = True) -> People:
     rng = np.random.default_rng(count)
     boxes = rng.uniform(0, 50, (count, 4)) + np.array([0, 0, 60, 60])
     keypoints = rng.uniform(0, 1, (count, len(skeleton), 3))
-    return People(keypoints, boxes, rng.uniform(0, 1, count), skeleton, np.arange(count) * 7 if ids else None)
+    return People(
+        keypoints, boxes, rng.uniform(0, 1, count), skeleton, np.arange(count) * 7 if ids else None
+    )
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"keypoints": np.zeros((2, 16, 3))}, r"keypoints of coco-17 must have shape \[N, 17, 3\], got \[2, 16, 3\]"),
+        (
+            {"keypoints": np.zeros((2, 16, 3))},
+            r"keypoints of coco-17 must have shape \[N, 17, 3\], got \[2, 16, 3\]",
+        ),
         ({"boxes": np.zeros((3, 4))}, r"boxes must have shape \[2, 4\], got \[3, 4\]"),
         ({"scores": np.zeros((2, 1))}, r"scores must have shape \[2\], got \[2, 1\]"),
         ({"ids": [1]}, r"ids must have shape \[2\], got \[1\]"),
     ],
 )
 def test_wrong_shapes_are_named(change, message):
-    parts = {"keypoints": np.zeros((2, 17, 3)), "boxes": np.zeros((2, 4)), "scores": np.zeros(2), "skeleton": COCO17}
+    parts = {
+        "keypoints": np.zeros((2, 17, 3)),
+        "boxes": np.zeros((2, 4)),
+        "scores": np.zeros(2),
+        "skeleton": COCO17,
+    }
     with pytest.raises(ValueError, match=message):
         People(**(parts | change))
 
@@ -88,10 +98,14 @@ def test_a_notebook_shows_the_overlay():
 def test_a_mirror_of_a_mirror_is_the_joint_itself_and_limbs_are_joints(skeleton):
     mirror = np.array(skeleton.mirror)
     assert (mirror[mirror] == np.arange(len(skeleton))).all()
-    assert all(0 <= a < len(skeleton) and 0 <= b < len(skeleton) and a != b for a, b in skeleton.limbs)
+    assert all(
+        0 <= a < len(skeleton) and 0 <= b < len(skeleton) and a != b for a, b in skeleton.limbs
+    )
     assert len(set(skeleton.joints)) == len(skeleton)
     pairs = {tuple(sorted(limb)) for limb in skeleton.limbs}
-    assert {tuple(sorted((mirror[a], mirror[b]))) for a, b in skeleton.limbs} == pairs, "limbs are symmetric"
+    assert {tuple(sorted((mirror[a], mirror[b]))) for a, b in skeleton.limbs} == pairs, (
+        "limbs are symmetric"
+    )
     assert all(sigma > 0 for sigma in skeleton.sigmas)
 
 
@@ -115,18 +129,28 @@ def test_neck_and_hips_are_derived_for_openpose():
 
 
 def test_hips_of_lsp_lie_elsewhere_and_move_with_the_body():
-    """Placed joints turn, grow and are mirrored as the body is; where a joint that says whereto is unknown, copied."""
+    """Placed joints turn, grow and are mirrored as the body is; where a joint that says whereto is
+    unknown, copied.
+    """
     people = some(3).keypoints
     left, right = (LSP14.joints.index(f"{side}_hip") for side in ("left", "right"))
     to_lsp = mapping(COCO17, LSP14)
     placed = to_lsp(people)
-    hip, other, shoulder = (people[:, COCO17.joints.index(name)] for name in ("left_hip", "right_hip", "left_shoulder"))
-    assert np.allclose(placed[:, left, :2], (1.08 * hip - 0.16 * other + 0.08 * shoulder)[:, :2], atol=1e-3)
+    hip, other, shoulder = (
+        people[:, COCO17.joints.index(name)] for name in ("left_hip", "right_hip", "left_shoulder")
+    )
+    assert np.allclose(
+        placed[:, left, :2], (1.08 * hip - 0.16 * other + 0.08 * shoulder)[:, :2], atol=1e-3
+    )
     assert np.array_equal(placed[:, left, 2], hip[:, 2])
     turn = np.array([[0.6, -0.8], [0.8, 0.6]]) * 3
     moved = people.copy()
     moved[..., :2] = people[..., :2] @ turn.T + [5, -7]
-    assert np.allclose(to_lsp(moved)[:, [left, right], :2], placed[:, [left, right], :2] @ turn.T + [5, -7], atol=1e-2)
+    assert np.allclose(
+        to_lsp(moved)[:, [left, right], :2],
+        placed[:, [left, right], :2] @ turn.T + [5, -7],
+        atol=1e-2,
+    )
     assert np.allclose(to_lsp(people[:, list(COCO17.mirror)])[:, left], placed[:, right], atol=1e-4)
     people[0, COCO17.joints.index("left_shoulder"), 2] = 0
     assert np.array_equal(to_lsp(people)[0, left], people[0, COCO17.joints.index("left_hip")])
@@ -140,7 +164,13 @@ def test_weights_of_placed_joints_add_up_to_one(pair):
 
 
 def test_maps_between_formats_say_what_is_missing():
-    assert mapping(MPII16, COCO17).missing == ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
+    assert mapping(MPII16, COCO17).missing == (
+        "nose",
+        "left_eye",
+        "right_eye",
+        "left_ear",
+        "right_ear",
+    )
     assert mapping(HALPE26, COCO17).missing == ()
     assert mapping(HALPE136, WHOLEBODY133).missing == ()
 

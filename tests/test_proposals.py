@@ -15,22 +15,40 @@ from everybody.geometry import iou
 from everybody.skeletons import COCO17
 from everybody.train import curves, proposals
 
-STAND = np.array([
-    [0.4, -1], [-0.4, -1], [0.6, -0.4], [-0.6, -0.4], [0.6, 0.1], [-0.6, 0.1], [0.3, 0], [-0.3, 0], [0.3, 0.9],
-    [-0.3, 0.9], [0.3, 1.8], [-0.3, 1.8],
-])  # fmt: skip
+STAND = np.array(
+    [
+        [0.4, -1],
+        [-0.4, -1],
+        [0.6, -0.4],
+        [-0.6, -0.4],
+        [0.6, 0.1],
+        [-0.6, 0.1],
+        [0.3, 0],
+        [-0.3, 0],
+        [0.3, 0.9],
+        [-0.3, 0.9],
+        [0.3, 1.8],
+        [-0.3, 1.8],
+    ]
+)
 REACH = STAND.copy()
 REACH[2:6] = [[0.6, -1.5], [-0.6, -1.5], [0.6, -2.1], [-0.6, -2.1]]  # arms up
 MEANS = np.array([[0.05, 0.0, -0.05, 0.1], [-0.1, 0.2, 0.0, 0.0]])  # of the two poses' offsets
 
 
 def people(poses: np.ndarray, rng: np.random.Generator) -> Dataset:
-    """Poses [N, 12, 2] of any size and place, as a data set of COCO's joints; faces are not labelled."""
+    """Poses [N, 12, 2] of any size and place, as a data set of COCO's joints; faces are not
+    labelled.
+    """
     keypoints = np.zeros((len(poses), 17, 3))
-    keypoints[:, 5:, :2] = poses * rng.uniform(20, 80, (len(poses), 1, 1)) + rng.uniform(0, 300, (len(poses), 1, 2))
+    keypoints[:, 5:, :2] = poses * rng.uniform(20, 80, (len(poses), 1, 1)) + rng.uniform(
+        0, 300, (len(poses), 1, 2)
+    )
     keypoints[:, 5:, 2] = 2
     pictures = tuple(Picture(f"{i}.jpg", i) for i in range(len(poses)))
-    return Dataset(skeleton=COCO17, pictures=pictures, picture=np.arange(len(poses)), keypoints=keypoints)
+    return Dataset(
+        skeleton=COCO17, pictures=pictures, picture=np.arange(len(poses)), keypoints=keypoints
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +56,9 @@ def planted():
     """Two poses, two ways to be wrong: data, offsets and the fit."""
     rng = np.random.default_rng(0)
     which = rng.uniform(size=600) < 0.6
-    data = people(np.where(which[:, None, None], STAND, REACH) + rng.normal(0, 0.05, (600, 12, 2)), rng)
+    data = people(
+        np.where(which[:, None, None], STAND, REACH) + rng.normal(0, 0.05, (600, 12, 2)), rng
+    )
     offsets = MEANS[np.where(which, 0, 1)] + rng.normal(0, 0.03, (600, 4))
     offsets[::50] = np.nan  # people whom the detector missed
     return data, offsets, proposals.fit([data], [(data, offsets)], atoms=2, gaussians=2, rng=rng)
@@ -61,7 +81,9 @@ def test_people_without_a_torso_are_of_no_pose():
     keypoints[2, 9, 2] = 0  # a wrist: the rest tells
     _, known = proposals.aligned(keypoints, COCO17)
     assert known.any(1).tolist() == [False, False, True]
-    assert proposals.nearest(*proposals.aligned(keypoints, COCO17), np.stack([REACH, STAND])).tolist() == [-1, -1, 1]
+    assert proposals.nearest(
+        *proposals.aligned(keypoints, COCO17), np.stack([REACH, STAND])
+    ).tolist() == [-1, -1, 1]
 
 
 def test_planted_poses_and_their_offsets_are_found(planted):
@@ -144,7 +166,10 @@ def test_boxes_that_end_at_the_joints_grow_and_others_stay():
     boxes = data.boxes.copy()
     boxes[1] += [-9, -9, 9, 9]
     grown = with_margin(boxes, data.keypoints)
-    assert np.allclose(grown[0], np.concatenate([low[0] - 0.15 * (high - low)[0], high[0] + 0.15 * (high - low)[0]]))
+    assert np.allclose(
+        grown[0],
+        np.concatenate([low[0] - 0.15 * (high - low)[0], high[0] + 0.15 * (high - low)[0]]),
+    )
     assert np.array_equal(grown[1], boxes[1])
 
 
@@ -170,7 +195,9 @@ def test_too_little_to_fit_is_said(planted):
     data, offsets, _ = planted
     few = data.select(np.arange(15))
     with pytest.raises(DataError, match="too few"):
-        proposals.fit([few], [(few, offsets[:15])], atoms=2, gaussians=1, rng=np.random.default_rng(0))
+        proposals.fit(
+            [few], [(few, offsets[:15])], atoms=2, gaussians=1, rng=np.random.default_rng(0)
+        )
     nobody = np.full_like(offsets, np.nan)
     with pytest.raises(DataError, match="20 needed"):
         proposals.fit([data], [(data, nobody)], atoms=2, gaussians=1, rng=np.random.default_rng(0))

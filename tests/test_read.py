@@ -39,7 +39,9 @@ def values(*arguments: Any, **options: Any) -> list[int]:
 
 
 def line(source: Any) -> str:
-    """The one line with which `read` refuses a source; `problem` gets the same and reading ends in peace."""
+    """The one line with which `read` refuses a source; `problem` gets the same and reading ends in
+    peace.
+    """
     with pytest.raises(InputError) as caught:
         list(read(source))
     problems: list[EverybodyError] = []
@@ -70,7 +72,9 @@ def test_a_folder_in_natural_order_without_the_unknown_and_the_hidden(tmp_path: 
     assert [frame.source for frame in read(tmp_path)] == [str(tmp_path / name) for name in names]
     assert [frame.index for frame in read(tmp_path)] == [0, 0, 0, 1, 0]
     items = expand(tmp_path)
-    assert [item.name for item in items] == [str(tmp_path / name) for name in (*names[:3], names[4])]
+    assert [item.name for item in items] == [
+        str(tmp_path / name) for name in (*names[:3], names[4])
+    ]
     assert count(items) == 5
     assert [frame.source for frame in read(items)] == [frame.source for frame in read(tmp_path)]
 
@@ -93,9 +97,15 @@ def test_a_list_names_paths_from_where_it_lies(tmp_path: Path) -> None:
     save(tmp_path / "b c.png", 2)
     listing = tmp_path / "list.txt"
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
-        listing.write_text(f"# ü: a comment\n\nin/a.png\r\n  b c.png \n{tmp_path / 'b c.png'}\nin\n", encoding=encoding)
+        listing.write_text(
+            f"# ü: a comment\n\nin/a.png\r\n  b c.png \n{tmp_path / 'b c.png'}\nin\n",
+            encoding=encoding,
+        )
         assert values(listing) == [1, 2, 2, 1]
-    assert [item.name for item in expand(listing)][:2] == [str(tmp_path / "in" / "a.png"), str(tmp_path / "b c.png")]
+    assert [item.name for item in expand(listing)][:2] == [
+        str(tmp_path / "in" / "a.png"),
+        str(tmp_path / "b c.png"),
+    ]
     listing.write_text("in/a.png\nmissing.png\nb c.png\n")
     with pytest.raises(InputError, match=r"list\.txt, line 2: .*missing\.png: no such file"):
         list(read(listing))
@@ -184,7 +194,12 @@ def test_selection_of_pictures_goes_by_their_place_and_knows_no_time(tmp_path: P
     assert values(tmp_path, select=Selection(1.0, 2.0, 0.5)) == [0, 1, 2, 3, 4, 5]
     assert count(expand(tmp_path), Selection(1, 5, 2)) == 2
     encode(tmp_path / "2b.mp4", 4)
-    assert [f.index for f in read(tmp_path, select=Selection(3))] == [3, 0, 0, 0]  # a film has frames of its own
+    assert [f.index for f in read(tmp_path, select=Selection(3))] == [
+        3,
+        0,
+        0,
+        0,
+    ]  # a film has frames of its own
 
 
 def test_resume_decodes_nothing_that_is_done(tmp_path: Path) -> None:
@@ -278,20 +293,31 @@ class Stdin:
 
 
 def test_stdin_gives_a_picture_or_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda: pytest.fail("spooled what can be streamed"))
+    monkeypatch.setattr(
+        "tempfile.TemporaryFile", lambda: pytest.fail("spooled what can be streamed")
+    )
     monkeypatch.setattr(sys, "stdin", Stdin(save(tmp_path / "a.png", 5).read_bytes()))
     (frame,) = read("-")
     assert (frame.source, frame.index, int(frame.image[0, 0, 0])) == ("stdin", 0, 5)
     fragments = {"movflags": "frag_keyframe+empty_moov"}
-    for name, options in (("a.ts", {}), ("a.mkv", {}), ("a.mp4", fragments), ("b.mp4", {"movflags": "faststart"})):
-        monkeypatch.setattr(sys, "stdin", Stdin(encode(tmp_path / name, container=options).read_bytes()))
+    for name, options in (
+        ("a.ts", {}),
+        ("a.mkv", {}),
+        ("a.mp4", fragments),
+        ("b.mp4", {"movflags": "faststart"}),
+    ):
+        monkeypatch.setattr(
+            sys, "stdin", Stdin(encode(tmp_path / name, container=options).read_bytes())
+        )
         frames = list(read("-"))
         assert [(f.source, f.index) for f in frames] == [("stdin", i) for i in range(20)]
         assert [number(f) for f in frames] == list(range(20))
     assert count(expand("-")) is None
 
 
-def test_stdin_spools_a_movie_whose_index_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stdin_spools_a_movie_whose_index_comes_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     noise = list(
         np.random.default_rng(0).integers(0, 255, (6, 240, 320, 3), dtype=np.uint8)
     )  # more than FFmpeg buffers
@@ -305,7 +331,8 @@ def test_stdin_spools_a_movie_whose_index_comes_last(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("data", "expected"), [(b"", "stdin: is empty"), (b"hello", "stdin: is text"), (bytes(99), "stdin: ")]
+    ("data", "expected"),
+    [(b"", "stdin: is empty"), (b"hello", "stdin: is text"), (bytes(99), "stdin: ")],
 )
 def test_bad_stdin(data: bytes, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Stdin(data))
@@ -316,10 +343,14 @@ def test_bad_stdin(data: bytes, expected: str, monkeypatch: pytest.MonkeyPatch) 
 def test_a_real_pipe_is_streamed(tmp_path: Path) -> None:
     """A frame comes out while the writer still holds back the end of the video."""
     data = encode(
-        tmp_path / "a.ts", [grey(i % 40) for i in range(200)], options={"preset": "ultrafast", "tune": "zerolatency"}
+        tmp_path / "a.ts",
+        [grey(i % 40) for i in range(200)],
+        options={"preset": "ultrafast", "tune": "zerolatency"},
     ).read_bytes()
     script = "from everybody.media.read import read\nfor f in read('-'): print(f.index, flush=True)"
-    process: Any = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process: Any = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     with process:
         process.stdin.write(data[: len(data) - 1000])
         process.stdin.flush()
@@ -355,7 +386,9 @@ class Camera:
 
     def read(self) -> tuple[bool, np.ndarray | None]:
         self._left -= 1
-        return (True, np.full((4, 6, 3), (30, 20, 10), np.uint8)) if self._left >= 0 else (False, None)
+        return (
+            (True, np.full((4, 6, 3), (30, 20, 10), np.uint8)) if self._left >= 0 else (False, None)
+        )
 
     def release(self) -> None:
         Camera.released += 1
@@ -384,7 +417,9 @@ def test_a_camera_that_was_unplugged_is_opened_again(monkeypatch: pytest.MonkeyP
     class Loose(Camera):
         def __init__(self, number: int) -> None:
             opened.append(number)
-            super().__init__(number if len(opened) in (1, 3) else 0)  # the second time it is not there
+            super().__init__(
+                number if len(opened) in (1, 3) else 0
+            )  # the second time it is not there
 
     monkeypatch.setattr(cv2, "VideoCapture", Loose)
     monkeypatch.setattr(live, "DELAYS", (0.0, 0.0))

@@ -1,4 +1,6 @@
-"""RMPE, by law: what goes into the region comes back, θ is always invertible, and who learns from what."""
+"""RMPE, by law: what goes into the region comes back, θ is always invertible, and who learns from
+what.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +49,18 @@ SEEN = replace(
     log_every=1,
 )
 WHOLE = replace(
-    recipe("rmpe-fast"), **UNCHANGED, model="tiny-rmpe", size=REGION, proposals="uniform", noise=0.0, held_back=0.3,
-    evaluate_every=1000, warmup=1, log_every=1, precision="32-true",
-)  # fmt: skip
+    recipe("rmpe-fast"),
+    **UNCHANGED,
+    model="tiny-rmpe",
+    size=REGION,
+    proposals="uniform",
+    noise=0.0,
+    held_back=0.3,
+    evaluate_every=1000,
+    warmup=1,
+    log_every=1,
+    precision="32-true",
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -63,7 +74,9 @@ def small_models():
 
 def thetas(n: int = 6, seed: int = 0, spread: float = 1.0) -> torch.Tensor:
     raw = torch.randn(n, 5, generator=torch.Generator().manual_seed(seed)) * spread
-    raw[:, 2] = raw[:, 2].clamp(-0.5, 0.3)  # a region of coarser cells than these blurs no peak away
+    raw[:, 2] = raw[:, 2].clamp(
+        -0.5, 0.3
+    )  # a region of coarser cells than these blurs no peak away
     raw[:, 3:] *= 0.2
     return rmpe.guarded(raw, ASPECT)
 
@@ -75,19 +88,41 @@ def points(n: int, k: int = 7, seed: int = 0) -> torch.Tensor:
 def bodies(count: int = 12, side: int = 128, seed: int = 0) -> shards.Pack:
     """Upright stick people of 17 joints, a bright spot at the nose."""
     random = np.random.default_rng(seed)
-    stick = np.array([
-        [0, -4], [0.2, -4.2], [-0.2, -4.2], [0.4, -4], [-0.4, -4], [0.8, -3], [-0.8, -3], [1, -2], [-1, -2], [1, -1],
-        [-1, -1], [0.5, -1], [-0.5, -1], [0.5, 1], [-0.5, 1], [0.5, 3], [-0.5, 3],
-    ])  # fmt: skip
+    stick = np.array(
+        [
+            [0, -4],
+            [0.2, -4.2],
+            [-0.2, -4.2],
+            [0.4, -4],
+            [-0.4, -4],
+            [0.8, -3],
+            [-0.8, -3],
+            [1, -2],
+            [-1, -2],
+            [1, -1],
+            [-1, -1],
+            [0.5, -1],
+            [-0.5, -1],
+            [0.5, 1],
+            [-0.5, 1],
+            [0.5, 3],
+            [-0.5, 3],
+        ]
+    )
     keypoints = np.ones((count, 17, 3), np.float32)
     middle = random.uniform(0.45 * side, 0.55 * side, (count, 1, 2))
     keypoints[..., :2] = stick * side / 14 + middle + random.normal(size=(count, 17, 2))
     images = np.stack([nets.blob(side, side, *keypoint[0, :2], sigma=4) for keypoint in keypoints])
     low, high = keypoints[..., :2].min(1) - 4, keypoints[..., :2].max(1) + 4
     return shards.Pack(
-        images=images, picture=np.arange(count), keypoints=keypoints, boxes=np.concatenate([low, high], 1),
-        ignored=np.zeros(count, bool), names=tuple(f"set/{i}.jpg#0" for i in range(count)), skeleton=COCO17,
-    )  # fmt: skip
+        images=images,
+        picture=np.arange(count),
+        keypoints=keypoints,
+        boxes=np.concatenate([low, high], 1),
+        ignored=np.zeros(count, bool),
+        names=tuple(f"set/{i}.jpg#0" for i in range(count)),
+        skeleton=COCO17,
+    )
 
 
 # --- θ
@@ -120,7 +155,9 @@ def test_a_vector_of_no_length_means_no_turn():
 
 
 def test_theta_turns_in_pixels_not_in_normalised_coordinates():
-    """A square of the region is a square of the crop, turned clockwise by the angle that was asked for."""
+    """A square of the region is a square of the crop, turned clockwise by the angle that was asked
+    for.
+    """
     angle = 0.7
     raw = torch.tensor([[math.cos(angle) - 1, math.sin(angle), 0, 0, 0]])
     linear = affine.in_pixels(rmpe.guarded(raw, ASPECT), REGION, CROP)[0, :, :2] / rmpe.ROOM
@@ -149,10 +186,14 @@ def test_a_singular_theta_is_refused_by_its_rows():
 
 
 def test_a_spot_of_the_crop_lies_in_the_region_where_gamma_says():
-    """Picture and points move by the same θ: the sampler and the coordinate law agree to a twentieth of a pixel."""
+    """Picture and points move by the same θ: the sampler and the coordinate law agree to a
+    twentieth of a pixel.
+    """
     theta = thetas(8, spread=0.6)
     spots = torch.tensor([[[58.3, 81.2]]]).expand(8, 1, 2)
-    crop = torch.stack([torch.from_numpy(nets.blob(*CROP, *spot[0].tolist(), sigma=5)).float() for spot in spots])
+    crop = torch.stack(
+        [torch.from_numpy(nets.blob(*CROP, *spot[0].tolist(), sigma=5)).float() for spot in spots]
+    )
     region = affine.sample(crop.permute(0, 3, 1, 2), theta, REGION)[:, 0]
     there = affine.move(spots, affine.inverse(affine.in_pixels(theta, REGION, CROP)))[:, 0]
     ys, xs = torch.meshgrid(torch.arange(128.0), torch.arange(96.0), indexing="ij")
@@ -166,7 +207,9 @@ def test_a_spot_of_the_crop_lies_in_the_region_where_gamma_says():
 
 
 def test_a_peak_through_sstn_and_sdtn_comes_back_within_half_a_cell():
-    """By warped heatmaps, and by coordinates; cells are those of the region where it is the coarser grid."""
+    """By warped heatmaps, and by coordinates; cells are those of the region where it is the coarser
+    grid.
+    """
     codec = Heatmap(REGION, 4, 1.5, "centre")
     theta = thetas(40, seed=3, spread=0.5)
     truth = points(40, 17) * torch.tensor([0.8, 0.8, 0]) + torch.tensor([0.0, 0, 1])
@@ -204,15 +247,24 @@ def test_the_way_there_and_back_is_differentiable_in_theta_and_pose():
 
 
 def test_known_turns_and_wrong_boxes_give_the_theta_that_puts_them_right():
-    """The region that the wanted θ finds in the crop is the upright person, whatever the turn and the box."""
+    """The region that the wanted θ finds in the crop is the upright person, whatever the turn and
+    the box.
+    """
     task = SstnTask(replace(SEEN, near=90.0, anywhere=0.5, noise=0.3, flip=0.5), bodies(30))
     size = (120, 160)
-    images, keypoints, views = task.drawn(torch.arange(len(task)), torch.Generator().manual_seed(0), size, size)
+    images, keypoints, views = task.drawn(
+        torch.arange(len(task)), torch.Generator().manual_seed(0), size, size
+    )
     theta = views.theta(size, size)
     region = affine.sample(images, theta, size)
     right = affine.move(keypoints, views.region)
-    assert torch.allclose(affine.move(affine.move(keypoints, views.crop), affine.inverse(
-        affine.in_pixels(theta, size, size))), right, atol=1e-2)  # fmt: skip
+    assert torch.allclose(
+        affine.move(
+            affine.move(keypoints, views.crop), affine.inverse(affine.in_pixels(theta, size, size))
+        ),
+        right,
+        atol=1e-2,
+    )
     middle = (right[..., :2].amin(1) + right[..., :2].amax(1)) / 2
     assert (middle - torch.tensor([59.5, 79.5])).abs().max() < 1
     assert (right[:, 0, 1] < right[:, 15, 1]).all()  # heads above feet
@@ -257,18 +309,24 @@ def test_lying_people_are_turned_and_those_who_lean_a_little_are_not():
 
 def test_a_teacher_who_knows_people_as_they_lie_keeps_them_so():
     task = SstnTask(SEEN, bodies(8))
-    lying = affine.move(task.keypoints, augment.rotations(torch.full((len(task.keypoints),), math.pi / 2)))
+    lying = affine.move(
+        task.keypoints, augment.rotations(torch.full((len(task.keypoints),), math.pi / 2))
+    )
     sure = torch.tensor([[0.8, 0.8, 0.1, 0.1]]).expand(len(task.keypoints), 4)
     unsure = torch.tensor([[0.3, 0.8, 0.1, 0.1]]).expand(len(task.keypoints), 4)
     assert (task.lean(lying, sure) == 0).all()
     assert torch.allclose(task.lean(lying, unsure), task.axis(lying)[0])
-    elsewhere = torch.tensor([[0.3, 0.1, 0.1, 0.8]]).expand(len(task.keypoints), 4)  # then its quarter, not the axis
+    elsewhere = torch.tensor([[0.3, 0.1, 0.1, 0.8]]).expand(
+        len(task.keypoints), 4
+    )  # then its quarter, not the axis
     assert torch.allclose(task.lean(lying, elsewhere), torch.tensor(-math.pi / 2))
 
 
 def test_the_parallel_branch_teaches_the_sstn_and_nobody_else():
     torch.manual_seed(0)
-    task = RmpeTask(replace(WHOLE, direct=0.0, pose=0.0, parallel=1.0, near=30.0, noise=0.2), bodies())
+    task = RmpeTask(
+        replace(WHOLE, direct=0.0, pose=0.0, parallel=1.0, near=30.0, noise=0.2), bodies()
+    )
     before = copy.deepcopy(task.frozen.state_dict())
     net = task.net.train()
     loss, _ = task.loss(net, torch.arange(4), torch.Generator().manual_seed(0))
@@ -278,10 +336,15 @@ def test_the_parallel_branch_teaches_the_sstn_and_nobody_else():
     assert (
         last.bias.grad[1:] != 0
     ).all()  # the first, along (1, 0), is the length of the turn's vector: it means nothing
-    assert all(parameter.grad is None for parameter in [*task.frozen.parameters(), *task.net.sppe.parameters()])
+    assert all(
+        parameter.grad is None
+        for parameter in [*task.frozen.parameters(), *task.net.sppe.parameters()]
+    )
     assert not any(parameter.requires_grad for parameter in task.frozen.parameters())
     after = task.frozen.state_dict()
-    assert all(torch.equal(value, after[name]) for name, value in before.items())  # no statistics either
+    assert all(
+        torch.equal(value, after[name]) for name, value in before.items()
+    )  # no statistics either
 
 
 def test_the_parallel_branch_is_no_part_of_the_network():
@@ -301,7 +364,9 @@ def test_every_parameter_learns_when_rmpe_is_trained_whole():
     loss, weight = task.loss(task.net.train(), torch.arange(4), torch.Generator().manual_seed(0))
     assert weight == 4
     loss.backward()
-    silent = [name for name, p in task.net.named_parameters() if p.grad is None or not (p.grad != 0).any()]
+    silent = [
+        name for name, p in task.net.named_parameters() if p.grad is None or not (p.grad != 0).any()
+    ]
     assert silent == []
 
 
@@ -314,14 +379,19 @@ def test_losses_of_parts_of_a_batch_add_up():
     rows = torch.arange(6)
     net = task.net.eval()
     whole = torch.stack(task.loss(net, rows, torch.Generator().manual_seed(0)))
-    parts = [torch.stack(task.loss(net, some, torch.Generator().manual_seed(0))) for some in (rows[:1], rows[1:])]
+    parts = [
+        torch.stack(task.loss(net, some, torch.Generator().manual_seed(0)))
+        for some in (rows[:1], rows[1:])
+    ]
     assert torch.allclose(whole, sum(parts), atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", [SstnTask, RmpeTask])
 def test_a_run_is_trained_judged_and_exported(tmp_path, kind):
-    chosen = replace(SEEN if kind is SstnTask else WHOLE, steps=3, batch=4, evaluate_every=3, precision="32-true")
+    chosen = replace(
+        SEEN if kind is SstnTask else WHOLE, steps=3, batch=4, evaluate_every=3, precision="32-true"
+    )
     progress = loop.train(chosen, kind(chosen, bodies()), tmp_path)
     assert progress.step == 3
     names = {"right", "turned", "placed"} if kind is SstnTask else {"oks", "upright", "turned"}
@@ -341,7 +411,9 @@ def test_people_without_joints_and_boxes_without_area_teach_nothing_wrong(propos
     pack = replace(pack, keypoints=keypoints, boxes=boxes)
     for chosen, kind in ((SEEN, SstnTask), (WHOLE, RmpeTask)):
         task = kind(replace(chosen, proposals=proposals, noise=0.3, near=40.0), pack)
-        loss, _ = task.loss(task.net.train(), torch.arange(len(task)), torch.Generator().manual_seed(0))
+        loss, _ = task.loss(
+            task.net.train(), torch.arange(len(task)), torch.Generator().manual_seed(0)
+        )
         loss.backward()
         assert loss.isfinite()
         assert all(p.grad is None or p.grad.isfinite().all() for p in task.net.parameters())
@@ -351,11 +423,23 @@ def test_every_parameter_of_an_sstn_learns():
     net = network(SEEN).train()
     torch.nn.init.normal_(net.answer[2].weight, std=0.01)  # zero, it would hide what is behind it
     net(torch.randn(4, 3, 80, 60)).square().sum().backward()
-    assert all(parameter.grad is not None and (parameter.grad != 0).any() for parameter in net.parameters())
+    assert all(
+        parameter.grad is not None and (parameter.grad != 0).any() for parameter in net.parameters()
+    )
 
 
 def test_an_sstn_learns_a_few_wrong_boxes_by_heart(tmp_path):
-    chosen = replace(SEEN, anywhere=1.0, noise=0.2, steps=250, batch=16, rate=5e-3, decay=0.0, ema=0.9, log_every=25)
+    chosen = replace(
+        SEEN,
+        anywhere=1.0,
+        noise=0.2,
+        steps=250,
+        batch=16,
+        rate=5e-3,
+        decay=0.0,
+        ema=0.9,
+        log_every=25,
+    )
     loop.train(chosen, SstnTask(chosen, bodies(6)), tmp_path, fabric=loop.on(chosen, "cpu"))
     rows = [row["loss"] for row in log.read(tmp_path) if "loss" in row]
     assert rows[-1] < 0.5 * rows[0]
@@ -401,7 +485,9 @@ def exported(tmp_path_factory):
 def by_hand(estimator, net, images, boxes) -> np.ndarray:
     """What the exported graph should say, by torch."""
     matrices = geometry.crop_matrices(boxes, CROP, 1.3)
-    crops = [crop(image, matrix, estimator.input) for image, matrix in zip(images, matrices, strict=True)]
+    crops = [
+        crop(image, matrix, estimator.input) for image, matrix in zip(images, matrices, strict=True)
+    ]
     with torch.no_grad():
         heatmaps, theta = net.heatmaps(torch.from_numpy(normalise(crops, estimator.input)))
     decoded = torch.from_numpy(Heatmap(REGION, 4, 1.5, "centre").decode([heatmaps.numpy()]))
@@ -414,11 +500,15 @@ def noise(count: int = 3) -> list[np.ndarray]:
     return list(random.integers(0, 255, (count, 90, 110, 3), np.uint8))
 
 
-BOXES = np.array([[10, 10, 60, 80], [-30, -20, 50, 40], [200, 300, 240, 390], [30, 30, 30, 30]], np.float32)
+BOXES = np.array(
+    [[10, 10, 60, 80], [-30, -20, 50, 40], [200, 300, 240, 390], [30, 30, 30, 30]], np.float32
+)
 
 
 def test_the_exported_graph_runs_as_it_is_and_is_the_trained_one(exported):
-    """No options: the file says what it is. Boxes partly or wholly outside the picture, and without area, are legal."""
+    """No options: the file says what it is. Boxes partly or wholly outside the picture, and without
+    area, are legal.
+    """
     folder, net, difference = exported
     assert difference <= 1e-4
     estimator = load_sppe(folder / "rmpe.onnx")
@@ -429,7 +519,9 @@ def test_the_exported_graph_runs_as_it_is_and_is_the_trained_one(exported):
     wanted = by_hand(estimator, net, images, BOXES)
     for one, pose in zip(found, wanted, strict=True):
         assert np.median(np.abs(one.keypoints[0, :, :2] - pose[:, :2])) < 0.02
-    one, none = estimator(images[:2], [People.from_boxes(BOXES[:1]), People.from_boxes(np.zeros((0, 4)))])
+    one, none = estimator(
+        images[:2], [People.from_boxes(BOXES[:1]), People.from_boxes(np.zeros((0, 4)))]
+    )
     assert len(one) == 1
     assert len(none) == 0
 
@@ -469,7 +561,9 @@ def test_flip_test_averages_what_both_regions_answer(exported):
     there = box[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [109, 0, 109, 0]
     (other,) = estimator([mirrored], [People.from_boxes(there)])
     back = geometry.mirror_keypoints(other.keypoints, 110, COCO17.mirror)
-    assert np.median(np.abs(found.keypoints - back)) < 0.5  # a person and their mirror image are one
+    assert (
+        np.median(np.abs(found.keypoints - back)) < 0.5
+    )  # a person and their mirror image are one
 
 
 def test_what_a_file_says_of_itself_must_make_sense(exported, tmp_path):
@@ -487,23 +581,36 @@ def test_what_a_file_says_of_itself_must_make_sense(exported, tmp_path):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_region_the_sstn_chooses_the_answer_is_that_of_the_picture(tmp_path, seed):
-    """An SPPE that finds the brightest spot finds it where it is in the picture, turned, shifted and scaled."""
+    """An SPPE that finds the brightest spot finds it where it is in the picture, turned, shifted
+    and scaled.
+    """
     pose = nets.heatmap_finder(tmp_path / "pose.onnx", 17, size=REGION, alignment="corner")
     random = np.random.default_rng(seed)
     angle = random.uniform(-math.pi, math.pi)
-    raw = [math.cos(angle) - 1, math.sin(angle), random.uniform(-0.3, 0.2), *random.uniform(-0.15, 0.15, 2)]
+    raw = [
+        math.cos(angle) - 1,
+        math.sin(angle),
+        random.uniform(-0.3, 0.2),
+        *random.uniform(-0.15, 0.15, 2),
+    ]
     theta = rmpe.guarded(torch.tensor([raw]), ASPECT)[0].numpy()
     sstn = nets.sstn_constant(tmp_path / "sstn.onnx", theta)
     image = nets.blob(300, 260, 141.3, 122.6, sigma=7)
     estimator = load_sppe(
-        pose, skeleton_name="coco-17", codec="heatmap,alignment=corner,refine=dark", normalise="none", sstn=sstn
+        pose,
+        skeleton_name="coco-17",
+        codec="heatmap,alignment=corner,refine=dark",
+        normalise="none",
+        sstn=sstn,
     )
     (found,) = estimator([image], [People.from_boxes([[70, 30, 210, 220]])])
     assert np.abs(found.keypoints[..., :2] - [141.3, 122.6]).max() < 1.0
     assert len(estimator([image], [People.from_boxes(np.zeros((0, 4)))])[0]) == 0
 
 
-@pytest.mark.parametrize("bad", [[[1, 2, 0], [2, 4, 0]], [[np.nan, 0, 0], [0, 1, 0]], [[0, 0, 0], [0, 0, 0]]])
+@pytest.mark.parametrize(
+    "bad", [[[1, 2, 0], [2, 4, 0]], [[np.nan, 0, 0], [0, 1, 0]], [[0, 0, 0], [0, 0, 0]]]
+)
 def test_a_theta_that_cannot_be_inverted_is_an_error_that_names_the_file(tmp_path, bad):
     pose = nets.heatmap_finder(tmp_path / "pose.onnx", 17, size=REGION)
     sstn = nets.sstn_constant(tmp_path / "odd-sstn.onnx", np.array(bad, np.float32))
@@ -523,7 +630,9 @@ def test_an_exported_sstn_says_what_torch_says(tmp_path):
     for parameter in net.answer[2].parameters():
         torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(5))
     task = SstnTask(SEEN, bodies())
-    checkpoint.save_weights(tmp_path / "sstn.safetensors", net.state_dict(), loop.describe(SEEN, task, 0))
+    checkpoint.save_weights(
+        tmp_path / "sstn.safetensors", net.state_dict(), loop.describe(SEEN, task, 0)
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert export.export(tmp_path / "sstn.safetensors", tmp_path / "sstn.onnx") <= 1e-4
@@ -535,11 +644,15 @@ def test_an_exported_sstn_says_what_torch_says(tmp_path):
         theta = net.eval().theta(seen)
     to_crop = affine.in_pixels(theta, REGION, found.input.size).numpy()
     wanted = geometry.compose(geometry.invert(to_crop), matrices)
-    assert np.allclose(replace(found, looks=1, trust=1)(images, BOXES[:1], turns, REGION), wanted, atol=1e-2)
+    assert np.allclose(
+        replace(found, looks=1, trust=1)(images, BOXES[:1], turns, REGION), wanted, atol=1e-2
+    )
 
 
 def test_a_second_look_is_at_what_the_first_found(tmp_path):
-    """An SSTN that always says the same goes there twice: the first region, grown to a crop, is the second crop."""
+    """An SSTN that always says the same goes there twice: the first region, grown to a crop, is the
+    second crop.
+    """
     raw = torch.tensor([[math.cos(0.4) - 1, math.sin(0.4), -0.2, 0.1, -0.1]])
     theta = rmpe.guarded(raw, ASPECT)
     sstn = replace(load_sstn(nets.sstn_constant(tmp_path / "sstn.onnx", theta[0].numpy())), trust=1)
@@ -554,14 +667,20 @@ def test_a_second_look_is_at_what_the_first_found(tmp_path):
 
 def test_the_region_lies_between_what_the_sstn_found_and_the_box_turned_as_it_says(tmp_path):
     raw = torch.tensor([[math.cos(0.4) - 1, math.sin(0.4), -0.2, 0.1, -0.1]])
-    sstn = load_sstn(nets.sstn_constant(tmp_path / "sstn.onnx", rmpe.guarded(raw, ASPECT)[0].numpy()))
+    sstn = load_sstn(
+        nets.sstn_constant(tmp_path / "sstn.onnx", rmpe.guarded(raw, ASPECT)[0].numpy())
+    )
     regions = {
-        trust: replace(sstn, looks=1, trust=trust)(noise(1) * len(BOXES), BOXES, np.zeros(len(BOXES)), REGION)
+        trust: replace(sstn, looks=1, trust=trust)(
+            noise(1) * len(BOXES), BOXES, np.zeros(len(BOXES)), REGION
+        )
         for trust in (0.0, 0.5, 1.0)
     }
     wanted = geometry.crop_matrices(BOXES, REGION, sstn.region, 0.4 / (np.pi / 2))
     assert np.allclose(regions[0.0], wanted, atol=1e-2)
     corners = np.broadcast_to([[0.0, 0.0], [REGION[0], 0.0], [0.0, REGION[1]]], (len(BOXES), 3, 2))
-    low, middle, high = (geometry.transform(geometry.invert(regions[trust]), corners) for trust in (0.0, 0.5, 1.0))
+    low, middle, high = (
+        geometry.transform(geometry.invert(regions[trust]), corners) for trust in (0.0, 0.5, 1.0)
+    )
     assert np.allclose(middle, (low + high) / 2, atol=1e-2)
     assert np.abs(low - high).max() > 5

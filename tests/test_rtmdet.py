@@ -62,13 +62,16 @@ def test_the_public_numbers_give_the_public_answers(public, tmp_path):
     model = onnx.load(public)
     for name in ("onnx::Sigmoid_1402", "y.24"):  # what goes into the sigmoid, and all boxes
         model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     net = network(RECIPE).eval()
     checkpoint.load_weights(public, net)
     for height, width in ((96, 128), (160, 64)):
         image = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(height))
         logits, boxes = map(
-            np.asarray, session.run(["onnx::Sigmoid_1402", "y.24"], {"input": image.flip(1).numpy()})
+            np.asarray,
+            session.run(["onnx::Sigmoid_1402", "y.24"], {"input": image.flip(1).numpy()}),
         )  # BGR
         with torch.no_grad():
             ours = net(image)
@@ -77,15 +80,26 @@ def test_the_public_numbers_give_the_public_answers(public, tmp_path):
 
 
 def test_the_export_finds_what_the_public_file_finds_also_many_at_once(public, shared, tmp_path):
-    """Start, save, export, run: the same people as the public file, on pictures of two shapes, in one call."""
+    """Start, save, export, run: the same people as the public file, on pictures of two shapes, in
+    one call.
+    """
     chosen = replace(RECIPE, size=(96, 96))
     net = network(chosen)
     checkpoint.load_weights(public, net)
-    checkpoint.save_weights(tmp_path / "w.safetensors", net.state_dict(), {"recipe": chosen.to_json()})
+    checkpoint.save_weights(
+        tmp_path / "w.safetensors", net.state_dict(), {"recipe": chosen.to_json()}
+    )
     assert export.export(tmp_path / "w.safetensors", tmp_path / "w.onnx") <= export.CLOSE
-    images = [np.array(Image.open(path)) for path in sorted((shared / "data/coco_train/images").iterdir())[:4]]
+    images = [
+        np.array(Image.open(path))
+        for path in sorted((shared / "data/coco_train/images").iterdir())[:4]
+    ]
     ours = load_detector(tmp_path / "w.onnx")
-    assert (ours.input.size, ours.input.resize, ours.input.mean) == ((416, 416), "letterbox", augment.MEAN)
+    assert (ours.input.size, ours.input.resize, ours.input.mean) == (
+        (416, 416),
+        "letterbox",
+        augment.MEAN,
+    )
     ours = replace(ours, input=replace(ours.input, size=(256, 256)), tight=False)
     theirs = load_detector(public, size=(256, 256))
     found, single = ours(images), replace(theirs, tight=False)
@@ -122,7 +136,9 @@ def test_three_small_pools_are_the_large_ones():
 
 
 def test_frozen_parts_stay_as_they_were_and_the_others_learn(tmp_path):
-    chosen = replace(RECIPE, start="", size=(64, 64), steps=2, batch=2, warmup=1, held_back=0.4, freeze=("stem",))
+    chosen = replace(
+        RECIPE, start="", size=(64, 64), steps=2, batch=2, warmup=1, held_back=0.4, freeze=("stem",)
+    )
     task = detect.DetectorTask(chosen, scene(8, 64))
     before = {name: value.clone() for name, value in task.net.state_dict().items()}
     loop.train(chosen, task, tmp_path)
@@ -148,17 +164,29 @@ def scene(count: int, side: int) -> shards.Pack:
         image[((x - cx) / a) ** 2 + ((y - cy) / b) ** 2 <= 1] = 220
         box[:] = cx - a, cy - b, cx + a, cy + b
     return shards.Pack(
-        images=images, picture=np.arange(count), boxes=boxes, keypoints=np.zeros((count, 17, 3), np.float32),
-        ignored=np.zeros(count, bool), names=tuple(f"s/{i}.jpg" for i in range(count)), skeleton=COCO17,
-    )  # fmt: skip
+        images=images,
+        picture=np.arange(count),
+        boxes=boxes,
+        keypoints=np.zeros((count, 17, 3), np.float32),
+        ignored=np.zeros(count, bool),
+        names=tuple(f"s/{i}.jpg" for i in range(count)),
+        skeleton=COCO17,
+    )
 
 
 def test_boxes_turn_with_their_pictures_by_any_angle():
-    """Without joints the box is that of the turned ellipse, which here is the person: edge to edge within a pixel."""
+    """Without joints the box is that of the turned ellipse, which here is the person: edge to edge
+    within a pixel.
+    """
     task = detect.DetectorTask(
-        replace(RECIPE, **UNCHANGED | {"anywhere": 1.0}, size=(192, 192), padding=1.0, held_back=0.2), scene(30, 192)
+        replace(
+            RECIPE, **UNCHANGED | {"anywhere": 1.0}, size=(192, 192), padding=1.0, held_back=0.2
+        ),
+        scene(30, 192),
     )
-    images, boxes, real, _ = task.augmented(torch.arange(len(task)), torch.Generator().manual_seed(0))
+    images, boxes, real, _ = task.augmented(
+        torch.arange(len(task)), torch.Generator().manual_seed(0)
+    )
     assert real.all()
     for image, box in zip(images, boxes[:, 0], strict=True):
         y, x = torch.nonzero(image[0] > 135, as_tuple=True)
@@ -167,12 +195,16 @@ def test_boxes_turn_with_their_pictures_by_any_angle():
 
 
 def test_shares_of_angles_are_those_asked_for():
-    found = augment.angles(20_000, near=5, anywhere=0.2, quarters=0.5, rng=torch.Generator().manual_seed(0))
+    found = augment.angles(
+        20_000, near=5, anywhere=0.2, quarters=0.5, rng=torch.Generator().manual_seed(0)
+    )
     turns = found / (math.pi / 2)
     exact = (turns - turns.round()).abs() < 1e-6
     assert (exact & (turns.round() > 0)).float().mean().item() == pytest.approx(0.4, abs=0.02)
     for quarter in (1, 2, 3):
-        assert (exact & (turns.round() == quarter)).float().mean().item() == pytest.approx(0.4 / 3, abs=0.02)
+        assert (exact & (turns.round() == quarter)).float().mean().item() == pytest.approx(
+            0.4 / 3, abs=0.02
+        )
     upright = (found.abs() <= math.radians(10) + 1e-6).float().mean().item()
     assert upright == pytest.approx(0.4 + 0.2 * 20 / 360, abs=0.02)
 
@@ -181,7 +213,10 @@ def dataset(boxes, scores: Any = None, keypoints=None, picture=None, **rest) -> 
     boxes = np.array(boxes, float).reshape(-1, 4)
     keypoints = np.zeros((len(boxes), 17, 3)) if keypoints is None else keypoints
     picture = np.zeros(len(boxes), int) if picture is None else np.array(picture)
-    rest = {"skeleton": COCO17, "pictures": (Picture("a.jpg", 1, 200, 200), Picture("b.jpg", 2, 200, 200))} | rest
+    rest = {
+        "skeleton": COCO17,
+        "pictures": (Picture("a.jpg", 1, 200, 200), Picture("b.jpg", 2, 200, 200)),
+    } | rest
     return Dataset(picture=picture, boxes=boxes, scores=scores, keypoints=keypoints, **rest)
 
 
@@ -195,11 +230,15 @@ def test_unsure_and_doubled_people_are_neither_to_find_nor_false():
 
 
 def test_people_and_whom_the_teacher_sees_besides():
-    """A labelled box stands; the extent of joints becomes the teacher's box, or grows; others keep their scores."""
+    """A labelled box stands; the extent of joints becomes the teacher's box, or grows; others keep
+    their scores.
+    """
     teacher = dataset(
-        [[10, 10, 60, 110], [100, 10, 150, 110], [0, 0, 50, 50]], [0.9, 0.8, 0.7], picture=[0, 0, 1],
+        [[10, 10, 60, 110], [100, 10, 150, 110], [0, 0, 50, 50]],
+        [0.9, 0.8, 0.7],
+        picture=[0, 0, 1],
         folder=Path("x"),
-    )  # fmt: skip
+    )
     human = dataset([[12, 12, 60, 112], [150, 150, 190, 190]], picture=[0, 1])
     both = distill.with_others(human, teacher)
     assert both.boxes[:2].tolist() == human.boxes.tolist()
@@ -210,7 +249,9 @@ def test_people_and_whom_the_teacher_sees_besides():
     joints = np.zeros((2, 14, 3))
     joints[0, :2] = [[15, 20, 2], [55, 105, 2]]
     joints[1, :2] = [[100, 100, 2], [120, 180, 2]]
-    lsp = Dataset(skeleton=LSP14, pictures=human.pictures, picture=np.array([0, 1]), keypoints=joints)
+    lsp = Dataset(
+        skeleton=LSP14, pictures=human.pictures, picture=np.array([0, 1]), keypoints=joints
+    )
     both = distill.with_others(lsp, teacher)
     assert both.boxes[0].tolist() == [10, 10, 60, 110]
     assert both.boxes[1].tolist() == [96, 96, 124, 184]
@@ -227,7 +268,13 @@ def test_pictures_share_a_square_each_with_its_people(tmp_path):
         Image.fromarray(image).save(tmp_path / f"{number}.png")
         pictures.append(Picture(f"{number}.png", number + 1))
         boxes.append([x - 0.5, y - 0.5, x + 11.5, y + 19.5])
-    data = dataset(boxes, picture=np.arange(5), pictures=tuple(pictures), folder=tmp_path, ignored=np.zeros(5, bool))
+    data = dataset(
+        boxes,
+        picture=np.arange(5),
+        pictures=tuple(pictures),
+        folder=tmp_path,
+        ignored=np.zeros(5, bool),
+    )
     assert shards.pack_pictures(data, tmp_path / "out", size=200, grid=2) == 2
     pack = shards.load([tmp_path / "out"])
     assert pack.picture.tolist() == [0, 0, 0, 0, 1]
@@ -247,7 +294,9 @@ def test_a_folder_of_pictures_without_anybody(tmp_path):
     pack = shards.load([tmp_path / "out"])
     names = [f"n/{number}.jpg" for number in range(40)]
     back = shards.held_back(names, 0.5)
-    pack = replace(pack, names=(names[back.argmin()], names[back.argmax()]))  # one to learn from, one held back
+    pack = replace(
+        pack, names=(names[back.argmin()], names[back.argmax()])
+    )  # one to learn from, one held back
     task = detect.DetectorTask(replace(RECIPE, size=(64, 64), held_back=0.5), pack)
     loss, weight = task.loss(task.net, torch.arange(len(task)), torch.Generator().manual_seed(0))
     assert torch.isfinite(loss)
@@ -277,8 +326,9 @@ def test_relative_steps_do_not_mind_the_size_of_a_channel():
 
 
 class Sees(torch.nn.Module):
-    """A detector that is equivariant by nature: a cell is as sure as the picture is bright where it counts from,
-    and its box lies around that place, twice as high as it is wide."""
+    """A detector that is equivariant by nature: a cell is as sure as the picture is bright where it
+    counts from, and its box lies around that place, twice as high as it is wide.
+    """
 
     MIDDLE = 0.0
 
@@ -288,7 +338,7 @@ class Sees(torch.nn.Module):
         grid = (at / side * 2 - 1).expand(len(image), 1, -1, 2)
         bright = torch.nn.functional.grid_sample(
             image[:, :1], grid, align_corners=False, padding_mode="border"
-        )[:, 0, 0]  # fmt: skip
+        )[:, 0, 0]
         half = torch.tensor([8.0, 16.0]).expand(len(image), len(at), 2)
         return bright - 0.5, torch.cat([at - half, at + half], 2)
 
@@ -303,8 +353,10 @@ def equivariant_task(**changes) -> equivariant.EquivariantTask:
 
 @pytest.mark.parametrize("quarter", [0, 1, 2, 3])
 def test_what_is_taught_of_a_turned_picture_is_what_was_seen_upright(quarter, monkeypatch):
-    """For a teacher who sees all turns alike, the answers carried over are its answers to the turned picture: scores
-    everywhere, boxes turned with it. (Without asking it about the turned picture.)"""
+    """For a teacher who sees all turns alike, the answers carried over are its answers to the
+    turned picture: scores everywhere, boxes turned with it. (Without asking it about the turned
+    picture.)
+    """
     monkeypatch.setattr(equivariant, "SURE", 2.0)
     task = equivariant_task()
     y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
@@ -317,7 +369,10 @@ def test_what_is_taught_of_a_turned_picture_is_what_was_seen_upright(quarter, mo
     assert known.float().mean() > (0.99 if quarter == 0 else 0.6)
     assert (score - logits.sigmoid())[known].abs().max() < 0.02
     if quarter % 2:  # the boxes that were high lie now
-        middle, half = (wanted[..., :2] + wanted[..., 2:]) / 2, (wanted[..., 2:] - wanted[..., :2]) / 2
+        middle, half = (
+            (wanted[..., :2] + wanted[..., 2:]) / 2,
+            (wanted[..., 2:] - wanted[..., :2]) / 2,
+        )
         wanted = torch.cat([middle - half.flip(-1), middle + half.flip(-1)], 2)
     assert (boxes - wanted)[known].abs().max() < 1e-3
 

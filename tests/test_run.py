@@ -1,4 +1,6 @@
-"""The main job through the command line, end to end, on pictures and videos made here and networks of known answer."""
+"""The main job through the command line, end to end, on pictures and videos made here and networks
+of known answer.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,18 @@ def models(tmp_path: Path) -> list[str]:
     detector = nets.rtmdet_constant(tmp_path / "detector.onnx", BOX)
     pose = nets.heatmap_finder(tmp_path / "pose.onnx", 17)
     return [
-        *("--detector", str(detector), "--det-size", "160", "--pose", str(pose), "--skeleton", "coco-17"),
+        *(
+            "--detector",
+            str(detector),
+            "--det-size",
+            "160",
+            "--pose",
+            str(pose),
+            "--skeleton",
+            "coco-17",
+        ),
         *("--codec", "heatmap,alignment=corner", "--normalise", "none", "--padding", "1.25"),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture
@@ -67,14 +78,23 @@ def test_who_does_a_handstand_is_found_in_any_orientation(tmp_path, monkeypatch,
     Image.fromarray(image).save(tmp_path / "handstand.png")
     nets.upright_finder(tmp_path / "pose.onnx", 17)
     models[models.index("1.25")] = "1.0"
-    monkeypatch.setattr("everybody.orient.GUIDED", ALONE)  # the bundled net has never seen such a body
+    monkeypatch.setattr(
+        "everybody.orient.GUIDED", ALONE
+    )  # the bundled net has never seen such a body
     for options, people, sure in (
         (("--orientation", "upright"), 1, False),
         (("--orientation", "any"), 1, True),
-        (("--orientation", "any", "--det-turns", "4", "--det-nms", "0.99", "--pose-nms", "none"), 4, True),
+        (
+            ("--orientation", "any", "--det-turns", "4", "--det-nms", "0.99", "--pose-nms", "none"),
+            4,
+            True,
+        ),
     ):
         out = tmp_path / f"out{people}{sure}"
-        assert everybody_run(monkeypatch, tmp_path / "handstand.png", *models, "-o", out, *options) == 0
+        assert (
+            everybody_run(monkeypatch, tmp_path / "handstand.png", *models, "-o", out, *options)
+            == 0
+        )
         (line,) = lines(out)
         assert len(line["people"]) == people
         best = np.array(line["people"][0]["keypoints"])
@@ -85,7 +105,12 @@ def test_who_does_a_handstand_is_found_in_any_orientation(tmp_path, monkeypatch,
 def test_pictures_in_every_body_out_in_every_format(tmp_path, monkeypatch, models, pictures):
     out = tmp_path / "out"
     formats = "coco,alphapose,alphapose-cmu,alphapose-open,openpose,openpose-18,csv,parquet"
-    assert everybody_run(monkeypatch, pictures, *models, "-o", out, "-f", formats, "--save-images", "--crops") == 0
+    assert (
+        everybody_run(
+            monkeypatch, pictures, *models, "-o", out, "-f", formats, "--save-images", "--crops"
+        )
+        == 0
+    )
     found = lines(out)
     assert [Path(line["source"]).name for line in found] == [f"{n:012d}.png" for n in range(5)]
     for line in found:
@@ -96,17 +121,51 @@ def test_pictures_in_every_body_out_in_every_format(tmp_path, monkeypatch, model
     assert run["frames"] == run["people"] == 5
     assert {model["task"] for model in run["models"]} == {"detector", "pose", "turn"}
     assert len(list((out / "images").iterdir())) == len(list((out / "crops").iterdir())) == 5
-    assert [entry["image_id"] for entry in json.loads((out / "results.json").read_text())] == list(range(5))
-    for name in ("results.json", "alphapose-results.json", "results.csv", "results.parquet", "openpose"):
+    assert [entry["image_id"] for entry in json.loads((out / "results.json").read_text())] == list(
+        range(5)
+    )
+    for name in (
+        "results.json",
+        "alphapose-results.json",
+        "results.csv",
+        "results.parquet",
+        "openpose",
+    ):
         assert sum(len(record.people) for record in read_results(out / name)) == 5
 
 
 @pytest.mark.parametrize(("skeleton", "joints"), [("halpe-26", 26), ("halpe-136", 136)])
-def test_simcc_and_other_joint_counts_get_into_every_format(tmp_path, monkeypatch, pictures, skeleton, joints):
+def test_simcc_and_other_joint_counts_get_into_every_format(
+    tmp_path, monkeypatch, pictures, skeleton, joints
+):
     pose = nets.simcc_finder(tmp_path / "pose.onnx", joints)
-    options = ["--whole", "--pose", pose, "--skeleton", skeleton, "--codec", "simcc,split=2", "--normalise", "none"]
-    formats = ["coco", "alphapose", "alphapose-cmu", "alphapose-open", "openpose", "openpose-18", "csv", "parquet"]
-    assert everybody_run(monkeypatch, pictures, *options, "-o", tmp_path / "o", "-f", ",".join(formats)) == 0
+    options = [
+        "--whole",
+        "--pose",
+        pose,
+        "--skeleton",
+        skeleton,
+        "--codec",
+        "simcc,split=2",
+        "--normalise",
+        "none",
+    ]
+    formats = [
+        "coco",
+        "alphapose",
+        "alphapose-cmu",
+        "alphapose-open",
+        "openpose",
+        "openpose-18",
+        "csv",
+        "parquet",
+    ]
+    assert (
+        everybody_run(
+            monkeypatch, pictures, *options, "-o", tmp_path / "o", "-f", ",".join(formats)
+        )
+        == 0
+    )
     for name in ("results.json", "results.csv", "results.parquet"):
         for record in read_results(tmp_path / "o" / name, SKELETONS[skeleton]):
             assert record.people.keypoints.shape == (1, joints, 3)
@@ -127,7 +186,9 @@ def test_own_boxes_by_file_name_number_and_frame(tmp_path, monkeypatch, models, 
     assert everybody_run(monkeypatch, pictures, *options, "--overwrite") == 1
 
 
-def test_a_bad_input_is_one_line_the_others_go_on_and_the_code_is_one(tmp_path, monkeypatch, capsys, models, pictures):
+def test_a_bad_input_is_one_line_the_others_go_on_and_the_code_is_one(
+    tmp_path, monkeypatch, capsys, models, pictures
+):
     (pictures / "000000000002.png").write_bytes((pictures / "000000000002.png").read_bytes()[:200])
     (tmp_path / "text.jpg").write_text("hello")
     sources = [tmp_path / "missing.jpg", tmp_path / "text.jpg", pictures]
@@ -139,7 +200,10 @@ def test_a_bad_input_is_one_line_the_others_go_on_and_the_code_is_one(tmp_path, 
         assert name in line
     assert len(lines(tmp_path / "o")) == 4
     assert len(json.loads((tmp_path / "o" / "run.json").read_text())["problems"]) == 3
-    assert everybody_run(monkeypatch, *sources, *models, "-o", tmp_path / "s", "--strict", "--quiet") == 1
+    assert (
+        everybody_run(monkeypatch, *sources, *models, "-o", tmp_path / "s", "--strict", "--quiet")
+        == 1
+    )
     assert lines(tmp_path / "s") == []
 
 
@@ -148,20 +212,40 @@ def test_resume_goes_on_where_a_kill_tore_the_journal(tmp_path, monkeypatch, mod
     assert everybody_run(monkeypatch, pictures, *models, "-o", out) == 0
     whole = (out / "frames.jsonl").read_bytes()
     (out / "frames.jsonl").write_bytes(whole[: len(whole) * 5 // 10])
-    assert everybody_run(monkeypatch, pictures, *models, "-o", out) == 1, "an existing journal is not destroyed"
+    assert everybody_run(monkeypatch, pictures, *models, "-o", out) == 1, (
+        "an existing journal is not destroyed"
+    )
     assert everybody_run(monkeypatch, pictures, *models, "-o", out, "--resume") == 0
     assert (out / "frames.jsonl").read_bytes() == whole
 
 
 def test_the_journal_on_stdout_is_alone_there(tmp_path, models, pictures):
-    command = [sys.executable, "-c", "from everybody.cli import main; main()", "run", str(pictures), *models, "-o", "-"]
+    command = [
+        sys.executable,
+        "-c",
+        "from everybody.cli import main; main()",
+        "run",
+        str(pictures),
+        *models,
+        "-o",
+        "-",
+    ]
     done = subprocess.run(command, capture_output=True, check=True)
     assert [json.loads(line)["frame"] for line in done.stdout.splitlines()] == [0] * 5
     assert b"5 frames, 5 people" in done.stderr
 
 
 def test_a_stdout_that_is_full_or_gone_is_no_traceback(tmp_path, models, pictures):
-    command = [sys.executable, "-c", "from everybody.cli import main; main()", "run", str(pictures), "-o", "-", *models]
+    command = [
+        sys.executable,
+        "-c",
+        "from everybody.cli import main; main()",
+        "run",
+        str(pictures),
+        "-o",
+        "-",
+        *models,
+    ]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
@@ -175,7 +259,9 @@ def test_a_stdout_that_is_full_or_gone_is_no_traceback(tmp_path, models, picture
 
 
 def test_sigterm_keeps_what_was_done_and_derives_the_formats(tmp_path, models):
-    """An endless stream of pictures on a list: killed after some, the journal and results.json hold the same frames."""
+    """An endless stream of pictures on a list: killed after some, the journal and results.json hold
+    the same frames.
+    """
     Image.fromarray(nets.blob(160, 160, *SPOT)).save(tmp_path / "a.png")
     (tmp_path / "list.txt").write_text("a.png\n" * 20_000)
     command = [
@@ -186,7 +272,9 @@ def test_sigterm_keeps_what_was_done_and_derives_the_formats(tmp_path, models):
         str(tmp_path / "list.txt"),
         *models,
     ]
-    process = subprocess.Popen([*command, "-o", str(tmp_path / "o"), "-f", "coco"], stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*command, "-o", str(tmp_path / "o"), "-f", "coco"], stderr=subprocess.PIPE
+    )
     journal = tmp_path / "o" / "frames.jsonl"
     waiting = threading.Event()
     for _ in range(600):
@@ -218,7 +306,12 @@ def test_wrong_options_say_what_would_be_right(tmp_path, monkeypatch, capsys, mo
 
 
 def test_python_finds_the_same(tmp_path, models, pictures):
-    options = {"detector": models[1], "det_size": (160, 160), "pose": models[5], "skeleton": "coco-17"}
+    options = {
+        "detector": models[1],
+        "det_size": (160, 160),
+        "pose": models[5],
+        "skeleton": "coco-17",
+    }
     options |= {"codec": "heatmap,alignment=corner", "normalise": "none", "padding": 1.25}
     image = nets.blob(160, 160, *SPOT)
     people = everybody.estimate(image, **options)
@@ -244,6 +337,8 @@ def test_convert_models_and_doctor(tmp_path, monkeypatch, capsys, models, pictur
     assert sum(len(record.people) for record in read_results(tmp_path / "r.csv")) == 5
     capsys.readouterr()
     assert everybody_run(monkeypatch, "--json", command="models") == 0
-    assert {"rtmdet-nano-person", "tinypose-256x192"} <= {row["name"] for row in json.loads(capsys.readouterr().out)}
+    assert {"rtmdet-nano-person", "tinypose-256x192"} <= {
+        row["name"] for row in json.loads(capsys.readouterr().out)
+    }
     assert everybody_run(monkeypatch, command="doctor") == 0
     assert "EVERYBODY_WEIGHTS" in capsys.readouterr().out

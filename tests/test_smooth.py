@@ -1,4 +1,6 @@
-"""Laws of smoothing: what does not move stays, what moves steadily is not held back, and nobody is lost."""
+"""Laws of smoothing: what does not move stays, what moves steadily is not held back, and nobody is
+lost.
+"""
 
 from __future__ import annotations
 
@@ -53,25 +55,33 @@ def test_a_steady_motion_is_not_held_back_at_uneven_times_and_at_the_ends(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_frame_comes_out_once_in_order_with_the_same_people_whatever_the_times(name):
     rng, times = np.random.default_rng(1), [0, 0.04, 0.08, 0.08, 0.02, 0.06, 9.0, 9.04, 9.0, 9.1]
-    frames = film(lambda n: named(standing((200, 400), (500, 400)), 7, n + 20)[rng.permutation(2)], times)
+    frames = film(
+        lambda n: named(standing((200, 400), (500, 400)), 7, n + 20)[rng.permutation(2)], times
+    )
     frames[5:7] = [replace(frame, source="b.mp4") for frame in frames[5:7]]
     frames.insert(3, replace(frames[2], index=99, people=named(People.empty(COCO17))))
     frames.append(replace(frames[-1], people=standing((1, 2))))  # without ids: as it was
     out = list(Smooth(name=name)(frames))
-    assert [(f.source, f.index, f.time) for f in out] == [(f.source, f.index, f.time) for f in frames]
+    assert [(f.source, f.index, f.time) for f in out] == [
+        (f.source, f.index, f.time) for f in frames
+    ]
     for a, b in zip(frames, out, strict=True):
         if a.people.ids is None:
             assert b.people.ids is None
         else:
             assert a.people.ids.tolist() == b.people.ids[: len(a.people)].tolist()
-        assert a.people.keypoints[..., 2] == pytest.approx(b.people.keypoints[: len(a.people), :, 2])
+        assert a.people.keypoints[..., 2] == pytest.approx(
+            b.people.keypoints[: len(a.people), :, 2]
+        )
         assert np.isfinite(b.people.keypoints).all()
     assert list(Smooth(name=name)([])) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_jitter_goes_by_sixty_percent(name):
-    moments = walkers(Scenery(seconds=3, people=4, stay=True, occlusion=0, missing=0, false=0, seed=3))
+    moments = walkers(
+        Scenery(seconds=3, people=4, stay=True, occlusion=0, missing=0, false=0, seed=3)
+    )
     times = np.array([moment.time for moment in moments])
 
     def people(n: int) -> People:
@@ -87,9 +97,14 @@ def test_jitter_goes_by_sixty_percent(name):
             [frame.people for frame in Smooth(name=name)(frames)],
         )
     )
-    left = [jitter(true[:, n], smooth[:, n], times) / jitter(true[:, n], noisy[:, n], times) for n in range(4)]
+    left = [
+        jitter(true[:, n], smooth[:, n], times) / jitter(true[:, n], noisy[:, n], times)
+        for n in range(4)
+    ]
     assert np.mean(left) <= 0.4
-    assert np.linalg.norm(smooth - true, axis=-1).mean() < np.linalg.norm(noisy - true, axis=-1).mean()
+    assert (
+        np.linalg.norm(smooth - true, axis=-1).mean() < np.linalg.norm(noisy - true, axis=-1).mean()
+    )
 
 
 @pytest.mark.parametrize("name", WAITING)
@@ -106,7 +121,10 @@ def test_gaps_are_filled_up_to_the_limit_and_no_further(name):
     assert np.abs(filled.keypoints[0, :, :2] - standing((122, 400)).keypoints[0, :, :2]).max() < 0.5
     assert filled.scores[0] < out[9].people.scores[0]
     assert all(frame.people.ids.tolist() == [2] for frame in out[20:30])
-    assert all(frame.people.ids.tolist() == [2] for frame in list(Smooth(name=name, gap=0)(film(people, times)))[10:13])
+    assert all(
+        frame.people.ids.tolist() == [2]
+        for frame in list(Smooth(name=name, gap=0)(film(people, times)))[10:13]
+    )
 
 
 @pytest.mark.parametrize("name", WAITING)
@@ -146,12 +164,18 @@ def test_left_and_right_exchanged_for_a_moment_are_put_back_and_for_good_are_bel
 def test_butterworth_is_scipy_s_zero_phase_filter_within_a_percent_of_the_amplitude():
     times, rate, cutoff = np.arange(200) / 50, 50, 5.0
     wave = np.sin(2 * np.pi * 1.5 * times) + 0.5 * np.sin(2 * np.pi * 9 * times)
-    theirs = signal.filtfilt(*signal.butter(1, cutoff, fs=rate), wave)  # forwards and backwards: order 2
+    theirs = signal.filtfilt(
+        *signal.butter(1, cutoff, fs=rate), wave
+    )  # forwards and backwards: order 2
     points, weights = np.stack([wave, wave], 1)[:, None], np.ones((200, 1))
-    ours = np.array([butterworth(times, points, weights, n, cutoff=cutoff)[0, 0] for n in range(60, 140)])
+    ours = np.array(
+        [butterworth(times, points, weights, n, cutoff=cutoff)[0, 0] for n in range(60, 140)]
+    )
     amplitudes = [np.abs(np.fft.rfft(x * np.hanning(80)))[[2, 14]] for x in (ours, wave[60:140])]
     response = amplitudes[0] / amplitudes[1]
-    expected = 1 / (1 + (np.sin(np.pi * np.array([1.5, 9]) / rate) / np.sin(np.pi * cutoff / rate)) ** 4)
+    expected = 1 / (
+        1 + (np.sin(np.pi * np.array([1.5, 9]) / rate) / np.sin(np.pi * cutoff / rate)) ** 4
+    )
     assert response == pytest.approx(expected, abs=0.03)
     assert np.corrcoef(ours, theirs[60:140])[0, 1] > 0.97
 
@@ -164,9 +188,13 @@ def test_kalman_forwards_and_backwards_is_the_same_in_a_mirror_of_time():
     assert forwards == pytest.approx(backwards, abs=1e-3)
 
 
-@pytest.mark.parametrize("wrong", [{"name": "gauss"}, {"gap": -1.0}, {"gap": 9.0}, {"minimum": float("nan")}])
+@pytest.mark.parametrize(
+    "wrong", [{"name": "gauss"}, {"gap": -1.0}, {"gap": 9.0}, {"minimum": float("nan")}]
+)
 def test_options_that_make_no_sense_are_told(wrong):
-    with pytest.raises(OptionError, match=next(iter(wrong.values())) if "name" in wrong else next(iter(wrong))):
+    with pytest.raises(
+        OptionError, match=next(iter(wrong.values())) if "name" in wrong else next(iter(wrong))
+    ):
         Smooth(**wrong)
 
 

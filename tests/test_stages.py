@@ -1,4 +1,6 @@
-"""Laws of the stages: order kept, memory bounded, errors arrive at their place, and nobody waits for ever."""
+"""Laws of the stages: order kept, memory bounded, errors arrive at their place, and nobody waits
+for ever.
+"""
 
 import threading
 import time
@@ -68,7 +70,9 @@ def test_an_error_in_a_worker_arrives_at_its_place(pool):
 
 @pytest.mark.parametrize("broken", ["source", "first", "second", "consumer"])
 def test_a_chain_ends_wherever_it_breaks(pool, broken):
-    """Two mapped stages behind a source; each part in turn fails after some items; all threads come to an end."""
+    """Two mapped stages behind a source; each part in turn fails after some items; all threads come
+    to an end.
+    """
     before = threading.active_count()
 
     def stage(name):
@@ -89,7 +93,9 @@ def test_a_chain_ends_wherever_it_breaks(pool, broken):
             if broken == "consumer" and item == 30:
                 raise RuntimeError("consumer")
 
-    with pytest.raises((RuntimeError, KeyError), match="source broke" if broken == "source" else broken):
+    with pytest.raises(
+        (RuntimeError, KeyError), match="source broke" if broken == "source" else broken
+    ):
         consume()
     chain.close()
     assert seen[:30] == list(range(30))

@@ -43,7 +43,9 @@ def test_who_stands_still_keeps_the_id_for_ever():
     tracker, rng = Tracker(), np.random.default_rng(0)
     people = standing((200, 400), (400, 400))
     for frame in range(3000):
-        shaken = replace(people, keypoints=people.keypoints + rng.normal(0, [2, 2, 0], people.keypoints.shape))
+        shaken = replace(
+            people, keypoints=people.keypoints + rng.normal(0, [2, 2, 0], people.keypoints.shape)
+        )
         assert ids(tracker.update(shaken, frame / 25)) == [1, 2]
 
 
@@ -53,7 +55,9 @@ def test_the_order_of_people_in_a_frame_changes_nothing():
     for moment in film:
         order = rng.permutation(len(moment.found))
         a, b = one.update(moment.found, moment.time), other.update(moment.found[order], moment.time)
-        assert dict(zip(ids(a), a.boxes.tolist(), strict=True)) == dict(zip(ids(b), b.boxes.tolist(), strict=True))
+        assert dict(zip(ids(a), a.boxes.tolist(), strict=True)) == dict(
+            zip(ids(b), b.boxes.tolist(), strict=True)
+        )
 
 
 def test_frame_by_frame_equals_the_whole_film_and_two_trackers_do_not_meet():
@@ -125,9 +129,9 @@ def test_a_cut_ends_the_tracks_and_a_pan_or_a_flash_does_not():
     flash = np.clip(one.astype(int) * 1.3 + 60, 0, 255).astype(np.uint8)
     tracker, people = Tracker(), standing((200, 300))
     pictures = [one, one, flash, one, np.roll(one, 12, 1), other, other]
-    assert [ids(tracker.update(people, n / 25, image=image)) for n, image in enumerate(pictures)] == [[1]] * 5 + [
-        [2]
-    ] * 2
+    assert [
+        ids(tracker.update(people, n / 25, image=image)) for n, image in enumerate(pictures)
+    ] == [[1]] * 5 + [[2]] * 2
 
 
 def test_the_camera_s_motion_is_found_to_half_a_pixel():
@@ -149,7 +153,8 @@ def test_a_jump_of_the_camera_is_no_jump_of_the_people():
 
 
 @pytest.mark.parametrize(
-    "times", [[0, 0, 0, 0, 0, 0], [0, 0.04, 0.08, 5.0, 5.04, 5.08], [9, 9.04, 0.0, 0.04, 0.08, 0.12]]
+    "times",
+    [[0, 0, 0, 0, 0, 0], [0, 0.04, 0.08, 5.0, 5.04, 5.08], [9, 9.04, 0.0, 0.04, 0.08, 0.12]],
 )
 def test_times_that_stand_still_or_jump_back_end_nothing(times):
     tracker = Tracker(Rules(memory=10))
@@ -163,7 +168,11 @@ def test_frames_of_another_size_and_two_hundred_false_boxes_leave_the_tracks_of_
         tracker.update(person, frame / 25, image=noise(0))
     false = standing(*rng.uniform(0, 2000, (200, 2)), tall=40, score=0.2)
     crowd = People(
-        *(np.concatenate([getattr(p, n) for p in (person, false)]) for n in ("keypoints", "boxes", "scores")), COCO17
+        *(
+            np.concatenate([getattr(p, n) for p in (person, false)])
+            for n in ("keypoints", "boxes", "scores")
+        ),
+        COCO17,
     )
     assert ids(tracker.update(crowd, 0.2, image=noise(0))) == [1]
     assert ids(tracker.update(person, 0.24, image=noise(0, (200, 300)))) == [2]
@@ -174,7 +183,10 @@ def test_two_people_exactly_on_each_other_have_two_ids():
     for frame in range(10):
         tracked = tracker.update(standing((200, 400), (200, 400)), frame / 25)
         assert len(set(ids(tracked))) == len(tracked) >= 1
-    apart = [ids(tracker.update(standing((200 + 4 * n, 400), (200 - 4 * n, 400)), (10 + n) / 25)) for n in range(10)]
+    apart = [
+        ids(tracker.update(standing((200 + 4 * n, 400), (200 - 4 * n, 400)), (10 + n) / 25))
+        for n in range(10)
+    ]
     assert all(len(set(two)) == len(two) for two in apart)
     assert len(apart[-1]) == 2
 
@@ -187,10 +199,14 @@ def test_broken_numbers_and_people_without_joints():
     boxes = people.boxes.copy()
     boxes[1] = np.inf
     for frame in range(4):
-        assert ids(tracker.update(replace(people, keypoints=broken, boxes=boxes), frame / 25)) == [1]
+        assert ids(tracker.update(replace(people, keypoints=broken, boxes=boxes), frame / 25)) == [
+            1
+        ]
     tracker = Tracker()
     for frame in range(4):
-        assert ids(tracker.update(People.from_boxes([[10, 10, 50, 90], [100, 10, 150, 90]]), frame / 25)) == [1, 2]
+        assert ids(
+            tracker.update(People.from_boxes([[10, 10, 50, 90], [100, 10, 150, 90]]), frame / 25)
+        ) == [1, 2]
     assert ids(tracker.update(People.empty(BOX), 1.0)) == []
     assert ids(tracker.update(standing((200, 400)), 1.04)) == [3]
 
@@ -199,7 +215,10 @@ def test_another_video_has_other_people_but_pictures_are_a_film():
     picture = np.zeros((8, 8, 3), np.uint8)
 
     def given(*where: tuple[str, int]) -> list[list[int]]:
-        frames = [Frame(picture, index, index / 25, source, standing((200, 400))) for source, index in where]
+        frames = [
+            Frame(picture, index, index / 25, source, standing((200, 400)))
+            for source, index in where
+        ]
         return [ids(frame.people) for frame in Tracker()(frames)]
 
     assert given(("a.mp4", 0), ("a.mp4", 1), ("b.mp4", 0), ("b.mp4", 1)) == [[1], [1], [2], [2]]
@@ -215,7 +234,11 @@ def test_who_comes_back_is_recognised_by_appearance():
     def follow(tracker: Tracker) -> list[list[int]]:
         out = []
         for frame in range(120):
-            people = standing((200 + 600 * (frame > 60), 400)) if not 20 < frame < 100 else People.empty(COCO17)
+            people = (
+                standing((200 + 600 * (frame > 60), 400))
+                if not 20 < frame < 100
+                else People.empty(COCO17)
+            )
             out.append(ids(tracker.update(people, frame / 25, image=np.zeros((8, 8, 3), np.uint8))))
         return out
 
@@ -275,7 +298,10 @@ def test_colours_are_unit_vectors_that_know_clothes_apart_and_nobody_by_what_is_
     assert colours(picture, standing()).shape == (0, looks.shape[1])
     front = standing((205, 430), tall=260)
     both = People(
-        *(np.concatenate([getattr(p, n) for p in (people[[0]], front)]) for n in ("keypoints", "boxes", "scores")),
+        *(
+            np.concatenate([getattr(p, n) for p in (people[[0]], front)])
+            for n in ("keypoints", "boxes", "scores")
+        ),
         COCO17,
     )
     assert not colours(picture, both)[0].any()
@@ -321,11 +347,15 @@ def test_rules_that_make_no_sense_are_refused(wrong):
 
 
 def test_looks_alone_make_nobody_the_same():
-    """In the same clothes elsewhere is another person; who is not where expected is not known again by looks here."""
+    """In the same clothes elsewhere is another person; who is not where expected is not known again
+    by looks here.
+    """
     looks = np.eye(3)[[0, 1]]
     places = np.array([[0.9, 0.0, 0.3], [0.0, 0.01, 0.3]])
     both = with_appearance(places, looks, np.eye(3)[[0, 1, 1]], Rules())
     assert (both[places <= 0.01] == 0).all()
     assert both[0, 0] > 0.9
     assert both[1, 2] > places[1, 2] > both[0, 2] > 0
-    assert np.array_equal(with_appearance(places, 0 * looks, np.eye(3), Rules())[places > 0.1], places[places > 0.1])
+    assert np.array_equal(
+        with_appearance(places, 0 * looks, np.eye(3), Rules())[places > 0.1], places[places > 0.1]
+    )

@@ -1,4 +1,6 @@
-"""Training, by law: pictures and keypoints move together, stopped and resumed is unbroken, two processes are one."""
+"""Training, by law: pictures and keypoints move together, stopped and resumed is unbroken, two
+processes are one.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,18 @@ from everybody.load import load_detector, load_sppe  # noqa: E402
 from everybody.models import deployed  # noqa: E402
 from everybody.people import People  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
-from everybody.train import augment, checkpoint, detect, distill, export, log, loop, losses, pose, shards  # noqa: E402
+from everybody.train import (
+    augment,
+    checkpoint,
+    detect,
+    distill,
+    export,
+    log,
+    loop,
+    losses,
+    pose,
+    shards,
+)
 from everybody.train.networks import detector, network, sppe, tinypose, turn  # noqa: E402
 from everybody.train.recipe import BASE, RECIPES, UNCHANGED, Recipe, recipe  # noqa: E402
 
@@ -34,24 +47,48 @@ from . import nets  # noqa: E402
 
 SIZE = (48, 64)
 STILL = replace(
-    BASE, size=SIZE, near=0.0, scale=0.0, shift=0.0, flip=0.0, half_body=0.0, colour=0.0, blur=0.0, jpeg=0.0,
-    erase=0.0, occlude=0.0, paste=0.0, precision="32-true", held_back=0.3, warmup=1, log_every=1, rate=1e-3,
-)  # fmt: skip
+    BASE,
+    size=SIZE,
+    near=0.0,
+    scale=0.0,
+    shift=0.0,
+    flip=0.0,
+    half_body=0.0,
+    colour=0.0,
+    blur=0.0,
+    jpeg=0.0,
+    erase=0.0,
+    occlude=0.0,
+    paste=0.0,
+    precision="32-true",
+    held_back=0.3,
+    warmup=1,
+    log_every=1,
+    rate=1e-3,
+)
 MOVED = replace(STILL, near=40.0, anywhere=0.5, scale=0.3, shift=0.1, flip=0.5)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def small_models():
-    """The same architectures, thin: the laws do not depend on the width. One thread: tests run side by side."""
+    """The same architectures, thin: the laws do not depend on the width. One thread: tests run side
+    by side.
+    """
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sppe.VARIANTS, "tiny", {"width": 8, "head": 8, "depths": (1, 1, 1, 1)})
         patch.setitem(turn.VARIANTS, "tiny-turn", {"width": 4})
-        patch.setitem(detector.VARIANTS, "tiny-detector", {"width": 8, "head": 8, "depths": (1, 1, 1, 1)})
+        patch.setitem(
+            detector.VARIANTS, "tiny-detector", {"width": 8, "head": 8, "depths": (1, 1, 1, 1)}
+        )
         yield
 
 
-NOBODY = {"keypoints": np.zeros((0, 17, 3)), "boxes": np.zeros((0, 4)), "ignored": np.zeros(0, bool)}
+NOBODY = {
+    "keypoints": np.zeros((0, 17, 3)),
+    "boxes": np.zeros((0, 4)),
+    "ignored": np.zeros(0, bool),
+}
 
 
 def person(pack: shards.Pack, row: int) -> dict:
@@ -68,19 +105,28 @@ def crops(count: int = 12, side: int = 96, seed: int = 0) -> shards.Pack:
     random = np.random.default_rng(seed)
     keypoints = np.ones((count, 17, 3), np.float32)
     keypoints[..., :2] = random.uniform(0.35 * side, 0.65 * side, (count, 17, 2))
-    images = np.stack([nets.blob(side, side, *keypoint[0, :2], sigma=2.5) for keypoint in keypoints])
+    images = np.stack(
+        [nets.blob(side, side, *keypoint[0, :2], sigma=2.5) for keypoint in keypoints]
+    )
     low, high = keypoints[..., :2].min(1) - 4, keypoints[..., :2].max(1) + 4
     return shards.Pack(
-        images=images, picture=np.arange(count), keypoints=keypoints, boxes=np.concatenate([low, high], 1),
-        ignored=np.zeros(count, bool), names=tuple(f"set/{i}.jpg#0" for i in range(count)), skeleton=COCO17,
-    )  # fmt: skip
+        images=images,
+        picture=np.arange(count),
+        keypoints=keypoints,
+        boxes=np.concatenate([low, high], 1),
+        ignored=np.zeros(count, bool),
+        names=tuple(f"set/{i}.jpg#0" for i in range(count)),
+        skeleton=COCO17,
+    )
 
 
 # --- augmentation
 
 
 def test_picture_and_keypoints_move_together():
-    """The bright spot of every augmented crop lies where its keypoint says, whatever turn, scale, shift and flip."""
+    """The bright spot of every augmented crop lies where its keypoint says, whatever turn, scale,
+    shift and flip.
+    """
     task = pose.PoseTask(replace(MOVED, model="tiny", size=(96, 128)), crops(40))
     images, keypoints, _, _ = task.augmented(torch.arange(len(task)), rng())
     nose = COCO17.joints.index("nose")
@@ -99,16 +145,24 @@ def test_picture_and_keypoints_move_together():
 def test_neutral_numbers_give_the_crop_of_inference():
     boxes = torch.tensor([[10.0, 20.0, 50.0, 90.0], [0.0, 0.0, 100.0, 30.0]])
     ones = torch.ones(2)
-    found = augment.crops(boxes, SIZE, padding=1.25, scale=ones, shift=torch.zeros(2, 2), flip=ones < 0)
+    found = augment.crops(
+        boxes, SIZE, padding=1.25, scale=ones, shift=torch.zeros(2, 2), flip=ones < 0
+    )
     assert np.allclose(found.numpy(), geometry.crop_matrices(boxes.numpy(), SIZE, 1.25), atol=1e-5)
 
 
 def test_maps_invert_and_compose():
     some = augment.compose(
-        augment.crops(torch.tensor([[10.0, 20, 50, 90]]), SIZE, padding=1.1, scale=torch.tensor([0.8]),
-                      shift=torch.tensor([[0.1, 0.2]]), flip=torch.tensor([True])),
+        augment.crops(
+            torch.tensor([[10.0, 20, 50, 90]]),
+            SIZE,
+            padding=1.1,
+            scale=torch.tensor([0.8]),
+            shift=torch.tensor([[0.1, 0.2]]),
+            flip=torch.tensor([True]),
+        ),
         augment.rotations(torch.tensor([0.7])),
-    )  # fmt: skip
+    )
     points = torch.tensor([[[3.0, 4.0, 1.0], [30.0, 70.0, 0.5]]])
     back = augment.move(augment.move(points, some), augment.inverse(some))
     assert torch.allclose(back, points, atol=1e-4)
@@ -117,17 +171,25 @@ def test_maps_invert_and_compose():
 def test_warps_of_both_devices_agree():
     image = torch.from_numpy(crops(3).images)
     matrices = augment.compose(
-        augment.crops(torch.tensor([[20.0, 20, 70, 80]] * 3), SIZE, padding=1.1, scale=torch.ones(3),
-                      shift=torch.zeros(3, 2), flip=torch.tensor([True, False, False])),
+        augment.crops(
+            torch.tensor([[20.0, 20, 70, 80]] * 3),
+            SIZE,
+            padding=1.1,
+            scale=torch.ones(3),
+            shift=torch.zeros(3, 2),
+            flip=torch.tensor([True, False, False]),
+        ),
         augment.rotations(torch.tensor([0.0, 1.0, 3.0])),
-    )  # fmt: skip
+    )
     a, b = augment.warp(image, matrices, SIZE), augment.warp_on_device(image, matrices, SIZE)
     assert (a - b).abs().max() < 6  # OpenCV's fixed-point weights
     assert (a - b).abs().mean() < 0.5
 
 
 class Patches(torch.nn.Module):
-    """Heatmaps that turn as the picture turns: how bright it is about the pixel of each cell's corner."""
+    """Heatmaps that turn as the picture turns: how bright it is about the pixel of each cell's
+    corner.
+    """
 
     def heatmaps(self, image: torch.Tensor) -> torch.Tensor:
         blurred = torch.nn.functional.avg_pool2d(image[:, :1], 9, 1, 4, count_include_pad=False)
@@ -135,9 +197,16 @@ class Patches(torch.nn.Module):
 
 
 def taught(tmp_path: Path, score: float, **changes):
-    """A PP-TinyPose that imitates its start, of people whose joints have this score: the task, and the network."""
+    """A PP-TinyPose that imitates its start, of people whose joints have this score: the task, and
+    the network.
+    """
     chosen = replace(
-        STILL, model="tinypose", size=(96, 128), sigma=1.0, imitate=1.0, start=str(tmp_path / "start.safetensors")
+        STILL,
+        model="tinypose",
+        size=(96, 128),
+        sigma=1.0,
+        imitate=1.0,
+        start=str(tmp_path / "start.safetensors"),
     )
     chosen = replace(chosen, **changes)
     net = network(chosen, 17)
@@ -164,11 +233,15 @@ def test_labels_of_people_are_learnt_not_imitated(tmp_path):
 
 
 def test_the_teacher_sees_people_upright_and_its_answer_is_turned_back(tmp_path, monkeypatch):
-    """A teacher that turns with the picture is expected to say of a turned crop what it would say itself."""
+    """A teacher that turns with the picture is expected to say of a turned crop what it would say
+    itself.
+    """
     task, _ = taught(tmp_path, 0.9, near=25.0, anywhere=0.7, flip=0.5, scale=0.2)
     task._teacher = Patches()
     shown, warp = [], augment.warp
-    monkeypatch.setattr(augment, "warp", lambda images, maps, size: shown.append(maps) or warp(images, maps, size))
+    monkeypatch.setattr(
+        augment, "warp", lambda images, maps, size: shown.append(maps) or warp(images, maps, size)
+    )
     rows = torch.arange(len(task))
     images, _, flip, matrices = task.augmented(rows, rng(1))
     wanted, known = task.expected(task.learnt[rows], matrices)
@@ -207,23 +280,30 @@ def test_photometric_changes_keep_range_shape_and_what_has_nothing_to_lose():
     points = torch.rand(16, 17, 3) * 40
     limbs = torch.tensor(COCO17.limbs)
     for change in (
-        lambda x: augment.colour(x, 0.5, rng()), lambda x: augment.blur(x, 1.0, rng()),
-        lambda x: augment.jpeg(x, 1.0, rng()), lambda x: augment.erase(x, 1.0, rng()),
-        lambda x: augment.occlude(x, 1.0, rng()), lambda x: augment.paste_people(x, points, limbs, 1.0, rng()),
-    ):  # fmt: skip
+        lambda x: augment.colour(x, 0.5, rng()),
+        lambda x: augment.blur(x, 1.0, rng()),
+        lambda x: augment.jpeg(x, 1.0, rng()),
+        lambda x: augment.erase(x, 1.0, rng()),
+        lambda x: augment.occlude(x, 1.0, rng()),
+        lambda x: augment.paste_people(x, points, limbs, 1.0, rng()),
+    ):
         changed = change(images.clone())
         assert changed.shape == images.shape
         assert not torch.equal(changed, images)
         assert changed.min() >= -1e-2
         assert changed.max() <= 255.01
     for change in (
-        lambda x: augment.colour(x, 0.0, rng()), lambda x: augment.blur(x, 0.0, rng()),
-        lambda x: augment.erase(x, 0.0, rng()), lambda x: augment.paste_people(x, points, limbs, 0.0, rng()),
-    ):  # fmt: skip
+        lambda x: augment.colour(x, 0.0, rng()),
+        lambda x: augment.blur(x, 0.0, rng()),
+        lambda x: augment.erase(x, 0.0, rng()),
+        lambda x: augment.paste_people(x, points, limbs, 0.0, rng()),
+    ):
         assert torch.allclose(change(images.clone()), images, atol=1e-2)
     flat = torch.full((2, 3, 64, 48), 90.0)
     assert torch.allclose(augment.blur(flat.clone(), 1.0, rng()), flat, atol=1e-3)
-    assert (augment.jpeg(flat.clone(), 1.0, rng()) - flat).abs().max() < 16  # one coarse step of the mean
+    assert (
+        augment.jpeg(flat.clone(), 1.0, rng()) - flat
+    ).abs().max() < 16  # one coarse step of the mean
 
 
 def test_half_bodies_hold_their_joints_and_turned_boxes_theirs():
@@ -251,21 +331,33 @@ def test_half_bodies_hold_their_joints_and_turned_boxes_theirs():
 
 
 def test_the_scores_of_a_turn_go_round_with_the_picture():
-    """Quarter turns and mirrors move the teacher's confidences as they move a picture; between quarters, in parts."""
+    """Quarter turns and mirrors move the teacher's confidences as they move a picture; between
+    quarters, in parts.
+    """
     scores = torch.tensor([[0.9, 0.4, 0.1, 0.2]])
     straight, mirrored = torch.tensor([False]), torch.tensor([True])
     for quarter in range(-3, 6):
         moved = pose.turned_scores(scores, torch.tensor([quarter * math.pi / 2]), straight)
         assert torch.allclose(moved, scores.roll(quarter, 1), atol=1e-5)
-    assert torch.allclose(pose.turned_scores(scores, torch.zeros(1), mirrored), scores[:, [0, 3, 2, 1]])
+    assert torch.allclose(
+        pose.turned_scores(scores, torch.zeros(1), mirrored), scores[:, [0, 3, 2, 1]]
+    )
     half = pose.turned_scores(scores, torch.tensor([math.pi / 4]), straight)
     assert torch.allclose(half, (scores + scores.roll(1, 1)) / 2, atol=1e-5)
 
 
 def test_a_teacher_says_which_way_up_people_are(tmp_path):
-    """A network that knows people under a blue sky is sure of the quarter that brings it up: the right label."""
+    """A network that knows people under a blue sky is sure of the quarter that brings it up: the
+    right label.
+    """
     top = nets.upright_finder(tmp_path / "top.onnx", 17)
-    teacher = load_sppe(top, skeleton_name="coco-17", codec="heatmap,alignment=corner", padding=1.0, normalise="none")
+    teacher = load_sppe(
+        top,
+        skeleton_name="coco-17",
+        codec="heatmap,alignment=corner",
+        padding=1.0,
+        normalise="none",
+    )
     image = nets.blob(128, 128, 63.5, 63.5)
     image[..., 1:] = 0
     image[:40, :, 2] = 255
@@ -281,7 +373,13 @@ def test_a_teacher_says_which_way_up_people_are(tmp_path):
 def test_turns_are_packed_and_wanted(tmp_path):
     data = labelled(tmp_path)
     given = np.float32([[0.1, 0.2, 0.3, 0.4]])
-    shards.pack_crops(data, tmp_path / "t", size=128, least=10, turns=lambda crops, boxes: given.repeat(len(crops), 0))
+    shards.pack_crops(
+        data,
+        tmp_path / "t",
+        size=128,
+        least=10,
+        turns=lambda crops, boxes: given.repeat(len(crops), 0),
+    )
     shards.pack_crops(data, tmp_path / "plain", size=128, least=10)
     with_turns, without = shards.load([tmp_path / "t"]), shards.load([tmp_path / "plain"])
     assert np.allclose(with_turns.turns, given)
@@ -292,10 +390,14 @@ def test_turns_are_packed_and_wanted(tmp_path):
 
 
 def test_boxes_of_all_data_have_a_margin():
-    """Data without boxes of its own (LSP) has boxes that end at the joints: tasks grow them as detectors do."""
+    """Data without boxes of its own (LSP) has boxes that end at the joints: tasks grow them as
+    detectors do.
+    """
     pack = crops(12)
     low, high = pack.keypoints[..., :2].min(1), pack.keypoints[..., :2].max(1)
-    task = pose.PoseTask(replace(STILL, model="tiny"), replace(pack, boxes=np.concatenate([low, high], 1)))
+    task = pose.PoseTask(
+        replace(STILL, model="tiny"), replace(pack, boxes=np.concatenate([low, high], 1))
+    )
     assert (task.boxes.numpy()[:, :2] < low - 1).all()
     assert (task.boxes.numpy()[:, 2:] > high + 1).all()
     drawn = pose.PoseTask(replace(STILL, model="tiny"), pack)
@@ -325,12 +427,16 @@ def test_cross_entropy_is_least_at_the_truth_and_blind_to_unlabelled_joints():
     assert weight == 1
     for other in ((6, 7), (5, 6), (1, 1)):
         assert losses.spatial_cross_entropy(logits(*other), truth, sigma=1.5)[0] > right
-    assert torch.isclose(losses.spatial_cross_entropy(logits(5, 7), truth, sigma=1.5)[0], right, atol=1e-5)
+    assert torch.isclose(
+        losses.spatial_cross_entropy(logits(5, 7), truth, sigma=1.5)[0], right, atol=1e-5
+    )
 
 
 def test_heatmap_error_is_least_at_the_truth_and_one_for_an_empty_map():
     truth = torch.tensor([[[5.0, 7.0, 1.0], [2.0, 3.0, 0.0]]])
-    map_ = torch.from_numpy(Heatmap((48, 64), 4, 1.0, "corner").encode(np.float32([[[20, 28, 1], [8, 12, 1]]]))[0])
+    map_ = torch.from_numpy(
+        Heatmap((48, 64), 4, 1.0, "corner").encode(np.float32([[[20, 28, 1], [8, 12, 1]]]))[0]
+    )
     right, weight = losses.heatmap_error(map_, truth, sigma=1.0)
     assert weight == 1
     assert right < 1e-6
@@ -365,10 +471,15 @@ def test_a_network_laid_out_for_engines_is_the_same_function(tmp_path):
     assert (found - wanted).abs().max() < 1e-5 * wanted.abs().max()
     weights = tmp_path / "net.safetensors"
     chosen = replace(recipe("tinypose-128"), size=(96, 64))
-    checkpoint.save_weights(weights, net.state_dict(), {"recipe": chosen.to_json(), "skeleton": "coco-17"})
+    checkpoint.save_weights(
+        weights, net.state_dict(), {"recipe": chosen.to_json(), "skeleton": "coco-17"}
+    )
     assert export.export(weights, tmp_path / "net.onnx") < export.CLOSE
     export.halve(tmp_path / "net.onnx", tmp_path / "half.onnx")
-    for name, close in (("net.onnx", 0.0), ("half.onnx", 1e-3)):  # and the numbers can be had back, to go on from
+    for name, close in (
+        ("net.onnx", 0.0),
+        ("half.onnx", 1e-3),
+    ):  # and the numbers can be had back, to go on from
         again = tinypose.TinyPoseNet(joints=5)
         checkpoint.load_weights(tmp_path / name, again)
         for key, value in again.state_dict().items():
@@ -391,22 +502,31 @@ def test_a_start_is_of_the_same_architecture(tmp_path):
         checkpoint.load_weights(tmp_path / "broken.onnx", tinypose.TinyPoseNet())
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if not name.startswith("rmpe")])  # test_rmpe.py
+@pytest.mark.parametrize(
+    "name", [name for name in RECIPES if not name.startswith("rmpe")]
+)  # test_rmpe.py
 def test_every_parameter_gets_a_gradient(name):
     chosen = RECIPES[name]
     net = network(chosen, 17).train()
-    for module in net.modules():  # residual branches that start at zero would hide what is behind them
+    for (
+        module
+    ) in net.modules():  # residual branches that start at zero would hide what is behind them
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.ones_(module.weight)
     width, height = chosen.size
     out = net(torch.randn(2, 3, height, width))
     parts = out if isinstance(out, tuple) else (out,)
     sum((part * torch.randn_like(part)).sum() for part in parts).backward()
-    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in net.parameters())
+    assert all(
+        parameter.grad is not None and parameter.grad.abs().sum() > 0
+        for parameter in net.parameters()
+    )
 
 
 def test_a_few_crops_can_be_learnt_by_heart(tmp_path):
-    chosen = replace(STILL, model="tiny", steps=200, batch=8, rate=1e-2, decay=0.0, evaluate_every=500, ema=0.9)
+    chosen = replace(
+        STILL, model="tiny", steps=200, batch=8, rate=1e-2, decay=0.0, evaluate_every=500, ema=0.9
+    )
     pack = crops(8, seed=3)
     pack = replace(pack, names=("a/back#0",) * 2 + tuple(f"a/{i}#0" for i in range(6)))
     while not (back := shards.held_back(pack.names, 0.3))[:2].all() or back[2:].any():
@@ -433,14 +553,20 @@ def scenes(count: int = 12, side: int = 128) -> shards.Pack:
             boxes.append([x - 0.5, y - 0.5, x + w - 0.5, y + h - 0.5])
             picture.append(i)
     return shards.Pack(
-        images=images, picture=np.array(picture), boxes=np.array(boxes, np.float32),
-        keypoints=np.zeros((len(boxes), 17, 3), np.float32), ignored=np.zeros(len(boxes), bool),
-        names=tuple(f"scene/{i}.jpg" for i in range(count)), skeleton=COCO17,
-    )  # fmt: skip
+        images=images,
+        picture=np.array(picture),
+        boxes=np.array(boxes, np.float32),
+        keypoints=np.zeros((len(boxes), 17, 3), np.float32),
+        ignored=np.zeros(len(boxes), bool),
+        names=tuple(f"scene/{i}.jpg" for i in range(count)),
+        skeleton=COCO17,
+    )
 
 
 def detector_task(**changes) -> detect.DetectorTask:
-    chosen = replace(STILL, task="detector", model="tiny-detector", size=(128, 128), batch=4, **changes)
+    chosen = replace(
+        STILL, task="detector", model="tiny-detector", size=(128, 128), batch=4, **changes
+    )
     return detect.DetectorTask(chosen, scenes())
 
 
@@ -460,7 +586,9 @@ def test_pictures_and_boxes_turn_together(quarter):
 
 
 def test_people_cut_by_the_edge_are_neither_to_find_nor_false():
-    boxes = torch.tensor([[[10.0, 10, 50, 50], [-90, 10, 10, 50], [200, 10, 240, 50], [-10, 0, 60, 60]]])
+    boxes = torch.tensor(
+        [[[10.0, 10, 50, 50], [-90, 10, 10, 50], [200, 10, 240, 50], [-10, 0, 60, 60]]]
+    )
     real = torch.ones(1, 4, dtype=torch.bool)
     cut, there, ignored = detect.visible(boxes, real, ~real, (128, 128))
     assert there.tolist() == [[True, False, False, True]]
@@ -505,19 +633,27 @@ def test_the_loss_of_perfect_boxes_is_least_and_ignored_people_cost_nothing():
 
 
 def test_average_precision_by_hand():
-    """Two people; found: A well, a phantom in between, B last -> precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1."""
+    """Two people; found: A well, a phantom in between, B last -> precision 1, 1/2, 2/3 at recall
+    1/2, 1/2, 1.
+    """
     a, b, phantom = [0, 0, 40, 80], [60, 0, 100, 80], [0, 90, 30, 120]
     everyone = np.array([True, True])
     truth = (np.array([a, b], float), everyone, ~everyone)
     scores, boxes = np.array([0.9, 0.8, 0.7]), np.array([a, phantom, b], float)
     assert detect.average_precision([(scores, boxes)], [truth]) == pytest.approx(0.5 + 0.5 * 2 / 3)
-    ignoring = (np.array([a, b, phantom], float), np.array([True, True, False]), np.array([False, False, True]))
+    ignoring = (
+        np.array([a, b, phantom], float),
+        np.array([True, True, False]),
+        np.array([False, False, True]),
+    )
     assert detect.average_precision([(scores, boxes)], [ignoring]) == pytest.approx(1.0)
     assert detect.average_precision([(scores[:0], boxes[:0])], [truth]) == 0.0
 
 
 def test_a_detector_learns_a_few_scenes_by_heart_and_its_export_finds_them(tmp_path):
-    task = detector_task(steps=150, rate=8e-3, decay=0.0, evaluate_every=150, ema=0.9, held_back=0.2)
+    task = detector_task(
+        steps=150, rate=8e-3, decay=0.0, evaluate_every=150, ema=0.9, held_back=0.2
+    )
     progress = loop.train(task.recipe, task, tmp_path)
     found = [row["loss"] for row in progress.rows if "loss" in row]
     assert found[-1] < found[0] / 2
@@ -535,8 +671,18 @@ class Stops(Exception):
     pass
 
 
-def run(out: Path, *, steps: int = 6, stop_at: int | None = None, pack=None, **changes) -> loop.Progress:
-    chosen = replace(MOVED, model="tiny", steps=steps, batch=4, evaluate_every=3, checkpoint_minutes=0.0, **changes)
+def run(
+    out: Path, *, steps: int = 6, stop_at: int | None = None, pack=None, **changes
+) -> loop.Progress:
+    chosen = replace(
+        MOVED,
+        model="tiny",
+        steps=steps,
+        batch=4,
+        evaluate_every=3,
+        checkpoint_minutes=0.0,
+        **changes,
+    )
     task = pose.PoseTask(chosen, pack or crops(24))
     if stop_at is not None:
         plain, calls = task.loss, iter(range(100))
@@ -572,7 +718,9 @@ def test_a_stop_between_two_rows_of_the_log_does_not_show_in_it(tmp_path):
     with pytest.raises(Stops):
         run(tmp_path / "parts", stop_at=4, log_every=3)
     again = run(tmp_path / "parts", log_every=3)
-    losses_ = [[row["loss"] for row in progress.rows if "loss" in row] for progress in (whole, again)]
+    losses_ = [
+        [row["loss"] for row in progress.rows if "loss" in row] for progress in (whole, again)
+    ]
     assert len(losses_[0]) == 2
     assert losses_[0] == losses_[1]
 
@@ -591,7 +739,9 @@ def test_parts_of_a_batch_add_up_to_the_batch(tmp_path):
             flip=0.0,
         )
     a, b = (checkpoint.read_weights(tmp_path / parts / "last.safetensors")[0] for parts in "12")
-    assert all(torch.allclose(a[name], b[name], atol=1e-5) for name in a if a[name].is_floating_point())
+    assert all(
+        torch.allclose(a[name], b[name], atol=1e-5) for name in a if a[name].is_floating_point()
+    )
 
 
 def test_two_processes_are_one(tmp_path):
@@ -601,28 +751,60 @@ def test_two_processes_are_one(tmp_path):
     for i, image in enumerate(pack.images):
         keypoints = pack.keypoints[i : i + 1].copy()
         keypoints[0, : i % 5, 2] = 0  # unequal weights on the two sides
-        writer.add(image, pack.names[i], keypoints=keypoints, boxes=pack.boxes[i : i + 1], ignored=np.zeros(1, bool))
+        writer.add(
+            image,
+            pack.names[i],
+            keypoints=keypoints,
+            boxes=pack.boxes[i : i + 1],
+            ignored=np.zeros(1, bool),
+        )
     writer.flush()
     fixed = UNCHANGED | {
-        "precision": "32-true", "held_back": 0.3, "freeze_norm": "true",
-        "steps": 3, "batch": 8, "warmup": 1, "size": "64x64", "log_every": 1, "evaluate_every": 3,
-    }  # fmt: skip
+        "precision": "32-true",
+        "held_back": 0.3,
+        "freeze_norm": "true",
+        "steps": 3,
+        "batch": 8,
+        "warmup": 1,
+        "size": "64x64",
+        "log_every": 1,
+        "evaluate_every": 3,
+    }
     options = [part for key, value in fixed.items() for part in ("--set", f"{key}={value}")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     weights, curves = [], []
     for count in (1, 2):
-        torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"] if count > 1 else []
-        command = [sys.executable, "-m", *torchrun, "everybody", "train", "sppe-fast", "--device", "cpu", *options]
+        torchrun = (
+            ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
+            if count > 1
+            else []
+        )
+        command = [
+            sys.executable,
+            "-m",
+            *torchrun,
+            "everybody",
+            "train",
+            "sppe-fast",
+            "--device",
+            "cpu",
+            *options,
+        ]
         command += ["-d", str(tmp_path / "shards"), "-o", str(tmp_path / str(count))]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=tmp_path)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, check=False, cwd=tmp_path
+        )
         assert done.returncode == 0, done.stderr
         weights.append(checkpoint.read_weights(tmp_path / str(count) / "last.safetensors")[0])
         curves.append([row["loss"] for row in log.read(tmp_path / str(count)) if "loss" in row])
     assert curves[0] == pytest.approx(curves[1], abs=1e-4)
-    # Adam makes whole steps of gradients that are nothing but rounding: the way that was gone together is compared.
+    # Adam makes whole steps of gradients that are nothing but rounding: the way that was gone
+    # together is compared.
     start = network(RECIPES["sppe-fast"], 17).state_dict()
     floats = [name for name, value in start.items() if value.is_floating_point()]
-    one, two = (torch.cat([(some[name] - start[name]).flatten() for name in floats]) for some in weights)
+    one, two = (
+        torch.cat([(some[name] - start[name]).flatten() for name in floats]) for some in weights
+    )
     assert one.norm() > 0.1
     assert (one - two).norm() < 0.05 * one.norm()
 
@@ -640,7 +822,9 @@ def test_a_loss_that_is_no_number_stops_and_keeps_what_was_good(tmp_path):
 
     task.loss = loss  # type: ignore[method-assign]
     chosen = replace(MOVED, model="tiny", steps=9, batch=4, checkpoint_minutes=0.0, log_every=8)
-    with pytest.raises(loop.Diverged, match=r"step 4.*\(step 3\)"):  # before the log would tell, as a checkpoint is due
+    with pytest.raises(
+        loop.Diverged, match=r"step 4.*\(step 3\)"
+    ):  # before the log would tell, as a checkpoint is due
         loop.train(chosen, task, tmp_path)
     assert checkpoint.steps(tmp_path / "checkpoints")[-1] == 3
     assert all(torch.isfinite(value).all() for value in kept.values() if value.is_floating_point())
@@ -667,7 +851,9 @@ def test_a_gradient_that_is_no_number_reaches_no_weights(tmp_path):
 
 def test_a_turn_net_trains_and_is_judged(tmp_path):
     """Who is told apart by where the bright spot lies is set right more often than by chance."""
-    chosen = replace(STILL, task="turn", model="tiny-turn", size=(64, 64), steps=60, batch=12, evaluate_every=60)
+    chosen = replace(
+        STILL, task="turn", model="tiny-turn", size=(64, 64), steps=60, batch=12, evaluate_every=60
+    )
     pack = crops(36)
     turns = np.tile(np.float32([0.9, 0.2, 0.2, 0.2]), (36, 1))
     for i, image in enumerate(pack.images):
@@ -695,7 +881,11 @@ def test_another_run_in_the_folder_is_refused(tmp_path):
     run(tmp_path, steps=1)
     chosen = replace(STILL, task="turn", model="tiny-turn", size=(64, 64), steps=2)
     with pytest.raises(DataError, match="holds a run of pose 'tiny', not tiny-turn"):
-        loop.train(chosen, pose.TurnTask(chosen, replace(crops(24), turns=np.ones((24, 4), np.float32))), tmp_path)
+        loop.train(
+            chosen,
+            pose.TurnTask(chosen, replace(crops(24), turns=np.ones((24, 4), np.float32))),
+            tmp_path,
+        )
 
 
 def test_rows_of_an_epoch_are_each_picture_once():
@@ -749,8 +939,13 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
 def test_weights_of_another_architecture_are_refused(tmp_path):
     net = network(replace(BASE, model="tiny"), 17)
     checkpoint.save_weights(tmp_path / "w.safetensors", net.state_dict(), {})
-    with pytest.raises(DataError, match=r"of another architecture than SppeNet: 'logits\.weight' is \(17, 8, 1, 1\)"):
-        checkpoint.load_weights(tmp_path / "w.safetensors", network(replace(BASE, model="tiny"), 26))
+    with pytest.raises(
+        DataError,
+        match=r"of another architecture than SppeNet: 'logits\.weight' is \(17, 8, 1, 1\)",
+    ):
+        checkpoint.load_weights(
+            tmp_path / "w.safetensors", network(replace(BASE, model="tiny"), 26)
+        )
     (tmp_path / "text.safetensors").write_text("hello")
     with pytest.raises(DataError, match="not a safetensors file"):
         checkpoint.load_weights(tmp_path / "text.safetensors", net)
@@ -760,14 +955,24 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
 
 
 def test_recipes_take_settings_and_offer_the_nearest_name():
-    chosen = recipe("sppe-fast", ["batch=32", "rate=1e-3", "size=192x256", "data=a,b", "freeze_norm=true"])
-    assert (chosen.batch, chosen.rate, chosen.size, chosen.data) == (32, 1e-3, (192, 256), ("a", "b"))
+    chosen = recipe(
+        "sppe-fast", ["batch=32", "rate=1e-3", "size=192x256", "data=a,b", "freeze_norm=true"]
+    )
+    assert (chosen.batch, chosen.rate, chosen.size, chosen.data) == (
+        32,
+        1e-3,
+        (192, 256),
+        ("a", "b"),
+    )
     assert chosen.freeze_norm is True
     assert Recipe.from_json(chosen.to_json()) == chosen
     for settings, said in (
-        (["bach=3"], "did you mean batch"), (["batch"], "expected key=value"), (["batch=many"], "expected a int"),
-        (["size=wide"], "width x height"), (["freeze_norm=perhaps"], "expected a bool"),
-    ):  # fmt: skip
+        (["bach=3"], "did you mean batch"),
+        (["batch"], "expected key=value"),
+        (["batch=many"], "expected a int"),
+        (["size=wide"], "width x height"),
+        (["freeze_norm=perhaps"], "expected a bool"),
+    ):
         with pytest.raises(OptionError, match=said):
             recipe("sppe-fast", settings)
     with pytest.raises(OptionError, match="did you mean sppe-fast"):
@@ -784,9 +989,14 @@ def labelled(folder: Path, count: int = 6) -> Dataset:
         Image.fromarray(image).save(folder / f"{i}.png")
     pictures = tuple(Picture(f"{i}.png", i, 160, 160) for i in range(count))
     return Dataset(
-        skeleton=COCO17, pictures=pictures, picture=np.arange(count), keypoints=pack.keypoints.astype(float),
-        boxes=pack.boxes.astype(float), folder=folder, name="labelled",
-    )  # fmt: skip
+        skeleton=COCO17,
+        pictures=pictures,
+        picture=np.arange(count),
+        keypoints=pack.keypoints.astype(float),
+        boxes=pack.boxes.astype(float),
+        folder=folder,
+        name="labelled",
+    )
 
 
 def brightest(image: np.ndarray) -> np.ndarray:
@@ -842,19 +1052,24 @@ def test_near_duplicates_of_what_is_judged_are_left_out(tmp_path):
     train.mkdir()
     judged.mkdir()
     random = np.random.default_rng(0)
-    pictures = [np.kron(random.integers(0, 255, (8, 9, 3)), np.ones((20, 20, 1))).astype(np.uint8) for _ in range(5)]
+    pictures = [
+        np.kron(random.integers(0, 255, (8, 9, 3)), np.ones((20, 20, 1))).astype(np.uint8)
+        for _ in range(5)
+    ]
     for i, picture in enumerate(pictures):
         Image.fromarray(picture).save(train / f"{i}.png")
     smaller = Image.fromarray(pictures[2]).resize((90, 80)).point(lambda v: v * 0.9)
     smaller.save(judged / "same.jpg", quality=60)
-    data = replace(labelled(tmp_path), pictures=tuple(Picture(f"{i}.png", i) for i in range(5)), folder=train).subset(
-        range(5)
-    )
+    data = replace(
+        labelled(tmp_path), pictures=tuple(Picture(f"{i}.png", i) for i in range(5)), folder=train
+    ).subset(range(5))
     kept, count = distill.without_leaks(data, [judged])
     assert count == 1
     assert [picture.name for picture in kept.pictures] == ["0.png", "1.png", "3.png", "4.png"]
     assert len(kept.picture) == 4
-    (train / "3.png").write_bytes(b"broken")  # stays for the packer, who names it; a missing one too
+    (train / "3.png").write_bytes(
+        b"broken"
+    )  # stays for the packer, who names it; a missing one too
     (train / "4.png").unlink()
     assert [len(kept), count] == [4, 1]
     said = []
@@ -869,8 +1084,9 @@ def test_near_duplicates_of_what_is_judged_are_left_out(tmp_path):
 
 
 def test_people_win_over_teachers_but_for_swaps_and_gross_errors():
-    """One person of LSP, one teacher: an exchanged knee is exchanged back, an absurd wrist dropped, hips and face come
-    from the teacher, and what both agree on is the person's."""
+    """One person of LSP, one teacher: an exchanged knee is exchanged back, an absurd wrist dropped,
+    hips and face come from the teacher, and what both agree on is the person's.
+    """
     lsp = np.zeros((1, 14, 3))
     teacher = np.zeros((1, 17, 3))
     teacher[..., 2] = 0.9
@@ -886,11 +1102,21 @@ def test_people_win_over_teachers_but_for_swaps_and_gross_errors():
     lsp[0, joints["left_wrist"], :2] = [500, 500]
     picture = (Picture("a.jpg", 1, 100, 120),)
     human = Dataset(
-        skeleton=LSP14, pictures=picture, picture=np.zeros(1), keypoints=lsp, boxes=np.array([[0, 0, 90, 120]])
+        skeleton=LSP14,
+        pictures=picture,
+        picture=np.zeros(1),
+        keypoints=lsp,
+        boxes=np.array([[0, 0, 90, 120]]),
     )
     known = Dataset(skeleton=COCO17, pictures=picture, picture=np.zeros(1), keypoints=teacher)
     merged, counts = distill.merge(human, known, distrust=("left_hip", "right_hip"))
-    assert counts == {"people": 1, "known to the teacher": 1, "swapped": 2, "dropped": 1, "added": 7}
+    assert counts == {
+        "people": 1,
+        "known to the teacher": 1,
+        "swapped": 2,
+        "dropped": 1,
+        "added": 7,
+    }
     out = dict(zip(COCO17.joints, merged.keypoints[0], strict=True))
     assert out["left_wrist"][2] == 0
     assert out["left_knee"][0] == 61
@@ -901,14 +1127,22 @@ def test_people_win_over_teachers_but_for_swaps_and_gross_errors():
 
 
 def test_teachers_that_agree_are_believed_and_others_less():
-    views = [People(np.full((1, 17, 3), [50.0 + dx, 40.0, 0.8]), [[0, 0, 100, 100]], [1.0], COCO17) for dx in (-1, 1)]
-    far = [People(np.full((1, 17, 3), [50.0 + dx, 40.0, 0.8]), [[0, 0, 100, 100]], [1.0], COCO17) for dx in (-30, 30)]
+    views = [
+        People(np.full((1, 17, 3), [50.0 + dx, 40.0, 0.8]), [[0, 0, 100, 100]], [1.0], COCO17)
+        for dx in (-1, 1)
+    ]
+    far = [
+        People(np.full((1, 17, 3), [50.0 + dx, 40.0, 0.8]), [[0, 0, 100, 100]], [1.0], COCO17)
+        for dx in (-30, 30)
+    ]
     boxes = People.from_boxes([[0, 0, 100, 100]])
     close, apart = distill.combined(views, boxes), distill.combined(far, boxes)
     assert np.allclose(close.keypoints[..., :2], [50, 40], atol=1e-3)
     assert close.keypoints[0, 5, 2] > 0.75
     assert apart.keypoints[0, 5, 2] < 0.2
-    assert len(distill.combined([People.empty(COCO17)] * 2, People.from_boxes(np.zeros((0, 4))))) == 0
+    assert (
+        len(distill.combined([People.empty(COCO17)] * 2, People.from_boxes(np.zeros((0, 4))))) == 0
+    )
 
 
 # --- export
@@ -920,7 +1154,11 @@ def test_an_exported_sppe_is_the_trained_one_and_runs_as_any_other(tmp_path):
     difference = export.export(tmp_path / "run/last.safetensors", tmp_path / "net.onnx")
     assert difference <= export.CLOSE
     sppe = load_sppe(
-        tmp_path / "net.onnx", skeleton_name="coco-17", codec="heatmap,sigma=1.5", size=SIZE, normalise="imagenet"
+        tmp_path / "net.onnx",
+        skeleton_name="coco-17",
+        codec="heatmap,sigma=1.5",
+        size=SIZE,
+        normalise="imagenet",
     )
     pack = crops(3)
     people = [People.from_boxes(pack.boxes[i : i + 1]) for i in range(3)]
@@ -929,8 +1167,12 @@ def test_an_exported_sppe_is_the_trained_one_and_runs_as_any_other(tmp_path):
     assert len(together) == 3
     with torch.no_grad():
         matrices = geometry.crop_matrices(pack.boxes, SIZE, sppe.padding)
-        images = augment.warp(torch.from_numpy(pack.images), torch.from_numpy(matrices).float(), SIZE)
-        decoded = Heatmap(SIZE, 4, chosen.sigma, "centre").decode([net.heatmaps(augment.normalised(images)).numpy()])
+        images = augment.warp(
+            torch.from_numpy(pack.images), torch.from_numpy(matrices).float(), SIZE
+        )
+        decoded = Heatmap(SIZE, 4, chosen.sigma, "centre").decode(
+            [net.heatmaps(augment.normalised(images)).numpy()]
+        )
     expected = geometry.transform(geometry.invert(matrices), decoded)
     for i, found in enumerate(together):
         likely = found.keypoints[0, :, 2] > 0
@@ -945,7 +1187,9 @@ def test_an_exported_sppe_is_the_trained_one_and_runs_as_any_other(tmp_path):
 
 
 def test_from_pictures_to_shards_by_the_commands(shared, tmp_path, monkeypatch, capsys):
-    """Two teachers (one detector at two sizes) label pictures, the labels are packed, the judged ones left out."""
+    """Two teachers (one detector at two sizes) label pictures, the labels are packed, the judged
+    ones left out.
+    """
     monkeypatch.setenv("EVERYBODY_WEIGHTS", str(shared / "weights"))
     pictures = sorted((shared / "data/coco_train/images").iterdir())[:4]
 
@@ -956,14 +1200,22 @@ def test_from_pictures_to_shards_by_the_commands(shared, tmp_path, monkeypatch, 
         return int(stopped.value.code or 0)
 
     sizes = ("--det-size", 320, "--det-size", 416)
-    assert command("label", *pictures, "-o", tmp_path / "labels", *sizes, "--paddings", "1.15,1.3") == 0
+    assert (
+        command("label", *pictures, "-o", tmp_path / "labels", *sizes, "--paddings", "1.15,1.3")
+        == 0
+    )
     labels = read(tmp_path / "labels")
     assert len(labels) == 4
     assert len(labels.picture) >= 2
     judged = tmp_path / "judged"
     judged.mkdir()
     (judged / pictures[0].name).write_bytes(pictures[0].read_bytes())
-    assert command("pack", tmp_path / "labels", "-o", tmp_path / "shards", "--pictures", "--avoid", judged) == 0
+    assert (
+        command(
+            "pack", tmp_path / "labels", "-o", tmp_path / "shards", "--pictures", "--avoid", judged
+        )
+        == 0
+    )
     assert "1 pictures left out" in capsys.readouterr().err
     pack = shards.load([tmp_path / "shards"])
     assert len(pack) == 3
@@ -981,8 +1233,12 @@ def test_from_pictures_to_shards_by_the_commands(shared, tmp_path, monkeypatch, 
 def test_mixed_weights_lie_between_the_start_and_what_was_learnt(tmp_path, joints):
     before, after = (tinypose.TinyPoseNet(joints) for _ in range(2))
     checkpoint.save_weights(tmp_path / "before.safetensors", before.state_dict(), {})
-    chosen = replace(recipe("tinypose-128"), size=(64, 64), start=str(tmp_path / "before.safetensors"))
-    checkpoint.save_weights(tmp_path / "after.safetensors", after.state_dict(), {"recipe": chosen.to_json()})
+    chosen = replace(
+        recipe("tinypose-128"), size=(64, 64), start=str(tmp_path / "before.safetensors")
+    )
+    checkpoint.save_weights(
+        tmp_path / "after.safetensors", after.state_dict(), {"recipe": chosen.to_json()}
+    )
     export.export(tmp_path / "after.safetensors", tmp_path / "net.onnx", mix=0.25)
     found = tinypose.TinyPoseNet(joints)
     checkpoint.load_weights(tmp_path / "net.onnx", found)
@@ -990,7 +1246,9 @@ def test_mixed_weights_lie_between_the_start_and_what_was_learnt(tmp_path, joint
         wanted = 0.75 * before.state_dict()[name] + 0.25 * after.state_dict()[name]
         assert torch.allclose(value, wanted, atol=1e-6)
     nothing = replace(chosen, start="")
-    checkpoint.save_weights(tmp_path / "after.safetensors", after.state_dict(), {"recipe": nothing.to_json()})
+    checkpoint.save_weights(
+        tmp_path / "after.safetensors", after.state_dict(), {"recipe": nothing.to_json()}
+    )
     with pytest.raises(DataError, match="started from scratch"):
         export.export(tmp_path / "after.safetensors", tmp_path / "net.onnx", mix=0.25)
 
@@ -998,21 +1256,27 @@ def test_mixed_weights_lie_between_the_start_and_what_was_learnt(tmp_path, joint
 @pytest.mark.filterwarnings("ignore")
 def test_half_is_half_as_large_and_says_the_same(tmp_path):
     chosen = replace(STILL, model="sppe-fast", size=(48, 64))
-    checkpoint.save_weights(tmp_path / "w.safetensors", network(chosen, 17).state_dict(), {"recipe": chosen.to_json()})
+    checkpoint.save_weights(
+        tmp_path / "w.safetensors", network(chosen, 17).state_dict(), {"recipe": chosen.to_json()}
+    )
     whole, small = tmp_path / "whole.onnx", tmp_path / "half.onnx"
     export.export(tmp_path / "w.safetensors", whole)
     export.halve(whole, small)
     assert small.stat().st_size < 0.55 * whole.stat().st_size
     image = torch.randn(3, 3, 64, 48, generator=rng()).numpy()
     for engine in runtime.engines():
-        wanted, found = (runtime.load(path, device="cpu", engine=engine)(image)[0] for path in (whole, small))
+        wanted, found = (
+            runtime.load(path, device="cpu", engine=engine)(image)[0] for path in (whole, small)
+        )
         assert np.abs(wanted - found).max() < 0.01 * np.abs(wanted).max()
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("task", ["pose", "detector", "turn"])
 def test_int8_is_smaller_and_says_nearly_the_same(tmp_path, task):
-    """On the pictures it was calibrated on, a network of random weights loses little of its outputs' range."""
+    """On the pictures it was calibrated on, a network of random weights loses little of its
+    outputs' range.
+    """
     model, size = {
         "pose": ("sppe-fast", (48, 64)),
         "detector": ("detector-fast", (64, 64)),
@@ -1020,7 +1284,9 @@ def test_int8_is_smaller_and_says_nearly_the_same(tmp_path, task):
     }[task]
     chosen = replace(STILL, task=task, model=model, size=size)
     net = network(chosen, 17)
-    checkpoint.save_weights(tmp_path / "w.safetensors", net.state_dict(), {"recipe": chosen.to_json()})
+    checkpoint.save_weights(
+        tmp_path / "w.safetensors", net.state_dict(), {"recipe": chosen.to_json()}
+    )
     writer = shards.Writer(tmp_path / "shards", COCO17)
     pack = crops(24)
     more = {"turns": np.ones((1, 4), np.float32)} if task == "turn" else {}

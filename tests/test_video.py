@@ -29,18 +29,32 @@ def numbers(*arguments: Any, **options: Any) -> list[int]:
 @pytest.mark.parametrize(
     ("name", "codec", "pixels"),
     [
-        ("a.mp4", "libx264", "yuv420p"), ("a.mkv", "libx264", "yuv444p"), ("a.mov", "mpeg4", "yuv420p"),
-        ("a.avi", "mpeg4", "yuv420p"), ("a.ts", "libx264", "yuv420p"), ("a.webm", "libvpx-vp9", "yuv420p"),
-        ("a.flv", "libx264", "yuv420p"), ("a.mpg", "mpeg2video", "yuv420p"), ("a.h264", "libx264", "yuv420p"),
-        ("a.mjpeg", "mjpeg", "yuvj420p"), ("a.y4m", "rawvideo", "yuv420p"), ("b.mkv", "ffv1", "yuv422p10le"),
+        ("a.mp4", "libx264", "yuv420p"),
+        ("a.mkv", "libx264", "yuv444p"),
+        ("a.mov", "mpeg4", "yuv420p"),
+        ("a.avi", "mpeg4", "yuv420p"),
+        ("a.ts", "libx264", "yuv420p"),
+        ("a.webm", "libvpx-vp9", "yuv420p"),
+        ("a.flv", "libx264", "yuv420p"),
+        ("a.mpg", "mpeg2video", "yuv420p"),
+        ("a.h264", "libx264", "yuv420p"),
+        ("a.mjpeg", "mjpeg", "yuvj420p"),
+        ("a.y4m", "rawvideo", "yuv420p"),
+        ("b.mkv", "ffv1", "yuv422p10le"),
         ("c.mkv", "ffv1", "bgra"),
     ],
-)  # fmt: skip
-def test_every_format_gives_every_frame_once_in_order(tmp_path: Path, name: str, codec: str, pixels: str) -> None:
+)
+def test_every_format_gives_every_frame_once_in_order(
+    tmp_path: Path, name: str, codec: str, pixels: str
+) -> None:
     file = encode(tmp_path / name, codec=codec, pixels=pixels)
     frames = list(read(file))
-    assert [frame.index for frame in frames] == list(range(20)) == [number(frame) for frame in frames]
-    assert np.allclose([frame.time for frame in frames], np.arange(20) / 25, atol=0.0011)  # some count milliseconds
+    assert (
+        [frame.index for frame in frames] == list(range(20)) == [number(frame) for frame in frames]
+    )
+    assert np.allclose(
+        [frame.time for frame in frames], np.arange(20) / 25, atol=0.0011
+    )  # some count milliseconds
     assert all(frame.source == str(file) and frame.image.flags.c_contiguous for frame in frames)
     assert np.abs(frames[7].image.astype(int) - grey(7)).max() <= 6
 
@@ -64,15 +78,23 @@ def test_variable_rates_keep_their_times(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("select", "expected"),
     [
-        (Selection(5), range(5, 20)), (Selection(5, 9), range(5, 9)), (Selection(3, 15, 4), [3, 7, 11]),
-        (Selection(0.2), range(5, 20)), (Selection(0.2, 0.4), range(5, 10)), (Selection(every=0.2), [0, 5, 10, 15]),
-        (Selection(0.4, 19, 3), [10, 13, 16]), (Selection(10, 0.6, 0.08), [10, 12, 14]), (Selection(50), []),
+        (Selection(5), range(5, 20)),
+        (Selection(5, 9), range(5, 9)),
+        (Selection(3, 15, 4), [3, 7, 11]),
+        (Selection(0.2), range(5, 20)),
+        (Selection(0.2, 0.4), range(5, 10)),
+        (Selection(every=0.2), [0, 5, 10, 15]),
+        (Selection(0.4, 19, 3), [10, 13, 16]),
+        (Selection(10, 0.6, 0.08), [10, 12, 14]),
+        (Selection(50), []),
     ],
-)  # fmt: skip
+)
 def test_selection_keeps_true_numbers(tmp_path: Path, select: Selection, expected: Any) -> None:
     file = encode(tmp_path / "a.mp4")
     frames = list(read(file, select=select))
-    assert [frame.index for frame in frames] == list(expected) == [number(frame) for frame in frames]
+    assert (
+        [frame.index for frame in frames] == list(expected) == [number(frame) for frame in frames]
+    )
     assert np.allclose([frame.time for frame in frames], np.array(expected) / 25)
     assert count(expand(file), select) == len(expected)
 
@@ -99,12 +121,22 @@ def test_times_as_users_type_them(text: str, seconds: float) -> None:
 @pytest.mark.parametrize("text", ["", "x", "1.5", "-3", "5 s", "1:2:3:4", "s", "nan", "١s"])
 def test_times_that_make_no_sense(text: str) -> None:
     for place in range(3):
-        with pytest.raises(OptionError, match="expected a frame index such as 120 or a time such as 90s"):
+        with pytest.raises(
+            OptionError, match="expected a frame index such as 120 or a time such as 90s"
+        ):
             Selection.parse(*(text if i == place else None for i in range(3)))
 
 
 def test_selections_that_make_no_sense() -> None:
-    for wrong in ((-1,), (5, 5), (2.0, 1.0), (None, 0), (None, None, 0), (None, None, -0.5), (float("nan"),)):
+    for wrong in (
+        (-1,),
+        (5, 5),
+        (2.0, 1.0),
+        (None, 0),
+        (None, None, 0),
+        (None, None, -0.5),
+        (float("nan"),),
+    ):
         with pytest.raises(OptionError):
             Selection(*wrong)
     Selection(100, 2.0)  # a frame and a time cannot be compared beforehand
@@ -112,8 +144,12 @@ def test_selections_that_make_no_sense() -> None:
 
 def test_skipped_frames_are_not_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(video, "_rgb", lambda frame, *_: calls.append(1) or np.zeros((48, 64, 3), np.uint8))
-    assert numbers(encode(tmp_path / "a.mp4"), select=Selection(4, 10, 2), after={str(tmp_path / "a.mp4"): 4}) == [6, 8]
+    monkeypatch.setattr(
+        video, "_rgb", lambda frame, *_: calls.append(1) or np.zeros((48, 64, 3), np.uint8)
+    )
+    assert numbers(
+        encode(tmp_path / "a.mp4"), select=Selection(4, 10, 2), after={str(tmp_path / "a.mp4"): 4}
+    ) == [6, 8]
     assert len(calls) == 2
 
 
@@ -125,7 +161,9 @@ def test_resume_goes_on_after_the_last_frame_done(tmp_path: Path) -> None:
     assert len(numbers(file, after={"another": 11})) == 20
 
 
-@pytest.mark.parametrize(("degrees", "mirror"), [(d, m) for d in (0, 90, 180, -90) for m in (False, True)])
+@pytest.mark.parametrize(
+    ("degrees", "mirror"), [(d, m) for d in (0, 90, 180, -90) for m in (False, True)]
+)
 def test_rotation_and_mirroring_are_undone(tmp_path: Path, degrees: float, mirror: bool) -> None:
     scene = np.full((48, 64, 3), 30, np.uint8)
     scene[:24, :32] = 220  # bright at the top left
@@ -147,7 +185,10 @@ def test_the_orientations_of_matrices_are_those_of_exif() -> None:
             for x in range(3):
                 to_x, to_y = a * x + c * y, b * x + d * y
                 # a negative axis counts from the far end
-                to_x, to_y = to_x + (a + c < 0) * (shown.shape[1] - 1), to_y + (b + d < 0) * (shown.shape[0] - 1)
+                to_x, to_y = (
+                    to_x + (a + c < 0) * (shown.shape[1] - 1),
+                    to_y + (b + d < 0) * (shown.shape[0] - 1),
+                )
                 assert (shown[to_y, to_x] == image[y, x]).all()
 
 
@@ -161,14 +202,22 @@ def test_broken_packets_are_told_and_the_rest_keeps_its_numbers(
     problems: list[EverybodyError] = []
     frames = list(read(file, problem=problems.append))
     assert [frame.index for frame in frames] == [i for i in range(20) if i not in lost]
-    assert np.allclose([frame.time for frame in frames], [frame.index / 25 for frame in frames], atol=0.0011)
-    assert [str(problem).split(" cannot")[0] for problem in problems] == [f"{file}: frame {i}" for i in lost]
+    assert np.allclose(
+        [frame.time for frame in frames], [frame.index / 25 for frame in frames], atol=0.0011
+    )
+    assert [str(problem).split(" cannot")[0] for problem in problems] == [
+        f"{file}: frame {i}" for i in lost
+    ]
     with pytest.raises(InputError, match=f"frame {lost[0]} cannot be decoded"):
         list(read(file))
 
 
-@pytest.mark.parametrize(("codec", "broken"), [("libx264", 8), ("libx264", 16), ("mpeg4", 9), ("libvpx-vp9", 9)])
-def test_a_broken_key_frame_takes_others_along_but_not_their_numbers(tmp_path: Path, codec: str, broken: int) -> None:
+@pytest.mark.parametrize(
+    ("codec", "broken"), [("libx264", 8), ("libx264", 16), ("mpeg4", 9), ("libvpx-vp9", 9)]
+)
+def test_a_broken_key_frame_takes_others_along_but_not_their_numbers(
+    tmp_path: Path, codec: str, broken: int
+) -> None:
     file = encode(tmp_path / "a.mp4", codec=codec)
     (lost,) = spoil(file, broken)
     problems: list[EverybodyError] = []
@@ -176,7 +225,9 @@ def test_a_broken_key_frame_takes_others_along_but_not_their_numbers(tmp_path: P
     found = [frame.index for frame in frames]
     assert [round(frame.time * 25) for frame in frames] == found
     assert lost not in found
-    assert [f"{file}: frame {i}" for i in range(20) if i not in found] == [str(p).split(" cannot")[0] for p in problems]
+    assert [f"{file}: frame {i}" for i in range(20) if i not in found] == [
+        str(p).split(" cannot")[0] for p in problems
+    ]
     if codec == "libx264":  # FFmpeg takes the last frame before a broken key frame for one after it
         assert {*range(broken - 1), *range(broken + 8, 20)} <= set(found)
 
@@ -243,7 +294,9 @@ def test_what_is_no_video(tmp_path: Path) -> None:
     assert "neither a picture" in line("cut.mp4", whole[: len(whole) // 2])  # the index is gone
     assert "codec is unknown" in line("codec.mp4", whole.replace(b"avc1", b"zzzz"))
     assert "holds no video (wav with audio)" in line("a.wav", _silence())
-    assert "holds no frames" in line("none.y4m", encode(tmp_path / "b.y4m", 1, codec="rawvideo").read_bytes()[:70])
+    assert "holds no frames" in line(
+        "none.y4m", encode(tmp_path / "b.y4m", 1, codec="rawvideo").read_bytes()[:70]
+    )
 
 
 def _silence() -> bytes:
@@ -262,7 +315,9 @@ def test_too_large_a_video(tmp_path: Path) -> None:
         list(read(encode(tmp_path / "a.mp4"), max_pixels=1000))
 
 
-def test_closing_early_closes_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_early_closes_the_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     closed: list[str] = []
     real = video.open_video
 
@@ -322,9 +377,13 @@ def test_a_real_video() -> None:
     assert count(expand(REAL / "class.mp4")) == 381
 
 
-def test_whatever_is_broken_frames_come_once_in_order_and_problems_in_a_line_each(tmp_path: Path) -> None:
+def test_whatever_is_broken_frames_come_once_in_order_and_problems_in_a_line_each(
+    tmp_path: Path,
+) -> None:
     random = np.random.default_rng(0)
-    files = [encode(tmp_path / f"a.{suffix}").read_bytes() for suffix in ("mp4", "ts", "mkv", "flv")]
+    files = [
+        encode(tmp_path / f"a.{suffix}").read_bytes() for suffix in ("mp4", "ts", "mkv", "flv")
+    ]
     for trial in range(60):
         data = np.frombuffer(files[trial % 4], np.uint8).copy()
         for place in random.integers(0, len(data), 1 + trial % 3):
@@ -334,4 +393,6 @@ def test_whatever_is_broken_frames_come_once_in_order_and_problems_in_a_line_eac
         found = numbers(tmp_path / "broken", problem=problems.append)
         assert found == sorted(set(found))
         assert found or problems
-        assert all(isinstance(problem, InputError) and "\n" not in str(problem) for problem in problems)
+        assert all(
+            isinstance(problem, InputError) and "\n" not in str(problem) for problem in problems
+        )

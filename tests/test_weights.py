@@ -51,9 +51,14 @@ def server():
 
 def row(server, path="/m.onnx", **changes) -> Row:
     fields = {
-        "name": "m", "task": "pose", "file": "m.onnx", "input": Input(size=(96, 128)), "licence": "Apache-2.0",
-        "url": f"http://127.0.0.1:{server.server_port}{path}", "sha256": hashlib.sha256(CONTENT).hexdigest(),
-    }  # fmt: skip
+        "name": "m",
+        "task": "pose",
+        "file": "m.onnx",
+        "input": Input(size=(96, 128)),
+        "licence": "Apache-2.0",
+        "url": f"http://127.0.0.1:{server.server_port}{path}",
+        "sha256": hashlib.sha256(CONTENT).hexdigest(),
+    }
     return Row(**(fields | changes))
 
 
@@ -138,7 +143,9 @@ def test_a_users_manifest_that_is_wrong_is_named(tmp_path, monkeypatch, text, me
 
 def test_a_variant_is_a_pair_of_models(tmp_path, monkeypatch):
     """A user's manifest may bring its own; a wrong one is named with the known."""
-    (tmp_path / "manifest.toml").write_text('[variant.mine]\ndetector = "a"\npose = "b"\ndet_size = [320, 256]\n')
+    (tmp_path / "manifest.toml").write_text(
+        '[variant.mine]\ndetector = "a"\npose = "b"\ndet_size = [320, 256]\n'
+    )
     monkeypatch.setenv("EVERYBODY_WEIGHTS", str(tmp_path))
     assert manifest.variant("mine") == manifest.Variant(detector="a", pose="b", det_size=(320, 256))
     with pytest.raises(OptionError, match=r"unknown variant 'mien': known are .*mine"):

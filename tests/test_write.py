@@ -1,4 +1,6 @@
-"""Pictures, videos and crops: what was written is read back, at the right times, and survives kills and full disks."""
+"""Pictures, videos and crops: what was written is read back, at the right times, and survives kills
+and full disks.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +44,18 @@ def film(path, pictures, times, **options):
 
 def frames(path):
     with av.open(str(path)) as video:
-        return [(float(frame.time), frame.to_ndarray(format="rgb24")) for frame in video.decode(video=0)]
+        return [
+            (float(frame.time), frame.to_ndarray(format="rgb24")) for frame in video.decode(video=0)
+        ]
 
 
 def sound(path):
     with av.open(str(path)) as video:
-        return [float(packet.pts * packet.time_base) for packet in video.demux(audio=0) if packet.pts is not None]
+        return [
+            float(packet.pts * packet.time_base)
+            for packet in video.demux(audio=0)
+            if packet.pts is not None
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +72,11 @@ def record(path, codec, rate=48000):
         audio = output.add_stream(codec, rate=rate, layout="mono")
         converter = av.AudioResampler(format=audio.codec_context.format, layout="mono", rate=rate)
         for i in range(50):
-            output.mux(video.encode(av.VideoFrame.from_ndarray(plain(colour=(i * 5, 0, 0)), format="rgb24")))
+            output.mux(
+                video.encode(
+                    av.VideoFrame.from_ndarray(plain(colour=(i * 5, 0, 0)), format="rgb24")
+                )
+            )
         for i in range(2 * rate // 1000):
             samples = np.full((1, 1000), 0 if i < rate // 1000 else 9000, np.int16)
             frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
@@ -134,7 +146,10 @@ def test_another_size_is_fitted_in(tmp_path):
     film(tmp_path / "v.mp4", [plain(), plain(200, 300), plain(10, 4)], [0, 0.1, 0.2])
     _, tall, wide = (picture.astype(int) for _, picture in frames(tmp_path / "v.mp4"))
     assert tall.shape == wide.shape == (48, 64, 3)
-    for picture, bar, inside in ((tall, tall[:, :14], tall[:, 20:44]), (wide, wide[:9], wide[14:34])):
+    for picture, bar, inside in (
+        (tall, tall[:, :14], tall[:, 20:44]),
+        (wide, wide[:9], wide[14:34]),
+    ):
         assert picture.shape == (48, 64, 3)
         assert bar.max() < 25
         assert np.abs(inside - RED).max() < 25
@@ -189,8 +204,20 @@ def test_a_closed_writer_stays_closed(tmp_path):
 
 def test_sound_goes_with_the_selection(tmp_path, talkie):
     said = []
-    film(tmp_path / "all.mp4", [plain()] * 50, [i / 25 for i in range(50)], audio=str(talkie), say=said.append)
-    film(tmp_path / "end.mp4", [plain()] * 10, [1.2 + i / 25 for i in range(10)], audio=str(talkie), say=said.append)
+    film(
+        tmp_path / "all.mp4",
+        [plain()] * 50,
+        [i / 25 for i in range(50)],
+        audio=str(talkie),
+        say=said.append,
+    )
+    film(
+        tmp_path / "end.mp4",
+        [plain()] * 10,
+        [1.2 + i / 25 for i in range(10)],
+        audio=str(talkie),
+        say=said.append,
+    )
     assert said == []
     whole, end = sound(tmp_path / "all.mp4"), sound(tmp_path / "end.mp4")
     assert whole[0] == pytest.approx(0, abs=0.05)
@@ -202,7 +229,9 @@ def test_sound_goes_with_the_selection(tmp_path, talkie):
         loud = [f.time for f in video.decode(audio=0) if np.abs(f.to_ndarray()).max() > 0.05]
     assert loud[0] == pytest.approx(1, abs=0.06)
     with av.open(str(tmp_path / "end.mp4")) as video:
-        assert any(np.abs(f.to_ndarray()).max() > 0.05 for f in video.decode(audio=0) if f.time < 0.1)
+        assert any(
+            np.abs(f.to_ndarray()).max() > 0.05 for f in video.decode(audio=0) if f.time < 0.1
+        )
 
 
 def test_pictures_do_not_wait_for_sound_that_has_ended(tmp_path, talkie):
@@ -225,14 +254,24 @@ def test_sound_that_does_not_fit_is_said(tmp_path):
     film(tmp_path / "w.mp4", [plain()], [0], audio=str(tmp_path / "broken.mp4"), say=said.append)
     assert len(said) == 2
     film(tmp_path / "x.mp4", [plain()], [0], audio="rtsp://nowhere/x", say=said.append)
-    film(tmp_path / "y.mp4", [plain()], [0], audio=str(tmp_path / "x.mp4"), say=said.append)  # has none
+    film(
+        tmp_path / "y.mp4", [plain()], [0], audio=str(tmp_path / "x.mp4"), say=said.append
+    )  # has none
     assert len(said) == 2
 
 
-@pytest.mark.parametrize(("codec", "suffix"), [("ac3", "mkv"), ("alac", "mov"), ("libopus", "mkv"), ("mp2", "mpg")])
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("ac3", "mkv"), ("alac", "mov"), ("libopus", "mkv"), ("mp2", "mpg")]
+)
 def test_sounds_that_mp4_holds(tmp_path, codec, suffix):
     source = record(tmp_path / f"a.{suffix}", codec)
-    film(tmp_path / "v.mp4", [plain()] * 50, [i / 25 for i in range(50)], audio=str(source), say=pytest.fail)
+    film(
+        tmp_path / "v.mp4",
+        [plain()] * 50,
+        [i / 25 for i in range(50)],
+        audio=str(source),
+        say=pytest.fail,
+    )
     times = sound(tmp_path / "v.mp4")
     assert times[0] == pytest.approx(0, abs=0.05)
     assert times[-1] == pytest.approx(2, abs=0.1)
@@ -271,7 +310,9 @@ def test_overlays_are_called_like_their_sources(tmp_path):
         paths.append(overlays.write(frame("v.mp4", 1)))
     assert [path.name for path in paths] == ["x.png", "b_x.png", "c.jpg", "v.mp4", "v.mp4"]
     assert len(frames(tmp_path / "v.mp4")) == 2
-    with Overlays(tmp_path, known=sources) as overlays:  # resumed: names as before, videos beside the first part
+    with Overlays(
+        tmp_path, known=sources
+    ) as overlays:  # resumed: names as before, videos beside the first part
         assert overlays.write(frame("b/x.png")).name == "b_x.png"
         assert overlays.write(frame("v.mp4", 2)).name == "v.2.mp4"
     assert len(frames(tmp_path / "v.mp4")) == 2
@@ -281,9 +322,21 @@ def test_overlays_are_called_like_their_sources(tmp_path):
 
 def test_sources_that_come_back_or_have_no_suffix_lose_nothing(tmp_path):
     with Overlays(tmp_path) as overlays:
-        for source, index in (("a.mp4", 0), ("b.mp4", 0), ("a.mp4", 1), ("film", 0), ("film", 1), ("film", 2)):
+        for source, index in (
+            ("a.mp4", 0),
+            ("b.mp4", 0),
+            ("a.mp4", 1),
+            ("film", 0),
+            ("film", 1),
+            ("film", 2),
+        ):
             overlays.write(frame(source, index))
-    assert [len(frames(tmp_path / name)) for name in ("a.mp4", "a.2.mp4", "b.mp4", "film.mp4")] == [1, 1, 1, 3]
+    assert [len(frames(tmp_path / name)) for name in ("a.mp4", "a.2.mp4", "b.mp4", "film.mp4")] == [
+        1,
+        1,
+        1,
+        3,
+    ]
 
 
 def test_overlays_show_people(tmp_path):

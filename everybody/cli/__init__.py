@@ -1,8 +1,9 @@
-"""The command line: `run`, `models`, `eval`, `convert`, `plot`, `doctor`; to train, `label`, `pack`, `proposals`,
-`train`, `export`, `tune-nms`.
+"""The command line: `run`, `models`, `eval`, `convert`, `plot`, `doctor`; to train, `label`,
+`pack`, `proposals`, `train`, `export`, `tune-nms`.
 
-Commands only parse and print; what they do lives in the package. Results go to files or stdout, messages to stderr.
-An error is one line and exit code 1; `--debug`, anywhere on the line, adds the traceback.
+Commands only parse and print; what they do lives in the package. Results go to files or stdout,
+messages to stderr. An error is one line and exit code 1; `--debug`, anywhere on the line, adds the
+traceback.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _everybody(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")
+    ] = False,
 ) -> None: ...
 
 

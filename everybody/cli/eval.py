@@ -1,4 +1,6 @@
-"""`everybody eval`: how good results, or a model, are. It parses and prints; the rest is in `everybody.metrics`."""
+"""`everybody eval`: how good results, or a model, are. It parses and prints; the rest is in
+`everybody.metrics`.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,14 @@ Text = str | None
 
 def evaluate(
     results: Annotated[
-        list[Path], typer.Argument(help="Results: frames.jsonl or its folder, COCO's list of results, MPII's .mat.")
+        list[Path],
+        typer.Argument(
+            help="Results: frames.jsonl or its folder, COCO's list of results, MPII's .mat."
+        ),
     ] = [],  # noqa: B006 (typer copies it)
-    data: Annotated[Path, typer.Option(help="The truth: COCO JSON, MPII, LSP, YOLO-pose …, told by content.")] = ...,  # type: ignore[assignment]
+    data: Annotated[
+        Path, typer.Option(help="The truth: COCO JSON, MPII, LSP, YOLO-pose …, told by content.")
+    ] = ...,  # type: ignore[assignment]
     metrics: Annotated[
         list[str],
         typer.Option(
@@ -35,43 +42,80 @@ def evaluate(
             "HOTA, DetA, AssA, MOTA, MOTP, IDF1, PoseTrackAP."
         ),
     ] = [],  # noqa: B006
-    match: Annotated[str, typer.Option(help="Who is who for PCK and the like: oks, box or order.")] = "oks",
-    skeleton: Annotated[Text, typer.Option(help="Joints of the results, where the file does not say.")] = None,
-    data_skeleton: Annotated[Text, typer.Option(help="Joints of the data, where the file does not say.")] = None,
-    mapped: Annotated[bool, typer.Option("--map", help="Judge the joints that results and data share.")] = False,
+    match: Annotated[
+        str, typer.Option(help="Who is who for PCK and the like: oks, box or order.")
+    ] = "oks",
+    skeleton: Annotated[
+        Text, typer.Option(help="Joints of the results, where the file does not say.")
+    ] = None,
+    data_skeleton: Annotated[
+        Text, typer.Option(help="Joints of the data, where the file does not say.")
+    ] = None,
+    mapped: Annotated[
+        bool, typer.Option("--map", help="Judge the joints that results and data share.")
+    ] = False,
     bootstrap: Annotated[
-        int, typer.Option(help="Draws of pictures for 95 % intervals and for significance; 1000 is usual.")
+        int,
+        typer.Option(
+            help="Draws of pictures for 95 % intervals and for significance; 1000 is usual."
+        ),
     ] = 0,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     model: Annotated[
-        list[str], typer.Option(help="Name from `everybody models` or an ONNX file.", rich_help_panel=MODEL)
+        list[str],
+        typer.Option(help="Name from `everybody models` or an ONNX file.", rich_help_panel=MODEL),
     ] = [],  # noqa: B006
     detector: Annotated[Text, typer.Option(help="As --model.", rich_help_panel=MODEL)] = None,
     boxes: Annotated[
-        Text, typer.Option(help="gt, detected (default) or a COCO detections file.", rich_help_panel=MODEL)
+        Text,
+        typer.Option(
+            help="gt, detected (default) or a COCO detections file.", rich_help_panel=MODEL
+        ),
     ] = None,
     flip_test: Annotated[
-        bool, typer.Option("--flip-test", help="Average with the mirrored crop.", rich_help_panel=MODEL)
+        bool,
+        typer.Option("--flip-test", help="Average with the mirrored crop.", rich_help_panel=MODEL),
     ] = False,
     orientation: Annotated[
-        str, typer.Option(help="any: people who lie or hang too; or upright.", rich_help_panel=MODEL)
+        str,
+        typer.Option(help="any: people who lie or hang too; or upright.", rich_help_panel=MODEL),
     ] = "any",
     det_turns: Annotated[
-        int, typer.Option(help="Quarter turns the detector looks in, 1 to 4; 0: as in run.", rich_help_panel=MODEL)
+        int,
+        typer.Option(
+            help="Quarter turns the detector looks in, 1 to 4; 0: as in run.", rich_help_panel=MODEL
+        ),
     ] = 0,
-    det_score: Annotated[float, typer.Option(help="Least score of a box.", rich_help_panel=MODEL)] = 0.05,
-    pose_nms: Annotated[Text, typer.Option(help="As in run; by default its default.", rich_help_panel=MODEL)] = None,
+    det_score: Annotated[
+        float, typer.Option(help="Least score of a box.", rich_help_panel=MODEL)
+    ] = 0.05,
+    pose_nms: Annotated[
+        Text, typer.Option(help="As in run; by default its default.", rich_help_panel=MODEL)
+    ] = None,
     turn: Annotated[
-        int, typer.Option(help="Degrees, counter-clockwise, by which it sees the pictures.", rich_help_panel=MODEL)
+        int,
+        typer.Option(
+            help="Degrees, counter-clockwise, by which it sees the pictures.", rich_help_panel=MODEL
+        ),
     ] = 0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on stdout instead of tables.", rich_help_panel=OUTPUT)
+        bool,
+        typer.Option(
+            "--json", help="One JSON object on stdout instead of tables.", rich_help_panel=OUTPUT
+        ),
     ] = False,
-    csv: Annotated[Path | None, typer.Option(help="Write a tidy CSV.", rich_help_panel=OUTPUT)] = None,
-    latex: Annotated[Path | None, typer.Option(help="Write a LaTeX table.", rich_help_panel=OUTPUT)] = None,
-    save_plots: Annotated[Path | None, typer.Option(help="Folder for SVG plots.", rich_help_panel=OUTPUT)] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write a tidy CSV.", rich_help_panel=OUTPUT)
+    ] = None,
+    latex: Annotated[
+        Path | None, typer.Option(help="Write a LaTeX table.", rich_help_panel=OUTPUT)
+    ] = None,
+    save_plots: Annotated[
+        Path | None, typer.Option(help="Folder for SVG plots.", rich_help_panel=OUTPUT)
+    ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Diagnosis of the first results, one HTML file.", rich_help_panel=OUTPUT)
+        Path | None,
+        typer.Option(help="Diagnosis of the first results, one HTML file.", rich_help_panel=OUTPUT),
     ] = None,
 ) -> None:
     """Judge results, or models, against labelled data. Several are compared with the first."""
@@ -85,13 +129,17 @@ def evaluate(
 
     if not results and not model:
         raise OptionError("nothing to judge: give RESULTS, or --model NAME")
-    if not model and (detector or flip_test or boxes or turn or orientation != "any" or det_turns or pose_nms):
+    if not model and (
+        detector or flip_test or boxes or turn or orientation != "any" or det_turns or pose_nms
+    ):
         raise OptionError(
             "--detector, --boxes, --flip-test, --turn, --orientation, --det-turns, --pose-nms are for --model, "
             "which is not given"
         )
     if pose_nms and boxes == "gt":
-        raise OptionError("--pose-nms removes duplicates among detected people; --boxes gt has none: leave one out")
+        raise OptionError(
+            "--pose-nms removes duplicates among detected people; --boxes gt has none: leave one out"
+        )
     if turn not in (0, 90, 180, 270):
         raise OptionError(f"--turn {turn}: pictures are turned by 90, 180 or 270 degrees")
     truth = read(data, skeleton=named(data_skeleton) if data_skeleton else None)
@@ -102,17 +150,28 @@ def evaluate(
         judged = _straight(results, truth)
     if judged is None:
         how: dict[str, Any] = {
-            "detector": detector, "boxes": boxes or "detected", "det_score": det_score, "det_turns": det_turns,
-            "flip_test": flip_test, "orientation": orientation, "quarters": turn // 90, "pose_nms": pose_nms,
-        }  # fmt: skip
+            "detector": detector,
+            "boxes": boxes or "detected",
+            "det_score": det_score,
+            "det_turns": det_turns,
+            "flip_test": flip_test,
+            "orientation": orientation,
+            "quarters": turn // 90,
+            "pose_nms": pose_nms,
+        }
         found = _found(results, truth, skeleton, model, how)
         shared = [common(one, truth, mapped=mapped) for one in found]
         pairs = [(outside(one, labelled), labelled) for one, labelled in shared]
         judged = [
-            (About.of(truth, found.name, found.boxes_from, found.notes), judge(truth, found, names, by=match))  # type: ignore[arg-type]
+            (
+                About.of(truth, found.name, found.boxes_from, found.notes),
+                judge(truth, found, names, by=match),
+            )  # type: ignore[arg-type]
             for found, truth in pairs
         ]
-    verdicts = tables.verdicts(judged, repeats=bootstrap or (1000 if len(judged) > 1 else 0), seed=seed)
+    verdicts = tables.verdicts(
+        judged, repeats=bootstrap or (1000 if len(judged) > 1 else 0), seed=seed
+    )
     if as_json:
         print(json.dumps(tables.to_json(verdicts)))
     else:
@@ -130,7 +189,9 @@ def evaluate(
             from ..metrics.report import write_report
 
             found, truth = pairs[0]
-            write_report(report, truth, found, conditions=[f"boxes: {found.boxes_from or 'not said'}"])
+            write_report(
+                report, truth, found, conditions=[f"boxes: {found.boxes_from or 'not said'}"]
+            )
     except OSError as error:
         raise OutputError(f"{error.filename}: cannot be written ({error.strerror})") from None
 
@@ -183,7 +244,10 @@ def _show(verdicts: list[Verdict]) -> None:
         cells = []
         for verdict in verdicts:
             value, ends = verdict.figures[i].value, verdict.intervals.get(figure.name)
-            cells.append(_number(value) + (f"  [dim]{_number(ends[0])} – {_number(ends[1])}[/dim]" if ends else ""))
+            cells.append(
+                _number(value)
+                + (f"  [dim]{_number(ends[0])} – {_number(ends[1])}[/dim]" if ends else "")
+            )
             if change := verdict.differences.get(figure.name):
                 strong = "bold" if change.p < 0.05 else "dim"
                 cells.append(f"[{strong}]{change.value:+.4f}  p {change.p:.3f}[/{strong}]")

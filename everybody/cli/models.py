@@ -21,22 +21,36 @@ FINDS = {"detector": "boxes", "turn": "which way up", "sstn": "where to look"}
 @app.callback()
 def models(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON list on stdout instead of a table.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON list on stdout instead of a table.")
+    ] = False,
 ) -> None:
-    """List all models of the manifest: what they are, their licence, and whether they are on this machine."""
+    """List all models of the manifest: what they are, their licence, and whether they are on this
+    machine.
+    """
     if context.invoked_subcommand:
         return
     rows, default = manifest.load()
     entries = [
         {
-            "name": row.name, "task": row.task, "default": default.get(row.task) == row.name,
-            "path": str(fetch.find(row) or "") or None, "bundled": row.bundled, "bytes": row.bytes or None,
-            "skeleton": row.skeleton or None, "codec": row.codec.get("type"), "input": list(row.input.size),
-            "licence": row.licence, "verified": row.verified, "paper": row.paper, "origin": row.origin,
-            "url": row.url or None, "sha256": row.sha256 or None,
+            "name": row.name,
+            "task": row.task,
+            "default": default.get(row.task) == row.name,
+            "path": str(fetch.find(row) or "") or None,
+            "bundled": row.bundled,
+            "bytes": row.bytes or None,
+            "skeleton": row.skeleton or None,
+            "codec": row.codec.get("type"),
+            "input": list(row.input.size),
+            "licence": row.licence,
+            "verified": row.verified,
+            "paper": row.paper,
+            "origin": row.origin,
+            "url": row.url or None,
+            "sha256": row.sha256 or None,
         }
         for row in rows.values()
-    ]  # fmt: skip
+    ]
     if as_json:
         print(json.dumps(entries, indent=1))
         return
@@ -77,11 +91,19 @@ def pull(
 ) -> None:
     """Fetch models into the cache, going on where an earlier try broke off, checksums proven."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
     for row in [fetch.row(name) for name in names]:
         with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
             task = progress.add_task(row.name, total=row.bytes or None)
-            path = fetch.pull(row, lambda done, total, t=task, p=progress: p.update(t, completed=done, total=total))
+            path = fetch.pull(
+                row,
+                lambda done, total, t=task, p=progress: p.update(t, completed=done, total=total),
+            )
         if not row.sha256:
             console.print(
                 f"{row.name}: the manifest knows no checksum of this file; its sha256 is {fetch.sha256(path)}"

@@ -8,7 +8,9 @@ from ..errors import OptionError
 
 
 def pair(text: str | None, option: str, *, single: bool = True) -> tuple[int, int] | None:
-    """'416x320' or, where one number is enough, '416' -> (416, 320) or (416, 416). Raises OptionError."""
+    """'416x320' or, where one number is enough, '416' -> (416, 320) or (416, 416). Raises
+    OptionError.
+    """
     if text is None:
         return None
     match = re.fullmatch(r"(\d+)(?:[x×](\d+))?", text.strip().lower())
@@ -27,4 +29,6 @@ def looks(text: str) -> int:
 
 def listed(values: list[str]) -> list[str]:
     """['coco,csv', 'parquet'] -> ['coco', 'csv', 'parquet'], each once."""
-    return list(dict.fromkeys(part.strip() for value in values for part in value.split(",") if part.strip()))
+    return list(
+        dict.fromkeys(part.strip() for value in values for part in value.split(",") if part.strip())
+    )

@@ -1,4 +1,6 @@
-"""`everybody plot`: angles, coordinates and speeds of tracked people over time, as a picture, CSV, TRC or BVH."""
+"""`everybody plot`: angles, coordinates and speeds of tracked people over time, as a picture, CSV,
+TRC or BVH.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,14 @@ def plot(
     results: Annotated[Path, typer.Argument(help="Results of a tracked run, in any format.")],
     quantity: Annotated[list[str] | None, typer.Option("--angle", "--quantity", help=WHAT)] = None,
     person: Annotated[int | None, typer.Option("--id", help="Only this person.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="PNG, SVG, PDF, CSV, TRC or BVH.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="PNG, SVG, PDF, CSV, TRC or BVH.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
 ) -> None:
-    """Plot how tracked people move; a CSV holds the numbers, a TRC or BVH (of one person) the joints for
-    OpenSim or Blender."""
+    """Plot how tracked people move; a CSV holds the numbers, a TRC or BVH (of one person) the
+    joints for OpenSim or Blender.
+    """
     from ..media.formats import read_results
     from ..motion import paths, series
 
@@ -37,7 +42,9 @@ def plot(
 
         if len(found) != 1:
             kind = out.suffix[1:].upper()
-            raise OptionError(f"a {kind} file holds one person, here are {len(found)}: choose one with --id")
+            raise OptionError(
+                f"a {kind} file holds one person, here are {len(found)}: choose one with --id"
+            )
         write = write_trc if out.suffix == ".trc" else write_bvh
         write(found[0], out, height=next(iter(data)).height)
         typer.echo(str(out))
@@ -65,7 +72,9 @@ def _draw(curves: list, out: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise OptionError("plots need matplotlib: pip install 'everybody[viz]', or choose a .csv") from error
+        raise OptionError(
+            "plots need matplotlib: pip install 'everybody[viz]', or choose a .csv"
+        ) from error
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()
     for path, name, values, unit in curves:
@@ -78,4 +87,6 @@ def _draw(curves: list, out: Path) -> None:
     try:
         figure.savefig(out)
     except (OSError, ValueError) as error:
-        raise OutputError(f"{out}: cannot be written ({error}); choose .png, .svg, .pdf, .csv, .trc or .bvh") from error
+        raise OutputError(
+            f"{out}: cannot be written ({error}); choose .png, .svg, .pdf, .csv, .trc or .bvh"
+        ) from error

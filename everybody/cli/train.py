@@ -1,4 +1,6 @@
-"""`everybody label`, `pack`, `proposals`, `train`, `export`: from pictures to a model of one's own (extra `train`)."""
+"""`everybody label`, `pack`, `proposals`, `train`, `export`: from pictures to a model of one's own
+(extra `train`).
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,11 @@ OUT = "Folder of the run; a run that is there goes on."
 
 
 def _needs_torch() -> None:
-    missing = [name for name in ("torch", "lightning_fabric", "safetensors") if importlib.util.find_spec(name) is None]
+    missing = [
+        name
+        for name in ("torch", "lightning_fabric", "safetensors")
+        if importlib.util.find_spec(name) is None
+    ]
     if missing:
         raise OptionError(f"training needs {', '.join(missing)}: pip install 'everybody[train]'")
 
@@ -29,17 +35,30 @@ def _say(text: str) -> None:
 
 
 def label(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Pictures and videos, as for run.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Pictures and videos, as for run.")
+    ],
     out: Annotated[str, typer.Option("--out", "-o", help="Folder of the labels.")],
-    detectors: Annotated[list[str] | None, typer.Option("--detector", help="Teachers of boxes; several.")] = None,
-    det_sizes: Annotated[list[str] | None, typer.Option("--det-size", help="Their inputs: 416; several.")] = None,
+    detectors: Annotated[
+        list[str] | None, typer.Option("--detector", help="Teachers of boxes; several.")
+    ] = None,
+    det_sizes: Annotated[
+        list[str] | None, typer.Option("--det-size", help="Their inputs: 416; several.")
+    ] = None,
     det_score: Annotated[float, typer.Option(help="Least score of a box.")] = 0.3,
     poses: Annotated[
-        list[str] | None, typer.Option("--pose", help="Teachers of joints; several; none: boxes only.")
+        list[str] | None,
+        typer.Option("--pose", help="Teachers of joints; several; none: boxes only."),
     ] = None,
-    paddings: Annotated[str, typer.Option(help="How much the crops grow the box; several.")] = "1.1,1.25,1.4",
-    flip_test: Annotated[bool, typer.Option("--flip-test", help="Average with the mirrored crops.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on behind the last labelled picture.")] = False,
+    paddings: Annotated[
+        str, typer.Option(help="How much the crops grow the box; several.")
+    ] = "1.1,1.25,1.4",
+    flip_test: Annotated[
+        bool, typer.Option("--flip-test", help="Average with the mirrored crops.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on behind the last labelled picture.")
+    ] = False,
 ) -> None:
     """Let several teachers label pictures together: results like those of run, to be packed."""
     from .. import job
@@ -58,7 +77,11 @@ def label(
             for name in detectors or [None]
             for size in sizes
         ],
-        [load_sppe(name, flip_test=flip_test, engine=engine) for name in poses or [None] if name != "none"],
+        [
+            load_sppe(name, flip_test=flip_test, engine=engine)
+            for name in poses or [None]
+            if name != "none"
+        ],
         grown,
     )
     results = job.Results(out=Path(out), existing="resume" if resume else "refuse")
@@ -71,22 +94,45 @@ def label(
 def pack(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help=DATA)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the shards.")],
-    pictures: Annotated[bool, typer.Option("--pictures", help="Whole pictures, for detectors; else crops.")] = False,
-    size: Annotated[int, typer.Option(help="Side of what is packed, in pixels; 0: 416 or 256.")] = 0,
-    teacher: Annotated[Path | None, typer.Option(help="Results of a teacher that add to human labels.")] = None,
-    distrust: Annotated[str, typer.Option(help="Joints to take from the teacher: left_hip,right_hip for LSP.")] = "",
-    least_score: Annotated[float, typer.Option(help="Joints that score less count as unlabelled.")] = 0.3,
-    sure: Annotated[float, typer.Option(help="For detectors: who scores less is neither to find nor false.")] = 0.5,
-    grid: Annotated[int, typer.Option(help="For detectors: so many pictures side by side, and below.")] = 1,
-    nobody: Annotated[
-        bool, typer.Option("--nobody", help="For detectors: DATA are folders of pictures with nobody on them.")
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Whole pictures, for detectors; else crops.")
     ] = False,
-    hold_out: Annotated[float, typer.Option(help="Share of the pictures to leave out, to be judged on.")] = 0.0,
+    size: Annotated[
+        int, typer.Option(help="Side of what is packed, in pixels; 0: 416 or 256.")
+    ] = 0,
+    teacher: Annotated[
+        Path | None, typer.Option(help="Results of a teacher that add to human labels.")
+    ] = None,
+    distrust: Annotated[
+        str, typer.Option(help="Joints to take from the teacher: left_hip,right_hip for LSP.")
+    ] = "",
+    least_score: Annotated[
+        float, typer.Option(help="Joints that score less count as unlabelled.")
+    ] = 0.3,
+    sure: Annotated[
+        float, typer.Option(help="For detectors: who scores less is neither to find nor false.")
+    ] = 0.5,
+    grid: Annotated[
+        int, typer.Option(help="For detectors: so many pictures side by side, and below.")
+    ] = 1,
+    nobody: Annotated[
+        bool,
+        typer.Option(
+            "--nobody", help="For detectors: DATA are folders of pictures with nobody on them."
+        ),
+    ] = False,
+    hold_out: Annotated[
+        float, typer.Option(help="Share of the pictures to leave out, to be judged on.")
+    ] = 0.0,
     avoid: Annotated[
-        list[Path] | None, typer.Option(help="Pictures that are judged on: near-duplicates are left out.")
+        list[Path] | None,
+        typer.Option(help="Pictures that are judged on: near-duplicates are left out."),
     ] = None,
     turns: Annotated[
-        str, typer.Option(help="An SPPE that says how well it finds people in each quarter turn: for the turn net.")
+        str,
+        typer.Option(
+            help="An SPPE that says how well it finds people in each quarter turn: for the turn net."
+        ),
     ] = "",
 ) -> None:
     """Pack labelled pictures into shards that train without waiting for the disk."""
@@ -121,28 +167,43 @@ def pack(
             _say(f"{path}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
         labelled, leaks = distill.without_leaks(labelled, avoid or [])
         if leaks:
-            _say(f"{path}: {leaks} pictures left out, near-duplicates of pictures that are judged on")
+            _say(
+                f"{path}: {leaks} pictures left out, near-duplicates of pictures that are judged on"
+            )
         folder = out if len(data) == 1 else out / f"{number:02}"
         if pictures:
             total += shards.pack_pictures(labelled, folder, size=size or 416, grid=grid, say=_say)
         else:
             total += shards.pack_crops(labelled, folder, size=size or 256, turns=scores, say=_say)
     if total == 0:
-        raise DataError(f"{', '.join(map(str, data))}: nothing to pack: no labelled person is large enough")
+        raise DataError(
+            f"{', '.join(map(str, data))}: nothing to pack: no labelled person is large enough"
+        )
     _say(f"{total} {'pictures' if pictures else 'crops'} -> {out}")
 
 
 def proposals(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help=DATA + " Without pictures: for the poses.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("proposals.json"),
-    detectors: Annotated[list[str] | None, typer.Option("--detector", help="Whose errors to learn; several.")] = None,
+    data: Annotated[
+        list[Path],
+        typer.Argument(metavar="DATA...", help=DATA + " Without pictures: for the poses."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path(
+        "proposals.json"
+    ),
+    detectors: Annotated[
+        list[str] | None, typer.Option("--detector", help="Whose errors to learn; several.")
+    ] = None,
     atoms: Annotated[int, typer.Option(help="Atomic poses.")] = 9,
     gaussians: Annotated[int, typer.Option(help="In each mixture, at most.")] = 3,
     pictures: Annotated[int, typer.Option(help="Of each data set, to detect on; 0: all.")] = 1500,
     seed: Annotated[int, typer.Option(help="Of the fits.")] = 1,
-    plot: Annotated[Path | None, typer.Option(help="Draw the atoms and the offsets into a PNG.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the atoms and the offsets into a PNG.")
+    ] = None,
 ) -> None:
-    """Learn how detectors are wrong, pose by pose: boxes for training with --set proposals=pgpg:FILE (docs/rmpe.md)."""
+    """Learn how detectors are wrong, pose by pose: boxes for training with --set
+    proposals=pgpg:FILE (docs/rmpe.md).
+    """
     import numpy as np
 
     from ..data.dataset import with_margin
@@ -151,7 +212,9 @@ def proposals(
     from ..train import proposals as pgpg
 
     sets = [read(path) for path in data]
-    teachers = [load_detector(name, score=0.3, engine=Engine(threads=1)) for name in detectors or [None]]
+    teachers = [
+        load_detector(name, score=0.3, engine=Engine(threads=1)) for name in detectors or [None]
+    ]
     found = []
     for labelled in sets:
         if not len(labelled) or not labelled.path(0).is_file():
@@ -161,10 +224,16 @@ def proposals(
         for teacher in teachers:
             offsets = pgpg.detected(labelled, boxes, teacher, most=pictures, say=_say)
             found.append((labelled, offsets))
-            _say(f"{labelled.name}, {teacher.session.path.stem}: {int((~np.isnan(offsets[:, 0])).sum())} people found")
+            _say(
+                f"{labelled.name}, {teacher.session.path.stem}: {int((~np.isnan(offsets[:, 0])).sum())} people found"
+            )
     if not found:
-        raise DataError(f"{', '.join(map(str, data))}: no data set has its pictures beside it, to detect people on")
-    fitted = pgpg.fit(sets, found, atoms=atoms, gaussians=gaussians, rng=np.random.default_rng(seed))
+        raise DataError(
+            f"{', '.join(map(str, data))}: no data set has its pictures beside it, to detect people on"
+        )
+    fitted = pgpg.fit(
+        sets, found, atoms=atoms, gaussians=gaussians, rng=np.random.default_rng(seed)
+    )
     fitted.save(out)
     if plot is not None:
         from ..train.curves import draw_proposals
@@ -176,11 +245,16 @@ def proposals(
 def train(
     recipe: Annotated[str, typer.Argument(help="Its name; a wrong one lists what there is.")],
     data: Annotated[
-        list[Path] | None, typer.Option("--data", "-d", help="Folders of shards (`everybody pack`).")
+        list[Path] | None,
+        typer.Option("--data", "-d", help="Folders of shards (`everybody pack`)."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help=OUT)] = Path("everybody-train"),
-    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the recipe; several.")] = None,
-    minutes: Annotated[float, typer.Option(help="Stop after so long; call again to go on.")] = math.inf,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value of the recipe; several.")
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option(help="Stop after so long; call again to go on.")
+    ] = math.inf,
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, mps; one device per process, torchrun for more.")
     ] = "auto",
@@ -195,12 +269,16 @@ def train(
     chosen = recipes.recipe(recipe, settings or [])
     folders = [*map(Path, chosen.data), *(data or [])]
     if not folders:
-        raise OptionError("training needs data: --data FOLDER of shards, as `everybody pack` makes them")
+        raise OptionError(
+            "training needs data: --data FOLDER of shards, as `everybody pack` makes them"
+        )
     from ..train import loop, shards
     from ..train.tasks import task as task_of
 
     task = task_of(chosen, shards.load(folders))
-    progress = loop.train(chosen, task, out, fabric=loop.on(chosen, device), minutes=minutes, say=_say)
+    progress = loop.train(
+        chosen, task, out, fabric=loop.on(chosen, device), minutes=minutes, say=_say
+    )
     _say(f"{out}: at step {progress.step} of {chosen.steps}, best {progress.best:.4f}")
 
 
@@ -208,11 +286,16 @@ def export(
     weights: Annotated[Path, typer.Argument(help="best.safetensors of a run.")],
     out: Annotated[Path, typer.Argument(help="ONNX file to write.")],
     mix: Annotated[
-        float, typer.Option(help="Share of the trained weights; the rest: what the run started from.")
+        float,
+        typer.Option(help="Share of the trained weights; the rest: what the run started from."),
     ] = 1.0,
-    half: Annotated[bool, typer.Option("--half", help="Store the weights as float16: half the size.")] = False,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store the weights as float16: half the size.")
+    ] = False,
     int8: Annotated[Path | None, typer.Option(help="Write an int8 ONNX file too.")] = None,
-    data: Annotated[list[Path] | None, typer.Option("--data", "-d", help="Shards to calibrate int8 on.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", "-d", help="Shards to calibrate int8 on.")
+    ] = None,
 ) -> None:
     """Write trained weights as ONNX, proven equal to torch, and as int8."""
     _needs_torch()

@@ -18,19 +18,30 @@ Text = str | None
 
 
 def tune_nms(
-    data: Annotated[Path, typer.Argument(help="Labelled pictures, which are not judged on: COCO JSON, MPII, …")],
-    start: Annotated[str, typer.Option(help="Where the search begins, as --pose-nms of run.")] = "parametric",
-    detector: Annotated[Text, typer.Option(help="Name from `everybody models`, or an ONNX file.")] = None,
+    data: Annotated[
+        Path, typer.Argument(help="Labelled pictures, which are not judged on: COCO JSON, MPII, …")
+    ],
+    start: Annotated[
+        str, typer.Option(help="Where the search begins, as --pose-nms of run.")
+    ] = "parametric",
+    detector: Annotated[
+        Text, typer.Option(help="Name from `everybody models`, or an ONNX file.")
+    ] = None,
     det_size: Annotated[Text, typer.Option(help="Detector input: 416 or 640x384.")] = None,
     det_score: Annotated[float, typer.Option(help="Least score of a box.")] = 0.05,
     pose: Annotated[Text, typer.Option(help="As --detector.")] = None,
-    price: Annotated[float, typer.Option(help="AP that a needless pose per person costs; 0: AP alone.")] = 0.04,
+    price: Annotated[
+        float, typer.Option(help="AP that a needless pose per person costs; 0: AP alone.")
+    ] = 0.04,
     jitter: Annotated[int, typer.Option(help="Proposals per true box.", min=1)] = 8,
     seed: Annotated[int, typer.Option(help="Of the proposals and the crowds.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU cores to use; 0: all.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout instead of a table.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on stdout instead of a table.")
+    ] = False,
 ) -> None:
-    """Learn the parameters of the pose NMS: maximise AP of dense proposals, crowds and detected boxes, with few poses.
+    """Learn the parameters of the pose NMS: maximise AP of dense proposals, crowds and detected
+    boxes, with few poses.
 
     Prints what to give to --pose-nms of run, and AP beside that of the other methods.
     """
@@ -41,16 +52,24 @@ def tune_nms(
 
     first = pose_nms(start)
     if not isinstance(first.run, PoseNms):
-        raise OptionError(f"--start {start}: only parametric and alphapose have parameters to learn")
+        raise OptionError(
+            f"--start {start}: only parametric and alphapose have parameters to learn"
+        )
     truth = read(data)
     estimator = Estimator(
-        detector=detector, det_size=pair(det_size, "--det-size"), det_score=det_score, pose=pose, pose_nms="none",
+        detector=detector,
+        det_size=pair(det_size, "--det-size"),
+        det_score=det_score,
+        pose=pose,
+        pose_nms="none",
         threads=threads,
-    )  # fmt: skip
+    )
     if truth.skeleton != estimator.skeleton:
         truth = truth.to(estimator.skeleton)
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
-    messages.print(f"{len(truth)} pictures, {(~truth.ignored).sum()} people: estimating the candidates' poses")
+    messages.print(
+        f"{len(truth)} pictures, {(~truth.ignored).sum()} people: estimating the candidates' poses"
+    )
     sets = candidates(truth, estimator, jitter=jitter, seed=seed)
     steps = []
     for step in search(lambda setting: worth(sets, setting, price), first.run):
@@ -60,7 +79,8 @@ def tune_nms(
     best = Method.of(steps[-1].best)
     rows = {
         str(method): {
-            name: {"AP": some.precision(method), "poses per person": some.each(method)} for name, some in sets.items()
+            name: {"AP": some.precision(method), "poses per person": some.each(method)}
+            for name, some in sets.items()
         }
         for method in (*map(pose_nms, COMPARED), best)
     }
@@ -70,6 +90,8 @@ def tune_nms(
     table = Table("AP, poses per person", *sets, box=None, header_style="bold", pad_edge=False)
     for method, cells in rows.items():
         name = "tuned" if method == str(best) else method.partition(",")[0]
-        table.add_row(name, *(f"{cell['AP']:.4f} {cell['poses per person']:6.2f}" for cell in cells.values()))
+        table.add_row(
+            name, *(f"{cell['AP']:.4f} {cell['poses per person']:6.2f}" for cell in cells.values())
+        )
     Console(highlight=False).print(table)
     print(f"--pose-nms {best}")

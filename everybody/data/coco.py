@@ -1,7 +1,8 @@
-"""COCO's keypoint JSON (Lin et al. 2014) and every set that speaks it: CrowdPose, AIC, OCHuman, Halpe, COCO-WholeBody,
-PoseTrack18; and COCO's list of results.
+"""COCO's keypoint JSON (Lin et al. 2014) and every set that speaks it: CrowdPose, AIC, OCHuman,
+Halpe, COCO-WholeBody, PoseTrack18; and COCO's list of results.
 
-COCO keypoints are pixel indices and stay; its boxes count from the picture's corner and move by half a pixel.
+COCO keypoints are pixel indices and stay; its boxes count from the picture's corner and move by
+half a pixel.
 """
 
 from __future__ import annotations
@@ -20,9 +21,16 @@ from .dataset import Dataset, Picture, extents, image_folder
 from .formats import recognise
 from .records import Array, Records, load_json
 
-# COCO's areas are of masks; where a set has none, this share of the box stands in (CrowdPose, Li et al. 2019).
+# COCO's areas are of masks; where a set has none, this share of the box stands in (CrowdPose, Li et
+# al. 2019).
 AREA_OF_BOX = 0.53
-PARTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")  # COCO-WholeBody (Jin et al. 2020)
+PARTS = (
+    "keypoints",
+    "foot_kpts",
+    "face_kpts",
+    "lefthand_kpts",
+    "righthand_kpts",
+)  # COCO-WholeBody (Jin et al. 2020)
 HEAD_SHARE = 0.6  # of the head box's diagonal: PCKh's length (Andriluka et al. 2014)
 
 
@@ -40,16 +48,23 @@ def read_coco(path: Path, content: Any = None, *, skeleton: Skeleton | None = No
     picture = _places(people, numbers)
     keypoints, skeleton = _keypoints(people, skeleton, person)
     crowd = np.array([bool(record.get("iscrowd", 0)) for record in people.records], bool)
-    # What the file says counts, as in pycocotools: CrowdPose leaves out people of whom no joint is visible. Whole-body
-    # files count the body's joints only, and their evaluator all of them.
+    # What the file says counts, as in pycocotools: CrowdPose leaves out people of whom no joint is
+    # visible. Whole-body files count the body's joints only, and their evaluator all of them.
     stated: Any = np.count_nonzero(keypoints[..., 2] > 0, axis=1)
     if "face_0" not in skeleton.joints:
-        stated = [record.get("num_keypoints", count) for record, count in zip(people.records, stated, strict=True)]
+        stated = [
+            record.get("num_keypoints", count)
+            for record, count in zip(people.records, stated, strict=True)
+        ]
     boxes = _boxes(people, keypoints, keypoints[..., 2] > 0)
     sized = np.array([record.get("area") is not None for record in people.records], bool)
     areas = people.numbers([record.get("area") or 0 for record in people.records], None, "area")
     stand_in = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1) * AREA_OF_BOX
-    notes = () if sized.all() else (f"{(~sized).sum()} people have no area: {AREA_OF_BOX} × their box stands in",)
+    notes = (
+        ()
+        if sized.all()
+        else (f"{(~sized).sum()} people have no area: {AREA_OF_BOX} × their box stands in",)
+    )
     return Dataset(
         skeleton=skeleton,
         pictures=pictures,
@@ -70,8 +85,9 @@ def read_coco(path: Path, content: Any = None, *, skeleton: Skeleton | None = No
 
 
 def read_coco_results(path: Path, content: Any = None, *, skeleton: Skeleton) -> Dataset:
-    """COCO's list of results: image_id, keypoints, score (and bbox). Pictures are known by number only, and the joints
-    are in the order of `skeleton`, which the file does not say."""
+    """COCO's list of results: image_id, keypoints, score (and bbox). Pictures are known by number
+    only, and the joints are in the order of `skeleton`, which the file does not say.
+    """
     people = Records.of(path, "results", load_json(path) if content is None else content)
     found, picture = np.unique(people.integers("image_id"), return_inverse=True)
     keypoints, skeleton = _keypoints(people, skeleton, {})
@@ -121,7 +137,9 @@ def _places(people: Records, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     return picture
 
 
-def _keypoints(people: Records, skeleton: Skeleton | None, person: dict[str, Any]) -> tuple[Array, Skeleton]:
+def _keypoints(
+    people: Records, skeleton: Skeleton | None, person: dict[str, Any]
+) -> tuple[Array, Skeleton]:
     """[N, K, 3] and whose joints they are; the parts of COCO-WholeBody are put together."""
     if people.records and all("foot_kpts" in record for record in people.records):
         rows = [list(chain(*parts)) for parts in zip(*map(people.values, PARTS), strict=True)]
@@ -129,30 +147,39 @@ def _keypoints(people: Records, skeleton: Skeleton | None, person: dict[str, Any
     elif any("keypoints" in record for record in people.records):
         rows = people.values("keypoints")
     elif people.records:
-        raise DataError(f"{people.path}: no record of '{people.list}' has 'keypoints': is this the keypoint file?")
+        raise DataError(
+            f"{people.path}: no record of '{people.list}' has 'keypoints': is this the keypoint file?"
+        )
     else:
         rows = []
     if skeleton is None:
         names = person.get("keypoints") or []
         count = len(rows[0]) // 3 if rows else len(names)
         skeleton = recognise(names, count, people.path, person.get("skeleton") or [])
-    flat = people.numbers(rows, 3 * len(skeleton), f"keypoints ({len(skeleton)} joints of {skeleton.name})")
+    flat = people.numbers(
+        rows, 3 * len(skeleton), f"keypoints ({len(skeleton)} joints of {skeleton.name})"
+    )
     return flat.reshape(len(rows), len(skeleton), 3), skeleton
 
 
 def _boxes(people: Records, keypoints: Array, seen: NDArray[np.bool_]) -> Array:
-    """'bbox' as xyxy under the coordinate law (`geometry.xyxy`, in float64); where a record has none, around what is
-    seen of its keypoints."""
+    """'bbox' as xyxy under the coordinate law (`geometry.xyxy`, in float64); where a record has
+    none, around what is seen of its keypoints.
+    """
     given = np.array([bool(record.get("bbox")) for record in people.records], bool)
     if not given.any():
         return extents(keypoints, seen)
-    sides = people.numbers([record.get("bbox") or [0, 0, 0, 0] for record in people.records], 4, "bbox")
+    sides = people.numbers(
+        [record.get("bbox") or [0, 0, 0, 0] for record in people.records], 4, "bbox"
+    )
     corners = np.concatenate([sides[:, :2], sides[:, :2] + sides[:, 2:]], 1) - 0.5
     return corners if given.all() else np.where(given[:, None], corners, extents(keypoints, seen))
 
 
 def _heads(people: Records) -> Array:
     """PCKh's length from PoseTrack's head boxes, NaN where there is none."""
-    sides = people.numbers([(record.get("bbox_head") or [0, 0, 0, 0])[2:] for record in people.records], 2, "bbox_head")
+    sides = people.numbers(
+        [(record.get("bbox_head") or [0, 0, 0, 0])[2:] for record in people.records], 2, "bbox_head"
+    )
     length = HEAD_SHARE * np.hypot(sides[:, 0], sides[:, 1])
     return np.where(length > 0, length, np.nan)

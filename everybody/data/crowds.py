@@ -1,8 +1,9 @@
 """Harder candidates from labelled pictures: dense proposals, and people pasted in front of people.
 
-Dense proposals are the true boxes moved and resized at random, as long as they still overlap the true one by more than
-half (Fang et al., RMPE, ICCV 2017, which jitters boxes so to augment training). Crowds are real people cut out along
-their skeleton, after "Cut, paste and learn" (Dwibedi et al., ICCV 2017), and put in front of others of their size.
+Dense proposals are the true boxes moved and resized at random, as long as they still overlap the
+true one by more than half (Fang et al., RMPE, ICCV 2017, which jitters boxes so to augment
+training). Crowds are real people cut out along their skeleton, after "Cut, paste and learn"
+(Dwibedi et al., ICCV 2017), and put in front of others of their size.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from ..geometry import iou
 from ..people import Image, Skeleton
 from .dataset import Array, Dataset, extents
 
-SHIFT, RESIZE = 0.3, 1.5  # most, of the box's sides and as a factor, that a proposal is moved and resized
+SHIFT, RESIZE = (
+    0.3,
+    1.5,
+)  # most, of the box's sides and as a factor, that a proposal is moved and resized
 LEAST_JOINTS = 0.7  # share of labelled joints of those who are cut out
 LEAST_HEIGHT = 80.0  # of a box, in pixels
 MOST_SCALE = 2.0
@@ -25,8 +29,9 @@ OVERLAP = (0.2, 0.6)  # IoU with the box of the person behind
 
 
 def jittered(boxes: Array, count: int, random: np.random.Generator, least: float = 0.5) -> Array:
-    """[N, 4] -> [N, count, 4]: boxes moved and resized at random that overlap theirs by more than `least` IoU. A box
-    without area comes back as it is."""
+    """[N, 4] -> [N, count, 4]: boxes moved and resized at random that overlap theirs by more than
+    `least` IoU. A box without area comes back as it is.
+    """
     out = np.repeat(boxes[:, None], count, axis=1)
     for row, box in enumerate(boxes):
         sides, found = box[2:] - box[:2], 0
@@ -42,8 +47,9 @@ def jittered(boxes: Array, count: int, random: np.random.Generator, least: float
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cutout:
-    """A person off a picture: the pixels around their joints, how much each shows [H, W], where their upper left corner
-    was in the picture [2], and the joints in them [K, 3]."""
+    """A person off a picture: the pixels around their joints, how much each shows [H, W], where
+    their upper left corner was in the picture [2], and the joints in them [K, 3].
+    """
 
     image: Image
     mask: Array
@@ -55,23 +61,36 @@ def cut_out(image: Image, keypoints: Array, skeleton: Skeleton) -> Cutout:
     """A person [K, 3] cut out of a picture along the skeleton, with soft edges."""
     labelled = keypoints[:, 2] > 0
     low, high = extents(keypoints[None], labelled[None])[0].reshape(2, 2)
-    width = max(2, round(float(np.hypot(*(high - low))) / 8))  # of a limb, of the length of the body
+    width = max(
+        2, round(float(np.hypot(*(high - low))) / 8)
+    )  # of a limb, of the length of the body
     canvas = np.zeros(image.shape[:2], np.uint8)
     points = keypoints[:, :2].round().astype(int)
     for a, b in skeleton.limbs:
         if labelled[a] and labelled[b]:
             cv2.line(canvas, points[a].tolist(), points[b].tolist(), 255, width)
-    trunk = [i for i, name in enumerate(skeleton.joints) if name.endswith(("_shoulder", "_hip")) and labelled[i]]
+    trunk = [
+        i
+        for i, name in enumerate(skeleton.joints)
+        if name.endswith(("_shoulder", "_hip")) and labelled[i]
+    ]
     if len(trunk) > 2:
         cv2.fillConvexPoly(canvas, cv2.convexHull(points[trunk]), 255)
     mask = cv2.GaussianBlur(canvas, (0, 0), max(1.0, width / 6)) / 255
     x0, y0 = np.maximum(low - width, 0).astype(int)
     x1, y1 = np.minimum(high + width + 1, image.shape[1::-1]).astype(int)
-    return Cutout(image[y0:y1, x0:x1], mask[y0:y1, x0:x1], np.array([x0, y0]), keypoints - np.array([x0, y0, 0]))
+    return Cutout(
+        image[y0:y1, x0:x1],
+        mask[y0:y1, x0:x1],
+        np.array([x0, y0]),
+        keypoints - np.array([x0, y0, 0]),
+    )
 
 
 def pasted(image: Image, front: Cutout, scale: float, corner: Array) -> tuple[Image, Array, Array]:
-    """The picture with somebody in front, their joints [K, 3] there and how much they cover each pixel [H, W]."""
+    """The picture with somebody in front, their joints [K, 3] there and how much they cover each
+    pixel [H, W].
+    """
     matrix = np.array([[scale, 0, corner[0]], [0, scale, corner[1]]])
     size = image.shape[1::-1]
     mask = cv2.warpAffine(front.mask, matrix, size)
@@ -85,8 +104,10 @@ def pasted(image: Image, front: Cutout, scale: float, corner: Array) -> tuple[Im
 def crowds(
     truth: Dataset, images: Sequence[Image], random: np.random.Generator, *, most: int = 2
 ) -> tuple[Dataset, list[Image]]:
-    """Pictures and their truth -> those in which up to `most` people have got somebody from another picture in front,
-    whose box overlaps theirs by `OVERLAP`. Joints that are covered count as occluded (1), as COCO labels them."""
+    """Pictures and their truth -> those in which up to `most` people have got somebody from another
+    picture in front, whose box overlaps theirs by `OVERLAP`. Joints that are covered count as
+    occluded (1), as COCO labels them.
+    """
     heights = truth.boxes[:, 3] - truth.boxes[:, 1]
     usable = ~truth.ignored & (heights > LEAST_HEIGHT)
     whole_enough = np.flatnonzero(usable & (truth.labelled.mean(1) >= LEAST_JOINTS))
@@ -101,17 +122,24 @@ def crowds(
             size = scale * (truth.boxes[person, 2:] - truth.boxes[person, :2])
             corner = _place(truth.boxes[row], size, image.shape[1::-1], random)
             if corner is not None:
-                front = cut_out(images[truth.picture[person]], truth.keypoints[person], truth.skeleton)
-                image, own = _in_front(image, own, front, truth.select(np.array([person])), scale, corner)
+                front = cut_out(
+                    images[truth.picture[person]], truth.keypoints[person], truth.skeleton
+                )
+                image, own = _in_front(
+                    image, own, front, truth.select(np.array([person])), scale, corner
+                )
         if len(own.picture) > len(rows):
             out.append(own)
             kept.append(image)
     return _joined(truth, out), kept
 
 
-def _place(box: Array, size: Array, picture: Sequence[int], random: np.random.Generator) -> Array | None:
-    """Where a box of this size has its upper left corner so that it lies in the picture and overlaps another; None
-    where no place was found."""
+def _place(
+    box: Array, size: Array, picture: Sequence[int], random: np.random.Generator
+) -> Array | None:
+    """Where a box of this size has its upper left corner so that it lies in the picture and
+    overlaps another; None where no place was found.
+    """
     sides = box[2:] - box[:2]
     corners = box[:2] + random.uniform(-1, 1, (200, 2)) * (sides + size) / 2
     placed = np.concatenate([corners, corners + size], 1)
@@ -128,16 +156,27 @@ def _in_front(
     shift = corner - scale * (person.boxes[0, :2] - front.corner)
     image, keypoints, mask = pasted(image, front, scale, shift)
     points = own.keypoints.copy()
-    x, y = (points[..., axis].round().astype(int).clip(0, mask.shape[1 - axis] - 1) for axis in (0, 1))
+    x, y = (
+        points[..., axis].round().astype(int).clip(0, mask.shape[1 - axis] - 1) for axis in (0, 1)
+    )
     points[..., 2] = np.where((mask[y, x] > 0.5) & (points[..., 2] > 0), 1, points[..., 2])
     size = scale * (person.boxes[0, 2:] - person.boxes[0, :2])
     columns = {
-        "picture": own.picture[:1] * 0, "areas": person.areas * scale**2, "scores": person.scores, "ids": person.ids,
-        "tracks": person.tracks, "heads": person.heads * scale, "crowd": person.crowd, "ignored": person.ignored,
-        "keypoints": keypoints[None], "boxes": np.concatenate([corner, corner + size])[None],
-    }  # fmt: skip
+        "picture": own.picture[:1] * 0,
+        "areas": person.areas * scale**2,
+        "scores": person.scores,
+        "ids": person.ids,
+        "tracks": person.tracks,
+        "heads": person.heads * scale,
+        "crowd": person.crowd,
+        "ignored": person.ignored,
+        "keypoints": keypoints[None],
+        "boxes": np.concatenate([corner, corner + size])[None],
+    }
     own = replace(own, keypoints=points)
-    return image, replace(own, **{name: np.concatenate([getattr(own, name), new]) for name, new in columns.items()})
+    return image, replace(
+        own, **{name: np.concatenate([getattr(own, name), new]) for name, new in columns.items()}
+    )
 
 
 def _joined(truth: Dataset, parts: Sequence[Dataset]) -> Dataset:
@@ -148,7 +187,10 @@ def _joined(truth: Dataset, parts: Sequence[Dataset]) -> Dataset:
         skeleton=truth.skeleton,
         pictures=tuple(replace(part.pictures[0], id=i) for i, part in enumerate(parts, 1)),
         picture=np.repeat(np.arange(len(parts)), [len(part.picture) for part in parts]),
-        **{name: np.concatenate([getattr(part, name) for part in (none, *parts)]) for name in columns},  # type: ignore[arg-type]
+        **{
+            name: np.concatenate([getattr(part, name) for part in (none, *parts)])
+            for name in columns
+        },  # type: ignore[arg-type]
         name=f"crowds of {truth.name}",
         format=truth.format,
     )

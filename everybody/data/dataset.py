@@ -1,7 +1,8 @@
 """A set of pictures and the people on them, labelled or found: one value for training and judging.
 
-People lie in columns over the whole set, not in objects per picture: a hundred thousand pictures stay a few arrays.
-Coordinates obey the coordinate law of `people.py` and are float64, because metrics are compared to the last digit.
+People lie in columns over the whole set, not in objects per picture: a hundred thousand pictures
+stay a few arrays. Coordinates obey the coordinate law of `people.py` and are float64, because
+metrics are compared to the last digit.
 """
 
 from __future__ import annotations
@@ -38,10 +39,11 @@ class Picture:
 class Dataset:
     """Pictures, and in columns their people: person n is on `pictures[picture[n]]`.
 
-    keypoints [N, K, 3]: x, y and, in truth, COCO's flag (0 not labelled, 1 occluded, 2 visible); in results, the score.
-    boxes [N, 4] xyxy. areas [N] is what OKS divides by. scores [N]: 1 in truth. ids [N]: of annotations or people.
-    tracks [N]: who is who across pictures, -1 unknown. heads [N]: PCKh's length, 0.6 × the diagonal of the head box in
-    pixels, NaN where no head box is labelled. crowd [N]: a region of many. ignored [N]: neither to find nor false.
+    keypoints [N, K, 3]: x, y and, in truth, COCO's flag (0 not labelled, 1 occluded, 2 visible); in
+    results, the score. boxes [N, 4] xyxy. areas [N] is what OKS divides by. scores [N]: 1 in truth.
+    ids [N]: of annotations or people. tracks [N]: who is who across pictures, -1 unknown. heads
+    [N]: PCKh's length, 0.6 × the diagonal of the head box in pixels, NaN where no head box is
+    labelled. crowd [N]: a region of many. ignored [N]: neither to find nor false.
     """
 
     skeleton: Skeleton
@@ -66,7 +68,11 @@ class Dataset:
         count, joints = len(self.picture), len(self.skeleton)
         keypoints = np.asarray(self.keypoints, np.float64).reshape(-1, joints, 3)
         seen = keypoints[..., 2] > 0
-        boxes = extents(keypoints, seen) if self.boxes is None else np.asarray(self.boxes, np.float64).reshape(-1, 4)
+        boxes = (
+            extents(keypoints, seen)
+            if self.boxes is None
+            else np.asarray(self.boxes, np.float64).reshape(-1, 4)
+        )
         crowd = np.zeros(count, bool) if self.crowd is None else self.crowd
         sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
         columns: dict[str, tuple[ArrayLike, type]] = {
@@ -89,7 +95,9 @@ class Dataset:
         object.__setattr__(self, "pictures", tuple(self.pictures))
         for what in ("keypoints", "boxes", *columns):
             if len(getattr(self, what)) != count:
-                raise ValueError(f"{what} must have {count} rows, as 'picture' has, got {len(getattr(self, what))}")
+                raise ValueError(
+                    f"{what} must have {count} rows, as 'picture' has, got {len(getattr(self, what))}"
+                )
 
     def __len__(self) -> int:
         """How many pictures."""
@@ -128,7 +136,18 @@ class Dataset:
 
     def select(self, rows: NDArray[Any]) -> Dataset:
         """The same pictures with some of the people: a mask [N] or rows."""
-        columns = ("picture", "keypoints", "boxes", "areas", "scores", "ids", "tracks", "heads", "crowd", "ignored")
+        columns = (
+            "picture",
+            "keypoints",
+            "boxes",
+            "areas",
+            "scores",
+            "ids",
+            "tracks",
+            "heads",
+            "crowd",
+            "ignored",
+        )
         return replace(self, **{what: getattr(self, what)[rows] for what in columns})
 
     def subset(self, pictures: Iterable[int]) -> Dataset:
@@ -137,7 +156,9 @@ class Dataset:
         place = np.full(len(self) + 1, -1)
         place[chosen] = np.arange(len(chosen))
         part = self.select(place[self.picture] >= 0)
-        return replace(part, pictures=tuple(self.pictures[i] for i in chosen), picture=place[part.picture])
+        return replace(
+            part, pictures=tuple(self.pictures[i] for i in chosen), picture=place[part.picture]
+        )
 
     def only(self, joints: Sequence[int]) -> Dataset:
         """With some of the joints; people who have none of them labelled are ignored."""
@@ -150,12 +171,19 @@ class Dataset:
             sigmas=tuple(whole.sigmas[joint] for joint in joints),
         )
         keypoints = self.keypoints[:, list(joints)]
-        return replace(self, skeleton=part, keypoints=keypoints, ignored=self.ignored | ~(keypoints[..., 2] > 0).any(1))
+        return replace(
+            self,
+            skeleton=part,
+            keypoints=keypoints,
+            ignored=self.ignored | ~(keypoints[..., 2] > 0).any(1),
+        )
 
     def to(self, skeleton: Skeleton) -> Dataset:
-        """In another keypoint format, joint by joint by name (`skeletons.mapping`); missing joints are not labelled.
+        """In another keypoint format, joint by joint by name (`skeletons.mapping`); missing joints
+        are not labelled.
 
-        What is copied, derived and missing is said in `notes`. Raises DataError where nothing is shared.
+        What is copied, derived and missing is said in `notes`. Raises DataError where nothing is
+        shared.
         """
         if skeleton == self.skeleton:
             return self
@@ -169,13 +197,16 @@ class Dataset:
         note += f", {' and '.join(moved)} moved to where {skeleton.name} has them" if moved else ""
         keypoints = table(self.keypoints)
         blank = self.ignored | ~(keypoints[..., 2] > 0).any(1)
-        return replace(self, skeleton=skeleton, keypoints=keypoints, ignored=blank, notes=(*self.notes, note))
+        return replace(
+            self, skeleton=skeleton, keypoints=keypoints, ignored=blank, notes=(*self.notes, note)
+        )
 
     def join(self, truth: Dataset) -> Dataset:
         """Results told by the pictures of the truth: `picture` then counts `truth.pictures`.
 
-        Pictures are matched by number where results have no names, else by file name, with or without folders.
-        Raises DataError that names the first picture which the truth does not have.
+        Pictures are matched by number where results have no names, else by file name, with or
+        without folders. Raises DataError that names the first picture which the truth does not
+        have.
         """
         by_number = not any(picture.name for picture in self.pictures)
         known: dict[Any, int] = {}
@@ -196,19 +227,24 @@ class Dataset:
                     f"{self.name}: {said} is not in {truth.name} ({len(truth)} pictures): are these the right data?"
                 )
             if found < 0:
-                raise DataError(f"{self.name}: {said} fits several pictures of {truth.name}: give names with folders")
+                raise DataError(
+                    f"{self.name}: {said} fits several pictures of {truth.name}: give names with folders"
+                )
             places[n] = found
         if len(np.unique(places)) < len(places):
             twice = self.pictures[int(np.flatnonzero(np.bincount(places)[places] > 1)[1])]
-            raise DataError(f"{self.name}: picture '{twice.name or twice.id}' appears twice: keep one result each")
+            raise DataError(
+                f"{self.name}: picture '{twice.name or twice.id}' appears twice: keep one result each"
+            )
         return replace(self, pictures=truth.pictures, picture=places[self.picture])
 
 
 def common(results: Dataset, truth: Dataset, *, mapped: bool = False) -> tuple[Dataset, Dataset]:
     """Results and truth in the same joints.
 
-    Raises DataError where they differ, unless they shall be `mapped`: then the joints stay that the results have
-    themselves, nothing derived; what the truth puts elsewhere is moved there (`skeletons.PLACED`).
+    Raises DataError where they differ, unless they shall be `mapped`: then the joints stay that the
+    results have themselves, nothing derived; what the truth puts elsewhere is moved there
+    (`skeletons.PLACED`).
     """
     if results.skeleton.joints == truth.skeleton.joints:
         return results, truth
@@ -219,15 +255,18 @@ def common(results: Dataset, truth: Dataset, *, mapped: bool = False) -> tuple[D
         raise DataError(f"{names}: they share no joint")
     left_out = ", ".join(name for name in truth.skeleton.joints if name not in table.copied)
     if not mapped:
-        raise DataError(f"{names}: say --map to judge the {len(shared)} joints that both have (without {left_out})")
+        raise DataError(
+            f"{names}: say --map to judge the {len(shared)} joints that both have (without {left_out})"
+        )
     note = f"{names}: judged on the {len(shared)} joints that both have (without {left_out})"
     results = replace(results, notes=(*results.notes, note)).to(truth.skeleton)
     return replace(results.only(shared), ignored=results.ignored), truth.only(shared)
 
 
 def extents(keypoints: Array, seen: NDArray[np.bool_] | None = None) -> Array:
-    """[N, K, 3], [N, K] -> boxes [N, 4] around the joints that are seen, all zeros where none are. By default those are
-    seen whose third value is above 0."""
+    """[N, K, 3], [N, K] -> boxes [N, 4] around the joints that are seen, all zeros where none are.
+    By default those are seen whose third value is above 0.
+    """
     seen = keypoints[..., 2] > 0 if seen is None else seen
     points = [keypoints[..., axis] for axis in (0, 1)]
     low = [np.where(seen, values, np.inf).min(1, initial=np.inf) for values in points]
@@ -236,8 +275,10 @@ def extents(keypoints: Array, seen: NDArray[np.bool_] | None = None) -> Array:
 
 
 def with_margin(boxes: NDArray[Any], keypoints: NDArray[Any]) -> Array:
-    """[N, 4], [N, K, 3] -> boxes [N, 4]: those that end at the joints (data without boxes, as LSP) grown to where
-    detectors, and other data, draw them; two conventions would teach and judge two sizes."""
+    """[N, 4], [N, K, 3] -> boxes [N, 4]: those that end at the joints (data without boxes, as LSP)
+    grown to where detectors, and other data, draw them; two conventions would teach and judge two
+    sizes.
+    """
     joints = extents(keypoints)
     extent = joints[:, 2:] - joints[:, :2]
     tight = (np.abs(joints - boxes) < 0.01 * extent.max(1, initial=0)[:, None]).sum(1) >= 3
@@ -246,14 +287,23 @@ def with_margin(boxes: NDArray[Any], keypoints: NDArray[Any]) -> Array:
 
 
 def image_folder(path: Path, pictures: tuple[Picture, ...]) -> Path | None:
-    """Where the pictures of an annotation file lie: in 'images' beside it, beside it, or the same one level up."""
+    """Where the pictures of an annotation file lie: in 'images' beside it, beside it, or the same
+    one level up.
+    """
     if not pictures:
         return None
-    places = (path.parent / "images", path.parent, path.parent.parent / "images", path.parent.parent)
+    places = (
+        path.parent / "images",
+        path.parent,
+        path.parent.parent / "images",
+        path.parent.parent,
+    )
     return next((place for place in places if (place / pictures[0].name).is_file()), None)
 
 
 def _names(name: str) -> list[str]:
-    """'a/b/c.jpg' -> itself, 'a/b/c.jpg', 'b/c.jpg', 'c.jpg', 'c': absolute paths match relative names."""
+    """'a/b/c.jpg' -> itself, 'a/b/c.jpg', 'b/c.jpg', 'c.jpg', 'c': absolute paths match relative
+    names.
+    """
     path = Path(name)
     return [name, *("/".join(path.parts[i:]) for i in range(len(path.parts))), path.stem]

@@ -1,7 +1,8 @@
-"""Which keypoint format an annotation file speaks, told by its joint names; formats that only data sets use.
+"""Which keypoint format an annotation file speaks, told by its joint names; formats that only data
+sets use.
 
-AIC: sigmas of the AI Challenger keypoint track (Wu et al. 2017). PoseTrack18 (Andriluka et al. 2018) publishes none and
-takes, joint by joint, the COCO value.
+AIC: sigmas of the AI Challenger keypoint track (Wu et al. 2017). PoseTrack18 (Andriluka et al.
+2018) publishes none and takes, joint by joint, the COCO value.
 """
 
 from __future__ import annotations
@@ -17,9 +18,14 @@ DEFAULT_SIGMA = 0.079  # of a joint that nobody has published one for
 
 
 def named(
-    name: str, joints: Sequence[str], limbs: Sequence[tuple[int, int]] = (), sigmas: Sequence[float] = ()
+    name: str,
+    joints: Sequence[str],
+    limbs: Sequence[tuple[int, int]] = (),
+    sigmas: Sequence[float] = (),
 ) -> Skeleton:
-    """A keypoint format from its joint names: left and right are partners, sigmas are those of the names."""
+    """A keypoint format from its joint names: left and right are partners, sigmas are those of the
+    names.
+    """
     place = {joint: index for index, joint in enumerate(joints)}
     sides = {"left": "right", "right": "left"}
     mirror, found = [], []
@@ -28,38 +34,90 @@ def named(
         mirror.append(place.get(f"{sides.get(side, side)}_{part}", place[joint]))
         found.append(SIGMAS.get(part if side in sides else joint, DEFAULT_SIGMA))
     return Skeleton(
-        name=name, joints=tuple(joints), limbs=tuple(limbs), mirror=tuple(mirror), sigmas=tuple(sigmas or found)
+        name=name,
+        joints=tuple(joints),
+        limbs=tuple(limbs),
+        mirror=tuple(mirror),
+        sigmas=tuple(sigmas or found),
     )
 
 
-_RIGHT_AND_LEFT_ARMS = tuple(f"{side}_{part}" for side in ("right", "left") for part in ("shoulder", "elbow", "wrist"))
-_RIGHT_AND_LEFT_LEGS = tuple(f"{side}_{part}" for side in ("right", "left") for part in ("hip", "knee", "ankle"))
+_RIGHT_AND_LEFT_ARMS = tuple(
+    f"{side}_{part}" for side in ("right", "left") for part in ("shoulder", "elbow", "wrist")
+)
+_RIGHT_AND_LEFT_LEGS = tuple(
+    f"{side}_{part}" for side in ("right", "left") for part in ("hip", "knee", "ankle")
+)
 AIC14 = named(
     "aic-14",
     (*_RIGHT_AND_LEFT_ARMS, *_RIGHT_AND_LEFT_LEGS, "head_top", "neck"),
-    ((2, 1), (1, 0), (0, 13), (13, 3), (3, 4), (4, 5), (8, 7), (7, 6), (6, 9), (9, 10), (10, 11), (12, 13), (0, 6),
-     (3, 9)),
-    (0.01388152, 0.01515228, 0.01057665, 0.01417709, 0.01497891, 0.01402144, 0.03909642, 0.03686941, 0.01981803,
-     0.03843971, 0.03412318, 0.02415081, 0.01291456, 0.01236173),
-)  # fmt: skip
+    (
+        (2, 1),
+        (1, 0),
+        (0, 13),
+        (13, 3),
+        (3, 4),
+        (4, 5),
+        (8, 7),
+        (7, 6),
+        (6, 9),
+        (9, 10),
+        (10, 11),
+        (12, 13),
+        (0, 6),
+        (3, 9),
+    ),
+    (
+        0.01388152,
+        0.01515228,
+        0.01057665,
+        0.01417709,
+        0.01497891,
+        0.01402144,
+        0.03909642,
+        0.03686941,
+        0.01981803,
+        0.03843971,
+        0.03412318,
+        0.02415081,
+        0.01291456,
+        0.01236173,
+    ),
+)
 POSETRACK17 = named(
     "posetrack-17",
     ("nose", "upper_neck", "head_top", *SKELETONS["coco-17"].joints[3:]),
-    (*SKELETONS["coco-17"].limbs[:8], (0, 1), (0, 2), (1, 5), (1, 6), (5, 11), (6, 12), (5, 6), (11, 12)),
-)  # fmt: skip
+    (
+        *SKELETONS["coco-17"].limbs[:8],
+        (0, 1),
+        (0, 2),
+        (1, 5),
+        (1, 6),
+        (5, 11),
+        (6, 12),
+        (5, 6),
+        (11, 12),
+    ),
+)
 
 _OTHER_NAMES = {"head_bottom": "upper_neck", "hear_top": "head_top"}  # of the same points
 _BY_NAMES = {s.joints: s for s in (*SKELETONS.values(), AIC14, POSETRACK17)}
-_BY_COUNT = {s.joints.__len__(): s for s in (HALPE26, WHOLEBODY133, HALPE136)}  # where a file names no joints
+_BY_COUNT = {
+    s.joints.__len__(): s for s in (HALPE26, WHOLEBODY133, HALPE136)
+}  # where a file names no joints
 
 
-def recognise(joints: Sequence[str], count: int, where: Path, limbs: Sequence[Sequence[int]] = ()) -> Skeleton:
-    """The format with these joint names; a new one where nobody knows them. `count` joints lie in each record.
+def recognise(
+    joints: Sequence[str], count: int, where: Path, limbs: Sequence[Sequence[int]] = ()
+) -> Skeleton:
+    """The format with these joint names; a new one where nobody knows them. `count` joints lie in
+    each record.
 
     Raises DataError where names are missing and the count alone does not tell.
     """
     names = tuple(
-        _OTHER_NAMES.get(name, name) for name in (joint.strip().lower().replace(" ", "_") for joint in joints)
+        _OTHER_NAMES.get(name, name)
+        for name in (joint.strip().lower().replace(" ", "_") for joint in joints)
     )
     if names == (*CROWDPOSE14.joints[:12], "head", "neck"):
         return CROWDPOSE14

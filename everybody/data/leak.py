@@ -1,7 +1,8 @@
 """Are pictures that we train on among those that we judge on? Near-duplicates by difference hash.
 
-dHash (Krawetz 2013): which of two neighbours is brighter, over a grey 9 × 8 miniature: 64 bits that survive scaling,
-compression and small changes of colour. Pictures within 5 bits are taken as the same.
+dHash (Krawetz 2013): which of two neighbours is brighter, over a grey 9 × 8 miniature: 64 bits that
+survive scaling, compression and small changes of colour. Pictures within 5 bits are taken as the
+same.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ Hashes = NDArray[np.bool_]
 
 def dhash(image: Image) -> NDArray[np.bool_]:
     """[H, W, 3] -> [64] bits."""
-    small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (9, 8), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (9, 8), interpolation=cv2.INTER_AREA
+    )
     return (small[:, 1:] > small[:, :-1]).ravel()
 
 

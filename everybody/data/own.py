@@ -14,21 +14,46 @@ from .dataset import Dataset, Picture
 
 
 def read_own(path: Path, *, skeleton: Skeleton | None = None) -> Dataset:
-    """frames.jsonl, or the folder that it and run.json are in. A frame of a video is the picture 'name#index'."""
+    """frames.jsonl, or the folder that it and run.json are in. A frame of a video is the picture
+    'name#index'.
+    """
     journal = read_journal(path, skeleton)
     records = list(journal)
     frames = Counter(record.source for record in records)
-    names = [r.source if frames[r.source] == 1 and r.index == 0 else f"{r.source}#{r.index}" for r in records]
-    pictures = [Picture(n, i, r.width, r.height) for i, (n, r) in enumerate(zip(names, records, strict=True), 1)]
+    names = [
+        r.source if frames[r.source] == 1 and r.index == 0 else f"{r.source}#{r.index}"
+        for r in records
+    ]
+    pictures = [
+        Picture(n, i, r.width, r.height)
+        for i, (n, r) in enumerate(zip(names, records, strict=True), 1)
+    ]
     options = journal.run.get("options") or {}
-    known = "whole picture" if options.get("whole") else options.get("boxes") or "detected" if options else ""
+    known = (
+        "whole picture"
+        if options.get("whole")
+        else options.get("boxes") or "detected"
+        if options
+        else ""
+    )
     folder = path if path.is_dir() else path.parent
     name = f"{folder.name}/{path.name}" if path.is_file() and folder.name else path.name
-    return gathered([record.people for record in records], pictures, journal.skeleton, name=name, boxes_from=str(known))
+    return gathered(
+        [record.people for record in records],
+        pictures,
+        journal.skeleton,
+        name=name,
+        boxes_from=str(known),
+    )
 
 
 def gathered(
-    people: Sequence[People], pictures: Sequence[Picture], skeleton: Skeleton, *, name: str, boxes_from: str = ""
+    people: Sequence[People],
+    pictures: Sequence[Picture],
+    skeleton: Skeleton,
+    *,
+    name: str,
+    boxes_from: str = "",
 ) -> Dataset:
     """The people found on each picture, as a data set of results."""
     tracks = [np.full(len(some), -1) if some.ids is None else some.ids for some in people]
@@ -37,8 +62,12 @@ def gathered(
         skeleton=skeleton,
         pictures=tuple(pictures),
         picture=np.repeat(np.arange(len(people)), [len(some) for some in people]),
-        keypoints=np.concatenate([nobody, *(some.keypoints for some in people if len(some))], dtype=np.float64),
-        boxes=np.concatenate([np.zeros((0, 4)), *(some.boxes for some in people)], dtype=np.float64),
+        keypoints=np.concatenate(
+            [nobody, *(some.keypoints for some in people if len(some))], dtype=np.float64
+        ),
+        boxes=np.concatenate(
+            [np.zeros((0, 4)), *(some.boxes for some in people)], dtype=np.float64
+        ),
         scores=np.concatenate([np.zeros(0), *(some.scores for some in people)], dtype=np.float64),
         tracks=np.concatenate([np.zeros(0, np.int64), *tracks]),
         ignored=np.zeros(sum(map(len, people)), bool),

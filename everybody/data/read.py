@@ -20,7 +20,8 @@ KNOWN = "COCO JSON, MPII (JSON, CSV, .mat), LSP (.mat, .npz), a folder of YOLO-p
 
 @collector_at_rest()
 def read(path: str | Path, *, skeleton: Skeleton | None = None) -> Dataset:
-    """The labelled data in a file or folder. `skeleton` is for files that do not say whose joints they hold.
+    """The labelled data in a file or folder. `skeleton` is for files that do not say whose joints
+    they hold.
 
     Raises DataError for a file that is none of the known forms, or is broken.
     """
@@ -39,17 +40,29 @@ def read(path: str | Path, *, skeleton: Skeleton | None = None) -> Dataset:
     content = load_json(path)
     if isinstance(content, dict) and "images" in content and "annotations" in content:
         return read_coco(path, content, skeleton=skeleton)
-    if isinstance(content, list) and content and isinstance(content[0], dict) and "joints" in content[0]:
+    if (
+        isinstance(content, list)
+        and content
+        and isinstance(content[0], dict)
+        and "joints" in content[0]
+    ):
         return read_mpii(path, content)
-    if isinstance(content, list) and content and isinstance(content[0], dict) and "image_id" in content[0]:
+    if (
+        isinstance(content, list)
+        and content
+        and isinstance(content[0], dict)
+        and "image_id" in content[0]
+    ):
         raise DataError(f"{path}: is COCO's list of results, not labelled data: give it as RESULTS")
     raise DataError(f"{path}: is JSON, but no labelled data that is known ({KNOWN})")
 
 
 @collector_at_rest()
 def read_results(path: str | Path, truth: Dataset, *, skeleton: Skeleton | None = None) -> Dataset:
-    """What a method found on the pictures of `truth`: our frames.jsonl, COCO's list of results, MPII's predictions, or
-    anything that `read` reads. COCO's list has the joints of `skeleton`, if not given those of the truth."""
+    """What a method found on the pictures of `truth`: our frames.jsonl, COCO's list of results,
+    MPII's predictions, or anything that `read` reads. COCO's list has the joints of `skeleton`, if
+    not given those of the truth.
+    """
     path = _file(Path(path))
     kind = "folder" if path.is_dir() else _kind(path)
     if kind == "mat":
@@ -61,7 +74,9 @@ def read_results(path: str | Path, truth: Dataset, *, skeleton: Skeleton | None 
 
 
 def _file(path: Path) -> Path:
-    """The file that counts in a folder: our journal, or annotations.json; else the folder, for YOLO."""
+    """The file that counts in a folder: our journal, or annotations.json; else the folder, for
+    YOLO.
+    """
     if not path.exists():
         raise DataError(
             f"{path}: does not exist: give the labels of a data set as its publisher offers them "
@@ -71,7 +86,9 @@ def _file(path: Path) -> Path:
         if path.is_dir() and (path / name).is_file():
             return path / name
     if path.is_dir() and labels_folder(path) is None:
-        raise DataError(f"{path}: has no frames.jsonl, no annotations.json and no .txt labels: expected {KNOWN}")
+        raise DataError(
+            f"{path}: has no frames.jsonl, no annotations.json and no .txt labels: expected {KNOWN}"
+        )
     return path
 
 
@@ -84,7 +101,11 @@ def _kind(path: Path) -> str:
         return "npz"
     if not head.strip():
         raise DataError(f"{path}: is empty; expected {KNOWN}")
-    if head.lstrip()[:1] == b"{" and b'"people"' in head.partition(b"\n")[0] and b'"source"' in head:
+    if (
+        head.lstrip()[:1] == b"{"
+        and b'"people"' in head.partition(b"\n")[0]
+        and b'"source"' in head
+    ):
         return "lines"
     if head.lstrip()[:1] in (b"{", b"["):
         return "json"
@@ -107,7 +128,9 @@ def _read_mat(path: Path) -> tuple[Dataset, ...]:
     if "joints" in content:
         return (read_lsp(path, content),)
     names = ", ".join(name for name in content if not name.startswith("_"))
-    raise DataError(f"{path}: holds {names}; expected 'joints' (LSP) or 'jnt_missing' (MPII predictions)")
+    raise DataError(
+        f"{path}: holds {names}; expected 'joints' (LSP) or 'jnt_missing' (MPII predictions)"
+    )
 
 
 def _read_npz(path: Path) -> Dataset:
@@ -121,5 +144,7 @@ def _read_npz(path: Path) -> Dataset:
     except (BadZipFile, ValueError, OSError, EOFError) as error:
         raise DataError(f"{path}: is a broken .npz ({error})") from None
     if not {"names", "joints"} <= content.keys():
-        raise DataError(f"{path}: holds {', '.join(content) or 'nothing'}; expected 'names' and 'joints'")
+        raise DataError(
+            f"{path}: holds {', '.join(content) or 'nothing'}; expected 'names' and 'joints'"
+        )
     return read_lsp_npz(path, content)

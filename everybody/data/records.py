@@ -1,4 +1,6 @@
-"""Lists of records out of files: read, and checked so that what is wrong is named by file and record."""
+"""Lists of records out of files: read, and checked so that what is wrong is named by file and
+record.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,9 @@ def load_json(path: Path) -> Any:
 
 @contextmanager
 def collector_at_rest() -> Iterator[None]:
-    """Millions of lists are made at once, and none is garbage: Python's collector, which looks through all of them over
-    and over, would take twice as long as the work itself."""
+    """Millions of lists are made at once, and none is garbage: Python's collector, which looks
+    through all of them over and over, would take twice as long as the work itself.
+    """
     running = gc.isenabled()
     gc.disable()
     try:
@@ -74,7 +77,9 @@ class Records:
 
     def keep(self, wanted: Callable[[dict[str, Any]], bool]) -> Records:
         rows = [row for row, record in enumerate(self.records) if wanted(record)]
-        return Records(self.path, self.list, [self.records[r] for r in rows], [self.where[r] for r in rows])
+        return Records(
+            self.path, self.list, [self.records[r] for r in rows], [self.where[r] for r in rows]
+        )
 
     def values(self, key: str) -> list[Any]:
         """One value per record. Raises DataError for the first record without."""
@@ -105,7 +110,9 @@ class Records:
             raise self.fail(*self._misfit(rows, width, what)) from None
         bad = ~(np.isfinite(array) if width is None else np.isfinite(array).all(1))
         if bad.any():
-            raise self.fail(int(np.argmax(bad)), f"has a {what} that is not a finite number (NaN or infinite)")
+            raise self.fail(
+                int(np.argmax(bad)), f"has a {what} that is not a finite number (NaN or infinite)"
+            )
         return array
 
     def _misfit(self, rows: Sequence[Any], width: int | None, what: str) -> tuple[int, str]:

@@ -1,8 +1,10 @@
-"""Pictures and their people turned together by quarters, counter-clockwise like `numpy.rot90`, by the coordinate law:
+"""Pictures and their people turned together by quarters, counter-clockwise like `numpy.rot90`, by
+the coordinate law:
 
     (x, y) of a picture of W × H  →  (y, W - 1 - x) of one of H × W
 
-because integers are pixel centres. A method is judged on turned pictures, and what it finds is turned back.
+because integers are pixel centres. A method is judged on turned pictures, and what it finds is
+turned back.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from .dataset import Array, Dataset
 
 
 def turned(data: Dataset, quarters: int) -> Dataset:
-    """The data of the pictures after so many quarter turns. Raises DataError where a picture's size is not known."""
+    """The data of the pictures after so many quarter turns. Raises DataError where a picture's size
+    is not known.
+    """
     for _ in range(quarters % 4):
         data = _quarter(data)
     return data
@@ -25,7 +29,9 @@ def turned(data: Dataset, quarters: int) -> Dataset:
 def _quarter(data: Dataset) -> Dataset:
     unknown = next((picture for picture in data.pictures if not picture.width), None)
     if unknown is not None:
-        raise DataError(f"{data.name}: the size of picture {unknown.name or unknown.id} is not given: it cannot turn")
+        raise DataError(
+            f"{data.name}: the size of picture {unknown.name or unknown.id} is not given: it cannot turn"
+        )
     widths = np.array([picture.width for picture in data.pictures])[data.picture]
     points = _turn(data.keypoints[..., :2], widths[:, None])
     corners = _turn(data.boxes.reshape(-1, 2, 2), widths[:, None])

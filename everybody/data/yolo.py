@@ -1,8 +1,8 @@
-"""YOLO-pose labels: a .txt per picture, a line per person: class, box (middle, width, height), then x, y (and
-visibility) per joint, all as shares of the picture's width and height.
+"""YOLO-pose labels: a .txt per picture, a line per person: class, box (middle, width, height), then
+x, y (and visibility) per joint, all as shares of the picture's width and height.
 
-Boxes count from the picture's corner and move by half a pixel. Keypoints are pixel indices divided by the size, as the
-tools that convert COCO write them, so they only need to be multiplied.
+Boxes count from the picture's corner and move by half a pixel. Keypoints are pixel indices divided
+by the size, as the tools that convert COCO write them, so they only need to be multiplied.
 """
 
 from __future__ import annotations
@@ -42,13 +42,21 @@ def read_yolo(path: Path, *, skeleton: Skeleton | None = None) -> Dataset:
     skeleton = skeleton or COCO17
     pictures, rows, where = [], [], []
     for file in sorted(folder.glob("*.txt")):
-        image = next((found for e in ENDINGS if (found := images / (file.stem + e)).is_file()), None)
+        image = next(
+            (found for e in ENDINGS if (found := images / (file.stem + e)).is_file()), None
+        )
         if image is None:
-            raise DataError(f"{file}: no picture {file.stem}.jpg (.png, .webp …) in {images}; its size is needed")
+            raise DataError(
+                f"{file}: no picture {file.stem}.jpg (.png, .webp …) in {images}; its size is needed"
+            )
         width, height = _size(image)
         for number, line in enumerate(file.read_text().splitlines(), start=1):
             if line.strip():
-                rows.append(_person(line, len(skeleton), width, height, f"{file}: line {number}", skeleton.name))
+                rows.append(
+                    _person(
+                        line, len(skeleton), width, height, f"{file}: line {number}", skeleton.name
+                    )
+                )
                 where.append(len(pictures))
         pictures.append(Picture(image.name, len(pictures) + 1, width, height))
     people = np.array(rows, np.float64).reshape(-1, 4 + 3 * len(skeleton))
@@ -86,8 +94,12 @@ def _person(line: str, joints: int, width: int, height: int, where: str, name: s
         )
     if not np.isfinite(values).all():
         raise DataError(f"{where} has a number that is not finite")
-    x, y, w, h = (value * size for value, size in zip(values[1:5], (width, height) * 2, strict=True))
+    x, y, w, h = (
+        value * size for value, size in zip(values[1:5], (width, height) * 2, strict=True)
+    )
     box = [x - w / 2 - 0.5, y - h / 2 - 0.5, x + w / 2 - 0.5, y + h / 2 - 0.5]
     points = np.array(values[5:]).reshape(joints, -1)
     seen = points[:, 2] if points.shape[1] == 3 else np.where(points.any(1), 2.0, 0.0)
-    return box + np.column_stack([points[:, 0] * width, points[:, 1] * height, seen]).ravel().tolist()
+    return (
+        box + np.column_stack([points[:, 0] * width, points[:, 1] * height, seen]).ravel().tolist()
+    )

@@ -1,4 +1,6 @@
-"""Files that are either whole or not there: written under another name beside their place, then renamed."""
+"""Files that are either whole or not there: written under another name beside their place, then
+renamed.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,9 @@ from ..errors import OutputError
 
 @contextmanager
 def writing(path: Path | str) -> Iterator[None]:
-    """What the system refuses in the block becomes an OutputError that names the path. A broken pipe passes: it means
-    that the reader of a stream (`| head`) has had enough, which is no error."""
+    """What the system refuses in the block becomes an OutputError that names the path. A broken
+    pipe passes: it means that the reader of a stream (`| head`) has had enough, which is no error.
+    """
     try:
         yield
     except BrokenPipeError:
@@ -26,10 +29,13 @@ def writing(path: Path | str) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """`path.part`, to be written as a file or made as a folder; it becomes `path` when the block ends well and vanishes
-    when it does not, so that what was at `path` before is lost only to its whole successor.
+    """`path.part`, to be written as a file or made as a folder; it becomes `path` when the block
+    ends well and vanishes when it does not, so that what was at `path` before is lost only to its
+    whole successor.
 
-    A folder's predecessor is removed: the caller makes sure that nothing else lives in it. Raises OutputError."""
+    A folder's predecessor is removed: the caller makes sure that nothing else lives in it. Raises
+    OutputError.
+    """
     part = path.with_name(path.name + ".part")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,6 @@
-"""A camera by number, through OpenCV: PyAV needs another driver and another device name on each platform."""
+"""A camera by number, through OpenCV: PyAV needs another driver and another device name on each
+platform.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,20 @@ from .selection import Selection, Sieve
 from .sources import Report
 
 
-def frames(number: int, name: str, report: Report, *, select: Selection, after: int = -1) -> Iterator[Frame]:
-    """The selected frames with index > `after`; time is seconds since the first. Ends when the camera stops giving."""
+def frames(
+    number: int, name: str, report: Report, *, select: Selection, after: int = -1
+) -> Iterator[Frame]:
+    """The selected frames with index > `after`; time is seconds since the first. Ends when the
+    camera stops giving.
+    """
     camera = _open(number)
     try:
         if not camera.isOpened():
-            report(InputError(f"{name}: there is no such camera, or another program holds it; the first one is 0"))
+            report(
+                InputError(
+                    f"{name}: there is no such camera, or another program holds it; the first one is 0"
+                )
+            )
             return
         sieve, index, first, now = Sieve(select), 0, None, 0.0
         while not sieve.over(index, now):  # asked before the camera is, which may let us wait
@@ -27,7 +37,9 @@ def frames(number: int, name: str, report: Report, *, select: Selection, after: 
             first = time.monotonic() if first is None else first
             now = time.monotonic() - first
             if not given or image is None:
-                report(InputError(f"{name}: gives no picture after {index} frames; was it unplugged?"))
+                report(
+                    InputError(f"{name}: gives no picture after {index} frames; was it unplugged?")
+                )
                 return
             if sieve.keep(index, now) and index > after:
                 rgb: Any = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -1,7 +1,9 @@
-"""People on a picture: bright limbs with a dark outline, which reads on any background, in the picture's own pixels.
+"""People on a picture: bright limbs with a dark outline, which reads on any background, in the
+picture's own pixels.
 
-Under the coordinate law a joint at (3, 5) is the centre of that pixel, which is what OpenCV draws at (3, 5) too; its
-`shift` places everything to a sixteenth of a pixel, so that skeletons on video move smoothly.
+Under the coordinate law a joint at (3, 5) is the centre of that pixel, which is what OpenCV draws
+at (3, 5) too; its `shift` places everything to a sixteenth of a pixel, so that skeletons on video
+move smoothly.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from .records import box_around
 Colour = tuple[int, int, int]  # RGB
 
 # Told apart with every common colour blindness, and on skin, grass and asphalt.
-SIDES: dict[str, Colour] = {"left": (0, 190, 255), "right": (255, 130, 20), "centre": (245, 240, 225)}
+SIDES: dict[str, Colour] = {
+    "left": (0, 190, 255), "right": (255, 130, 20), "centre": (245, 240, 225),
+}  # fmt: skip
 DARK: Colour = (16, 18, 24)
 _SHIFT, _ONE = 4, 16  # fractional bits, and what they make of 1
 _FINE = 0.3  # the points of faces and hands, as part of other joints
@@ -42,11 +46,12 @@ def draw(
 ) -> Image:
     """A copy of the picture [H, W, 3] uint8 RGB with the people on it, the larger over the smaller.
 
-    colour: by the body's left (blue), right (orange) and middle (white), or one per person that stays with its id.
-    boxes, scores, ids: draw these too; ids None means where people are tracked. People without joints are boxes always.
-    min_score: joints that score less are left out, as are limbs with such an end; from there to 0.2 above they turn
-    from faint to solid. It is about joints: whom to draw at all is the caller's choice. thickness: of a limb in pixels;
-    by default it follows the size of the person, within what the size of the picture makes readable.
+    colour: by the body's left (blue), right (orange) and middle (white), or one per person that
+    stays with its id. boxes, scores, ids: draw these too; ids None means where people are tracked.
+    People without joints are boxes always. min_score: joints that score less are left out, as are
+    limbs with such an end; from there to 0.2 above they turn from faint to solid. It is about
+    joints: whom to draw at all is the caller's choice. thickness: of a limb in pixels; by default
+    it follows the size of the person, within what the size of the picture makes readable.
     """
     canvas = np.array(image, order="C")
     extents = _extents(people, min_score)
@@ -72,24 +77,37 @@ def draw(
 
 
 def _extents(people: People, min_score: float) -> Floats:
-    """[N, 4]: where each person is, by the box, or where that is empty by the joints that are drawn."""
+    """[N, 4]: where each person is, by the box, or where that is empty by the joints that are
+    drawn.
+    """
     seen = np.where(people.keypoints[..., 2:] >= min_score, people.keypoints, 0)
     empty = np.any(people.boxes[:, 2:] <= people.boxes[:, :2], axis=1)
     return np.where(empty[:, None], box_around(seen), people.boxes)
 
 
 @lru_cache(maxsize=16)
-def _style(skeleton: Skeleton) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.int64], tuple[str, ...]]:
-    """Sides and relative sizes [K] of joints, ends [L, 2] and sides of limbs; a limb is centre if its ends disagree."""
+def _style(
+    skeleton: Skeleton,
+) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.int64], tuple[str, ...]]:
+    """Sides and relative sizes [K] of joints, ends [L, 2] and sides of limbs; a limb is centre if
+    its ends disagree.
+    """
     sides = skeleton.sides
-    sizes = np.array([_FINE if name.startswith("face_") or "_hand_" in name else 1.0 for name in skeleton.joints])
+    sizes = np.array(
+        [_FINE if name.startswith("face_") or "_hand_" in name else 1.0 for name in skeleton.joints]
+    )
     limbs = np.array(skeleton.limbs, int).reshape(-1, 2)
     ends = [{sides[a], sides[b]} - {"centre"} for a, b in skeleton.limbs]
     return sides, sizes, limbs, tuple(end.pop() if len(end) == 1 else "centre" for end in ends)
 
 
 def _draw_person(
-    canvas: Image, keypoints: Floats, skeleton: Skeleton, width: float, colour: Colour | None, min_score: float
+    canvas: Image,
+    keypoints: Floats,
+    skeleton: Skeleton,
+    width: float,
+    colour: Colour | None,
+    min_score: float,
 ) -> None:
     """keypoints [K, 3]; width of a limb in pixels; colour None is by side."""
     sides, sizes, limbs, limb_sides = _style(skeleton)
@@ -106,9 +124,18 @@ def _draw_person(
     for outline in (True, False):
         edge = max(0.75, 0.16 * width) if outline else 0
         sideways = across * (bar_sizes * (0.5 * width + edge))[:, None]
-        corners = np.stack([points[a] + sideways, points[b] + sideways, points[b] - sideways, points[a] - sideways], 1)
+        corners = np.stack(
+            [
+                points[a] + sideways,
+                points[b] + sideways,
+                points[b] - sideways,
+                points[a] - sideways,
+            ],
+            1,
+        )
         corners, centres, radii = (
-            np.rint(v * _ONE).astype(np.int32) for v in (corners, points, sizes * (0.8 * width + edge))
+            np.rint(v * _ONE).astype(np.int32)
+            for v in (corners, points, sizes * (0.8 * width + edge))
         )
         for limb in np.flatnonzero(bar_opacity).tolist():
             paint = DARK if outline else colour or SIDES[limb_sides[limb]]
@@ -118,7 +145,9 @@ def _draw_person(
             _shape(canvas, centres[joint : joint + 1], int(radii[joint]), paint, opacity[joint])
 
 
-def _shape(canvas: Image, points: NDArray[np.int32], radius: int, colour: Colour, opacity: float) -> None:
+def _shape(
+    canvas: Image, points: NDArray[np.int32], radius: int, colour: Colour, opacity: float
+) -> None:
     """A convex polygon [P, 2], or a disc around one point [1, 2]; all in sixteenths of a pixel."""
     if opacity < 1:  # on a copy of its surroundings, which is then mixed in
         low = np.maximum((points.min(0) - radius) // _ONE - 2, 0)
@@ -142,7 +171,11 @@ def _light(colour: Colour) -> Colour:
 
 def _draw_box(canvas: Image, box: Floats, width: float, colour: Colour) -> None:
     reach = 4 * max(canvas.shape)
-    x0, y0, x1, y1 = np.rint(np.clip(np.nan_to_num(box.astype(np.float64)), -reach, reach) * _ONE).astype(int).tolist()
+    x0, y0, x1, y1 = (
+        np.rint(np.clip(np.nan_to_num(box.astype(np.float64)), -reach, reach) * _ONE)
+        .astype(int)
+        .tolist()
+    )
     thin = max(1, round(width / 3))
     for line, paint in ((thin + 2, DARK), (thin, colour)):
         cv2.rectangle(canvas, (x0, y0), (x1, y1), paint, line, cv2.LINE_AA, _SHIFT)
@@ -150,17 +183,25 @@ def _draw_box(canvas: Image, box: Floats, width: float, colour: Colour) -> None:
 
 def _draw_label(canvas: Image, text: str, extent: Floats, width: float, colour: Colour) -> None:
     """A tag above the person's upper left corner, moved into the picture where it would stick out."""
-    height = min(max(3.2 * width, 11, max(canvas.shape) / 90), canvas.shape[0] / 4)  # of the letters, in pixels
+    height = min(
+        max(3.2 * width, 11, max(canvas.shape) / 90), canvas.shape[0] / 4
+    )  # of the letters, in pixels
     scale, weight = height / 22, max(1, round(height / 10))
     (wide, high), _ = cv2.getTextSize(text, _FONT, scale, weight)
     pad = round(0.45 * height)
     x = int(np.clip(np.nan_to_num(extent[0]), 0, max(0, canvas.shape[1] - wide - 2 * pad)))
-    y = int(np.clip(np.nan_to_num(extent[1]) - high - 2 * pad, 0, max(0, canvas.shape[0] - high - 2 * pad)))
+    y = int(
+        np.clip(
+            np.nan_to_num(extent[1]) - high - 2 * pad, 0, max(0, canvas.shape[0] - high - 2 * pad)
+        )
+    )
     canvas[y : y + high + 2 * pad, x : x + wide + 2 * pad] = DARK
     cv2.putText(canvas, text, (x + pad, y + pad + high), _FONT, scale, colour, weight, cv2.LINE_AA)
 
 
 def hue(number: int) -> Colour:
-    """Neighbouring numbers get colours far apart, each number always the same one: steps of the golden ratio."""
+    """Neighbouring numbers get colours far apart, each number always the same one: steps of the
+    golden ratio.
+    """
     red, green, blue = colorsys.hsv_to_rgb((0.55 + number * 0.618033988749895) % 1, 0.72, 1.0)
     return round(255 * red), round(255 * green), round(255 * blue)

@@ -1,5 +1,6 @@
-"""Pictures -> video: H.264 in a fragmented MP4, which plays up to its last fragment, about a second, whatever happens
-to the program that writes it or to the disk."""
+"""Pictures -> video: H.264 in a fragmented MP4, which plays up to its last fragment, about a
+second, whatever happens to the program that writes it or to the disk.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +26,24 @@ from .records import Say, warn
 _TICKS = 90_000  # per second: what MPEG counts time in, and fine enough for every camera
 _FRAGMENT = 1.0  # seconds
 _CONTAINER = {
-    # The head comes with the first fragment: only packets tell what it has to say of some kinds of sound.
+    # The head comes with the first fragment: only packets tell what it has to say of some kinds of
+    # sound.
     "movflags": "frag_keyframe+empty_moov+default_base_moof+delay_moov",
     "flush_packets": "1",  # a fragment goes to the system when it is complete
     "max_interleave_delta": "1000000",  # microseconds: pictures wait no longer for sound that has ended
 }
-# No B-frames: then frames are stored in the order they are shown, and the file starts at 0 without an edit list.
+# No B-frames: then frames are stored in the order they are shown, and the file starts at 0 without
+# an edit list.
 _H264 = {"crf": "20", "preset": "veryfast", "bf": "0", "forced-idr": "1"}
-_BT709 = 1  # for primaries, transfer and matrix alike: players take unmarked video for this or for that
+_BT709 = (
+    1  # for primaries, transfer and matrix alike: players take unmarked video for this or for that
+)
 
 
 def unused(path: Path) -> Path:
-    """The path, or where it exists NAME.2.mp4, NAME.3.mp4, ...: a second part destroys no first one."""
+    """The path, or where it exists NAME.2.mp4, NAME.3.mp4, ...: a second part destroys no first
+    one.
+    """
     part, number = path, 1
     while part.exists():
         number += 1
@@ -47,24 +54,35 @@ def unused(path: Path) -> Path:
 class VideoWriter:
     """Pictures and their times -> a video; a context manager.
 
-    The first picture is shown at 0 s, the gaps are those of the times: variable rates stay variable. audio: the video
-    file whose sound goes with the pictures, copied as it is from the first one's time to the last one's; where MP4
-    cannot hold it, `say` is told. A picture of another size than the first is fitted into it with black bars. Without
-    pictures there is no file. Raises OutputError where it cannot be written, or is `audio` itself; what is there plays.
+    The first picture is shown at 0 s, the gaps are those of the times: variable rates stay
+    variable. audio: the video file whose sound goes with the pictures, copied as it is from the
+    first one's time to the last one's; where MP4 cannot hold it, `say` is told. A picture of
+    another size than the first is fitted into it with black bars. Without pictures there is no
+    file. Raises OutputError where it cannot be written, or is `audio` itself; what is there plays.
     """
 
     def __init__(self, path: Path | str, *, audio: str | None = None, say: Say = warn) -> None:
         self.path = Path(path)
-        if audio is not None and self.path.exists() and Path(audio).exists() and self.path.samefile(audio):
-            raise OutputError(f"{self.path}: is the source itself, which stays as it is; choose another folder")
+        if (
+            audio is not None
+            and self.path.exists()
+            and Path(audio).exists()
+            and self.path.samefile(audio)
+        ):
+            raise OutputError(
+                f"{self.path}: is the source itself, which stays as it is; choose another folder"
+            )
         self._audio, self._say = audio, say
-        self._container: OutputContainer | None = None  # opened with the first picture, which tells size and start
+        self._container: OutputContainer | None = (
+            None  # opened with the first picture, which tells size and start
+        )
         self._sound: _Sound | None = None
         self._closed = False
 
     def write(self, image: Image, time: float) -> None:
-        """A picture [H, W, 3] uint8 RGB and when it is to be seen, in seconds. Times go up; where one does not, its
-        picture follows a tick after the last."""
+        """A picture [H, W, 3] uint8 RGB and when it is to be seen, in seconds. Times go up; where
+        one does not, its picture follows a tick after the last.
+        """
         if self._closed:
             raise ValueError(f"{self.path} is closed")
         with self._failing():
@@ -73,7 +91,10 @@ class VideoWriter:
             pts = max(round((time - self._start) * _TICKS), self._pts + 1)
             frame = av.VideoFrame.from_ndarray(_fitted(image, self._size), format="rgb24")
             frame = self._converter.reformat(
-                frame, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+                frame,
+                format="yuv420p",
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
             )
             frame.pts, frame.time_base, frame.pict_type = pts, Fraction(1, _TICKS), PictureType.NONE
             if self._key is None or pts - self._key >= _FRAGMENT * _TICKS:
@@ -90,10 +111,19 @@ class VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         container = av.open(str(self.path), "w", format="mp4", options=_CONTAINER)
         self._stream = stream = container.add_stream("libx264", rate=25, options=_H264)
-        stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = (
+            width + width % 2,
+            height + height % 2,
+            "yuv420p",
+        )
         context = stream.codec_context
-        context.time_base, context.gop_size = Fraction(1, _TICKS), 100_000  # key frames come when time is up
-        context.colorspace = context.color_primaries = context.color_trc = context.color_range = _BT709
+        context.time_base, context.gop_size = (
+            Fraction(1, _TICKS),
+            100_000,
+        )  # key frames come when time is up
+        context.colorspace = context.color_primaries = context.color_trc = context.color_range = (
+            _BT709
+        )
         if self._audio is not None and Path(self._audio).is_file():
             self._sound = _Sound.open(self._audio, container, time, self._say)
         return container
@@ -141,7 +171,9 @@ class VideoWriter:
 class _Sound:
     """The packets of a file's first sound track from a time on, moved so that this time is 0."""
 
-    def __init__(self, source: InputContainer, container: OutputContainer, start: float, say: Say) -> None:
+    def __init__(
+        self, source: InputContainer, container: OutputContainer, start: float, say: Say
+    ) -> None:
         self._source, self._say = source, say
         stream = source.streams.audio[0]
         zero = (source.start_time or 0) / av.time_base + start  # as `video.frames` counts time
@@ -158,7 +190,9 @@ class _Sound:
         try:
             source = av.open(path)
             if source.streams.audio:
-                with av.open(BytesIO(), "w", format="mp4", options=_CONTAINER) as trial:  # not at the video's risk
+                with av.open(
+                    BytesIO(), "w", format="mp4", options=_CONTAINER
+                ) as trial:  # not at the video's risk
                     trial.mux(cls(source, trial, start, say).until(Fraction(1)))
                 return cls(source, container, start, say)
         except (FFmpegError, OSError, ValueError) as error:
@@ -192,8 +226,9 @@ class _Sound:
 
 
 def _fitted(image: Image, size: tuple[int, int]) -> Image:
-    """[H, W, 3] -> the picture of that width and height, with black bars where its shape is another, and one more
-    column or row where those are odd, which H.264 does not do."""
+    """[H, W, 3] -> the picture of that width and height, with black bars where its shape is
+    another, and one more column or row where those are odd, which H.264 does not do.
+    """
     width, height = size
     if image.shape[:2] != (height, width):
         scale = min(width / image.shape[1], height / image.shape[0])
@@ -201,7 +236,9 @@ def _fitted(image: Image, size: tuple[int, int]) -> Image:
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         x, y = (width - inner[0]) // 2, (height - inner[1]) // 2
         canvas = np.zeros((height, width, 3), np.uint8)
-        canvas[y : y + inner[1], x : x + inner[0]] = cv2.resize(np.ascontiguousarray(image), inner, interpolation=way)
+        canvas[y : y + inner[1], x : x + inner[0]] = cv2.resize(
+            np.ascontiguousarray(image), inner, interpolation=way
+        )
         image = canvas
     if width % 2 or height % 2:
         return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

@@ -1,8 +1,9 @@
 """One picture: its bytes -> [H, W, 3] uint8 RGB.
 
-Decoded with Pillow, because OpenCV fills the rest of a truncated JPEG with grey and says nothing. The plug-in of the
-format that the first bytes name is called directly rather than through `PIL.Image.open`, whose limit on pixels is a
-global of the process: a 108-megapixel photo trips it, and it is not ours to move.
+Decoded with Pillow, because OpenCV fills the rest of a truncated JPEG with grey and says nothing.
+The plug-in of the format that the first bytes name is called directly rather than through
+`PIL.Image.open`, whose limit on pixels is a global of the process: a 108-megapixel photo trips it,
+and it is not ours to move.
 """
 
 from __future__ import annotations
@@ -28,18 +29,23 @@ from ..people import Image
 
 MAX_PIXELS = 200_000_000
 SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".avif", ".heic",
-    ".heif", ".hif",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
+    ".avif", ".heic", ".heif", ".hif",
 )  # fmt: skip
 FORMATS = "JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC"
 
 _OPENERS: dict[str, Callable[[BytesIO], Pillow.Image]] = {
-    "JPEG": JpegImageFile, "PNG": PngImageFile, "WebP": WebPImageFile, "BMP": BmpImageFile, "TIFF": TiffImageFile,
-    "GIF": GifImageFile, "AVIF": AvifImageFile,
-}  # fmt: skip
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WebP": WebPImageFile,
+    "BMP": BmpImageFile,
+    "TIFF": TiffImageFile,
+    "GIF": GifImageFile,
+    "AVIF": AvifImageFile,
+}
 _STARTS = {
-    b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF87a": "GIF", b"GIF89a": "GIF", b"II*\0": "TIFF",
-    b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF",
+    b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF87a": "GIF", b"GIF89a": "GIF",
+    b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF",
 }  # fmt: skip
 _BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}  # "BM" alone also starts texts
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
@@ -66,9 +72,11 @@ def picture_format(head: bytes) -> str | None:
 
 
 def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image:
-    """The bytes of one picture -> [H, W, 3] uint8 RGB, upright (EXIF), writable; ICC profiles are ignored.
+    """The bytes of one picture -> [H, W, 3] uint8 RGB, upright (EXIF), writable; ICC profiles are
+    ignored.
 
-    Raises InputError when it is no picture, is cut short or has more than `max_pixels` (told from its header).
+    Raises InputError when it is no picture, is cut short or has more than `max_pixels` (told from
+    its header).
     """
     kind = picture_format(data[:64])
     if kind is None:
@@ -86,8 +94,12 @@ def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image:
             return rgb(picture, name)
     except InputError:
         raise
-    except Pillow.DecompressionBombError as error:  # WebP and TIFF ask Pillow's own limit, about 179 megapixels
-        raise InputError(f"{name}: has more pixels than Pillow reads of a {kind}; make it smaller") from error
+    except (
+        Pillow.DecompressionBombError
+    ) as error:  # WebP and TIFF ask Pillow's own limit, about 179 megapixels
+        raise InputError(
+            f"{name}: has more pixels than Pillow reads of a {kind}; make it smaller"
+        ) from error
     except Exception as error:  # broken bytes make Pillow raise nearly anything, SyntaxError and struct.error included
         raise InputError(_broken(name, f"{kind} picture", error)) from error
 
@@ -95,8 +107,9 @@ def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image:
 def rgb(picture: Pillow.Image, name: str) -> Image:
     """A Pillow image -> [H, W, 3] uint8 RGB, upright, writable.
 
-    16 bits are divided by 257, so white stays white. Alpha is laid over white, where a cut-out figure was drawn to be
-    seen; what lies hidden under full transparency is arbitrary and must not reach a detector.
+    16 bits are divided by 257, so white stays white. Alpha is laid over white, where a cut-out
+    figure was drawn to be seen; what lies hidden under full transparency is arbitrary and must not
+    reach a detector.
     """
     try:
         picture.load()
@@ -106,7 +119,9 @@ def rgb(picture: Pillow.Image, name: str) -> Image:
         grey = ((np.asarray(picture).astype(np.uint32) + 128) // 257).astype(np.uint8)
         image = np.repeat(grey[..., None], 3, axis=2)
     elif picture.mode in ("I", "F"):
-        raise InputError(f"{name}: has 32-bit pixels, whose white is not defined; save it with 8 or 16 bits")
+        raise InputError(
+            f"{name}: has 32-bit pixels, whose white is not defined; save it with 8 or 16 bits"
+        )
     elif picture.has_transparency_data:
         cutout = picture.convert("RGBA")
         white = Pillow.new("RGBA", cutout.size, "white")
@@ -117,7 +132,9 @@ def rgb(picture: Pillow.Image, name: str) -> Image:
 
 
 def upright(image: Image, orientation: int) -> Image:
-    """[H, W, 3] as stored -> as meant to be seen, contiguous; orientation 1 to 8 as in EXIF (others count as 1)."""
+    """[H, W, 3] as stored -> as meant to be seen, contiguous; orientation 1 to 8 as in EXIF (others
+    count as 1).
+    """
     if orientation in (5, 6, 7, 8):
         image = image.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
@@ -139,12 +156,16 @@ def _heif_opener(name: str) -> Callable[[BytesIO], Pillow.Image]:
     try:
         from pillow_heif import HeifImageFile
     except ImportError:
-        raise InputError(f"{name}: is a HEIC picture; to read those: pip install 'everybody[heif]'") from None
+        raise InputError(
+            f"{name}: is a HEIC picture; to read those: pip install 'everybody[heif]'"
+        ) from None
     return HeifImageFile
 
 
 def _broken(name: str, what: str, error: Exception) -> str:
-    said = " ".join(str(error).split()) or type(error).__name__  # libheif's words come in several lines
+    said = (
+        " ".join(str(error).split()) or type(error).__name__
+    )  # libheif's words come in several lines
     return f"{name}: is a broken or truncated {what} ({said}); save or download it again"
 
 
@@ -157,7 +178,9 @@ def _too_large(name: str, width: int, height: int, max_pixels: int) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No warnings about odd metadata. The filter belongs to the process, hence the lock and the short stay."""
+    """No warnings about odd metadata. The filter belongs to the process, hence the lock and the
+    short stay.
+    """
     with _quiet_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,8 +1,10 @@
-"""Live sources, cameras and addresses alike: the newest frame or none, and a new connection when one is lost.
+"""Live sources, cameras and addresses alike: the newest frame or none, and a new connection when
+one is lost.
 
-A camera does not wait. While the networks are busy with one frame, a thread goes on reading; when they ask for the
-next, they get the newest, and those between are dropped and counted. So what is seen is never older than one frame's
-work. Frames keep the numbers they had at the source: dropped ones are gaps.
+A camera does not wait. While the networks are busy with one frame, a thread goes on reading; when
+they ask for the next, they get the newest, and those between are dropped and counted. So what is
+seen is never older than one frame's work. Frames keep the numbers they had at the source: dropped
+ones are gaps.
 """
 
 from __future__ import annotations
@@ -17,11 +19,19 @@ from ..people import Frame
 from .sources import Report
 
 PATIENCE = 2.0  # seconds to wait for a source to let go; one that hangs longer is left to its daemon thread
-DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before each further attempt to connect; then it is given up
+DELAYS = (
+    1.0,
+    2.0,
+    4.0,
+    8.0,
+    16.0,
+)  # seconds before each further attempt to connect; then it is given up
 
 
 def newest(frames: Iterator[Frame], dropped: Callable[[int], None]) -> Generator[Frame, None, None]:
-    """The newest frame each time one is asked for; `dropped` is called with how many were left out before it."""
+    """The newest frame each time one is asked for; `dropped` is called with how many were left out
+    before it.
+    """
     ready = threading.Condition()
     slot: list[Frame] = []
     state: dict[str, BaseException | bool] = {}
@@ -75,10 +85,12 @@ def reconnected(
     wait: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Frame]:
-    """The frames of one connection after the other, numbered on, their times those of the first connection's clock.
+    """The frames of one connection after the other, numbered on, their times those of the first
+    connection's clock.
 
-    When a connection ends it is told, and tried again after each of `delays` (`DELAYS`); one that gives a frame begins
-    the delays anew. Ends, and says so, when none is left. A source that never gave a frame is not tried again.
+    When a connection ends it is told, and tried again after each of `delays` (`DELAYS`); one that
+    gives a frame begins the delays anew. Ends, and says so, when none is left. A source that never
+    gave a frame is not tried again.
     """
     delays = DELAYS if delays is None else delays
     index, last, begun, failures = 0, 0.0, None, 0
@@ -95,8 +107,16 @@ def reconnected(
         if begun is None:
             return
         if failures == len(delays):
-            report(InputError(f"{name}: gave no picture in {len(delays)} attempts; given up after {index} frames"))
+            report(
+                InputError(
+                    f"{name}: gave no picture in {len(delays)} attempts; given up after {index} frames"
+                )
+            )
             return
-        report(InputError(f"{name}: no more pictures after {index} frames; trying again in {delays[failures]:g} s"))
+        report(
+            InputError(
+                f"{name}: no more pictures after {index} frames; trying again in {delays[failures]:g} s"
+            )
+        )
         wait(delays[failures])
         failures += 1

@@ -1,4 +1,6 @@
-"""How the files that come of a frame are called: like its source, without clashes, the frames of a video numbered."""
+"""How the files that come of a frame are called: like its source, without clashes, the frames of a
+video numbered.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,24 @@ _STREAM = re.compile(r"(?!https?:|file:)\w+://|camera:")
 
 
 def numbered(source: str, index: int) -> bool:
-    """Whether a frame is one of a video, camera or stream, so that files made of it need its number, or a picture.
+    """Whether a frame is one of a video, camera or stream, so that files made of it need its
+    number, or a picture.
 
-    Told from the name, because who writes a first frame cannot know whether a second one follows; a container with a
-    picture's suffix or none gets a first file without a number, and no harm."""
-    return index > 0 or PurePath(source).suffix.lower() not in _PICTURES or bool(_STREAM.match(source))
+    Told from the name, because who writes a first frame cannot know whether a second one follows; a
+    container with a picture's suffix or none gets a first file without a number, and no harm.
+    """
+    return (
+        index > 0 or PurePath(source).suffix.lower() not in _PICTURES or bool(_STREAM.match(source))
+    )
 
 
 class Names:
-    """Gives each source a name of its own: its file's name without the suffix; where another source has that, with its
-    folder before it; and where that is taken too, with a number behind it.
+    """Gives each source a name of its own: its file's name without the suffix; where another source
+    has that, with its folder before it; and where that is taken too, with a number behind it.
 
-    The same sources in the same order get the same names, so a run that resumes first names those of the journal."""
+    The same sources in the same order get the same names, so a run that resumes first names those
+    of the journal.
+    """
 
     def __init__(self) -> None:
         self._given: dict[str, str] = {}
@@ -43,7 +51,9 @@ class Names:
         return self._given[source]
 
     def frame(self, source: str, index: int) -> str:
-        """The name of one frame: its source's, with twelve digits behind it where frames are numbered."""
+        """The name of one frame: its source's, with twelve digits behind it where frames are
+        numbered.
+        """
         name = self(source)
         return f"{name}_{index:012d}" if numbered(source, index) else name
 

@@ -1,8 +1,9 @@
 """One argument, any source -> frames.
 
-A source is the path of a picture or video, a folder, a glob, a text file that lists paths, an http(s) or rtsp address,
-a camera's number, "-" for stdin, an array [H, W, 3], [H, W] or [N, H, W, 3], a Pillow image, bytes, a binary stream, a
-Frame, or a list or any iterable of these. What a file is, its first bytes tell; suffixes only pick a folder's files.
+A source is the path of a picture or video, a folder, a glob, a text file that lists paths, an
+http(s) or rtsp address, a camera's number, "-" for stdin, an array [H, W, 3], [H, W] or [N, H, W,
+3], a Pillow image, bytes, a binary stream, a Frame, or a list or any iterable of these. What a file
+is, its first bytes tell; suffixes only pick a folder's files.
 """
 
 from __future__ import annotations
@@ -38,30 +39,38 @@ def read(
     problem: Report | None = None,
     dropped: Callable[[int], None] | None = None,
 ) -> Iterator[Frame]:
-    """Frames of any source (see above), in order and lazily: an endless stream takes constant memory.
+    """Frames of any source (see above), in order and lazily: an endless stream takes constant
+    memory.
 
-    select: of a video, by its frames; of pictures, by their place among all pictures (times do not apply to them).
-    after: per source (`Frame.source`) the last index that is done already; it and those before are left out.
-    max_pixels: larger pictures are refused by their headers. problem: is called with each InputError, and reading goes
-    on with the next frame or input; without it the first one is raised. dropped: is called with how many frames of a
-    camera or a live address were left out because nobody asked for them in time; files drop none.
+    select: of a video, by its frames; of pictures, by their place among all pictures (times do not
+    apply to them). after: per source (`Frame.source`) the last index that is done already; it and
+    those before are left out. max_pixels: larger pictures are refused by their headers. problem: is
+    called with each InputError, and reading goes on with the next frame or input; without it the
+    first one is raised. dropped: is called with how many frames of a camera or a live address were
+    left out because nobody asked for them in time; files drop none.
     """
-    reader = _Reader(select, after or {}, max_pixels, problem or _raise, dropped or (lambda count: None))
+    reader = _Reader(
+        select, after or {}, max_pixels, problem or _raise, dropped or (lambda count: None)
+    )
     yield from reader.frames(sources.items(source, reader.report))
 
 
 def expand(source: Any) -> list[Item]:
-    """What `source` names, members of folders, globs and lists included, in natural order (img2 before img10).
+    """What `source` names, members of folders, globs and lists included, in natural order (img2
+    before img10).
 
-    Decodes nothing and draws nothing from iterables; `read` takes the result. Raises InputError on what is missing.
+    Decodes nothing and draws nothing from iterables; `read` takes the result. Raises InputError on
+    what is missing.
     """
     return list(sources.items(source, _raise))
 
 
 def count(items: Iterable[Item], select: Selection = Selection()) -> int | None:  # noqa: B008 (frozen)
-    """About how many frames `read` will give, for progress; None where nobody can know (streams, cameras, addresses).
+    """About how many frames `read` will give, for progress; None where nobody can know (streams,
+    cameras, addresses).
 
-    Videos say how many frames they have, or how long they last. What cannot be read counts as nothing.
+    Videos say how many frames they have, or how long they last. What cannot be read counts as
+    nothing.
     """
     pictures = total = 0
     for item in items:
@@ -171,7 +180,9 @@ class _Reader:
         else:
             yield Frame(image, 0, 0.0, item.name)
 
-    def video(self, item: Item, file: Any, options: dict[str, str] | None = None) -> Iterator[Frame]:
+    def video(
+        self, item: Item, file: Any, options: dict[str, str] | None = None
+    ) -> Iterator[Frame]:
         """options: FFmpeg's, for an address; a file of ours may take its time."""
         name, timeout = network.shown(item.name), None if options is None else network.TIMEOUT
         try:
@@ -181,7 +192,12 @@ class _Reader:
             return
         done = self.after.get(item.name, -1)
         yield from video.frames(
-            container, item.name, self.report, select=self.select, after=done, max_pixels=self.max_pixels
+            container,
+            item.name,
+            self.report,
+            select=self.select,
+            after=done,
+            max_pixels=self.max_pixels,
         )
 
     def lasting(self, item: Item) -> Iterator[Frame]:
@@ -190,11 +206,15 @@ class _Reader:
 
         def connect() -> Iterator[Frame]:
             try:
-                container = video.open_video(item.data, name, options=options, timeout=network.TIMEOUT)
+                container = video.open_video(
+                    item.data, name, options=options, timeout=network.TIMEOUT
+                )
             except InputError as error:
                 self.report(error)
                 return
-            yield from video.frames(container, item.name, self.report, max_pixels=self.max_pixels, live=True)
+            yield from video.frames(
+                container, item.name, self.report, max_pixels=self.max_pixels, live=True
+            )
 
         yield from live.reconnected(connect, name, self.report)
 
@@ -207,7 +227,9 @@ class _Reader:
                     return
                 if sieve.keep(frame.index, frame.time) and frame.index > done:
                     yield frame
-                if sieve.over(frame.index + 1, frame.time):  # do not wait for a frame that nobody wants
+                if sieve.over(
+                    frame.index + 1, frame.time
+                ):  # do not wait for a frame that nobody wants
                     return
 
     def stored(self, item: Item) -> Iterator[Frame]:
@@ -219,7 +241,9 @@ class _Reader:
             return
         kind = sniff(head, item.name)
         if kind == "picture":
-            yield from self.picture(item, lambda: item.data if item.kind == "bytes" else Path(item.data).read_bytes())
+            yield from self.picture(
+                item, lambda: item.data if item.kind == "bytes" else Path(item.data).read_bytes()
+            )
         elif kind == "video":
             yield from self.video(item, _openable(item))
         else:
@@ -228,7 +252,11 @@ class _Reader:
     def stream(self, item: Item) -> Iterator[Frame]:
         """Stdin, a pipe or any binary stream; one that was opened elsewhere stays open."""
         try:
-            with open(item.data, "rb") if isinstance(item.data, str) else nullcontext(item.data) as file:
+            with (
+                open(item.data, "rb")
+                if isinstance(item.data, str)
+                else nullcontext(item.data) as file
+            ):
                 yield from self.once(item, file)
         except OSError as error:
             self.report(sources.unreadable(item.name, error))
@@ -250,14 +278,18 @@ class _Reader:
             self.report(sources.unreadable(network.shown(item.name), error))
 
     def once(self, item: Item, file: Any, address: str | None = None) -> Iterator[Frame]:
-        """What can be read once. A video at an address is left to FFmpeg, which can seek where the server can."""
+        """What can be read once. A video at an address is left to FFmpeg, which can seek where the
+        server can.
+        """
         stream = Rewound(file)
         kind = sniff(stream.head, item.name)
         if kind == "picture":
             yield from self.picture(item, lambda: stream.whole(PICTURE_BYTES))
         elif kind != "video":
             self.report(_useless(network.shown(item.name), kind))
-        elif address and not (needs_seeking(stream.head) and file.headers.get("Accept-Ranges") != "bytes"):
+        elif address and not (
+            needs_seeking(stream.head) and file.headers.get("Accept-Ranges") != "bytes"
+        ):
             file.close()
             yield from self.video(item, address, network.ffmpeg_options(address))
         elif needs_seeking(stream.head):
@@ -275,4 +307,6 @@ def _openable(item: Item) -> Any:
 def _useless(name: str, kind: str) -> InputError:
     if kind == "empty":
         return InputError(f"{name}: is empty (0 bytes); copy or download it again")
-    return InputError(f"{name}: is text (a web page or a list?), neither a picture ({FORMATS}) nor a video")
+    return InputError(
+        f"{name}: is text (a web page or a list?), neither a picture ({FORMATS}) nor a video"
+    )

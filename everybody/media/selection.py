@@ -15,9 +15,11 @@ _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d*)?)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Frames from `start` up to, not including, `end`: an int is an index, a float seconds from the source's start.
+    """Frames from `start` up to, not including, `end`: an int is an index, a float seconds from the
+    source's start.
 
-    every: an int keeps each n-th frame, a float one frame per so many seconds. Times do not apply to pictures.
+    every: an int keeps each n-th frame, a float one frame per so many seconds. Times do not apply
+    to pictures.
     """
 
     start: int | float | None = None
@@ -32,17 +34,25 @@ class Selection:
             raise OptionError(f"every must be more than 0, got {self.every}")
         same = isinstance(self.start or 0, int) == isinstance(self.end, int) or not self.start
         if self.end is not None and same and self.end <= (self.start or 0):
-            raise OptionError(f"end must come after start, got start {self.start or 0} and end {self.end}")
+            raise OptionError(
+                f"end must come after start, got start {self.start or 0} and end {self.end}"
+            )
 
     @classmethod
     def parse(cls, start: str | None, end: str | None, every: str | None) -> Selection:
-        """What a user types: '120' is an index; '90s', '1.5s', '2m', '1h30m', '0:10' and '01:02:03.5' are times."""
+        """What a user types: '120' is an index; '90s', '1.5s', '2m', '1h30m', '0:10' and
+        '01:02:03.5' are times.
+        """
         parsed_every = _parse("every", every)
-        return cls(_parse("start", start), _parse("end", end), 1 if parsed_every is None else parsed_every)
+        return cls(
+            _parse("start", start), _parse("end", end), 1 if parsed_every is None else parsed_every
+        )
 
     def untimed(self) -> Selection:
         """The same for pictures, which have no time: times dropped."""
-        start, end = (None if isinstance(value, float) else value for value in (self.start, self.end))
+        start, end = (
+            None if isinstance(value, float) else value for value in (self.start, self.end)
+        )
         return Selection(start, end, 1 if isinstance(self.every, float) else self.every)
 
     def estimate(self, frames: float, rate: float) -> int:
@@ -77,7 +87,10 @@ class Sieve:
             return False
         start, every = self._select.start, self._select.every
         if self._first is None:
-            self._first = (start if isinstance(start, int) else index, start if isinstance(start, float) else time)
+            self._first = (
+                start if isinstance(start, int) else index,
+                start if isinstance(start, float) else time,
+            )
         if isinstance(every, int):
             return (index - self._first[0]) % every == 0
         steps = math.floor((time - self._first[1] + _TOLERANCE) / every)

@@ -23,10 +23,38 @@ from . import images
 
 HEAD = 4096  # bytes that tell what a file is
 _SUFFIXES = {
-    *images.SUFFIXES, ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2v", ".ts", ".mts", ".m2ts",
-    ".wmv", ".asf", ".flv", ".3gp", ".3g2", ".ogv", ".mxf", ".vob", ".mjpeg", ".mjpg", ".y4m", ".h264", ".264", ".h265",
-    ".265", ".hevc", ".av1", ".ivf",
-}  # fmt: skip
+    *images.SUFFIXES,
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".mpg",
+    ".mpeg",
+    ".m2v",
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".wmv",
+    ".asf",
+    ".flv",
+    ".3gp",
+    ".3g2",
+    ".ogv",
+    ".mxf",
+    ".vob",
+    ".mjpeg",
+    ".mjpg",
+    ".y4m",
+    ".h264",
+    ".264",
+    ".h265",
+    ".265",
+    ".hevc",
+    ".av1",
+    ".ivf",
+}
 _LIVE = {"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "udp", "tcp"}
 _TEXT_VIDEOS = (b"#EXTM3U", b"ffconcat version", b"v=0\r", b"v=0\n", b"YUV4MPEG2 ")
 _CONTROL = bytes(set(range(32)) - set(b"\t\n\r\f")) + b"\x7f"
@@ -45,10 +73,14 @@ class Item:
 
 
 def sniff(head: bytes, name: str) -> Literal["empty", "picture", "text", "video"]:
-    """What a file is, from its first bytes. What is neither picture nor text may be a video: FFmpeg will tell."""
+    """What a file is, from its first bytes. What is neither picture nor text may be a video: FFmpeg
+    will tell.
+    """
     if not head:
         return "empty"
-    if images.picture_format(head):  # Motion JPEG is pictures end to end: there, only the name tells
+    if images.picture_format(
+        head
+    ):  # Motion JPEG is pictures end to end: there, only the name tells
         return "video" if name.lower().endswith((".mjpeg", ".mjpg")) else "picture"
     if head.startswith(_TEXT_VIDEOS):
         return "video"
@@ -72,7 +104,9 @@ def natural(name: str) -> list[tuple[int, int, str]]:
 
 
 def items(source: Any, report: Report, *, flat: bool = False) -> Iterator[Item]:
-    """What `source` names; what is missing goes to `report` and is left out. `flat` draws from iterables, lazily."""
+    """What `source` names; what is missing goes to `report` and is left out. `flat` draws from
+    iterables, lazily.
+    """
     if isinstance(source, Item) and not (flat and source.kind == "iterable"):
         yield source
     elif isinstance(source, Item):
@@ -82,7 +116,11 @@ def items(source: Any, report: Report, *, flat: bool = False) -> Iterator[Item]:
         yield from _named(os.fspath(source), report)
     elif isinstance(source, (list, tuple)):
         if not source:
-            report(InputError("the list of sources is empty: expected at least one picture, video or array"))
+            report(
+                InputError(
+                    "the list of sources is empty: expected at least one picture, video or array"
+                )
+            )
         for element in source:
             yield from items(element, report, flat=flat)
     elif isinstance(source, Frame):
@@ -100,7 +138,11 @@ def items(source: Any, report: Report, *, flat: bool = False) -> Iterator[Item]:
     elif isinstance(source, Iterable):
         yield from items(Item("array", "iterable", source), report, flat=flat)
     else:
-        report(InputError(f"a {type(source).__name__} is not a source: expected a path, URL, camera number or array"))
+        report(
+            InputError(
+                f"a {type(source).__name__} is not a source: expected a path, URL, camera number or array"
+            )
+        )
 
 
 def _array(array: np.ndarray, report: Report) -> Iterator[Item]:
@@ -113,7 +155,9 @@ def _array(array: np.ndarray, report: Report) -> Iterator[Item]:
             )
         )
         return
-    yield from (Item("array", "array", picture) for picture in (array if array.ndim == 4 else [array]))
+    yield from (
+        Item("array", "array", picture) for picture in (array if array.ndim == 4 else [array])
+    )
 
 
 def _named(name: str, report: Report, *, listed: bool = False) -> Iterator[Item]:
@@ -130,7 +174,9 @@ def _named(name: str, report: Report, *, listed: bool = False) -> Iterator[Item]
             yield Item(name, "live", name)
         else:
             report(
-                InputError(f"{name}: cannot read {scheme}:// addresses; expected http(s)://, rtsp:// or a local path")
+                InputError(
+                    f"{name}: cannot read {scheme}:// addresses; expected http(s)://, rtsp:// or a local path"
+                )
             )
         return
     try:
@@ -163,7 +209,9 @@ def head(path: str) -> bytes:
 def unreadable(name: str, error: Exception) -> InputError:
     """Why the system will not give a file or stream away, in a line."""
     if isinstance(error, PermissionError):
-        return InputError(f"{name}: no permission to read it; change its permissions or run as its owner")
+        return InputError(
+            f"{name}: no permission to read it; change its permissions or run as its owner"
+        )
     return InputError(f"{name}: cannot be opened ({getattr(error, 'strerror', None) or error})")
 
 
@@ -172,8 +220,13 @@ def _known(paths: Iterable[str]) -> list[str]:
 
 
 def _folder(folder: str, report: Report) -> Iterator[Item]:
-    # Names with a leading dot are hidden; macOS leaves a "._photo.jpg" that is no photo next to each one.
-    files = [entry.path for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")]
+    # Names with a leading dot are hidden; macOS leaves a "._photo.jpg" that is no photo next to
+    # each one.
+    files = [
+        entry.path
+        for entry in os.scandir(folder)
+        if entry.is_file() and not entry.name.startswith(".")
+    ]
     found = sorted(_known(files), key=natural)
     if not found:
         report(
@@ -197,11 +250,17 @@ def _glob(pattern: str, report: Report) -> Iterator[Item]:
 
 def _list(name: str, report: Report) -> Iterator[Item]:
     data = Path(name).read_bytes()
-    text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig", errors="surrogateescape")
+    text = data.decode(
+        "utf-16" if data.startswith(_UTF16) else "utf-8-sig", errors="surrogateescape"
+    )
     lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1)]
     lines = [(n, line) for n, line in lines if line and not line.startswith("#")]
     if not lines:
-        report(InputError(f"{name}: is a text file that lists no paths; expected one picture or video per line"))
+        report(
+            InputError(
+                f"{name}: is a text file that lists no paths; expected one picture or video per line"
+            )
+        )
         return
     found: list[Item] = []
     lost: list[EverybodyError] = []

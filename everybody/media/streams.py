@@ -13,10 +13,13 @@ _MOVIE_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"uuid", b
 
 
 class Rewound:
-    """A binary stream whose first bytes (`head`) have been looked at and are read again. It cannot seek."""
+    """A binary stream whose first bytes (`head`) have been looked at and are read again. It cannot
+    seek.
+    """
 
     def __init__(self, stream: Any) -> None:
-        # What has arrived is better than what was asked for: a live stream should not wait until a buffer is full.
+        # What has arrived is better than what was asked for: a live stream should not wait until a
+        # buffer is full.
         self._read = getattr(stream, "read1", stream.read)
         self.head = b""
         while len(self.head) < HEAD and (more := self._read(HEAD - len(self.head))):

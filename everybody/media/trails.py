@@ -14,8 +14,9 @@ _SHIFT = 4  # fractional bits
 
 
 class Trails:
-    """Called with each frame, returns a copy of its picture with the trails of the last `seconds`: of the middle of the
-    lower edge of each tracked person's box. Another source begins anew."""
+    """Called with each frame, returns a copy of its picture with the trails of the last `seconds`:
+    of the middle of the lower edge of each tracked person's box. Another source begins anew.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds

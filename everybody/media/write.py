@@ -1,4 +1,6 @@
-"""Pictures with people drawn on them, as pictures or videos, and crops of people, called like what they come from."""
+"""Pictures with people drawn on them, as pictures or videos, and crops of people, called like what
+they come from.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +23,25 @@ from .records import Say, warn
 from .trails import Trails
 
 _QUALITY = {
-    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92], ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 92],
-    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 92], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3],
-    ".bmp": [], ".tif": [], ".tiff": [],
-}  # fmt: skip
+    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92],
+    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 92],
+    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 92],
+    ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3],
+    ".bmp": [],
+    ".tif": [],
+    ".tiff": [],
+}
 
 
 def save_image(path: Path | str, image: Image) -> None:
-    """Write a picture [H, W, 3] uint8 RGB in the format of the suffix; whole or not there. Raises OutputError."""
+    """Write a picture [H, W, 3] uint8 RGB in the format of the suffix; whole or not there. Raises
+    OutputError.
+    """
     path = Path(path)
     if path.suffix.lower() not in _QUALITY:
-        raise OutputError(f"{path}: cannot write '{path.suffix}' pictures; choose one of {', '.join(_QUALITY)}")
+        raise OutputError(
+            f"{path}: cannot write '{path.suffix}' pictures; choose one of {', '.join(_QUALITY)}"
+        )
     bgr = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR)
     encoded = None
     with suppress(cv2.error):  # OpenCV 4 raises it where 5 returns False
@@ -39,14 +49,20 @@ def save_image(path: Path | str, image: Image) -> None:
         encoded = data if done else None
     if encoded is None:
         height, width = image.shape[:2]
-        raise OutputError(f"{path}: {width} × {height} is a size that {path.suffix} cannot hold; choose .png")
+        raise OutputError(
+            f"{path}: {width} × {height} is a size that {path.suffix} cannot hold; choose .png"
+        )
     with replacing(path) as part:
         part.write_bytes(encoded.tobytes())
 
 
-def save_crops(frame: Frame, directory: Path | str, names: Names, *, grow: float = 1.25) -> list[Path]:
-    """Write the crop of each person, the box grown and cut to the picture, as NAME_person00.jpg or, of people who are
-    tracked, NAME_id7.jpg; returns the paths. People outside the picture have none. Raises OutputError."""
+def save_crops(
+    frame: Frame, directory: Path | str, names: Names, *, grow: float = 1.25
+) -> list[Path]:
+    """Write the crop of each person, the box grown and cut to the picture, as NAME_person00.jpg or,
+    of people who are tracked, NAME_id7.jpg; returns the paths. People outside the picture have
+    none. Raises OutputError.
+    """
     people, (width, height) = frame.people, frame.size
     boxes = people.boxes.astype(np.float64)
     centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) * grow / 2
@@ -62,12 +78,14 @@ def save_crops(frame: Frame, directory: Path | str, names: Names, *, grow: float
 
 
 class Overlays:
-    """Writes each frame with its people drawn: a picture as a picture of the same name, a video as NAME.mp4.
+    """Writes each frame with its people drawn: a picture as a picture of the same name, a video as
+    NAME.mp4.
 
-    A context manager; the frames of a source come one after the other. video=False: the frames of videos become
-    numbered pictures. known: the sources that an earlier run has named, in its order (`last_frames`), where this one
-    resumes it; its videos go into NAME.2.mp4 and so on, beside what is there. trails: seconds of the way behind each
-    tracked person that are drawn. Further options are those of `draw`.
+    A context manager; the frames of a source come one after the other. video=False: the frames of
+    videos become numbered pictures. known: the sources that an earlier run has named, in its order
+    (`last_frames`), where this one resumes it; its videos go into NAME.2.mp4 and so on, beside what
+    is there. trails: seconds of the way behind each tracked person that are drawn. Further options
+    are those of `draw`.
     """
 
     def __init__(
@@ -95,7 +113,9 @@ class Overlays:
 
     def write(self, frame: Frame) -> Path:
         """Returns the file that the frame went to. Raises OutputError."""
-        picture = draw(self._trails(frame) if self._trails else frame.image, frame.people, **self._options)
+        picture = draw(
+            self._trails(frame) if self._trails else frame.image, frame.people, **self._options
+        )
         moving = numbered(frame.source, frame.index)
         if moving and self._video:
             return self._write_video(frame.source, picture, frame.time)
@@ -103,7 +123,9 @@ class Overlays:
         suffix = suffix if suffix.lower() in _QUALITY and not moving else ".jpg"
         path = self.directory / (self._names.frame(frame.source, frame.index) + suffix)
         if path.exists() and Path(frame.source).exists() and path.samefile(frame.source):
-            raise OutputError(f"{path}: is the source itself, which stays as it is; choose another folder")
+            raise OutputError(
+                f"{path}: is the source itself, which stays as it is; choose another folder"
+            )
         save_image(path, picture)
         self._first = (frame.source, picture, frame.time)
         return path

@@ -1,8 +1,9 @@
 """How sure a figure is: the bootstrap over pictures (Efron & Tibshirani 1993), alone and paired.
 
-Pictures, not people, are drawn with replacement, because people of one picture fail together. An interval holds the
-middle share of the figure over the draws. Two methods are compared on the same draws, so that what makes pictures hard
-cancels; p is twice the share of draws in which the difference has the other sign (at least 1 / draws).
+Pictures, not people, are drawn with replacement, because people of one picture fail together. An
+interval holds the middle share of the figure over the draws. Two methods are compared on the same
+draws, so that what makes pictures hard cancels; p is twice the share of draws in which the
+difference has the other sign (at least 1 / draws).
 """
 
 from __future__ import annotations
@@ -21,12 +22,18 @@ def draws(pictures: int, repeats: int, random: np.random.Generator) -> Array:
     """[repeats, pictures]: how often each picture was drawn."""
     if not pictures:
         return np.zeros((repeats, 0))
-    return random.multinomial(pictures, np.full(pictures, 1 / pictures), size=repeats).astype(np.float64)
+    return random.multinomial(pictures, np.full(pictures, 1 / pictures), size=repeats).astype(
+        np.float64
+    )
 
 
 def sample(figures: Sequence[Figure], weights: Array) -> Array:
     """[B, P] -> every figure of every draw [F, B]. Draw by draw, as figures may share work on one."""
-    return np.array([[figure(row) for figure in figures] for row in weights]).reshape(len(weights), -1).T
+    return (
+        np.array([[figure(row) for figure in figures] for row in weights])
+        .reshape(len(weights), -1)
+        .T
+    )
 
 
 def interval(samples: Array, level: float = 0.95) -> tuple[float, float]:
@@ -49,7 +56,9 @@ class Difference:
 
 
 def difference(first: Array, second: Array, value: float, level: float = 0.95) -> Difference:
-    """Figures of the same draws [B] of two methods, and by how much the second beats the first on all pictures."""
+    """Figures of the same draws [B] of two methods, and by how much the second beats the first on
+    all pictures.
+    """
     gaps = second - first
     known = gaps[~np.isnan(gaps)]
     p = float("nan")

@@ -1,4 +1,6 @@
-"""Charts as SVG text: small, sharp at any size, no dependency; they open in browsers, and from disk."""
+"""Charts as SVG text: small, sharp at any size, no dependency; they open in browsers, and from
+disk.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +42,22 @@ def needed(labels: Sequence[str]) -> float:
 
 
 def bars(
-    labels: Sequence[str], values: Sequence[float], *, title: str, notes: Sequence[str] = (), top: float = 1.0,
-    width: float = 560, colour: str = COLOURS[0], digits: int = 3, room: float = 0,
-) -> str:  # fmt: skip
-    """One bar per label from left to right, from 0 to `top`, its number at its end and a note in grey at the right.
+    labels: Sequence[str],
+    values: Sequence[float],
+    *,
+    title: str,
+    notes: Sequence[str] = (),
+    top: float = 1.0,
+    width: float = 560,
+    colour: str = COLOURS[0],
+    digits: int = 3,
+    room: float = 0,
+) -> str:
+    """One bar per label from left to right, from 0 to `top`, its number at its end and a note in
+    grey at the right.
 
-    room: pixels for the labels, for charts that stand below each other; by default what they need."""
+    room: pixels for the labels, for charts that stand below each other; by default what they need.
+    """
     left = room or needed(labels)
     span = width - left - 58 - (needed(notes) if notes else 0)
     body = [_line(left, 4, left, ROW * len(labels) + 4, "#9aa3ad")]
@@ -53,7 +65,10 @@ def bars(
         y = i * ROW + 8
         length = 0 if math.isnan(value) else span * min(max(value, 0) / top, 1)
         said = "–" if math.isnan(value) else f"{value:.{digits}f}"
-        body += [_text(left - 10, y + 12, label, "end"), _rect(left, y, length, ROW - 8, colour, f"{label}: {said}")]
+        body += [
+            _text(left - 10, y + 12, label, "end"),
+            _rect(left, y, length, ROW - 8, colour, f"{label}: {said}"),
+        ]
         body.append(_text(left + length + 6, y + 12, said, more="font-weight='600'"))
         if notes:
             body.append(_text(width - 4, y + 12, notes[i], "end", "fill='#7b8490'"))
@@ -61,7 +76,12 @@ def bars(
 
 
 def stacked(
-    labels: Sequence[str], shares: Sequence[Sequence[float]], kinds: Sequence[str], *, title: str, width: float = 620
+    labels: Sequence[str],
+    shares: Sequence[Sequence[float]],
+    kinds: Sequence[str],
+    *,
+    title: str,
+    width: float = 620,
 ) -> str:
     """One bar of full length per label, cut by the shares of its kinds, with a legend on top."""
     left = needed(labels)
@@ -76,15 +96,30 @@ def stacked(
         for kind, share, colour in zip(kinds, row, GOOD_TO_BAD, strict=False):
             body.append(_rect(x, y, span * share, ROW - 8, colour, f"{label}: {kind} {share:.1%}"))
             if share > 0.08:
-                body.append(_text(x + span * share / 2, y + 12, f"{share:.0%}", "middle", "fill='#fff' font-size='11'"))
+                body.append(
+                    _text(
+                        x + span * share / 2,
+                        y + 12,
+                        f"{share:.0%}",
+                        "middle",
+                        "fill='#fff' font-size='11'",
+                    )
+                )
             x += span * share
     return _svg(width, ROW * len(labels) + 32, body, title)
 
 
 def lines(
-    series: Sequence[tuple[str, Sequence[float], Sequence[float]]], *, title: str, x: str, y: str,
-    limits: tuple[float, float] = (0.0, 1.0), width: float = 560, height: float = 340, diagonal: bool = False,
-) -> str:  # fmt: skip
+    series: Sequence[tuple[str, Sequence[float], Sequence[float]]],
+    *,
+    title: str,
+    x: str,
+    y: str,
+    limits: tuple[float, float] = (0.0, 1.0),
+    width: float = 560,
+    height: float = 340,
+    diagonal: bool = False,
+) -> str:
     """Curves (name, xs, ys) over x in `limits` and y in 0 … 1, with grid, axes and a legend."""
     left, bottom, top, low, high = 48.0, height - 42, 34.0 if len(series) > 1 else 10.0, *limits
     span, rise = width - left - 14, bottom - top
@@ -100,7 +135,9 @@ def lines(
         body.append(_text(left - 7, down + 4, f"{share:.1f}", "end"))
         body.append(_text(across, bottom + 16, f"{low + share * (high - low):.2g}", "middle"))
     body.append(_text(left + span / 2, height - 6, x, "middle"))
-    body.append(_text(0, 0, y, "middle", f"transform='translate(12 {top + rise / 2:g}) rotate(-90)'"))
+    body.append(
+        _text(0, 0, y, "middle", f"transform='translate(12 {top + rise / 2:g}) rotate(-90)'")
+    )
     if diagonal:
         line = f"M{left:g} {bottom:g} L{left + span:g} {top:g}"
         body.append(f"<path d='{line}' stroke='#9aa3ad' stroke-dasharray='4 4' fill='none'/>")
@@ -108,7 +145,9 @@ def lines(
         points = [place(a, b) for a, b in zip(xs, ys, strict=True) if not math.isnan(b)]
         colour = COLOURS[i % len(COLOURS)]
         path = " ".join(f"{'L' if n else 'M'}{a:.1f} {b:.1f}" for n, (a, b) in enumerate(points))
-        body.append(f"<path d='{path}' fill='none' stroke='{colour}' stroke-width='2.2' stroke-linejoin='round'/>")
+        body.append(
+            f"<path d='{path}' fill='none' stroke='{colour}' stroke-width='2.2' stroke-linejoin='round'/>"
+        )
         if len(series) > 1:
             body += [_rect(start, 12, 14, 4, colour), _text(start + 20, 18, name)]
             start += 40 + 7 * len(name)

@@ -1,14 +1,16 @@
-"""What the mistakes are, and what each costs (Ronchi & Perona 2017, "Benchmarking and Error Diagnosis in Multi-Instance
-Pose Estimation").
+"""What the mistakes are, and what each costs (Ronchi & Perona 2017, "Benchmarking and Error
+Diagnosis in Multi-Instance Pose Estimation").
 
-Found people, best score first, take the free true person of the highest OKS, at least .1. Of a pair, every labelled
-joint is sorted by its similarity ks = exp(-d² / 2s²κ²) to where it should be (section 3.1 there):
+Found people, best score first, take the free true person of the highest OKS, at least .1. Of a
+pair, every labelled joint is sorted by its similarity ks = exp(-d² / 2s²κ²) to where it should be
+(section 3.1 there):
 
     good .85 ≤ ks    jitter .5 ≤ ks < .85    else inversion, if ks ≥ .5 to the mirrored joint of the same person,
                                              swap, if to this or the mirrored joint of another person, else miss
 
-A gain is the AP that the results would have if one kind of mistake had not been made: joints put where they belong,
-scores replaced by the OKS they stand for, false people taken away, overlooked people not asked for.
+A gain is the AP that the results would have if one kind of mistake had not been made: joints put
+where they belong, scores replaced by the OKS they stand for, false people taken away, overlooked
+people not asked for.
 """
 
 from __future__ import annotations
@@ -35,10 +37,12 @@ FOUND, GOOD, NEAR = 0.1, 0.85, 0.5  # of OKS; of ks
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairing:
-    """found [N]: the row found for each true person, -1 none. likeness [N]: their OKS, 0 where none.
+    """found [N]: the row found for each true person, -1 none. likeness [N]: their OKS, 0 where
+    none.
 
-    best [M]: the highest OKS of each found person with anybody to find. paired [M]: has a true person. excused [M]: has
-    none, but is on somebody to ignore or not among the 20 best of the picture.
+    best [M]: the highest OKS of each found person with anybody to find. paired [M]: has a true
+    person. excused [M]: has none, but is on somebody to ignore or not among the 20 best of the
+    picture.
     """
 
     found: Rows
@@ -55,10 +59,12 @@ class Pairing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Diagnosis:
-    """kinds [K, 5]: labelled joints of matched people by KINDS. gains: what AP gains without one kind of mistake.
+    """kinds [K, 5]: labelled joints of matched people by KINDS. gains: what AP gains without one
+    kind of mistake.
 
-    stairs: AP as one kind after the other is taken away. slices: recall by size, crowding … loss [P]: what each picture
-    adds to the mistakes. overlooked true people; found people who are background or duplicates.
+    stairs: AP as one kind after the other is taken away. slices: recall by size, crowding … loss
+    [P]: what each picture adds to the mistakes. overlooked true people; found people who are
+    background or duplicates.
     """
 
     figures: dict[str, float]
@@ -75,7 +81,9 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _State:
-    """Truth and results on the way to being perfect; who is taken away stays in his row, so that rows keep meaning."""
+    """Truth and results on the way to being perfect; who is taken away stays in his row, so that
+    rows keep meaning.
+    """
 
     truth: Dataset
     results: Dataset
@@ -98,7 +106,12 @@ def diagnose(truth: Dataset, results: Dataset) -> Diagnosis:
         for number, name in enumerate(KINDS)
         if number
     }
-    fixes |= {"scores": _rank, "duplicates": _once, "background": _nobody_else, "overlooked": _nobody_missing}
+    fixes |= {
+        "scores": _rank,
+        "duplicates": _once,
+        "background": _nobody_else,
+        "overlooked": _nobody_missing,
+    }
 
     figures = oks.figures(truth, results)
     start = _State(truth, results, np.ones(len(results.picture), bool))
@@ -107,16 +120,25 @@ def diagnose(truth: Dataset, results: Dataset) -> Diagnosis:
     for name, fix in fixes.items():
         now = fix(now)
         stairs.append((name, now.precision()))
-    counts = np.stack([(kind == number).sum(0) for number in range(len(KINDS))], 1).astype(np.float64)
+    counts = np.stack([(kind == number).sum(0) for number in range(len(KINDS))], 1).astype(
+        np.float64
+    )
     loose, overlooked = pairing.loose, ~truth.ignored & (pairing.found < 0)
     loss = np.zeros(len(truth))
     np.add.at(loss, truth.picture, np.where(truth.ignored, 0, 1 - pairing.likeness))
     np.add.at(loss, results.picture, np.where(loose, results.scores.clip(0, 1), 0))
     return Diagnosis(
-        figures=figures, pairing=pairing, kinds=counts, gains=gains, stairs=stairs,
-        slices=slices(truth, pairing.likeness), loss=loss, overlooked=int(overlooked.sum()),
-        background=int((loose & (pairing.best < FOUND)).sum()), duplicates=int((loose & (pairing.best >= FOUND)).sum()),
-    )  # fmt: skip
+        figures=figures,
+        pairing=pairing,
+        kinds=counts,
+        gains=gains,
+        stairs=stairs,
+        slices=slices(truth, pairing.likeness),
+        loss=loss,
+        overlooked=int(overlooked.sum()),
+        background=int((loose & (pairing.best < FOUND)).sum()),
+        duplicates=int((loose & (pairing.best >= FOUND)).sum()),
+    )
 
 
 def pair(truth: Dataset, results: Dataset, *, most: int = oks.MAX_PEOPLE) -> Pairing:
@@ -140,7 +162,9 @@ def pair(truth: Dataset, results: Dataset, *, most: int = oks.MAX_PEOPLE) -> Pai
                     free[n] = False
                     found[wanted[n]], likeness[wanted[n]], paired[row] = row, table[n, column], True
         if len(ignored):
-            excused[rows] = ~paired[rows] & (iou(truth.boxes[ignored], results.boxes[rows]).max(0) > FOUND)
+            excused[rows] = ~paired[rows] & (
+                iou(truth.boxes[ignored], results.boxes[rows]).max(0) > FOUND
+            )
     return Pairing(found, likeness, best, paired, excused)
 
 
@@ -152,13 +176,16 @@ def joint_kinds(truth: Dataset, results: Dataset, pairing: Pairing) -> NDArray[n
     for n in np.flatnonzero(pairing.found >= 0):
         points = results.keypoints[pairing.found[n], :, :2]
         own = _similarity(truth, points, np.array([n]), joints)[0]
-        inverted = np.where(mirror == joints, 0, _similarity(truth, points, np.array([n]), mirror)[0])
+        inverted = np.where(
+            mirror == joints, 0, _similarity(truth, points, np.array([n]), mirror)[0]
+        )
         others = by_picture[truth.picture[n]]
         others = others[(others != n) & ~truth.crowd[others]]
         swapped = np.zeros(len(joints))
         if len(others):
             swapped = np.maximum(
-                _similarity(truth, points, others, joints).max(0), _similarity(truth, points, others, mirror).max(0)
+                _similarity(truth, points, others, joints).max(0),
+                _similarity(truth, points, others, mirror).max(0),
             )
         far = np.where(np.maximum(inverted, swapped) < NEAR, 4, np.where(inverted >= swapped, 2, 3))
         kind = np.where(own >= GOOD, 0, np.where(own >= NEAR, 1, far))
@@ -167,10 +194,14 @@ def joint_kinds(truth: Dataset, results: Dataset, pairing: Pairing) -> NDArray[n
 
 
 def _similarity(truth: Dataset, points: Array, people: Rows, joints: NDArray[np.int64]) -> Array:
-    """ks of found joints [K, 2] to the given joints of some true people -> [people, K]; 0 where not labelled."""
+    """ks of found joints [K, 2] to the given joints of some true people -> [people, K]; 0 where not
+    labelled.
+    """
     goal = truth.keypoints[people][:, joints]
     gaps = np.linalg.norm(goal[..., :2] - points, axis=-1)
-    return oks.likeness(gaps, truth.areas[people], np.array(truth.skeleton.sigmas)[joints]) * (goal[..., 2] > 0)  # type: ignore[arg-type]
+    return oks.likeness(gaps, truth.areas[people], np.array(truth.skeleton.sigmas)[joints]) * (
+        goal[..., 2] > 0
+    )  # type: ignore[arg-type]
 
 
 def _once(state: _State) -> _State:
@@ -198,7 +229,9 @@ def _rank(state: _State) -> _State:
     return replace(state, results=replace(results, scores=scores))
 
 
-def _put_right(state: _State, source: Dataset, pairing: Pairing, wrong: NDArray[np.bool_]) -> _State:
+def _put_right(
+    state: _State, source: Dataset, pairing: Pairing, wrong: NDArray[np.bool_]
+) -> _State:
     people, joints = np.nonzero(wrong)
     keypoints = state.results.keypoints.copy()
     keypoints[pairing.found[people], joints, :2] = source.keypoints[people, joints, :2]

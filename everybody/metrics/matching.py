@@ -1,4 +1,5 @@
-"""Who of the found people is which true one, for measures that were made for one person per picture.
+"""Who of the found people is which true one, for measures that were made for one person per
+picture.
 
 oks:   per picture, the assignment of found to true people with the greatest sum of OKS (Kuhn 1955)
 box:   the same with the intersection over union of their boxes
@@ -23,7 +24,9 @@ By = Literal["oks", "box", "order"]
 
 
 def match(truth: Dataset, results: Dataset, by: By = "oks") -> Rows:
-    """For each true person [N] the row of the found one, -1 where there is none. People to ignore are not matched."""
+    """For each true person [N] the row of the found one, -1 where there is none. People to ignore
+    are not matched.
+    """
     if by not in ("oks", "box", "order"):
         raise OptionError(f"unknown matching '{by}': known are oks, box, order")
     out = np.full(len(truth.picture), -1)
@@ -42,7 +45,9 @@ def match(truth: Dataset, results: Dataset, by: By = "oks") -> Rows:
     return out
 
 
-def similarities(truth: Dataset, results: Dataset, true: Rows, found: Rows, by: By = "oks") -> NDArray[np.floating]:
+def similarities(
+    truth: Dataset, results: Dataset, true: Rows, found: Rows, by: By = "oks"
+) -> NDArray[np.floating]:
     """[T, F]: OKS, or the intersection over union of boxes, of some true and some found people."""
     if by == "box":
         return iou(truth.boxes[true], results.boxes[found])

@@ -36,11 +36,15 @@ class Rates:
     @property
     def each(self) -> Array:
         """[K], NaN where nothing is counted."""
-        return np.divide(self.right, self.counted, out=np.full(len(self.right), np.nan), where=self.counted > 0)
+        return np.divide(
+            self.right, self.counted, out=np.full(len(self.right), np.nan), where=self.counted > 0
+        )
 
     @property
     def over_all(self) -> float:
-        """Every labelled joint of every person weighs the same: what MPII's and LSP's tables call the mean or total."""
+        """Every labelled joint of every person weighs the same: what MPII's and LSP's tables call
+        the mean or total.
+        """
         return float(self.right.sum() / self.counted.sum()) if self.counted.sum() else float("nan")
 
     @property
@@ -51,7 +55,9 @@ class Rates:
 
 
 def distances(predicted: Array, truth: Array) -> Array:
-    """[N, K, D+], [N, K, D+] -> [N, K] Euclidean, of x and y; infinite where the prediction is NaN (nobody found)."""
+    """[N, K, D+], [N, K, D+] -> [N, K] Euclidean, of x and y; infinite where the prediction is NaN
+    (nobody found).
+    """
     gap = predicted[..., :2] - truth[..., :2]
     np.square(gap, out=gap)
     length = np.sqrt(gap[..., 0] + gap[..., 1])
@@ -60,7 +66,9 @@ def distances(predicted: Array, truth: Array) -> Array:
 
 
 def torso_length(truth: Array, labelled: Mask, skeleton: Skeleton) -> Array:
-    """[N, K, 2+], [N, K] -> [N] left shoulder to right hip; NaN where one is not labelled or not of the format."""
+    """[N, K, 2+], [N, K] -> [N] left shoulder to right hip; NaN where one is not labelled or not of
+    the format.
+    """
     if not set(TORSO) <= set(skeleton.joints):
         return np.full(len(truth), np.nan)
     shoulder, hip = (skeleton.joints.index(name) for name in TORSO)
@@ -69,7 +77,9 @@ def torso_length(truth: Array, labelled: Mask, skeleton: Skeleton) -> Array:
 
 
 def head_length(truth: Array, labelled: Mask, skeleton: Skeleton) -> Array:
-    """[N, K, 2+], [N, K] -> [N] neck to head top, for data without head boxes: near what PCKh takes, not the same."""
+    """[N, K, 2+], [N, K] -> [N] neck to head top, for data without head boxes: near what PCKh
+    takes, not the same.
+    """
     neck = next((name for name in ("upper_neck", "neck") if name in skeleton.joints), None)
     if neck is None or "head_top" not in skeleton.joints:
         return np.full(len(truth), np.nan)
@@ -84,26 +94,36 @@ def box_length(boxes: Array) -> Array:
 
 
 def countable(counted: Mask, reference: ArrayLike) -> Mask:
-    """[N, K], [N] or a number -> [N, K]: joints of people whose reference is known and longer than 0."""
+    """[N, K], [N] or a number -> [N, K]: joints of people whose reference is known and longer than
+    0.
+    """
     lengths = np.broadcast_to(np.asarray(reference, np.float64), len(counted))
     return counted & (lengths > 0)[:, None]
 
 
 def hits(distance: Array, counted: Mask, reference: ArrayLike, alpha: float) -> tuple[Mask, Mask]:
-    """[N, K], [N, K], [N] or a number -> which joints are right, and which count, [N, K] each. d ≤ α · reference."""
+    """[N, K], [N, K], [N] or a number -> which joints are right, and which count, [N, K] each. d ≤
+    α · reference.
+    """
     counted = countable(counted, reference)
     limit = alpha * np.broadcast_to(np.asarray(reference, np.float64), len(counted))
     return (distance <= limit[:, None]) & counted, counted
 
 
 def pck(distance: Array, counted: Mask, reference: ArrayLike, alpha: float) -> Rates:
-    """The percentage of correct keypoints, as a share per joint [K]: Σ [d ≤ α · reference] / Σ 1 over what counts."""
+    """The percentage of correct keypoints, as a share per joint [K]: Σ [d ≤ α · reference] / Σ 1
+    over what counts.
+    """
     right, counted = hits(distance, counted, reference, alpha)
     return Rates(right.sum(0).astype(np.float64), counted.sum(0).astype(np.float64))
 
 
-def curve(distance: Array, counted: Mask, reference: ArrayLike, alpha: float) -> tuple[Array, Array]:
-    """Thresholds [51] from 0 to α and the share right over all counted joints at each [51]; NaN if none count."""
+def curve(
+    distance: Array, counted: Mask, reference: ArrayLike, alpha: float
+) -> tuple[Array, Array]:
+    """Thresholds [51] from 0 to α and the share right over all counted joints at each [51]; NaN if
+    none count.
+    """
     counted = countable(counted, reference)
     lengths = np.broadcast_to(np.asarray(reference, np.float64), len(counted))
     ratios = np.sort((distance / np.where(lengths > 0, lengths, 1)[:, None])[counted])
@@ -114,20 +134,26 @@ def curve(distance: Array, counted: Mask, reference: ArrayLike, alpha: float) ->
 
 
 def auc(distance: Array, counted: Mask, reference: ArrayLike, alpha: float) -> float:
-    """The area under the curve of PCK from 0 to α (trapezia), divided by α: 1 where every joint is exact."""
+    """The area under the curve of PCK from 0 to α (trapezia), divided by α: 1 where every joint is
+    exact.
+    """
     _, shares = curve(distance, counted, reference, alpha)
     return float((shares[1:] + shares[:-1]).mean() / 2)
 
 
 def errors(distance: Array, counted: Mask, reference: ArrayLike) -> tuple[Array, Mask]:
-    """[N, K], [N, K], [N] or a number -> d / reference, and which count, [N, K] each: joints of people found."""
+    """[N, K], [N, K], [N] or a number -> d / reference, and which count, [N, K] each: joints of
+    people found.
+    """
     counted = countable(counted, reference) & np.isfinite(distance)
     lengths = np.broadcast_to(np.asarray(reference, np.float64), len(counted))
     return np.where(counted, distance, 0) / np.where(lengths > 0, lengths, 1)[:, None], counted
 
 
 def nme(distance: Array, counted: Mask, reference: ArrayLike) -> Rates:
-    """Normalised mean error, per joint: Σ d / reference / Σ 1 over what `errors` counts; smaller is better."""
+    """Normalised mean error, per joint: Σ d / reference / Σ 1 over what `errors` counts; smaller is
+    better.
+    """
     ratios, counted = errors(distance, counted, reference)
     return Rates(ratios.sum(0), counted.sum(0).astype(np.float64))
 
@@ -139,21 +165,32 @@ _PAIRS = (
     ("shin", "knee", "ankle"),
 )
 LIMBS = (
-    *((f"{side}_{limb}", (f"{side}_{a}",), (f"{side}_{b}",)) for limb, a, b in _PAIRS for side in ("left", "right")),
+    *(
+        (f"{side}_{limb}", (f"{side}_{a}",), (f"{side}_{b}",))
+        for limb, a, b in _PAIRS
+        for side in ("left", "right")
+    ),
     ("torso", ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip")),
     ("head", ("upper_neck",), ("head_top",)),
     ("head", ("neck",), ("head_top",)),
 )
 
 
-def limb_ends(keypoints: Array, labelled: Mask, skeleton: Skeleton) -> tuple[list[str], Array, Mask]:
-    """[N, K, 2+], [N, K] -> names of the L limbs, their ends [N, L, 2, 2] and whether both are labelled [N, L].
+def limb_ends(
+    keypoints: Array, labelled: Mask, skeleton: Skeleton
+) -> tuple[list[str], Array, Mask]:
+    """[N, K, 2+], [N, K] -> names of the L limbs, their ends [N, L, 2, 2] and whether both are
+    labelled [N, L].
 
-    The ten parts of the literature: upper arms, forearms, thighs, shins, torso (between the midpoints of shoulders and
-    hips) and head (neck to top), as far as the format has their joints.
+    The ten parts of the literature: upper arms, forearms, thighs, shins, torso (between the
+    midpoints of shoulders and hips) and head (neck to top), as far as the format has their joints.
     """
     place = {joint: i for i, joint in enumerate(skeleton.joints)}
-    limbs = [(name, ends) for name, *ends in LIMBS if all(joint in place for end in ends for joint in end)]
+    limbs = [
+        (name, ends)
+        for name, *ends in LIMBS
+        if all(joint in place for end in ends for joint in end)
+    ]
     points = np.zeros((len(keypoints), len(limbs), 2, 2))
     known = np.ones((len(keypoints), len(limbs)), bool)
     for i, (_, ends) in enumerate(limbs):
@@ -167,10 +204,12 @@ def limb_ends(keypoints: Array, labelled: Mask, skeleton: Skeleton) -> tuple[lis
 def limb_hits(
     predicted: Array, truth: Array, counted: Mask, alpha: float = 0.5, *, strict: bool = True
 ) -> tuple[Mask, Mask]:
-    """Ends [N, L, 2, 2] found and true, [N, L] -> which limbs are right and which count. Zero-length limbs do not.
+    """Ends [N, L, 2, 2] found and true, [N, L] -> which limbs are right and which count.
+    Zero-length limbs do not.
 
-    strict: both ends within α × the true length. Loose: the mean of the two distances is, which lets a good end pay for
-    a bad one; older papers report this and call both PCP (the confusion: Yang & Ramanan 2013, section 6).
+    strict: both ends within α × the true length. Loose: the mean of the two distances is, which
+    lets a good end pay for a bad one; older papers report this and call both PCP (the confusion:
+    Yang & Ramanan 2013, section 6).
     """
     length = np.hypot(*np.moveaxis(truth[:, :, 0] - truth[:, :, 1], -1, 0))
     gaps = distances(predicted, truth)  # [N, L, 2]
@@ -178,7 +217,9 @@ def limb_hits(
     return (gaps.max(-1) if strict else gaps.mean(-1)) <= alpha * length, counted
 
 
-def pcp(predicted: Array, truth: Array, counted: Mask, alpha: float = 0.5, *, strict: bool = True) -> Rates:
+def pcp(
+    predicted: Array, truth: Array, counted: Mask, alpha: float = 0.5, *, strict: bool = True
+) -> Rates:
     """The percentage of correct parts, as a share per limb [L]; arguments as of `limb_hits`."""
     right, counted = limb_hits(predicted, truth, counted, alpha, strict=strict)
     return Rates((right & counted).sum(0).astype(np.float64), counted.sum(0).astype(np.float64))

@@ -10,8 +10,11 @@ from . import charts, oks
 from .tables import Verdict
 
 
-def save_plots(folder: Path, found: Sequence[Verdict], pairs: Sequence[tuple[Dataset, Dataset]]) -> list[Path]:
-    """Writes precision-recall.svg where AP was asked for, a curve and bars per joint for each other measure.
+def save_plots(
+    folder: Path, found: Sequence[Verdict], pairs: Sequence[tuple[Dataset, Dataset]]
+) -> list[Path]:
+    """Writes precision-recall.svg where AP was asked for, a curve and bars per joint for each other
+    measure.
 
     pairs: results and truth of each verdict.
     """
@@ -27,9 +30,13 @@ def save_plots(folder: Path, found: Sequence[Verdict], pairs: Sequence[tuple[Dat
                 recall, precision, _ = matches.curve(threshold)
                 label = f"{verdict.about.results}, " * many + f"OKS {oks.THRESHOLDS[threshold]:.2f}"
                 series.append((label, recall.tolist(), precision.tolist()))
-        pages["precision-recall"] = charts.lines(series, title="precision and recall", x="recall", y="precision")
+        pages["precision-recall"] = charts.lines(
+            series, title="precision and recall", x="recall", y="precision"
+        )
     for name in names:
-        same = [next(figure for figure in verdict.figures if figure.name == name) for verdict in found]
+        same = [
+            next(figure for figure in verdict.figures if figure.name == name) for verdict in found
+        ]
         series = [
             (verdict.about.results, figure.curve[0].tolist(), figure.curve[1].tolist())
             for verdict, figure in zip(found, same, strict=True)
@@ -37,7 +44,9 @@ def save_plots(folder: Path, found: Sequence[Verdict], pairs: Sequence[tuple[Dat
         ]
         if series:
             limits = 0.0, float(series[0][1][-1])
-            pages[name] = charts.lines(series, title=name, x="threshold", y="share of joints", limits=limits)
+            pages[name] = charts.lines(
+                series, title=name, x="threshold", y="share of joints", limits=limits
+            )
         for verdict, figure in zip(found, same, strict=True):
             if figure.parts:
                 labels = [part.replace("_", " ") for part in figure.parts]

@@ -21,26 +21,43 @@ from ..stages import mapped
 if TYPE_CHECKING:
     from ..pipeline import Estimator
 
-# AP profits from people whom a detector is unsure of; what is used in earnest (.3) is too high to judge with.
+# AP profits from people whom a detector is unsure of; what is used in earnest (.3) is too high to
+# judge with.
 DET_SCORE = 0.05
 
 
 def predict(
-    truth: Dataset, *, pose: str | None = None, detector: str | None = None, boxes: str = "detected",
-    flip_test: bool = False, orientation: str = "any", det_score: float = DET_SCORE, quarters: int = 0,
-    pose_nms: str | None = None, **options: Any,
-) -> Dataset:  # fmt: skip
-    """boxes: "detected", "gt" for the labelled ones (then no detector and no removal of duplicates), or a COCO file of
-    detections. Data without boxes have labelled ones by their joints, with a margin as others have. quarters as in
-    `answers`. The other options are those of `Estimator`; pose_nms by default its own."""
+    truth: Dataset,
+    *,
+    pose: str | None = None,
+    detector: str | None = None,
+    boxes: str = "detected",
+    flip_test: bool = False,
+    orientation: str = "any",
+    det_score: float = DET_SCORE,
+    quarters: int = 0,
+    pose_nms: str | None = None,
+    **options: Any,
+) -> Dataset:
+    """boxes: "detected", "gt" for the labelled ones (then no detector and no removal of
+    duplicates), or a COCO file of detections. Data without boxes have labelled ones by their
+    joints, with a margin as others have. quarters as in `answers`. The other options are those of
+    `Estimator`; pose_nms by default its own.
+    """
     from ..pipeline import Estimator
 
     on_truth = boxes == "gt"
     estimator = Estimator(
-        pose=pose, detector=detector, flip_test=flip_test, orientation=orientation, det_score=det_score,
-        whole=on_truth, boxes=None if boxes in ("gt", "detected") else boxes,
-        **({"pose_nms": "none"} if on_truth else {"pose_nms": pose_nms} if pose_nms else {}), **options,
-    )  # fmt: skip
+        pose=pose,
+        detector=detector,
+        flip_test=flip_test,
+        orientation=orientation,
+        det_score=det_score,
+        whole=on_truth,
+        boxes=None if boxes in ("gt", "detected") else boxes,
+        **({"pose_nms": "none"} if on_truth else {"pose_nms": pose_nms} if pose_nms else {}),
+        **options,
+    )
     name = Path(pose or "default model").stem + " + flip test" * flip_test
     name += " + upright only" * (orientation == "upright")
     name += f" + {pose_nms} pose NMS" if pose_nms and not on_truth else ""
@@ -48,14 +65,19 @@ def predict(
     return answers(truth, estimator, name=name, boxes=boxes, quarters=quarters)
 
 
-def answers(truth: Dataset, estimator: Estimator, *, name: str, boxes: str, quarters: int = 0) -> Dataset:
-    """What an estimator finds, on labelled boxes if boxes is "gt". With quarters, it sees every picture turned
-    counter-clockwise by so many right angles, and what it finds is turned back. Raises DataError where pictures are
-    missing."""
+def answers(
+    truth: Dataset, estimator: Estimator, *, name: str, boxes: str, quarters: int = 0
+) -> Dataset:
+    """What an estimator finds, on labelled boxes if boxes is "gt". With quarters, it sees every
+    picture turned counter-clockwise by so many right angles, and what it finds is turned back.
+    Raises DataError where pictures are missing.
+    """
     shown = turned(truth, quarters)
     if boxes == "gt":
         with ThreadPoolExecutor(estimator.workers) as pool:
-            frames = mapped(lambda frame: estimator.pose([frame])[0], _with_boxes(shown, quarters), pool, 2)
+            frames = mapped(
+                lambda frame: estimator.pose([frame])[0], _with_boxes(shown, quarters), pool, 2
+            )
             people = [frame.people for frame in frames]
     else:
         with closing(estimator.frames(decoded(shown, quarters))) as frames:
@@ -65,14 +87,17 @@ def answers(truth: Dataset, estimator: Estimator, *, name: str, boxes: str, quar
 
 
 def decoded(shown: Dataset, quarters: int = 0) -> Iterator[Frame]:
-    """The pictures of a data set, read and turned counter-clockwise by so many right angles. Raises DataError where one
-    is missing."""
+    """The pictures of a data set, read and turned counter-clockwise by so many right angles. Raises
+    DataError where one is missing.
+    """
     from ..media.images import decode
 
     for i, picture in enumerate(shown.pictures):
         path = shown.path(i)
         if not path.is_file():
-            raise DataError(f"{shown.name}: picture {picture.name or picture.id} is not beside it: expected {path}")
+            raise DataError(
+                f"{shown.name}: picture {picture.name or picture.id} is not beside it: expected {path}"
+            )
         image = np.ascontiguousarray(np.rot90(decode(path.read_bytes(), str(path)), quarters))
         yield Frame(image, source=str(path))
 

@@ -1,4 +1,6 @@
-"""Regions to ignore: in PoseTrack18 (Andriluka et al. 2018), polygons with people whom nobody labelled."""
+"""Regions to ignore: in PoseTrack18 (Andriluka et al. 2018), polygons with people whom nobody
+labelled.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,9 @@ def inside(points: Array, polygon: Array) -> NDArray[np.bool_]:
 
 
 def outside(results: Dataset, truth: Dataset) -> Dataset:
-    """`results` without those who are neither right nor false: most of their joints lie in a region to ignore of their
-    picture, and their OKS with every labelled person is below .1. How many is said in `notes`.
+    """`results` without those who are neither right nor false: most of their joints lie in a region
+    to ignore of their picture, and their OKS with every labelled person is below .1. How many is
+    said in `notes`.
 
     The results are joined to the pictures of the truth and have its skeleton.
     """
@@ -37,7 +40,10 @@ def outside(results: Dataset, truth: Dataset) -> Dataset:
         within = np.zeros(points.shape[:2], bool)
         for polygon in picture.ignore:
             within |= inside(points.reshape(-1, 2), polygon).reshape(within.shape)
-        near = similarities(truth, results, true[~truth.ignored[true]], found).max(0, initial=0) >= LABELLED
+        near = (
+            similarities(truth, results, true[~truth.ignored[true]], found).max(0, initial=0)
+            >= LABELLED
+        )
         kept[found] = near | (within.mean(1) <= 0.5)
     if kept.all():
         return results

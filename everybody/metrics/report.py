@@ -19,11 +19,15 @@ from .diagnose import KINDS, Diagnosis, diagnose
 SURE = 0.3  # people and joints of this score and more are drawn
 LONGEST = 720  # pixels of the longer side of a picture in the report
 SAYS = {
-    "jitter": "joints near their place", "inversion": "left and right of a person confused",
-    "swap": "joints on another person", "miss": "joints elsewhere", "scores": "worse poses ranked above better ones",
-    "duplicates": "people found twice", "background": "people where nobody is labelled",
+    "jitter": "joints near their place",
+    "inversion": "left and right of a person confused",
+    "swap": "joints on another person",
+    "miss": "joints elsewhere",
+    "scores": "worse poses ranked above better ones",
+    "duplicates": "people found twice",
+    "background": "people where nobody is labelled",
     "overlooked": "people not found",
-}  # fmt: skip
+}
 
 
 def write_report(
@@ -35,7 +39,9 @@ def write_report(
     return found
 
 
-def _page(truth: Dataset, results: Dataset, found: Diagnosis, worst: int, conditions: Sequence[str]) -> str:
+def _page(
+    truth: Dataset, results: Dataset, found: Diagnosis, worst: int, conditions: Sequence[str]
+) -> str:
     cards = "".join(
         f"<div class='card{' first' * (name == 'AP')}'><b>{_number(value)}</b><span>{name}</span></div>"
         for name, value in found.figures.items()
@@ -48,8 +54,12 @@ def _page(truth: Dataset, results: Dataset, found: Diagnosis, worst: int, condit
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(results.name)}: diagnosis</title><style>{style}</style></head><body><main>
 <h1>{escape(results.name)}</h1>
-<p>judged on {escape(truth.name)}: {len(truth)} pictures, {people} people of {truth.skeleton.name} to find,
-{len(results.picture)} found, {sure} of score {SURE} and more{"".join(f"; {escape(said)}" for said in conditions)}</p>
+<p>judged on {escape(truth.name)}: {len(truth)} pictures, {people} people of {
+        truth.skeleton.name
+    } to find,
+{len(results.picture)} found, {sure} of score {SURE} and more{
+        "".join(f"; {escape(said)}" for said in conditions)
+    }</p>
 <div class="cards">{cards}</div>
 <div class="grid">
 {
@@ -125,7 +135,12 @@ def _gains(found: Diagnosis) -> str:
     values = [found.gains[name] for name in order]
     top = max(0.05, *values) if values else 1
     return charts.bars(
-        order, values, title="gains", top=top, colour=charts.COLOURS[1], notes=[SAYS[name] for name in order]
+        order,
+        values,
+        title="gains",
+        top=top,
+        colour=charts.COLOURS[1],
+        notes=[SAYS[name] for name in order],
     )
 
 
@@ -136,12 +151,18 @@ def _stairs(found: Diagnosis) -> str:
 
 def _joints(truth: Dataset, found: Diagnosis) -> str:
     some = found.kinds.sum(1) > 0
-    names = [name.replace("_", " ") for name, kept in zip(truth.skeleton.joints, some, strict=True) if kept]
+    names = [
+        name.replace("_", " ")
+        for name, kept in zip(truth.skeleton.joints, some, strict=True)
+        if kept
+    ]
     kinds = np.concatenate([found.kinds.sum(0, keepdims=True), found.kinds[some]])
     if len(kinds) > 40:  # faces and hands would be a page of their own
         kinds, names = kinds[:1], []
     shares = kinds / np.maximum(kinds.sum(1, keepdims=True), 1)
-    return charts.stacked(["all joints", *names], shares.tolist(), KINDS, title="kinds of mistakes by joint")
+    return charts.stacked(
+        ["all joints", *names], shares.tolist(), KINDS, title="kinds of mistakes by joint"
+    )
 
 
 def _curves(truth: Dataset, results: Dataset) -> str:
@@ -150,7 +171,13 @@ def _curves(truth: Dataset, results: Dataset) -> str:
     for threshold in (0, 5, 8, 9):
         recall, precision, _ = matches.curve(threshold)
         step = max(1, len(recall) // 400)
-        series.append((f"OKS {oks.THRESHOLDS[threshold]:.2f}", recall[::step].tolist(), precision[::step].tolist()))
+        series.append(
+            (
+                f"OKS {oks.THRESHOLDS[threshold]:.2f}",
+                recall[::step].tolist(),
+                precision[::step].tolist(),
+            )
+        )
     return charts.lines(series, title="precision and recall", x="recall", y="precision")
 
 
@@ -159,11 +186,15 @@ def _slices(found: Diagnosis) -> str:
     return "".join(
         f"<h3>{escape(name)}</h3>"
         + charts.bars(
-            [row.label for row in rows], [row.recall for row in rows], title=name, colour=charts.COLOURS[2],
-            notes=[f"{row.people} people" for row in rows], room=room,
+            [row.label for row in rows],
+            [row.recall for row in rows],
+            title=name,
+            colour=charts.COLOURS[2],
+            notes=[f"{row.people} people" for row in rows],
+            room=room,
         )
         for name, rows in found.slices.items()
-    )  # fmt: skip
+    )
 
 
 def _scores(results: Dataset, found: Diagnosis) -> str:
@@ -174,15 +205,27 @@ def _scores(results: Dataset, found: Diagnosis) -> str:
     mean = np.bincount(place, likeness, 10)[:10] / np.where(people > 0, people, np.nan)
     middle = np.linspace(0.05, 0.95, 10)
     curve = charts.lines(
-        [("", middle.tolist(), mean.tolist())], title="OKS by score", x="score", y="mean OKS", diagonal=True
+        [("", middle.tolist(), mean.tolist())],
+        title="OKS by score",
+        x="score",
+        y="mean OKS",
+        diagonal=True,
     )
     labels = [f"score {low:.1f} – {low + 0.1:.1f}" for low in np.linspace(0, 0.9, 10)]
     shares = people / max(people.sum(), 1)
     notes = [str(count) for count in people]
-    return curve + "<h3>people found, by score</h3>" + charts.bars(
-        labels, shares.tolist(), title="people by score", top=max(shares.max(), 1e-9), notes=notes,
-        colour=charts.COLOURS[4],
-    )  # fmt: skip
+    return (
+        curve
+        + "<h3>people found, by score</h3>"
+        + charts.bars(
+            labels,
+            shares.tolist(),
+            title="people by score",
+            top=max(shares.max(), 1e-9),
+            notes=notes,
+            colour=charts.COLOURS[4],
+        )
+    )
 
 
 def _pictures(truth: Dataset, results: Dataset, found: Diagnosis, worst: int) -> str:
@@ -196,12 +239,16 @@ def _pictures(truth: Dataset, results: Dataset, found: Diagnosis, worst: int) ->
             "labels": truth.people(picture),
             "results": results.select(mine[results.scores[mine] >= SURE]).people(picture),
         }
-        pair = "".join(f"<img alt='{name}' src='{_drawn(image, people)}'>" for name, people in sides.items())
+        pair = "".join(
+            f"<img alt='{name}' src='{_drawn(image, people)}'>" for name, people in sides.items()
+        )
         rows = rows[~truth.ignored[rows]]
         overlooked = int((found.pairing.found[rows] < 0).sum())
         caption = f"{escape(truth.pictures[picture].name)} · {len(rows)} labelled, {overlooked} overlooked"
         caption += f", mean OKS {found.pairing.likeness[rows].mean():.2f}" if len(rows) else ""
-        figures.append(f"<figure><div class='pair'>{pair}</div><figcaption>{caption}</figcaption></figure>")
+        figures.append(
+            f"<figure><div class='pair'>{pair}</div><figcaption>{caption}</figcaption></figure>"
+        )
     if not figures:
         return "<p>No mistakes, or the pictures of these data were not found beside the annotations.</p>"
     return f"<div class='pictures'>{''.join(figures)}</div>"
@@ -225,7 +272,9 @@ def _drawn(image: Image, people: People) -> str:
     scale = min(1.0, LONGEST / max(height, width))
     if scale < 1:
         drawn = cv2.resize(
-            drawn, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
+            drawn,
+            (max(1, round(width * scale)), max(1, round(height * scale))),
+            interpolation=cv2.INTER_AREA,
         )
     data = cv2.imencode(".jpg", drawn[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])[1]
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()

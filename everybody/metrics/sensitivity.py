@@ -1,4 +1,6 @@
-"""How much harder it gets with size, occlusion, crowding, truncation and rotation: recall by sorts of people."""
+"""How much harder it gets with size, occlusion, crowding, truncation and rotation: recall by sorts
+of people.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """True people of one sort: how many, the share found at OKS .5, and the recall averaged over .50 … .95."""
+    """True people of one sort: how many, the share found at OKS .5, and the recall averaged over
+    .50 … .95.
+    """
 
     label: str
     people: int
@@ -25,26 +29,41 @@ class Slice:
 
 
 def slices(truth: Dataset, likeness: Array) -> dict[str, list[Slice]]:
-    """likeness [N]: the OKS at which each true person was found, 0 if not. People to ignore are left out, as is what
-    the data do not tell (the size of the picture, both shoulders and hips)."""
+    """likeness [N]: the OKS at which each true person was found, 0 if not. People to ignore are
+    left out, as is what the data do not tell (the size of the picture, both shoulders and hips).
+    """
     side = np.sqrt(truth.areas)
     labelled = truth.labelled.sum(1)
     hidden = (truth.keypoints[..., 2] == 1).sum(1) / np.maximum(labelled, 1)
-    sizes = np.array([(picture.width, picture.height) for picture in truth.pictures]).reshape(-1, 2)[truth.picture]
+    sizes = np.array([(picture.width, picture.height) for picture in truth.pictures]).reshape(
+        -1, 2
+    )[truth.picture]
     margin = np.minimum(truth.boxes[:, :2].min(1), (sizes - truth.boxes[:, 2:]).min(1)) + 0.5
     cut = np.where((sizes > 0).all(1), (margin < 2).astype(float), np.nan)
     groups = {
-        "size (√ area, pixels)": (side, (0, 64, 96, 192, np.inf), ("below 64", "64 – 96", "96 – 192", "above 192")),
+        "size (√ area, pixels)": (
+            side,
+            (0, 64, 96, 192, np.inf),
+            ("below 64", "64 – 96", "96 – 192", "above 192"),
+        ),
         "labelled joints": (
-            labelled / len(truth.skeleton), (0, 0.34, 0.67, 0.99, 2), ("to a third", "to two thirds", "more", "all")
+            labelled / len(truth.skeleton),
+            (0, 0.34, 0.67, 0.99, 2),
+            ("to a third", "to two thirds", "more", "all"),
         ),
         "occlusion (hidden joints)": (hidden, (0, 0.001, 0.25, 2), ("none", "up to 25 %", "more")),
-        "crowding (IoU with a neighbour)": (_crowding(truth), (0, 0.1, 0.4, 2), ("below .1", ".1 – .4", "above .4")),
+        "crowding (IoU with a neighbour)": (
+            _crowding(truth),
+            (0, 0.1, 0.4, 2),
+            ("below .1", ".1 – .4", "above .4"),
+        ),
         "truncation": (cut, (0, 0.5, 2), ("inside the picture", "at its border")),
         "rotation of the torso": (
-            _rotation(truth), (0, 30, 60, 120, 181), ("up to 30°", "30 – 60°", "60 – 120°", "above 120°")
+            _rotation(truth),
+            (0, 30, 60, 120, 181),
+            ("up to 30°", "30 – 60°", "60 – 120°", "above 120°"),
         ),
-    }  # fmt: skip
+    }
     out = {}
     for name, (value, edges, labels) in groups.items():
         rows = [
@@ -64,7 +83,9 @@ def _slice(label: str, likeness: Array) -> Slice:
 
 
 def _crowding(truth: Dataset) -> Array:
-    """[N]: the greatest IoU of each person's box with another one's of the picture, crowds left out."""
+    """[N]: the greatest IoU of each person's box with another one's of the picture, crowds left
+    out.
+    """
     out = np.zeros(len(truth.picture))
     for rows in truth.rows():
         rows = rows[~truth.crowd[rows]]
@@ -76,7 +97,9 @@ def _crowding(truth: Dataset) -> Array:
 
 
 def _rotation(truth: Dataset) -> Array:
-    """[N]: by how many degrees the line from hips to shoulders leans from upright, NaN where one of them is missing."""
+    """[N]: by how many degrees the line from hips to shoulders leans from upright, NaN where one of
+    them is missing.
+    """
     names = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
     if not set(names) <= set(truth.skeleton.joints):
         return np.full(len(truth.picture), np.nan)

@@ -48,7 +48,9 @@ class Verdict:
     differences: dict[str, Difference] = field(default_factory=dict)
 
 
-def verdicts(judged: Sequence[tuple[About, list[Figure]]], *, repeats: int = 0, seed: int = 0) -> list[Verdict]:
+def verdicts(
+    judged: Sequence[tuple[About, list[Figure]]], *, repeats: int = 0, seed: int = 0
+) -> list[Verdict]:
     """With `repeats` draws of the pictures, the same for all of the judged."""
     if not repeats:
         return [Verdict(about, figures) for about, figures in judged]
@@ -64,7 +66,9 @@ def verdicts(judged: Sequence[tuple[About, list[Figure]]], *, repeats: int = 0, 
             if name in first
         }
         first = first or {name: (values[name], row) for name, row in samples.items()}
-        out.append(Verdict(about, figures, {n: interval(row) for n, row in samples.items()}, differences))
+        out.append(
+            Verdict(about, figures, {n: interval(row) for n, row in samples.items()}, differences)
+        )
     return out
 
 
@@ -81,17 +85,31 @@ def to_json(found: Sequence[Verdict]) -> dict[str, Any]:
         parts = {f.name: f.parts for f in verdict.figures if f.parts}
         out |= {"parts": parts} if parts else {}
         if verdict.intervals:
-            out["intervals"] = {name: [number(low), number(high)] for name, (low, high) in verdict.intervals.items()}
+            out["intervals"] = {
+                name: [number(low), number(high)] for name, (low, high) in verdict.intervals.items()
+            }
         if verdict.differences:
             out["differences"] = {
-                name: {"value": number(d.value), "interval": [number(d.low), number(d.high)], "p": number(d.p)}
+                name: {
+                    "value": number(d.value),
+                    "interval": [number(d.low), number(d.high)],
+                    "p": number(d.p),
+                }
                 for name, d in verdict.differences.items()
             }
         return {**out, "name": verdict.about.results, "boxes": verdict.about.boxes or None}
 
     first = found[0].about
-    about = {"data": first.data, "pictures": first.pictures, "people": first.people, "notes": notes(found)}
-    return {**(one(found[0]) if len(found) == 1 else {"results": [one(verdict) for verdict in found]}), **about}
+    about = {
+        "data": first.data,
+        "pictures": first.pictures,
+        "people": first.people,
+        "notes": notes(found),
+    }
+    return {
+        **(one(found[0]) if len(found) == 1 else {"results": [one(verdict) for verdict in found]}),
+        **about,
+    }
 
 
 def notes(found: Sequence[Verdict]) -> list[str]:
@@ -108,8 +126,17 @@ def to_csv(found: Sequence[Verdict]) -> str:
         who = verdict.about.results, verdict.about.boxes
         for figure in verdict.figures:
             ends = verdict.intervals.get(figure.name, (math.nan, math.nan))
-            table.writerow([*who, figure.name, "", *("" if math.isnan(v) else v for v in (figure.value, *ends))])
-            table.writerows([*who, figure.name, part, value, "", ""] for part, value in figure.parts.items())
+            table.writerow(
+                [
+                    *who,
+                    figure.name,
+                    "",
+                    *("" if math.isnan(v) else v for v in (figure.value, *ends)),
+                ]
+            )
+            table.writerows(
+                [*who, figure.name, part, value, "", ""] for part, value in figure.parts.items()
+            )
     return out.getvalue()
 
 
@@ -132,4 +159,7 @@ def to_latex(found: Sequence[Verdict]) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$"}.get(letter, letter) for letter in text)
+    return "".join(
+        {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$"}.get(letter, letter)
+        for letter in text
+    )

@@ -1,4 +1,5 @@
-"""How well people are tracked, from who was there, who was found, and how alike they are, frame by frame.
+"""How well people are tracked, from who was there, who was found, and how alike they are, frame by
+frame.
 
 hota:     HOTA, DetA, AssA, LocA (Luiten et al. 2021, equations 11-17; matching as in section 5.1)
 clear:    MOTA, MOTP, id switches, fragments (Bernardin and Stiefelhagen 2008)
@@ -25,7 +26,9 @@ PREFERRED = 1000.0  # a match of the frame before is kept, whatever else would f
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """One frame: ids of the true [T] and the found [F] people, and their similarity [T, F] in [0, 1]."""
+    """One frame: ids of the true [T] and the found [F] people, and their similarity [T, F] in [0,
+    1].
+    """
 
     true: NDArray[np.int64]
     found: NDArray[np.int64]
@@ -42,8 +45,10 @@ class Scene:
 
 
 def scene(true: People, found: People, joint: int | None = None) -> Scene:
-    """The same frame, true and found, both with ids; similarity is OKS over the labelled joints (score above 0) or
-    over one of them, with the area of the true box. People of whom no such joint is labelled are left out."""
+    """The same frame, true and found, both with ids; similarity is OKS over the labelled joints
+    (score above 0) or over one of them, with the area of the true box. People of whom no such joint
+    is labelled are left out.
+    """
     if true.ids is None or found.ids is None:
         raise ValueError("people need ids to be judged as tracks; run a tracker first")
     weights = (true.keypoints[..., 2] > 0).astype(float)
@@ -62,25 +67,38 @@ def figures(pairs: Iterable[tuple[People, People]]) -> dict[str, float]:
     return hota(scenes) | clear(scenes) | identity(scenes)
 
 
-def per_joint(pairs: Sequence[tuple[People, People]], threshold: float = 0.5) -> dict[str, dict[str, float]]:
-    """MOTA and MOTP of each joint, by name, as if it were all there is of a person; a joint nobody has is left out."""
+def per_joint(
+    pairs: Sequence[tuple[People, People]], threshold: float = 0.5
+) -> dict[str, dict[str, float]]:
+    """MOTA and MOTP of each joint, by name, as if it were all there is of a person; a joint nobody
+    has is left out.
+    """
     out = {}
     joints = pairs[0][0].skeleton.joints if pairs else ()
     for joint, name in enumerate(joints):
         scenes = [scene(true, found, joint) for true, found in pairs]
         if any(len(one.true) for one in scenes):
-            # who is found may lack the joint in the truth of this frame: then nobody can say it is false
+            # who is found may lack the joint in the truth of this frame: then nobody can say it is
+            # false
             scenes = [_labelled(one) for one in scenes]
-            out[name] = {key: value for key, value in clear(scenes, threshold).items() if key in ("MOTA", "MOTP")}
+            out[name] = {
+                key: value
+                for key, value in clear(scenes, threshold).items()
+                if key in ("MOTA", "MOTP")
+            }
     return out
 
 
-def precision(pairs: Iterable[tuple[People, People]], lengths: Iterable[Array] | None = None) -> dict[str, float]:
-    """PoseTrack's average precision of each joint, by name, and their mean, "mAP" (Andriluka et al. 2018).
+def precision(
+    pairs: Iterable[tuple[People, People]], lengths: Iterable[Array] | None = None
+) -> dict[str, float]:
+    """PoseTrack's average precision of each joint, by name, and their mean, "mAP" (Andriluka et al.
+    2018).
 
-    Each found person belongs to the true one with whom most joints agree, each true one to one found. A joint is right
-    within half of the true person's head length (`lengths`: per frame [T], NaN unknown), or, where that is not known,
-    at an OKS of .5; all joints of one kind are ranked by their scores. Joints that a true person lacks do not count.
+    Each found person belongs to the true one with whom most joints agree, each true one to one
+    found. A joint is right within half of the true person's head length (`lengths`: per frame [T],
+    NaN unknown), or, where that is not known, at an OKS of .5; all joints of one kind are ranked by
+    their scores. Joints that a true person lacks do not count.
     """
     ranked: list[list[tuple[Array, NDArray[np.bool_]]]] = []
     joints: tuple[str, ...] = ()
@@ -112,7 +130,9 @@ def _agreeing(true: People, found: People, length: Array) -> NDArray[np.bool_]:
     """[T, F, K]: which joints of which two are at the same place."""
     difference = true.keypoints[:, None, :, :2] - found.keypoints[None, :, :, :2]
     distance = np.linalg.norm(difference.astype(np.float64), axis=-1)
-    scale = np.sqrt(2 * np.log(2) * area(true.boxes))[:, None] * 2 * np.asarray(true.skeleton.sigmas)  # OKS .5
+    scale = (
+        np.sqrt(2 * np.log(2) * area(true.boxes))[:, None] * 2 * np.asarray(true.skeleton.sigmas)
+    )  # OKS .5
     return distance <= np.where(np.isnan(length)[:, None], scale, length[:, None] / 2)[:, None]
 
 
@@ -144,7 +164,9 @@ def hota(scenes: Sequence[Scene]) -> dict[str, float]:
     matches = np.zeros((len(ALPHAS), true, found))
     similarity = np.zeros(len(ALPHAS))
     for one in scenes:
-        rows, columns = linear_sum_assignment(alignment[one.true[:, None], one.found] * one.similarity, maximize=True)
+        rows, columns = linear_sum_assignment(
+            alignment[one.true[:, None], one.found] * one.similarity, maximize=True
+        )
         values = one.similarity[rows, columns]
         counts = values >= ALPHAS[:, None] - np.finfo(float).eps
         for level, count in enumerate(counts):
@@ -160,8 +182,9 @@ def hota(scenes: Sequence[Scene]) -> dict[str, float]:
 
 
 def clear(scenes: Sequence[Scene], threshold: float = 0.5) -> dict[str, float]:
-    """MOTA, MOTP (mean similarity of matches), and counts: hits, misses, false, switches, and fragments: how often
-    somebody who had been followed is taken up again."""
+    """MOTA, MOTP (mean similarity of matches), and counts: hits, misses, false, switches, and
+    fragments: how often somebody who had been followed is taken up again.
+    """
     true, _, scenes = _numbered(scenes)
     last = np.full(true, -1)  # found id that each was matched with most recently
     before = np.full(true, -1)  # and in the frame before
@@ -169,7 +192,9 @@ def clear(scenes: Sequence[Scene], threshold: float = 0.5) -> dict[str, float]:
     hits = misses = false = switches = 0
     total = 0.0
     for one in scenes:
-        if not one.similarity.size:  # as in TrackEval, a frame that lacks one side interrupts nothing
+        if (
+            not one.similarity.size
+        ):  # as in TrackEval, a frame that lacks one side interrupts nothing
             misses, false = misses + len(one.true), false + len(one.found)
             continue
         score = np.where(before[one.true][:, None] == one.found, PREFERRED, 0.0) + one.similarity
@@ -188,8 +213,18 @@ def clear(scenes: Sequence[Scene], threshold: float = 0.5) -> dict[str, float]:
         total += float(one.similarity[rows, columns].sum())
     fragments = (tracked - 1).clip(0).sum()
     mota = (hits - false - switches) / max(1, hits + misses)
-    counts = {"hits": hits, "misses": misses, "false": false, "switches": switches, "fragments": fragments}
-    return {"MOTA": float(mota), "MOTP": total / max(1, hits), **{name: float(n) for name, n in counts.items()}}
+    counts = {
+        "hits": hits,
+        "misses": misses,
+        "false": false,
+        "switches": switches,
+        "fragments": fragments,
+    }
+    return {
+        "MOTA": float(mota),
+        "MOTP": total / max(1, hits),
+        **{name: float(n) for name, n in counts.items()},
+    }
 
 
 def identity(scenes: Sequence[Scene], threshold: float = 0.5) -> dict[str, float]:
@@ -216,11 +251,15 @@ def switches_per_minute(scenes: Sequence[Scene], seconds: float) -> float:
 
 
 def jitter(true: Array, found: Array, times: Array) -> float:
-    """Acceleration error (as Kanazawa et al. 2019 measure smoothness): the mean length of the difference of the second
-    derivatives of true and found points [F, K, 2] at `times` [F], in pixels / s²; NaN for fewer than three frames."""
+    """Acceleration error (as Kanazawa et al. 2019 measure smoothness): the mean length of the
+    difference of the second derivatives of true and found points [F, K, 2] at `times` [F], in
+    pixels / s²; NaN for fewer than three frames.
+    """
     if len(times) < 3:
         return float("nan")
-    return float(np.linalg.norm(acceleration(found, times) - acceleration(true, times), axis=-1).mean())
+    return float(
+        np.linalg.norm(acceleration(found, times) - acceleration(true, times), axis=-1).mean()
+    )
 
 
 def acceleration(points: Array, times: Array) -> Array:
@@ -234,7 +273,11 @@ def _numbered(scenes: Sequence[Scene]) -> tuple[int, int, list[Scene]]:
     """How many true and found ids there are, and the scenes with ids 0, 1, 2 …"""
     empty = np.zeros(0, np.int64)
     true, found = (
-        np.unique(np.concatenate([empty, *(getattr(s, name) for s in scenes)])) for name in ("true", "found")
+        np.unique(np.concatenate([empty, *(getattr(s, name) for s in scenes)]))
+        for name in ("true", "found")
     )
-    numbered = [Scene(np.searchsorted(true, s.true), np.searchsorted(found, s.found), s.similarity) for s in scenes]
+    numbered = [
+        Scene(np.searchsorted(true, s.true), np.searchsorted(found, s.found), s.similarity)
+        for s in scenes
+    ]
     return len(true), len(found), numbered

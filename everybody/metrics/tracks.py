@@ -1,4 +1,6 @@
-"""Tracking measures of data sets: the measures of `tracking.py`, by name, from columns of people with tracks."""
+"""Tracking measures of data sets: the measures of `tracking.py`, by name, from columns of people
+with tracks.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,12 @@ NAMES = ("HOTA", "DetA", "AssA", "MOTA", "MOTP", "IDF1", "PoseTrackAP")
 
 
 def tracked(truth: Dataset, results: Dataset) -> dict[str, dict[str, float]]:
-    """Each measure of `NAMES` -> its figure under "all", and per joint for MOTA, MOTP and PoseTrackAP.
+    """Each measure of `NAMES` -> its figure under "all", and per joint for MOTA, MOTP and
+    PoseTrackAP.
 
-    A film is what pictures of one folder, or frames of one video, are together; ids mean nothing beyond it. `results`
-    are joined to `truth`. Raises OptionError where either side does not know who is who.
+    A film is what pictures of one folder, or frames of one video, are together; ids mean nothing
+    beyond it. `results` are joined to `truth`. Raises OptionError where either side does not know
+    who is who.
     """
     for what, data in (("the data", truth), ("the results", results)):
         if len(data.picture) and (data.tracks < 0).all():
@@ -28,7 +32,9 @@ def tracked(truth: Dataset, results: Dataset) -> dict[str, dict[str, float]]:
                 "give data that say who is who, and results of `everybody run --track`"
             )
     films: dict[str, int] = {}
-    film = np.array([films.setdefault(_film(picture.name), len(films)) for picture in truth.pictures], np.int64)
+    film = np.array(
+        [films.setdefault(_film(picture.name), len(films)) for picture in truth.pictures], np.int64
+    )
     span = int(max(truth.tracks.max(initial=0), results.tracks.max(initial=0))) + 1
     sides = [_people(data, film, span) for data in (truth, results)]
     pairs = [(true, found) for (true, _), (found, _) in zip(*sides, strict=True)]
@@ -50,5 +56,7 @@ def _people(data: Dataset, film: np.ndarray, span: int) -> list[tuple[People, np
     for picture, rows in enumerate(data.rows()):
         some = rows[(data.tracks[rows] >= 0) & ~data.ignored[rows]]
         people = data.of(some)
-        out.append((replace(people, ids=film[picture] * span + data.tracks[some]), data.heads[some]))
+        out.append(
+            (replace(people, ids=film[picture] * span + data.tracks[some]), data.heads[some])
+        )
     return out

@@ -1,12 +1,14 @@
-"""PP-TinyPose as engines like it: the same function of the same numbers, but no channel is split off or shuffled.
+"""PP-TinyPose as engines like it: the same function of the same numbers, but no channel is split
+off or shuffled.
 
-A shuffle unit passes half of its channels on, transforms the others and interleaves both. On a CPU that moving takes as
-long as the convolutions, whose channels engines keep in blocks. What a network computes can be laid out anew once it is
-trained (structural re-parameterisation, Ding et al. 2021, RepVGG; 1 × 1 convolutions of zeros and ones as in ACNet,
-Ding et al. 2019): here a unit leaves the passing channels where they are and writes over those that it read, and who
-reads the channels next has its weights in that order. Where branches are fused, the finest one counts twice by doubled
-weights, and what comes from coarser ones goes up together, from the coarsest on: all sums then follow a convolution,
-and engines make one step of both.
+A shuffle unit passes half of its channels on, transforms the others and interleaves both. On a CPU
+that moving takes as long as the convolutions, whose channels engines keep in blocks. What a network
+computes can be laid out anew once it is trained (structural re-parameterisation, Ding et al. 2021,
+RepVGG; 1 × 1 convolutions of zeros and ones as in ACNet, Ding et al. 2019): here a unit leaves the
+passing channels where they are and writes over those that it read, and who reads the channels next
+has its weights in that order. Where branches are fused, the finest one counts twice by doubled
+weights, and what comes from coarser ones goes up together, from the coarsest on: all sums then
+follow a convolution, and engines make one step of both.
 """
 
 from __future__ import annotations
@@ -21,13 +23,17 @@ from torch.nn import functional
 
 from .tinypose import WIDTHS, Module, Stem, TinyPoseNet, Unit
 
-MARK = 0.25  # the fraction of a number that only says which it is; float32 holds four million of them
+MARK = (
+    0.25  # the fraction of a number that only says which it is; float32 holds four million of them
+)
 
 
 def deployed(net: TinyPoseNet) -> TinyPoseNet:
     """A copy in eval mode, to be exported; it is not for training."""
     net = copy.deepcopy(net).eval()
-    orders = [torch.arange(width) for width in WIDTHS]  # which channel of the trained network stands where
+    orders = [
+        torch.arange(width) for width in WIDTHS
+    ]  # which channel of the trained network stands where
     with torch.no_grad():
         net.stem = TwoWayStem(net.stem)  # type: ignore[assignment]
         for number, stage in enumerate(net.stages):
@@ -46,10 +52,16 @@ def deployed(net: TinyPoseNet) -> TinyPoseNet:
 
 
 def restored(net: TinyPoseNet, numbers: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The numbers of a deployed network by their names -> a state for the network it was made of, which is of the
-    architecture of `net`. Raises KeyError or IndexError for numbers that are of no such network."""
+    """The numbers of a deployed network by their names -> a state for the network it was made of,
+    which is of the architecture of `net`. Raises KeyError or IndexError for numbers that are of no
+    such network.
+    """
     marked = copy.deepcopy(net)
-    ends = torch.tensor([0, *(parameter.numel() for parameter in marked.parameters())]).cumsum(0).tolist()
+    ends = (
+        torch.tensor([0, *(parameter.numel() for parameter in marked.parameters())])
+        .cumsum(0)
+        .tolist()
+    )
     with torch.no_grad():
         for parameter, start, end in zip(marked.parameters(), ends, ends[1:], strict=False):
             parameter.copy_(torch.arange(start, end).reshape(parameter.shape) + MARK)
@@ -57,14 +69,17 @@ def restored(net: TinyPoseNet, numbers: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, marks in deployed(marked).state_dict().items():
         for gain in (1.0, 2.0):  # tells itself by what it makes of the fraction
             mine = marks % 1 == gain * MARK
-            found[(marks[mine] / gain).long()] = numbers[name][mine] / gain if mine.any() else found[:0]
+            found[(marks[mine] / gain).long()] = (
+                numbers[name][mine] / gain if mine.any() else found[:0]
+            )
     parts = zip(net.state_dict().items(), ends, ends[1:], strict=False)
     return {name: found[start:end].reshape(value.shape) for (name, value), start, end in parts}
 
 
 def reordered(path: nn.Module, read: Tensor, write: Tensor, gain: float = 1.0) -> nn.Module:
-    """A copy of layers that takes channels in the order `read` [C] and gives them in the order `write` [C'], times
-    `gain`."""
+    """A copy of layers that takes channels in the order `read` [C] and gives them in the order
+    `write` [C'], times `gain`.
+    """
     path = copy.deepcopy(path)
     layers = [layer for layer in path.modules() if isinstance(layer, nn.Conv2d)]
     for layer in layers:
@@ -80,7 +95,9 @@ def reordered(path: nn.Module, read: Tensor, write: Tensor, gain: float = 1.0) -
     return path
 
 
-def empty(inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+def empty(
+    inputs: int, outputs: int, *, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> nn.Conv2d:
     """A convolution of zeros."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
     layer.weight.zero_()
@@ -92,9 +109,16 @@ ALL = slice(None)
 
 
 def fill(
-    layer: nn.Conv2d, source: nn.Module, *, rows: Tensor | slice = ALL, columns: Tensor | slice = ALL, gain: float = 1.0
+    layer: nn.Conv2d,
+    source: nn.Module,
+    *,
+    rows: Tensor | slice = ALL,
+    columns: Tensor | slice = ALL,
+    gain: float = 1.0,
 ) -> None:
-    """Write the numbers of another convolution, times `gain`, into these outputs and inputs of a layer."""
+    """Write the numbers of another convolution, times `gain`, into these outputs and inputs of a
+    layer.
+    """
     weight, bias = (parameter.detach() for parameter in source.parameters())
     part = torch.zeros_like(layer.weight[rows])
     part[:, columns] = gain * weight
@@ -103,8 +127,9 @@ def fill(
 
 
 class InPlaceUnit(nn.Module):
-    """A `Unit` whose input, never below 0, has its channels in `order` [C], and its output, times `gain`, in
-    `self.order`."""
+    """A `Unit` whose input, never below 0, has its channels in `order` [C], and its output, times
+    `gain`, in `self.order`.
+    """
 
     def __init__(self, unit: Unit, order: Tensor, gain: float = 1.0) -> None:
         super().__init__()
@@ -132,7 +157,9 @@ class InPlaceModule(nn.Module):
         for level, (units, order) in enumerate(zip(module.branches, orders, strict=True)):
             first, second = cast(Iterable[Unit], units)
             first = InPlaceUnit(first, order)
-            second = InPlaceUnit(second, first.order, gain=1.0 if level else 2.0)  # read by nothing else
+            second = InPlaceUnit(
+                second, first.order, gain=1.0 if level else 2.0
+            )  # read by nothing else
             self.branches.append(nn.Sequential(first, second))
             self.orders.append(second.order)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
@@ -140,7 +167,9 @@ class InPlaceModule(nn.Module):
             write, down, up = self.orders[end], nn.ModuleList(), nn.ModuleList()
             for start, path in enumerate(cast(Iterable[nn.Sequential], row)):
                 if start < end:
-                    down.append(reordered(path, self.orders[start], write, gain=1.0 if start else 2.0))
+                    down.append(
+                        reordered(path, self.orders[start], write, gain=1.0 if start else 2.0)
+                    )
                 elif start > end:
                     up.append(reordered(path[0], self.orders[start], write))
             self.down.append(down)
@@ -179,7 +208,9 @@ class TwoWayStem(nn.Module):
                 parameter.copy_(numbers[half])
         self.left = nn.Sequential(firsts[0], nn.ReLU(), left_depthwise)
         self.right = nn.Sequential(firsts[1], nn.ReLU(), narrow, nn.ReLU(), right_depthwise)
-        self.write_left, self.write_right = (empty(layer.in_channels, width) for layer in (left, right))  # type: ignore[union-attr, arg-type]
+        self.write_left, self.write_right = (
+            empty(layer.in_channels, width) for layer in (left, right)
+        )  # type: ignore[union-attr, arg-type]
         fill(self.write_left, left, rows=slice(0, None, 2))
         fill(self.write_right, right, rows=slice(1, None, 2))
 

@@ -1,8 +1,10 @@
-"""Our person detector: one class, no anchors, one slim ResNet with a feature pyramid at strides 8, 16 and 32.
+"""Our person detector: one class, no anchors, one slim ResNet with a feature pyramid at strides 8,
+16 and 32.
 
-Every cell says how surely a person's box belongs to it and how far its four sides are (FCOS, Tian et al. 2019); the
-head is shared by the levels. Boxes count from the picture's corner, as detectors do (`everybody.detect` brings them to
-the coordinate law). Suppression of duplicates is the caller's.
+Every cell says how surely a person's box belongs to it and how far its four sides are (FCOS, Tian
+et al. 2019); the head is shared by the levels. Boxes count from the picture's corner, as detectors
+do (`everybody.detect` brings them to the coordinate law). Suppression of duplicates is the
+caller's.
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ PRIOR = 0.01  # score of every cell before training, so that the empty ones do n
 
 
 class DetectorNet(nn.Module):
-    """Picture [B, 3, H, W], normalised; H, W multiples of 32 -> logits [B, A] and boxes [B, A, 4] xyxy in its pixels,
-    A cells of all levels, the finest first."""
+    """Picture [B, 3, H, W], normalised; H, W multiples of 32 -> logits [B, A] and boxes [B, A, 4]
+    xyxy in its pixels, A cells of all levels, the finest first.
+    """
 
     MIDDLE = 0.5  # of a cell, in its sides: where it counts from
 
-    def __init__(self, *, width: int = 24, depths: Sequence[int] = (1, 2, 2, 2), head: int = 64) -> None:
+    def __init__(
+        self, *, width: int = 24, depths: Sequence[int] = (1, 2, 2, 2), head: int = 64
+    ) -> None:
         super().__init__()
         self.backbone = ResNet(width=width, depths=depths)
         self.pyramid = Pyramid(self.backbone.channels[1:], head, len(STRIDES))
@@ -45,8 +50,12 @@ class DetectorNet(nn.Module):
         return torch.cat(logits, 1), torch.cat(boxes, 1)
 
 
-def centres(height: int, width: int, stride: int, device: torch.device, middle: float = 0.5) -> Tensor:
-    """[height · width, 2]: where the cells count from, x, y, from the picture's corner: by default their middles."""
+def centres(
+    height: int, width: int, stride: int, device: torch.device, middle: float = 0.5
+) -> Tensor:
+    """[height · width, 2]: where the cells count from, x, y, from the picture's corner: by default
+    their middles.
+    """
     x = (torch.arange(width, device=device) + middle) * stride
     y = (torch.arange(height, device=device) + middle) * stride
     return torch.stack([x[None].expand(height, -1), y[:, None].expand(-1, width)], 2).reshape(-1, 2)

@@ -1,7 +1,9 @@
-"""ResNet (He et al. 2016) of any width and depth, without its classifier: features at strides 4, 8, 16 and 32.
+"""ResNet (He et al. 2016) of any width and depth, without its classifier: features at strides 4, 8,
+16 and 32.
 
-The basic block; three 3 × 3 convolutions instead of the 7 × 7 stem ("bag of tricks", He et al. 2019): plain dense
-convolutions run fastest per multiplication on CPUs, in float32 and in int8 alike.
+The basic block; three 3 × 3 convolutions instead of the 7 × 7 stem ("bag of tricks", He et al.
+2019): plain dense convolutions run fastest per multiplication on CPUs, in float32 and in int8
+alike.
 """
 
 from __future__ import annotations
@@ -11,11 +13,14 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 
-def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, active: bool = True) -> nn.Sequential:
+def conv(
+    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, active: bool = True
+) -> nn.Sequential:
     """Convolution, batch normalisation and, if active, ReLU; same size at stride 1."""
     layers: list[nn.Module] = [
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
-    ]  # fmt: skip
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
     return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if active else []))
 
 
@@ -24,7 +29,9 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(conv(inputs, outputs, 3, stride), conv(outputs, outputs, active=False))
+        self.body = nn.Sequential(
+            conv(inputs, outputs, 3, stride), conv(outputs, outputs, active=False)
+        )
         same = inputs == outputs and stride == 1
         self.skip = nn.Identity() if same else conv(inputs, outputs, 1, stride, active=False)
         nn.init.zeros_(self.body[1][1].weight)  # type: ignore[index]  # starts as the identity (Goyal et al. 2017)
@@ -43,7 +50,8 @@ class ResNet(nn.Module):
         stages, inputs = [], width
         for level, (channels, depth) in enumerate(zip(self.channels, depths, strict=True)):
             blocks = [
-                Block(inputs if i == 0 else channels, channels, 2 if level and i == 0 else 1) for i in range(depth)
+                Block(inputs if i == 0 else channels, channels, 2 if level and i == 0 else 1)
+                for i in range(depth)
             ]
             stages.append(nn.Sequential(*blocks))
             inputs = channels
@@ -58,8 +66,9 @@ class ResNet(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """Feature pyramid (Lin et al. 2017): features of several strides -> as many of `width` channels, each with what the
-    coarser ones know. The finest `levels` are returned, finest first."""
+    """Feature pyramid (Lin et al. 2017): features of several strides -> as many of `width`
+    channels, each with what the coarser ones know. The finest `levels` are returned, finest first.
+    """
 
     def __init__(self, channels: Sequence[int], width: int, levels: int) -> None:
         super().__init__()
@@ -69,7 +78,9 @@ class Pyramid(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         out: list[Tensor] = []
-        for feature, lateral, smooth in reversed(list(zip(features, self.lateral, self.smooth, strict=True))):
+        for feature, lateral, smooth in reversed(
+            list(zip(features, self.lateral, self.smooth, strict=True))
+        ):
             x = lateral(feature)
             if out:
                 x = x + nn.functional.interpolate(out[0], x.shape[2:], mode="nearest")

@@ -1,9 +1,11 @@
-"""RTMDet (Lyu et al. 2022, arXiv 2212.07784) for one class: CSPNeXt backbone, CSP-PAFPN neck, a head per level.
+"""RTMDet (Lyu et al. 2022, arXiv 2212.07784) for one class: CSPNeXt backbone, CSP-PAFPN neck, a
+head per level.
 
-Blocks are depthwise: 3 × 3 and 5 × 5 kernels see far at little cost (§ 3.2 there); channels are weighed by what the
-whole picture holds (squeeze and excitation in one layer); cells answer for the pixel at their corner, not their middle.
-Normalisation is folded into the convolutions, as in the files that OpenMMLab exports: `from_onnx` takes their numbers,
-layer by layer in the order in which both networks compute.
+Blocks are depthwise: 3 × 3 and 5 × 5 kernels see far at little cost (§ 3.2 there); channels are
+weighed by what the whole picture holds (squeeze and excitation in one layer); cells answer for the
+pixel at their corner, not their middle. Normalisation is folded into the convolutions, as in the
+files that OpenMMLab exports: `from_onnx` takes their numbers, layer by layer in the order in which
+both networks compute.
 """
 
 from __future__ import annotations
@@ -21,8 +23,13 @@ from ..errors import ModelError
 from .detector import PRIOR, STRIDES, centres
 
 
-def conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups), nn.SiLU(inplace=True))
+def conv(
+    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups),
+        nn.SiLU(inplace=True),
+    )
 
 
 def separable(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -52,7 +59,9 @@ class Attention(nn.Module):
 class CSP(nn.Module):
     """Half of the channels go through the blocks, half around them (Wang et al. 2019, CSPNet)."""
 
-    def __init__(self, inputs: int, outputs: int, depth: int = 1, *, add: bool = False, attend: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, depth: int = 1, *, add: bool = False, attend: bool = False
+    ) -> None:
         super().__init__()
         half = outputs // 2
         self.around, self.through = conv(inputs, half), conv(inputs, half)
@@ -66,7 +75,9 @@ class CSP(nn.Module):
 
 
 class Pool(nn.Module):
-    """The greatest within 5, 9 and 13 cells (He et al. 2014, spatial pyramid pooling), as one pool thrice."""
+    """The greatest within 5, 9 and 13 cells (He et al. 2014, spatial pyramid pooling), as one pool
+    thrice.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -80,12 +91,16 @@ class Pool(nn.Module):
 
 
 class RTMDet(nn.Module):
-    """Picture [B, 3, H, W], RGB, normalised; H, W multiples of 32 -> logits [B, A] and boxes [B, A, 4] xyxy in its
-    pixels from its corner, A cells of all levels, the finest first: as `DetectorNet` answers."""
+    """Picture [B, 3, H, W], RGB, normalised; H, W multiples of 32 -> logits [B, A] and boxes [B, A,
+    4] xyxy in its pixels from its corner, A cells of all levels, the finest first: as `DetectorNet`
+    answers.
+    """
 
     MIDDLE = 0.0  # of a cell, in its sides
 
-    def __init__(self, *, width: int = 16, depths: Sequence[int] = (1, 2, 2, 1), head: int = 64) -> None:
+    def __init__(
+        self, *, width: int = 16, depths: Sequence[int] = (1, 2, 2, 1), head: int = 64
+    ) -> None:
         super().__init__()
         widths = [width << level for level in range(5)]
         low, middle, high = widths[2:]
@@ -103,12 +118,19 @@ class RTMDet(nn.Module):
         self.narrow_high, self.down_middle = conv(high, middle), CSP(2 * middle, middle)
         self.narrow_middle, self.down_low = conv(middle, low), CSP(2 * low, low)
         self.reduce_low, self.up_middle = separable(low, low, stride=2), CSP(2 * low, middle)
-        self.reduce_middle, self.up_high = separable(middle, middle, stride=2), CSP(2 * middle, high)
+        self.reduce_middle, self.up_high = (
+            separable(middle, middle, stride=2),
+            CSP(2 * middle, high),
+        )
         self.outs = nn.ModuleList(separable(inputs, head) for inputs in (low, middle, high))
         self.heads = nn.ModuleList()
         for _ in STRIDES:
-            scores = nn.Sequential(separable(head, head), separable(head, head), nn.Conv2d(head, 1, 1))
-            sides = nn.Sequential(separable(head, head), separable(head, head), nn.Conv2d(head, 4, 1))
+            scores = nn.Sequential(
+                separable(head, head), separable(head, head), nn.Conv2d(head, 1, 1)
+            )
+            sides = nn.Sequential(
+                separable(head, head), separable(head, head), nn.Conv2d(head, 4, 1)
+            )
             nn.init.constant_(scores[-1].bias, -math.log((1 - PRIOR) / PRIOR))  # type: ignore[arg-type]
             nn.init.ones_(sides[-1].bias)  # type: ignore[arg-type]
             self.heads.append(nn.ModuleDict({"scores": scores, "sides": sides}))
@@ -137,8 +159,10 @@ class RTMDet(nn.Module):
         return torch.cat(logits, 1), torch.cat(boxes, 1)
 
     def from_onnx(self, path: Path) -> dict[str, Tensor]:
-        """The numbers of an RTMDet that OpenMMLab exported for one class -> a state for this network. They are told by
-        their order; such a file takes BGR, so the first layer's inputs change places. Raises ModelError for others."""
+        """The numbers of an RTMDet that OpenMMLab exported for one class -> a state for this
+        network. They are told by their order; such a file takes BGR, so the first layer's inputs
+        change places. Raises ModelError for others.
+        """
         import onnx
         from google.protobuf.message import DecodeError
         from onnx import numpy_helper
@@ -151,12 +175,20 @@ class RTMDet(nn.Module):
         names = [name for node in graph.node if node.op_type == "Conv" for name in node.input[1:]]
         wanted = self.state_dict()
         if len(names) != len(wanted):
-            raise ModelError(f"{path}: has {len(names)} weights and biases, {type(self).__name__} {len(wanted)}")
+            raise ModelError(
+                f"{path}: has {len(names)} weights and biases, {type(self).__name__} {len(wanted)}"
+            )
         state: dict[str, Tensor] = {}
         for (key, like), name in zip(wanted.items(), names, strict=True):
-            value = torch.from_numpy(numpy_helper.to_array(known[name]).copy()) if name in known else torch.empty(0)
+            value = (
+                torch.from_numpy(numpy_helper.to_array(known[name]).copy())
+                if name in known
+                else torch.empty(0)
+            )
             if value.shape != like.shape:
-                raise ModelError(f"{path}: '{name}' is {tuple(value.shape)}, '{key}' {tuple(like.shape)}")
+                raise ModelError(
+                    f"{path}: '{name}' is {tuple(value.shape)}, '{key}' {tuple(like.shape)}"
+                )
             state[key] = value
         state["stem.0.0.weight"] = state["stem.0.0.weight"].flip(1)
         return state

@@ -1,9 +1,10 @@
 """Our single-person pose estimator: a slim ResNet, a feature pyramid, one map of logits per joint.
 
-The map is a classification over its cells (a spatial softmax, as in Tompson et al. 2014's heatmaps trained by
-cross-entropy; cf. SimCC, Li et al. 2022): it learns within minutes where regressed heatmaps (Newell et al. 2016) learn
-nothing. `heatmaps` scales the softmax so that a Gaussian of the codec's sigma peaks at 1, so that the codec
-`Heatmap(alignment="centre")` decodes it and the peak's height is the score.
+The map is a classification over its cells (a spatial softmax, as in Tompson et al. 2014's heatmaps
+trained by cross-entropy; cf. SimCC, Li et al. 2022): it learns within minutes where regressed
+heatmaps (Newell et al. 2016) learn nothing. `heatmaps` scales the softmax so that a Gaussian of the
+codec's sigma peaks at 1, so that the codec `Heatmap(alignment="centre")` decodes it and the peak's
+height is the score.
 """
 
 from __future__ import annotations
@@ -26,20 +27,29 @@ class SppeNet(nn.Module):
     alignment: ClassVar[Alignment] = "centre"
 
     def __init__(
-        self, joints: int = 17, *, width: int = 32, depths: Sequence[int] = (2, 2, 2, 2), head: int = 64,
+        self,
+        joints: int = 17,
+        *,
+        width: int = 32,
+        depths: Sequence[int] = (2, 2, 2, 2),
+        head: int = 64,
         sigma: float = 1.5,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.sigma = sigma
         self.backbone = ResNet(width=width, depths=depths)
         self.pyramid = Pyramid(self.backbone.channels, head, 1)
-        self.logits = nn.Conv2d(head, joints, 1, bias=False)  # a softmax over cells is blind to what all share
+        self.logits = nn.Conv2d(
+            head, joints, 1, bias=False
+        )  # a softmax over cells is blind to what all share
 
     def forward(self, image: Tensor) -> Tensor:
         return self.logits(self.pyramid(self.backbone(image))[0])
 
     def heatmaps(self, image: Tensor) -> Tensor:
-        """-> [B, K, H / 4, W / 4]: the probability of each cell, over that of a perfect answer's peak."""
+        """-> [B, K, H / 4, W / 4]: the probability of each cell, over that of a perfect answer's
+        peak.
+        """
         return self.scaled(self(image))
 
     def scaled(self, logits: Tensor) -> Tensor:

@@ -1,12 +1,14 @@
-"""Lite-HRNet without its weighting branches, the network of PP-TinyPose: high-resolution features from small layers.
+"""Lite-HRNet without its weighting branches, the network of PP-TinyPose: high-resolution features
+from small layers.
 
-Branches at strides 4, 8, 16 and 32 run side by side and exchange what they know (HRNet, Sun et al. 2019); each is made
-of shuffle units (ShuffleNet V2, Ma et al. 2018; the naive Lite-HRNet of Yu et al. 2021); an iterative head brings the
-coarse ones up to stride 4. The public PP-TinyPose (PaddleDetection, Apache-2.0) fixes every width, and two habits: when
-branches are fused, the finest one counts twice, and what it has become goes into the others.
+Branches at strides 4, 8, 16 and 32 run side by side and exchange what they know (HRNet, Sun et al.
+2019); each is made of shuffle units (ShuffleNet V2, Ma et al. 2018; the naive Lite-HRNet of Yu et
+al. 2021); an iterative head brings the coarse ones up to stride 4. The public PP-TinyPose
+(PaddleDetection, Apache-2.0) fixes every width, and two habits: when branches are fused, the finest
+one counts twice, and what it has become goes into the others.
 
-There is no batch normalisation here: in the published numbers it is folded into the convolutions. So fine-tuning needs
-small steps (1e-3 wrecks it, 1e-4 does not).
+There is no batch normalisation here: in the published numbers it is folded into the convolutions.
+So fine-tuning needs small steps (1e-3 wrecks it, 1e-4 does not).
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ WIDTHS = (40, 80, 160, 320)  # of the branches, the finest first
 STAGES = ((2, 2), (3, 4), (4, 2))  # branches and modules of each stage
 
 
-def conv(inputs: int, outputs: int, *, stride: int = 1, kernel: int = 1, active: bool = True) -> nn.Sequential:
+def conv(
+    inputs: int, outputs: int, *, stride: int = 1, kernel: int = 1, active: bool = True
+) -> nn.Sequential:
     """A dense convolution with a bias, and ReLU if active."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
     return nn.Sequential(layer, nn.ReLU()) if active else nn.Sequential(layer)
@@ -78,7 +82,9 @@ class Module(nn.Module):
         super().__init__()
         widths = WIDTHS[:branches]
         self.branches = nn.ModuleList(nn.Sequential(Unit(width), Unit(width)) for width in widths)
-        self.fuse = nn.ModuleList(nn.ModuleList(_path(j, i) for j in range(branches)) for i in range(branches))
+        self.fuse = nn.ModuleList(
+            nn.ModuleList(_path(j, i) for j in range(branches)) for i in range(branches)
+        )
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         inside = [branch(x) for branch, x in zip(self.branches, features, strict=True)]
@@ -98,7 +104,8 @@ def _path(start: int, end: int) -> nn.Module:
     """From a branch to another: up by nearest neighbours, down in steps of two."""
     if start > end:
         return nn.Sequential(
-            *conv(WIDTHS[start], WIDTHS[end], active=False), nn.Upsample(scale_factor=2 ** (start - end))
+            *conv(WIDTHS[start], WIDTHS[end], active=False),
+            nn.Upsample(scale_factor=2 ** (start - end)),
         )
     steps = [separable(WIDTHS[start], WIDTHS[start], stride=2) for _ in range(end - start - 1)]
     if start < end:
@@ -107,7 +114,9 @@ def _path(start: int, end: int) -> nn.Module:
 
 
 class Head(nn.Module):
-    """Features of all branches -> [B, K, H / 4, W / 4]: from the coarsest up, each step added to the next branch."""
+    """Features of all branches -> [B, K, H / 4, W / 4]: from the coarsest up, each step added to
+    the next branch.
+    """
 
     def __init__(self, joints: int) -> None:
         super().__init__()
@@ -119,7 +128,9 @@ class Head(nn.Module):
         x: Tensor | None = None
         for feature, step in zip(reversed(features), self.steps, strict=True):
             if x is not None:
-                up = nn.functional.interpolate(x, feature.shape[2:], mode="bilinear", align_corners=True)
+                up = nn.functional.interpolate(
+                    x, feature.shape[2:], mode="bilinear", align_corners=True
+                )
                 feature = feature + up
             x = step(feature)
         assert x is not None
@@ -127,7 +138,9 @@ class Head(nn.Module):
 
 
 class TinyPoseNet(nn.Module):
-    """Crop [B, 3, H, W], normalised; H, W multiples of 32 -> heatmaps [B, K, H / 4, W / 4]: about 1 at each joint."""
+    """Crop [B, 3, H, W], normalised; H, W multiples of 32 -> heatmaps [B, K, H / 4, W / 4]: about 1
+    at each joint.
+    """
 
     alignment: ClassVar[Alignment] = "corner"
 
@@ -155,7 +168,9 @@ class TinyPoseNet(nn.Module):
         return self(image)
 
     def from_onnx(self, path: Path) -> dict[str, Tensor]:
-        """The numbers of a public PP-TinyPose ONNX file -> a state for this network. Raises ModelError for others."""
+        """The numbers of a public PP-TinyPose ONNX file -> a state for this network. Raises
+        ModelError for others.
+        """
         import onnx
 
         try:
@@ -177,7 +192,9 @@ VARIANTS: dict[str, dict[str, Any]] = {"tinypose": {}}
 
 
 def _convolutions(graph: Any) -> list[tuple[Tensor, Tensor]]:
-    """Weights and biases in the order in which the network was built, which its folded normalisations count."""
+    """Weights and biases in the order in which the network was built, which its folded
+    normalisations count.
+    """
     import onnx
 
     values = {value.name: onnx.numpy_helper.to_array(value) for value in graph.initializer}
@@ -186,7 +203,9 @@ def _convolutions(graph: Any) -> list[tuple[Tensor, Tensor]]:
     for node in graph.node:
         if node.op_type == "Conv":
             bias = added[node.output[0]]
-            number = re.match(r"batch_norm2d_(\d+)\.", bias.output[0])  # counted as it was built; the last has none
+            number = re.match(
+                r"batch_norm2d_(\d+)\.", bias.output[0]
+            )  # counted as it was built; the last has none
             weight, offset = (torch.tensor(values[name]) for name in (node.input[1], bias.input[1]))
             found.append((int(number[1]) if number else len(values), weight, offset))
     return [row[1:] for row in sorted(found, key=lambda row: row[0])]

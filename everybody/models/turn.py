@@ -1,8 +1,8 @@
 """Which way up is a body? A small classifier of quarter turns, looked at before the crop is made.
 
-People who lie, hang or dive defeat estimators that were trained on upright ones. Turned upright they are as easy as any
-(RMPE's SSTN answers the same need by a learnt affine map, Fang et al. 2017); self-supervised by turning crops by known
-angles, as in RotNet (Gidaris et al. 2018).
+People who lie, hang or dive defeat estimators that were trained on upright ones. Turned upright
+they are as easy as any (RMPE's SSTN answers the same need by a learnt affine map, Fang et al.
+2017); self-supervised by turning crops by known angles, as in RotNet (Gidaris et al. 2018).
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ def body(width: int) -> nn.Sequential:
 
 
 class TurnNet(nn.Module):
-    """Square crop [B, 3, 64, 64], normalised -> logits [B, 4]: the body is turned by 0, 90, 180 or 270 degrees
-    clockwise."""
+    """Square crop [B, 3, 64, 64], normalised -> logits [B, 4]: the body is turned by 0, 90, 180 or
+    270 degrees clockwise.
+    """
 
     def __init__(self, *, width: int = 32) -> None:
         super().__init__()
@@ -39,4 +40,7 @@ class TurnNet(nn.Module):
         return self.answer(self.body(image).flatten(1))
 
 
-VARIANTS: dict[str, dict[str, Any]] = {"turn": {"width": 32}, "turn-24": {"width": 24}}  # an SSTN's body is of 24
+VARIANTS: dict[str, dict[str, Any]] = {
+    "turn": {"width": 32},
+    "turn-24": {"width": 24},
+}  # an SSTN's body is of 24

@@ -1,4 +1,5 @@
-"""Removing duplicates: of boxes by IoU, of poses by OKS or by the learned likeness of RMPE's parametric pose NMS.
+"""Removing duplicates: of boxes by IoU, of poses by OKS or by the learned likeness of RMPE's
+parametric pose NMS.
 
     from everybody.nms import PoseNms, pose_nms
 
@@ -21,8 +22,16 @@ from .greedy import box_nms, greedy, oks_nms, soft_oks_nms
 from .parametric import ALPHAPOSE, PoseNms
 
 __all__ = [
-    "ALPHAPOSE", "METHODS", "Method", "PoseNms", "box_nms", "greedy", "oks_nms", "pose_nms", "soft_oks_nms",
-]  # fmt: skip
+    "ALPHAPOSE",
+    "METHODS",
+    "Method",
+    "PoseNms",
+    "box_nms",
+    "greedy",
+    "oks_nms",
+    "pose_nms",
+    "soft_oks_nms",
+]
 
 Suppress = Callable[[People], People]
 
@@ -46,7 +55,9 @@ METHODS: dict[str, tuple[Callable[..., Suppress], dict[str, float]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A way to remove duplicates, as a function of people; str() spells out all its parameters for `pose_nms`."""
+    """A way to remove duplicates, as a function of people; str() spells out all its parameters for
+    `pose_nms`.
+    """
 
     name: str
     numbers: dict[str, Any]
@@ -65,8 +76,9 @@ class Method:
 
 
 def pose_nms(text: str) -> Method:
-    """'parametric', 'none', 'oks,threshold=0.8' or 'parametric,eta=20,merge=1' -> that method; parameters that are not
-    named keep their defaults. Raises OptionError."""
+    """'parametric', 'none', 'oks,threshold=0.8' or 'parametric,eta=20,merge=1' -> that method;
+    parameters that are not named keep their defaults. Raises OptionError.
+    """
     name, *pairs = text.split(",")
     if name not in METHODS:
         raise OptionError(f"unknown pose NMS '{name}': known are {', '.join(METHODS)}")
@@ -75,7 +87,9 @@ def pose_nms(text: str) -> Method:
     for pair in pairs:
         key, _, value = pair.partition("=")
         if key not in defaults:
-            known = f"its parameters are {', '.join(defaults)}" if defaults else "it has no parameters"
+            known = (
+                f"its parameters are {', '.join(defaults)}" if defaults else "it has no parameters"
+            )
             raise OptionError(f"pose NMS '{text}': {name} has no '{key}': {known}")
         try:
             numbers[key] = type(defaults[key])(float(value))

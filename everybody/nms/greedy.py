@@ -1,8 +1,8 @@
 """Removing duplicates by one measure of likeness: IoU of boxes, or OKS of poses.
 
-Greedy, most confident first: a candidate too similar to one that was kept goes. Soft NMS (Bodla et al., "Soft-NMS:
-Improving object detection with one line of code", ICCV 2017) lowers its score instead; with OKS in the place of IoU it
-is the usual step behind top-down estimators.
+Greedy, most confident first: a candidate too similar to one that was kept goes. Soft NMS (Bodla et
+al., "Soft-NMS: Improving object detection with one line of code", ICCV 2017) lowers its score
+instead; with OKS in the place of IoU it is the usual step behind top-down estimators.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ def greedy(similarity: Array, scores: Array, threshold: float) -> NDArray[np.int
 
 
 def box_nms(people: People, threshold: float = 0.6) -> People:
-    """People whose boxes overlap a more confident one by more than `threshold` IoU removed; most confident first.
+    """People whose boxes overlap a more confident one by more than `threshold` IoU removed; most
+    confident first.
 
-    As `greedy`, but of a detector's hundreds of boxes few are kept: only those are compared with what is left.
+    As `greedy`, but of a detector's hundreds of boxes few are kept: only those are compared with
+    what is left.
     """
     order = np.argsort(-people.scores, kind="stable")
     boxes, kept = people.boxes[order], []
@@ -45,7 +47,8 @@ def box_nms(people: People, threshold: float = 0.6) -> People:
 
 
 def oks_nms(people: People, threshold: float = 0.9) -> People:
-    """People whose pose is more similar than `threshold` OKS to a more confident one removed; most confident first.
+    """People whose pose is more similar than `threshold` OKS to a more confident one removed; most
+    confident first.
 
     The area in the OKS is that of the more confident one's box.
     """
@@ -53,8 +56,10 @@ def oks_nms(people: People, threshold: float = 0.9) -> People:
 
 
 def soft_oks_nms(people: People, spread: float = 0.9, least: float = 0.05) -> People:
-    """Each person, most confident first, multiplies the scores of the others by exp(-OKS² / spread); who scores less
-    than `least` in the end is removed. The scores that come out are the lowered ones."""
+    """Each person, most confident first, multiplies the scores of the others by exp(-OKS² /
+    spread); who scores less than `least` in the end is removed. The scores that come out are the
+    lowered ones.
+    """
     decay = np.exp(-np.square(_likeness(people)) / spread)
     scores = people.scores.astype(np.float64)
     waiting = np.where(np.isnan(scores), -np.inf, scores)

@@ -1,15 +1,17 @@
 """Parametric pose NMS: how alike two poses must be to count as one is learned from data.
 
-Fang et al., "RMPE: Regional Multi-Person Pose Estimation" (ICCV 2017), section 3.3, equations 8–11; also Fang et al.,
-"AlphaPose" (TPAMI 2022). The likeness of a more confident pose i and a less confident pose j, over their joints k:
+Fang et al., "RMPE: Regional Multi-Person Pose Estimation" (ICCV 2017), section 3.3, equations 8–11;
+also Fang et al., "AlphaPose" (TPAMI 2022). The likeness of a more confident pose i and a less
+confident pose j, over their joints k:
 
     K_sim = Σ_k [Δ_k ≤ 1] · tanh(c_i / σ1) · tanh(c_j / σ1)        matched joints that both are sure of
     H_sim = Σ_k exp(-Δ_k² / σ2)                                    how near all joints are
     d     = K_sim + λ · H_sim                                      i eliminates j where d ≥ η
 
-Δ_k is the distance of the two joints divided by a tenth of the longer side of i's box: no parameter has pixels in it.
-(The paper prints the inequality the other way round, though d is large for similar poses. It matches within a box
-around each joint; we match within a disc of that reach, which does not care how the picture is turned.)
+Δ_k is the distance of the two joints divided by a tenth of the longer side of i's box: no parameter
+has pixels in it. (The paper prints the inequality the other way round, though d is large for
+similar poses. It matches within a box around each joint; we match within a disc of that reach,
+which does not care how the picture is turned.)
 """
 
 from __future__ import annotations
@@ -33,21 +35,23 @@ FAR = 50.0  # exp(-FAR) is nothing, and beyond it floats become denormal, which 
 class PoseNms:
     """People -> people, duplicates removed, most confident first, whatever the order of the input.
 
-    sigma1, sigma2, lam, eta: as above; eta is told for 17 joints and scaled to the weight of other skeletons. share:
-    the reach of a joint, as a share of the longer side of the box. matched: so many matched joints eliminate too,
-    whatever d is (AlphaPose's addition; scaled like eta; 0: no such rule). merge: the pose that stays becomes the
-    average of all that it stands for, joint by joint, weighted by confidence; joints out of reach do not count.
-    weights: of the joints, by default `part_weights`. Raises OptionError for parameters that make no sense.
+    sigma1, sigma2, lam, eta: as above; eta is told for 17 joints and scaled to the weight of other
+    skeletons. share: the reach of a joint, as a share of the longer side of the box. matched: so
+    many matched joints eliminate too, whatever d is (AlphaPose's addition; scaled like eta; 0: no
+    such rule). merge: the pose that stays becomes the average of all that it stands for, joint by
+    joint, weighted by confidence; joints out of reach do not count. weights: of the joints, by
+    default `part_weights`. Raises OptionError for parameters that make no sense.
 
-    An exact duplicate goes if Σ w tanh²(c / σ1) + λ Σ w ≥ η Σ w / 17: always where η ≤ 17 λ, else where its joints are
-    confident: where the mean of tanh²(c / σ1) is at least η / 17 - λ.
+    An exact duplicate goes if Σ w tanh²(c / σ1) + λ Σ w ≥ η Σ w / 17: always where η ≤ 17 λ, else
+    where its joints are confident: where the mean of tanh²(c / σ1) is at least η / 17 - λ.
 
-    Defined for all input: a box without area (or not finite) counts as one pixel, a confidence that is NaN or negative
-    as 0, a joint whose place is not finite as far from all others.
+    Defined for all input: a box without area (or not finite) counts as one pixel, a confidence that
+    is NaN or negative as 0, a joint whose place is not finite as far from all others.
     """
 
-    # Learned on ../shared/data/coco_train with the detector rtmdet-nano-person and the SPPE tinypose-256x192:
-    # by what `everybody tune-nms ../shared/data/coco_train --start alphapose,matched=0,merge=1` runs, on cached poses.
+    # Learned on ../shared/data/coco_train with the detector rtmdet-nano-person and the SPPE
+    # tinypose-256x192: by what `everybody tune-nms ../shared/data/coco_train --start
+    # alphapose,matched=0,merge=1` runs, on cached poses.
     sigma1: float = 12.96
     sigma2: float = 0.53
     lam: float = 5.508
@@ -58,7 +62,14 @@ class PoseNms:
     weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name, zero in (("sigma1", 0), ("sigma2", 0), ("eta", 0), ("share", 0), ("lam", 1), ("matched", 1)):
+        for name, zero in (
+            ("sigma1", 0),
+            ("sigma2", 0),
+            ("eta", 0),
+            ("share", 0),
+            ("lam", 1),
+            ("matched", 1),
+        ):
             value = getattr(self, name)
             if not (0 < value < np.inf or (zero and value == 0)):
                 raise OptionError(
@@ -79,9 +90,13 @@ class PoseNms:
             keypoints = _merged(poses, owners, kept) if merges else people.keypoints[rows]
         ids, turns = people.ids, people.turns
         return People(
-            keypoints, people.boxes[rows], people.scores[rows], people.skeleton,
-            None if ids is None else ids[rows], None if turns is None else turns[rows],
-        )  # fmt: skip
+            keypoints,
+            people.boxes[rows],
+            people.scores[rows],
+            people.skeleton,
+            None if ids is None else ids[rows],
+            None if turns is None else turns[rows],
+        )
 
     def likeness(self, people: People) -> Floats:
         """[N] people -> d [N, N] of each (row), if it stayed, with each (column)."""
@@ -135,7 +150,9 @@ class PoseNms:
     def _compare(
         self, poses: _Poses, weights: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp]
     ) -> tuple[Floats, Floats]:
-        """R and C of the poses -> d of each row with each column [R, C], and the weight of matched joints [R, C]."""
+        """R and C of the poses -> d of each row with each column [R, C], and the weight of matched
+        joints [R, C].
+        """
         here, there = (poses.columns[:2].take(who, 2) for who in (rows, columns))
         apart = here[..., None] - there[..., None, :]  # [2, K, R, C]
         nearness, across = np.square(apart, out=apart)
@@ -163,8 +180,9 @@ class _Poses(NamedTuple):
 
 
 def confident_first(people: People) -> NDArray[np.intp]:
-    """The places of the people [N], best score first; who scores the same is told apart by the joints, so that the
-    order of the input does not matter. A score that is NaN comes last."""
+    """The places of the people [N], best score first; who scores the same is told apart by the
+    joints, so that the order of the input does not matter. A score that is NaN comes last.
+    """
     scores = -np.fmax(people.scores, -1)
     order = scores.argsort(kind="stable")
     ranked = scores[order]
@@ -176,8 +194,9 @@ def confident_first(people: People) -> NDArray[np.intp]:
 
 @lru_cache(maxsize=64)
 def part_weights(skeleton: Skeleton) -> Floats:
-    """[K]: the joints of the body count 1 each; a face, a hand and the points of a foot together as much as one joint
-    of the body, so that a hundred points of faces and hands do not outvote it."""
+    """[K]: the joints of the body count 1 each; a face, a hand and the points of a foot together as
+    much as one joint of the body, so that a hundred points of faces and hands do not outvote it.
+    """
     parts = [_part(joint) for joint in skeleton.joints]
     return np.array([1 / parts.count(part) if part else 1 for part in parts], np.float32)
 
@@ -193,11 +212,14 @@ def _part(joint: str) -> str:
 
 
 def _merged(poses: _Poses, owners: NDArray[np.intp], kept: NDArray[np.intp]) -> Floats:
-    """Poses, by whom each is eliminated [N], who stays [M] -> keypoints [M, K, 3]: the mean over all whom each stands
-    for."""
+    """Poses, by whom each is eliminated [N], who stays [M] -> keypoints [M, K, 3]: the mean over
+    all whom each stands for.
+    """
     gone = (owners != np.arange(len(owners))).nonzero()[0]
     theirs = owners[gone]
-    given = (theirs[:, None] == kept).astype(np.float32)  # [L, M]: a product with it sums what each inherits
+    given = (theirs[:, None] == kept).astype(
+        np.float32
+    )  # [L, M]: a product with it sums what each inherits
     joints = len(poses.sure)
     summands = np.empty((4, joints, len(gone)), np.float32)
     shift, weight = summands[:3], summands[3]
@@ -210,7 +232,9 @@ def _merged(poses: _Poses, owners: NDArray[np.intp], kept: NDArray[np.intp]) -> 
     np.copyto(summands, 0, where=far)  # also of joints whose place is not finite
     sums = (summands.reshape(-1, len(gone)) @ given).reshape(4, joints, -1)
     merged = poses.columns.take(kept, 2)
-    own = np.fmax(merged[2], 0) + np.float32(1e-9)  # a joint of which nobody is sure stays where it is
+    own = np.fmax(merged[2], 0) + np.float32(
+        1e-9
+    )  # a joint of which nobody is sure stays where it is
     merged += sums[:3] / (own + sums[3])
     return merged.transpose(2, 1, 0)
 

@@ -1,9 +1,11 @@
-"""Learning the parameters of the pose NMS: the AP of what is left of many candidates, made as large as can be.
+"""Learning the parameters of the pose NMS: the AP of what is left of many candidates, made as large
+as can be.
 
-Fang et al. (RMPE, ICCV 2017, section 3.3) fix two of the four parameters and search the other two, in turn. So does
-this, from coarse steps to fine ones. AP as a function of the parameters is a staircase with noise on it, so a setting
-is judged by its own AP and those of its neighbours on the grid: the middle of a plateau wins, not a lucky step. Where
-nothing is better, parameters stay as they were.
+Fang et al. (RMPE, ICCV 2017, section 3.3) fix two of the four parameters and search the other two,
+in turn. So does this, from coarse steps to fine ones. AP as a function of the parameters is a
+staircase with noise on it, so a setting is judged by its own AP and those of its neighbours on the
+grid: the middle of a plateau wins, not a lucky step. Where nothing is better, parameters stay as
+they were.
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ class Candidates:
 
     def each(self, suppress: Suppress) -> float:
         """How many poses are left per person."""
-        return sum(len(suppress(some)) for some in self.people) / max(1, int((~self.truth.ignored).sum()))
+        return sum(len(suppress(some)) for some in self.people) / max(
+            1, int((~self.truth.ignored).sum())
+        )
 
 
 Sets = dict[str, Candidates]
@@ -62,43 +66,62 @@ Sets = dict[str, Candidates]
 def candidates(truth: Dataset, estimator: Estimator, *, jitter: int = 8, seed: int = 0) -> Sets:
     """The pictures of a data set -> three sorts of candidates.
 
-    dense: each true box, `jitter` times at random beside its place; crowds: the same where people have been pasted in
-    front of others (`everybody.data.crowds`); detected: what the estimator's detector finds. The estimator must remove
-    no poses. Raises DataError where pictures are missing or nobody is labelled.
+    dense: each true box, `jitter` times at random beside its place; crowds: the same where people
+    have been pasted in front of others (`everybody.data.crowds`); detected: what the estimator's
+    detector finds. The estimator must remove no poses. Raises DataError where pictures are missing
+    or nobody is labelled.
     """
     if truth.ignored.all():
-        raise DataError(f"{truth.name}: nobody is labelled with joints, so there is nothing to tune on")
+        raise DataError(
+            f"{truth.name}: nobody is labelled with joints, so there is nothing to tune on"
+        )
     random = np.random.default_rng(seed)
     images = [frame.image for frame in decoded(truth)]
     crowded, mixed = crowds(truth, images, random)
     found: Sets = {}
     for name, labelled, shown in (("dense", truth, images), ("crowds", crowded, mixed)):
         boxes = [labelled.boxes[rows[~labelled.ignored[rows]]] for rows in labelled.rows()]
-        people = [People.from_boxes(jittered(some, jitter, random).reshape(-1, 4)) for some in boxes]
+        people = [
+            People.from_boxes(jittered(some, jitter, random).reshape(-1, 4)) for some in boxes
+        ]
         found[name] = Candidates(labelled, _posed(estimator.pose, shown, people, estimator.workers))
     nobody = [People.from_boxes(np.zeros((0, 4)))] * len(images)
-    return {**found, "detected": Candidates(truth, _posed(estimator, images, nobody, estimator.workers))}
+    return {
+        **found,
+        "detected": Candidates(truth, _posed(estimator, images, nobody, estimator.workers)),
+    }
 
 
 def worth(sets: Sets, suppress: Suppress, price: float = 0.0) -> float:
-    """AP, averaged over the sorts of candidates, less `price` for each pose beyond one that is left per person where
-    all candidates are of labelled people. (AP hardly sees duplicates that score less than the pose they repeat; whoever
-    looks at the picture does.)"""
+    """AP, averaged over the sorts of candidates, less `price` for each pose beyond one that is left
+    per person where all candidates are of labelled people. (AP hardly sees duplicates that score
+    less than the pose they repeat; whoever looks at the picture does.)
+    """
     known = [some.each(suppress) for name, some in sets.items() if name != "detected"]
-    return float(np.mean([some.precision(suppress) for some in sets.values()]) - price * (np.mean(known) - 1))
+    return float(
+        np.mean([some.precision(suppress) for some in sets.values()]) - price * (np.mean(known) - 1)
+    )
 
 
 def _posed(
-    pose: Callable[[Sequence[Frame]], list[Frame]], images: Sequence[Image], people: Sequence[People], workers: int
+    pose: Callable[[Sequence[Frame]], list[Frame]],
+    images: Sequence[Image],
+    people: Sequence[People],
+    workers: int,
 ) -> list[People]:
     shown = (Frame(image, people=some) for image, some in zip(images, people, strict=True))
     with ThreadPoolExecutor(workers) as pool:
-        return [frame.people for frame in mapped(lambda frame: pose([frame])[0], shown, pool, workers + 1)]
+        return [
+            frame.people
+            for frame in mapped(lambda frame: pose([frame])[0], shown, pool, workers + 1)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One search of two parameters: their names, their values in turn, AP of each [A, B], and the best setting."""
+    """One search of two parameters: their names, their values in turn, AP of each [A, B], and the
+    best setting.
+    """
 
     names: tuple[str, str]
     values: tuple[tuple[float, ...], tuple[float, ...]]
@@ -106,8 +129,12 @@ class Step:
     best: PoseNms
 
 
-def search(score: Callable[[PoseNms], float], start: PoseNms, steps: Sequence[float] = STEPS) -> Iterator[Step]:
-    """Two parameters at a time around the best so far, in ever finer steps: each search as it is done."""
+def search(
+    score: Callable[[PoseNms], float], start: PoseNms, steps: Sequence[float] = STEPS
+) -> Iterator[Step]:
+    """Two parameters at a time around the best so far, in ever finer steps: each search as it is
+    done.
+    """
     best, known = start, {}
 
     def cached(setting: PoseNms) -> float:

@@ -1,6 +1,7 @@
 """Steady poses: what is noise goes, what is movement stays, at the true times of the frames.
 
-`one-euro` answers at once and is for live use; the others wait a moment for the frames that follow, and are for files.
+`one-euro` answers at once and is for live use; the others wait a moment for the frames that follow,
+and are for files.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ __all__ = ["NAMES", "Smooth"]
 class Smooth:
     """Frames whose people have ids -> the same frames, in order, their people smoothed.
 
-    name: one of `NAMES`. minimum (Hz) and beta (Hz per body size per second) are one-euro's. The others look `reach`
-    seconds ahead, put in who is missing for at most `gap` seconds, and leave out points that are more than `outliers`
-    deviations off (0: none). swaps: put left and right back where they were exchanged for a moment.
+    name: one of `NAMES`. minimum (Hz) and beta (Hz per body size per second) are one-euro's. The
+    others look `reach` seconds ahead, put in who is missing for at most `gap` seconds, and leave
+    out points that are more than `outliers` deviations off (0: none). swaps: put left and right
+    back where they were exchanged for a moment.
     """
 
     name: str = "one-euro"
@@ -44,7 +46,9 @@ class Smooth:
             if not getattr(self, name) >= 0:
                 raise OptionError(f"smoothing: {name} must be 0 or more, got {getattr(self, name)}")
         if self.gap > self.reach:
-            raise OptionError(f"smoothing: a gap of {self.gap} s cannot be filled with a reach of {self.reach} s")
+            raise OptionError(
+                f"smoothing: a gap of {self.gap} s cannot be filled with a reach of {self.reach} s"
+            )
 
     def __call__(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
         if self.swaps:
@@ -53,7 +57,9 @@ class Smooth:
         if self.name == "one-euro":
             yield from _each(frames, OneEuro(self.minimum, self.beta))
         else:
-            yield from windowed(frames, METHODS[self.name], reach=self.reach, gap=self.gap, deviations=self.outliers)
+            yield from windowed(
+                frames, METHODS[self.name], reach=self.reach, gap=self.gap, deviations=self.outliers
+            )
 
 
 def _each(frames: Iterable[Frame], filter: OneEuro | Unswapped) -> Generator[Frame, None, None]:

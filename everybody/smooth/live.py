@@ -1,7 +1,9 @@
-"""One Euro filter (Casiez, Roussel and Vogel 2012): steady where somebody is still, quick where they move, no waiting.
+"""One Euro filter (Casiez, Roussel and Vogel 2012): steady where somebody is still, quick where
+they move, no waiting.
 
-An exponential filter whose cutoff grows with speed: minimum + beta · |speed| (equation 7), where the speed is itself
-filtered at `DERIVATIVE` Hz. Speeds are in body sizes per second, so that one beta fits people near and far.
+An exponential filter whose cutoff grows with speed: minimum + beta · |speed| (equation 7), where
+the speed is itself filtered at `DERIVATIVE` Hz. Speeds are in body sizes per second, so that one
+beta fits people near and far.
 """
 
 from __future__ import annotations
@@ -18,13 +20,18 @@ LONGEST = 0.5  # seconds after which somebody starts anew
 
 
 class OneEuro:
-    """Called with each frame, returns it with its people smoothed, each by id. minimum in Hz, beta in Hz per body size
-    per second. Times that do not go on are taken for one frame more."""
+    """Called with each frame, returns it with its people smoothed, each by id. minimum in Hz, beta
+    in Hz per body size per second. Times that do not go on are taken for one frame more.
+    """
 
     def __init__(self, minimum: float = 1.0, beta: float = 3.0) -> None:
         self.minimum, self.beta = minimum, beta
         self._time, self._step, self._source = -np.inf, 0.04, ""
-        self._ids, self._places, self._speed = np.zeros(0, np.int64), np.zeros((0, 0)), np.zeros((0, 0))
+        self._ids, self._places, self._speed = (
+            np.zeros(0, np.int64),
+            np.zeros((0, 0)),
+            np.zeros((0, 0)),
+        )
 
     def __call__(self, frame: Frame) -> People:
         people = frame.people
@@ -35,7 +42,11 @@ class OneEuro:
         self._step = step = step if 0 < step < np.inf else self._step
         row = rows(people.ids, self._ids)
         fresh = row < 0
-        if frame.source != self._source or self._places.shape[1:] != places.shape[1:] or step > LONGEST:
+        if (
+            frame.source != self._source
+            or self._places.shape[1:] != places.shape[1:]
+            or step > LONGEST
+        ):
             fresh[:] = True
         self._time, self._source = frame.time, frame.source
         if fresh.all():

@@ -1,7 +1,9 @@
-"""Smoothing with knowledge of what comes after: the value at one instant from the samples around it.
+"""Smoothing with knowledge of what comes after: the value at one instant from the samples around
+it.
 
-Each takes the samples' true times [W] in seconds, points [W, M, 2], weights [W, M] in [0, 1] (0: not seen) and the
-place of the instant, and returns [M, 2]. A constant stays the constant, and so does a steady motion.
+Each takes the samples' true times [W] in seconds, points [W, M, 2], weights [W, M] in [0, 1] (0:
+not seen) and the place of the instant, and returns [M, 2]. A constant stays the constant, and so
+does a steady motion.
 
 savitzky-golay: weighted local parabola (Savitzky and Golay 1964)
 butterworth:    penalised least squares, Σ w (y - x)² + λ Σ (x'')² (Whittaker 1923), which on even samples is the
@@ -26,7 +28,9 @@ DOUBT = 1e6  # variance of a first state
 Method = Callable[[Array, Array, Array, int], Array]
 
 
-def savitzky_golay(times: Array, points: Array, weights: Array, place: int, *, reach: float = PARABOLA) -> Array:
+def savitzky_golay(
+    times: Array, points: Array, weights: Array, place: int, *, reach: float = PARABOLA
+) -> Array:
     away = (times - times[place]) / reach
     near = np.abs(away) <= 1 + 1e-6
     powers = away[near, None] ** np.arange(3)  # [w, 3]
@@ -40,7 +44,9 @@ def savitzky_golay(times: Array, points: Array, weights: Array, place: int, *, r
     return origin + np.linalg.solve(normal, right)[:, 0]
 
 
-def butterworth(times: Array, points: Array, weights: Array, place: int, *, cutoff: float = CUTOFF) -> Array:
+def butterworth(
+    times: Array, points: Array, weights: Array, place: int, *, cutoff: float = CUTOFF
+) -> Array:
     count = len(times)
     if count < 3:
         return points[place]
@@ -59,19 +65,28 @@ def butterworth(times: Array, points: Array, weights: Array, place: int, *, cuto
     matrices[:, np.arange(count), np.arange(count)] += chosen
     answer = np.zeros((weights.shape[1], count, 1))
     answer[:, place] = 1
-    row = np.linalg.solve(matrices, answer)[..., 0] * chosen  # what each sample adds to the value at `place`
+    row = (
+        np.linalg.solve(matrices, answer)[..., 0] * chosen
+    )  # what each sample adds to the value at `place`
     origin = points[place]
     return origin + np.einsum("mw,wmc->mc", row, points - origin)
 
 
-def kalman(times: Array, points: Array, weights: Array, place: int, *, manoeuvre: float = 2e4) -> Array:
-    """manoeuvre: how restless people are, the spectral density of acceleration over the variance of a sample, in 1/s³
-    squared over pixels: larger follows more."""
+def kalman(
+    times: Array, points: Array, weights: Array, place: int, *, manoeuvre: float = 2e4
+) -> Array:
+    """manoeuvre: how restless people are, the spectral density of acceleration over the variance of
+    a sample, in 1/s³ squared over pixels: larger follows more.
+    """
     origin = points[place]
     noise = 1 / np.maximum(weights, FAINT)
     states: list[tuple[Any, ...]] = []
     x, v = points[0] - origin, np.zeros_like(origin)
-    pp, pv, vv = np.full(len(origin), DOUBT), np.zeros(len(origin)), np.full(len(origin), DOUBT * 100)
+    pp, pv, vv = (
+        np.full(len(origin), DOUBT),
+        np.zeros(len(origin)),
+        np.full(len(origin), DOUBT * 100),
+    )
     for n in range(len(times)):
         step = times[n] - times[n - 1] if n else 0.0
         before = x, v, pp, pv, vv
@@ -86,7 +101,9 @@ def kalman(times: Array, points: Array, weights: Array, place: int, *, manoeuvre
         surprise = points[n] - origin - x
         x, v = x + gain_p[:, None] * surprise, v + gain_v[:, None] * surprise
         pp, pv, vv = (1 - gain_p) * pp, (1 - gain_p) * pv, vv - gain_v * pv
-    for n in range(len(times) - 1, place, -1):  # back to the instant: the state before n, knowing the one at n
+    for n in range(
+        len(times) - 1, place, -1
+    ):  # back to the instant: the state before n, knowing the one at n
         bx, bv, bpp, bpv, bvv, ax, av, app, apv, avv, step = states[n]
         # gain = P_before Fᵀ (P_after)⁻¹
         det = app * avv - apv * apv
@@ -99,4 +116,8 @@ def kalman(times: Array, points: Array, weights: Array, place: int, *, manoeuvre
     return origin + x
 
 
-METHODS: dict[str, Method] = {"butterworth": butterworth, "savitzky-golay": savitzky_golay, "kalman": kalman}
+METHODS: dict[str, Method] = {
+    "butterworth": butterworth,
+    "savitzky-golay": savitzky_golay,
+    "kalman": kalman,
+}

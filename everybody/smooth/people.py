@@ -1,4 +1,6 @@
-"""People as points to be smoothed: the corners of the box and the joints, and rows of one frame found in another."""
+"""People as points to be smoothed: the corners of the box and the joints, and rows of one frame
+found in another.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,12 @@ from ..people import People
 
 
 def points(people: People) -> tuple[Array, Array]:
-    """[N, P, 2] pixels, P = 2 + K, and how much each counts [N, P]: a box fully, a joint by its score, what is no
-    number not at all."""
-    places = np.concatenate([people.boxes.reshape(-1, 2, 2), people.keypoints[..., :2]], axis=1).astype(np.float64)
+    """[N, P, 2] pixels, P = 2 + K, and how much each counts [N, P]: a box fully, a joint by its
+    score, what is no number not at all.
+    """
+    places = np.concatenate(
+        [people.boxes.reshape(-1, 2, 2), people.keypoints[..., :2]], axis=1
+    ).astype(np.float64)
     weights = np.ones(places.shape[:2])
     weights[:, 2:] = people.keypoints[..., 2].clip(0, 1)
     broken = np.logical_not(np.isfinite(places).all(axis=2))

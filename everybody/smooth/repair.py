@@ -23,8 +23,9 @@ LEAST = 0.02  # body sizes that nobody calls an outlier
 
 
 def outliers(points: Array, weights: Array, sizes: Array, deviations: float) -> NDArray[np.bool_]:
-    """Points [W, N, P, 2], weights [W, N, P], body sizes [N] -> [W, N, P]: which lie further from the median of their
-    neighbours in time than so many deviations (Hampel 1974)."""
+    """Points [W, N, P, 2], weights [W, N, P], body sizes [N] -> [W, N, P]: which lie further from
+    the median of their neighbours in time than so many deviations (Hampel 1974).
+    """
     count = len(points)
     around = np.arange(count)[:, None] + np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
     inside = (around >= 0) & (around < count)
@@ -43,7 +44,10 @@ def outliers(points: Array, weights: Array, sizes: Array, deviations: float) -> 
 def _limbs(skeleton: Skeleton) -> NDArray[np.bool_]:
     """[G, K]: which joints are exchanged together."""
     sides = np.array([side != "centre" for side in skeleton.sides])
-    groups = [[joint.partition("_")[2] in limb.split() for joint in skeleton.joints] & sides for limb in LIMBS]
+    groups = [
+        [joint.partition("_")[2] in limb.split() for joint in skeleton.joints] & sides
+        for limb in LIMBS
+    ]
     return np.array([group for group in groups if group.any()]).reshape(-1, len(skeleton))
 
 
@@ -56,7 +60,8 @@ class _Last:
 
 class Unswapped:
     """Called with each frame, returns its people with left and right limbs put back where the estimator exchanged them
-    for less than `PATIENCE`: where the limbs, exchanged, are clearly nearer to where they were."""
+    for less than `PATIENCE`: where the limbs, exchanged, are clearly nearer to where they were.
+    """
 
     def __init__(self) -> None:
         self._last: Any = None
@@ -71,7 +76,11 @@ class Unswapped:
         self._time, self._source = frame.time, frame.source
         keypoints = people.keypoints.copy()
         since = np.zeros((len(people), len(limbs)))
-        if self._last is not None and 0 < step <= PATIENCE and self._last.places.shape[1] == len(people.skeleton):
+        if (
+            self._last is not None
+            and 0 < step <= PATIENCE
+            and self._last.places.shape[1] == len(people.skeleton)
+        ):
             row = rows(people.ids, self._last.ids)
             known = np.flatnonzero(row >= 0)
             mirror = list(people.skeleton.mirror)
@@ -79,7 +88,8 @@ class Unswapped:
             swapped = now[:, mirror]
             weight = np.minimum(now[..., 2], swapped[..., 2])
             stay, change = (
-                (np.square(pose[..., :2] - before).sum(-1) * weight) @ limbs.T for pose in (now, swapped)
+                (np.square(pose[..., :2] - before).sum(-1) * weight) @ limbs.T
+                for pose in (now, swapped)
             )  # [N, G]
             size = sizes(people.boxes[known].reshape(-1, 2, 2))
             far = np.square(FAR * size)[:, None] * (weight @ limbs.T)

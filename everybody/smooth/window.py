@@ -1,7 +1,7 @@
 """Smoothing that looks ahead: each frame waits until those of the next `reach` seconds are known.
 
-Memory holds the pictures of the frames that wait and the people of twice as many, so that endless streams can be
-smoothed too. Who is missing for less than `gap` is put in between.
+Memory holds the pictures of the frames that wait and the people of twice as many, so that endless
+streams can be smoothed too. Who is missing for less than `gap` is put in between.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ MOST = 64  # frames that wait at most, whatever their times
 def windowed(
     frames: Iterable[Frame], method: Method, *, reach: float, gap: float, deviations: float
 ) -> Generator[Frame, None, None]:
-    """Frames with ids -> the same frames, smoothed, in order. reach and gap in seconds; deviations: how many make an
-    outlier, 0 for none. Another source, or a time that does not go on, begins anew."""
+    """Frames with ids -> the same frames, smoothed, in order. reach and gap in seconds; deviations:
+    how many make an outlier, 0 for none. Another source, or a time that does not go on, begins
+    anew.
+    """
     past: deque[Frame] = deque()
     waiting: deque[Frame] = deque()
 
@@ -49,7 +51,9 @@ def windowed(
         yield finish()
 
 
-def _smoothed(window: list[Frame], place: int, method: Method, gap: float, deviations: float) -> People:
+def _smoothed(
+    window: list[Frame], place: int, method: Method, gap: float, deviations: float
+) -> People:
     """The people of one frame of the window."""
     here = window[place].people
     if here.ids is None:
@@ -75,13 +79,17 @@ def _smoothed(window: list[Frame], place: int, method: Method, gap: float, devia
     everywhere = np.where(weights[..., None] > 0, everywhere, own)
     alone = weights.sum(0) == 0  # joints nobody has seen stay where they are
     flat = (len(window), -1)
-    smooth = method(times, everywhere.reshape(*flat, 2), weights.reshape(flat), place).reshape(own.shape)
+    smooth = method(times, everywhere.reshape(*flat, 2), weights.reshape(flat), place).reshape(
+        own.shape
+    )
     return moved(here, np.where(alone[..., None], own, smooth))
 
 
 def _filled(window: list[Frame], place: int, gap: float) -> tuple[People, np.ndarray]:
-    """The people of a frame and, behind them, those who were there less than `gap` ago and are there again less than
-    `gap` after they went: half way in time between both, at half the score. Also which of all these are filled in."""
+    """The people of a frame and, behind them, those who were there less than `gap` ago and are
+    there again less than `gap` after they went: half way in time between both, at half the score.
+    Also which of all these are filled in.
+    """
     frame = window[place]
     people = frame.people
     before: dict[int, tuple[Frame, int]] = {}
@@ -102,14 +110,21 @@ def _filled(window: list[Frame], place: int, gap: float) -> tuple[People, np.nda
             share = (frame.time - old.time) / (new.time - old.time)
             a, b = old.people[m], new.people[n]
             added.append(
-                [(1 - share) * getattr(a, name) + share * getattr(b, name) for name in ("keypoints", "boxes", "scores")]
+                [
+                    (1 - share) * getattr(a, name) + share * getattr(b, name)
+                    for name in ("keypoints", "boxes", "scores")
+                ]
                 + [np.array([number])]
             )
     filled = np.arange(len(people) + len(added)) >= len(people)
     if added:
-        keypoints, boxes, scores, ids = (np.concatenate(column) for column in zip(*added, strict=True))
+        keypoints, boxes, scores, ids = (
+            np.concatenate(column) for column in zip(*added, strict=True)
+        )
         keypoints[..., 2] *= 0.5
         parts = ((people.keypoints, keypoints), (people.boxes, boxes), (people.scores, scores / 2))
         keypoints, boxes, scores = (np.concatenate(part).astype(np.float32) for part in parts)
-        people = People(keypoints, boxes, scores, people.skeleton, np.concatenate([people.ids, ids]))
+        people = People(
+            keypoints, boxes, scores, people.skeleton, np.concatenate([people.ids, ids])
+        )
     return people, filled

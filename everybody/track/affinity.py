@@ -1,8 +1,10 @@
-"""How likely a track and a person are the same: pose, overlap, motion and appearance, each in [0, 1], and their mean.
+"""How likely a track and a person are the same: pose, overlap, motion and appearance, each in [0,
+1], and their mean.
 
-OKS (Lin et al. 2014) compares the predicted with the observed pose as PoseFlow (Xiu et al. 2018) and LightTrack (Ning
-and Huang 2020) do between frames; here its fall-off grows with what the Kalman filter does not know, so that someone
-who was hidden for a moment may come back a bit beside where the filter thought.
+OKS (Lin et al. 2014) compares the predicted with the observed pose as PoseFlow (Xiu et al. 2018)
+and LightTrack (Ning and Huang 2020) do between frames; here its fall-off grows with what the Kalman
+filter does not know, so that someone who was hidden for a moment may come back a bit beside where
+the filter thought.
 """
 
 from __future__ import annotations
@@ -21,9 +23,12 @@ NOWHERE = 0.02  # affinity by place and pose, up to which looks do not count
 STRANGE, SAME = 0.4, 0.9  # cosines of two embeddings that speak against and for one person
 
 
-def affinity(motion: Motion, joints: Array, seen: Observation, sigmas: Array, rules: Rules) -> Array:
-    """Predicted tracks (`joints` [T, K]: how well they were seen) and people -> [T, N] in [0, 1], by where they are and
-    how they hold themselves; 0 for people without a usable box."""
+def affinity(
+    motion: Motion, joints: Array, seen: Observation, sigmas: Array, rules: Rules
+) -> Array:
+    """Predicted tracks (`joints` [T, K]: how well they were seen) and people -> [T, N] in [0, 1],
+    by where they are and how they hold themselves; 0 for people without a usable box.
+    """
     areas = size(motion.position)[:, None] * size(seen.points)
     terms = [
         (rules.overlap, iou(motion.boxes, seen.boxes)),
@@ -32,14 +37,18 @@ def affinity(motion: Motion, joints: Array, seen: Observation, sigmas: Array, ru
     if len(sigmas):
         terms.append((rules.pose, _alike(motion, joints, seen, sigmas, areas)))
     total = sum(weight for weight, _ in terms)
-    return sum((weight * term for weight, term in terms), np.zeros_like(areas)) / total * seen.usable
+    return (
+        sum((weight * term for weight, term in terms), np.zeros_like(areas)) / total * seen.usable
+    )
 
 
 def with_appearance(affinities: Array, looks: Array, seen: Array, rules: Rules) -> Array:
-    """Affinities [T, N] and unit vectors [T, D], [N, D] -> [T, N]; the same where either vector is unknown (zeros).
+    """Affinities [T, N] and unit vectors [T, D], [N, D] -> [T, N]; the same where either vector is
+    unknown (zeros).
 
-    Looks alone make nobody the same: who is `NOWHERE` near where a track is expected is not its person, in whatever
-    clothes. Who comes back elsewhere is the gallery's business, which asks whether one can have got there.
+    Looks alone make nobody the same: who is `NOWHERE` near where a track is expected is not its
+    person, in whatever clothes. Who comes back elsewhere is the gallery's business, which asks
+    whether one can have got there.
     """
     known = rules.appearance * np.logical_and.outer(looks.any(1), seen.any(1))
     place = rules.overlap + rules.motion + rules.pose
@@ -53,8 +62,12 @@ def likeness(a: Array, b: Array) -> Array:
 
 
 def _expected(motion: Motion, points: Array, areas: Array) -> Array:
-    """[T, N]: exp(-d²/4) of centre and half size, d in standard deviations of what the filter knows."""
-    variance = np.minimum(motion.covariance[0][:, None, :2] + areas[..., None] * BOX_NOISE**2, areas[..., None])
+    """[T, N]: exp(-d²/4) of centre and half size, d in standard deviations of what the filter
+    knows.
+    """
+    variance = np.minimum(
+        motion.covariance[0][:, None, :2] + areas[..., None] * BOX_NOISE**2, areas[..., None]
+    )
     difference = motion.position[:, None, :2] - points[None, :, :2]
     distance = np.einsum("tnpc,tnpc->tnp", difference, difference)
     return np.exp(-0.25 * (distance / variance).sum(-1))
@@ -72,7 +85,9 @@ def _alike(motion: Motion, joints: Array, seen: Observation, sigmas: Array, area
 
 
 def assigned(affinities: Array, least: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """[T, N] -> rows and columns of the assignment (Kuhn 1955) of greatest sum over pairs of at least `least`."""
+    """[T, N] -> rows and columns of the assignment (Kuhn 1955) of greatest sum over pairs of at
+    least `least`.
+    """
     possible = np.where(affinities >= least, affinities, 0.0)
     rows, columns = linear_sum_assignment(possible, maximize=True)
     kept = possible[rows, columns] > 0

@@ -1,4 +1,6 @@
-"""What people look like, as unit vectors: the same person's are alike (re-identification, Zheng et al. 2016)."""
+"""What people look like, as unit vectors: the same person's are alike (re-identification, Zheng et
+al. 2016).
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,11 @@ from ..weights.manifest import Input
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedder:
-    """Picture [H, W, 3] RGB and boxes [N, 4] -> unit vectors [N, D]; zeros for boxes outside the picture.
+    """Picture [H, W, 3] RGB and boxes [N, 4] -> unit vectors [N, D]; zeros for boxes outside the
+    picture.
 
-    session: a network of one input, [B, h, w, 3] or [B, 3, h, w], and one output [B, D]. Boxes are stretched to it.
+    session: a network of one input, [B, h, w, 3] or [B, 3, h, w], and one output [B, D]. Boxes are
+    stretched to it.
     """
 
     session: Session
@@ -45,7 +49,9 @@ class Embedder:
         return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
 
     def _embed(self, picture: Image) -> Array:
-        crop = cv2.resize(picture, self.input.size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+        crop = cv2.resize(picture, self.input.size, interpolation=cv2.INTER_LINEAR).astype(
+            np.float32
+        )
         crop = crop[..., ::-1] if self.input.channels == "bgr" else crop
         crop = (crop - np.array(self.input.mean, np.float32)) / np.array(self.input.std, np.float32)
         if self.session.input.shape[1] == 3:
@@ -54,8 +60,9 @@ class Embedder:
 
 
 def load_embedder(model: str | Path) -> Embedder:
-    """By name or path. A file that no row of the manifest describes is fed raw BGR of the size it takes. Raises
-    ModelError, OptionError."""
+    """By name or path. A file that no row of the manifest describes is fed raw BGR of the size it
+    takes. Raises ModelError, OptionError.
+    """
     from ..load import Engine, locate
 
     path, row = locate(model, "embedding")
@@ -65,5 +72,9 @@ def load_embedder(model: str | Path) -> Embedder:
     shape = session.input.shape
     sizes = [side for side in shape[1:] if side != 3]
     if len(shape) != 4 or len(sizes) != 2 or None in sizes:
-        raise ModelError(f"{path}: takes {session.input}, not pictures of a fixed size; describe it in a manifest.toml")
-    return Embedder(session=session, input=Input(size=(sizes[1] or 0, sizes[0] or 0), channels="bgr"))
+        raise ModelError(
+            f"{path}: takes {session.input}, not pictures of a fixed size; describe it in a manifest.toml"
+        )
+    return Embedder(
+        session=session, input=Input(size=(sizes[1] or 0, sizes[0] or 0), channels="bgr")
+    )

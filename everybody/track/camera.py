@@ -1,8 +1,9 @@
 """What the camera did between two pictures: nothing, a motion, or a cut.
 
-A motion is a similarity (shift, turn, zoom) fitted to the sparse optical flow (Lucas and Kanade 1981, in pyramids as
-Bouguet 2001) of corners outside people's boxes, robustly (RANSAC, Fischler and Bolles 1981). Corners are only followed
-where a small picture of the background changes at all, so that a camera on a tripod costs next to nothing.
+A motion is a similarity (shift, turn, zoom) fitted to the sparse optical flow (Lucas and Kanade
+1981, in pyramids as Bouguet 2001) of corners outside people's boxes, robustly (RANSAC, Fischler and
+Bolles 1981). Corners are only followed where a small picture of the background changes at all, so
+that a camera on a tripod costs next to nothing.
 """
 
 from __future__ import annotations
@@ -21,15 +22,21 @@ SMALL = 64  # pixels of the longer side of the picture in which cuts are looked 
 WIDE = 480  # of the one in which corners are followed
 CORNERS = 200
 STILL = 2.0  # mean grey levels by which the background of a camera at rest changes at most
-LIKENESS = 0.3  # correlation of two pictures of one scene, at least; brightness and contrast do not matter
-COLOURS = 0.7  # or the common part of their histograms: a fast pan shows other things in the same light
+LIKENESS = (
+    0.3  # correlation of two pictures of one scene, at least; brightness and contrast do not matter
+)
+COLOURS = (
+    0.7  # or the common part of their histograms: a fast pan shows other things in the same light
+)
 IDENTITY = np.eye(2, 3)
 
 
 @dataclass(slots=True)
 class Camera:
-    """Remembers the last picture. Called with each picture and the boxes of people on the last one [N, 4], it returns
-    the motion since [2, 3], last pixels to these, or None after a cut. A picture of another size is a cut."""
+    """Remembers the last picture. Called with each picture and the boxes of people on the last one
+    [N, 4], it returns the motion since [2, 3], last pixels to these, or None after a cut. A picture
+    of another size is a cut.
+    """
 
     follow: bool = True  # without, motion is always none, and only cuts are told
     _small: Any = field(default=None, init=False)
@@ -61,7 +68,9 @@ class Camera:
 
 
 def is_cut(before: Array, after: Array) -> bool:
-    """Whether two small pictures [h, w, 3] show different scenes: neither the same things nor the same colours."""
+    """Whether two small pictures [h, w, 3] show different scenes: neither the same things nor the
+    same colours.
+    """
     a, b = before.mean(-1).ravel(), after.mean(-1).ravel()
     spread = a.std() * b.std()
     if spread < 1.0:  # flat pictures: a fade shows nothing to compare
@@ -87,10 +96,15 @@ def outside(shape: tuple[int, ...], boxes: Array) -> NDArray[np.bool_]:
 
 
 def _followed(before: Image, after: Image, boxes: Array) -> Array:
-    """The similarity [2, 3] that most corners of the background obey; identity where too few can be followed."""
+    """The similarity [2, 3] that most corners of the background obey; identity where too few can be
+    followed.
+    """
     scale = min(1.0, WIDE / max(before.shape[:2]))
     old, new = (
-        cv2.cvtColor(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        cv2.cvtColor(
+            cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA),
+            cv2.COLOR_RGB2GRAY,
+        )
         for image in (before, after)
     )
     mask: Any = outside(old.shape, boxes * scale).astype(np.uint8)
@@ -102,7 +116,9 @@ def _followed(before: Image, after: Image, boxes: Array) -> Array:
     kept = status.ravel() == 1
     if kept.sum() < 8:
         return IDENTITY
-    matrix, inliers = cv2.estimateAffinePartial2D(corners[kept], found[kept], ransacReprojThreshold=1.5)
+    matrix, inliers = cv2.estimateAffinePartial2D(
+        corners[kept], found[kept], ransacReprojThreshold=1.5
+    )
     if matrix is None or inliers.sum() < max(8, 0.3 * kept.sum()):
         return IDENTITY
     # From pixels of the smaller pictures to those of the picture, both counted from their centres.

@@ -1,7 +1,9 @@
-"""The colours of people's clothes as unit vectors, where there is no network: the same person's are alike.
+"""The colours of people's clothes as unit vectors, where there is no network: the same person's are
+alike.
 
-A histogram of CIELAB over the torso, its square roots, so that the cosine of two is their Bhattacharyya coefficient
-(Comaniciu et al. 2003 follow objects by it). What somebody nearer may cover is left out.
+A histogram of CIELAB over the torso, its square roots, so that the cosine of two is their
+Bhattacharyya coefficient (Comaniciu et al. 2003 follow objects by it). What somebody nearer may
+cover is left out.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ FAINT = 0.2  # joints that score less do not tell where the torso is; then it is
 
 
 def colours(image: Image, people: People) -> Array:
-    """Picture [H, W, 3] RGB -> [N, D] unit vectors; zeros for people whose torso is outside or covered."""
+    """Picture [H, W, 3] RGB -> [N, D] unit vectors; zeros for people whose torso is outside or
+    covered.
+    """
     if not len(people):
         return np.zeros((0, int(np.prod(LEVELS))))
     places = _torsos(people)
@@ -32,9 +36,16 @@ def colours(image: Image, people: People) -> Array:
     shown = edge & ~_covered(places, people)
     shown &= shown.mean(1, keepdims=True) >= ENOUGH
     x, y = np.moveaxis(np.where(shown[..., None], places, 0).astype(int), -1, 0)
-    lab = cv2.cvtColor(image[y, x].reshape(1, -1, 3), cv2.COLOR_RGB2LAB).reshape(*x.shape, 3).astype(np.float64)
+    lab = (
+        cv2.cvtColor(image[y, x].reshape(1, -1, 3), cv2.COLOR_RGB2LAB)
+        .reshape(*x.shape, 3)
+        .astype(np.float64)
+    )
     levels = np.array(LEVELS)
-    cells = np.stack([lab[..., 0] / 255 * (levels[0] - 1), *((lab[..., k] - 128) / SPREAD + 4 for k in (1, 2))], -1)
+    cells = np.stack(
+        [lab[..., 0] / 255 * (levels[0] - 1), *((lab[..., k] - 128) / SPREAD + 4 for k in (1, 2))],
+        -1,
+    )
     return _roots(cells.clip(0, levels - 1), shown)
 
 
@@ -47,19 +58,26 @@ def _torsos(people: People) -> Array:
     middle = np.array([[0.3, 0.2], [0.7, 0.2], [0.3, 0.5], [0.7, 0.5]])
     corners = boxes[:, None, :2] + middle * size[:, None]
     if all(joint in skeleton.joints for joint in TORSO):
-        joints = people.keypoints[:, [skeleton.joints.index(joint) for joint in TORSO]].astype(np.float64)
-        seen = (joints[..., 2:] >= FAINT).all((1, 2), keepdims=True) & np.isfinite(joints).all((1, 2), keepdims=True)
+        joints = people.keypoints[:, [skeleton.joints.index(joint) for joint in TORSO]].astype(
+            np.float64
+        )
+        seen = (joints[..., 2:] >= FAINT).all((1, 2), keepdims=True) & np.isfinite(joints).all(
+            (1, 2), keepdims=True
+        )
         corners = np.where(seen, joints[..., :2], corners)
     steps = MARGIN + (np.arange(GRID) + 0.5) / GRID * (1 - 2 * MARGIN)
     across, down = (axis.ravel() for axis in np.meshgrid(steps, steps))
-    weights = np.stack([(1 - across) * (1 - down), across * (1 - down), (1 - across) * down, across * down])
+    weights = np.stack(
+        [(1 - across) * (1 - down), across * (1 - down), (1 - across) * down, across * down]
+    )
     places = np.einsum("nkc,ks->nsc", corners, weights)
     return np.where(np.isfinite(places), np.rint(places), -1.0)
 
 
 def _covered(places: Array, people: People) -> NDArray[np.bool_]:
-    """[N, S]: inside the box of somebody who stands lower in the picture, so probably nearer; but not of one who scores
-    less: that may be the same person, found twice."""
+    """[N, S]: inside the box of somebody who stands lower in the picture, so probably nearer; but
+    not of one who scores less: that may be the same person, found twice.
+    """
     boxes, scores = people.boxes, people.scores
     x, y = places[:, None, :, 0], places[:, None, :, 1]
     low, high = boxes[None, :, None, :2], boxes[None, :, None, 2:]

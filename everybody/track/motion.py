@@ -1,8 +1,10 @@
-"""Where people will be: Kalman filters (Kalman 1960) of constant velocity for every point of every track, as arrays.
+"""Where people will be: Kalman filters (Kalman 1960) of constant velocity for every point of every
+track, as arrays.
 
-A person is P = 2 + K points: the box's centre, half its width and height, then the joints. x and y of a point share one
-covariance of position and velocity, so a filter is three numbers, and T tracks are predicted and corrected by a few
-array operations whatever T is. What is not seen is corrected with infinite variance, which changes nothing.
+A person is P = 2 + K points: the box's centre, half its width and height, then the joints. x and y
+of a point share one covariance of position and velocity, so a filter is three numbers, and T tracks
+are predicted and corrected by a few array operations whatever T is. What is not seen is corrected
+with infinite variance, which changes nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ class Motion:
 
     @classmethod
     def empty(cls, joints: int) -> Motion:
-        return cls(np.zeros((0, joints + 2, 2)), np.zeros((0, joints + 2, 2)), np.zeros((3, 0, joints + 2)))
+        return cls(
+            np.zeros((0, joints + 2, 2)), np.zeros((0, joints + 2, 2)), np.zeros((3, 0, joints + 2))
+        )
 
     @classmethod
     def starting(cls, points: Array, variances: Array) -> Motion:
@@ -53,7 +57,9 @@ class Motion:
         )
 
     def predicted(self, seconds: float, unseen: Array, rules: Rules) -> Motion:
-        """The same tracks later. unseen [T]: for how long nobody has seen each, which slows it down (`Rules.drag`)."""
+        """The same tracks later. unseen [T]: for how long nobody has seen each, which slows it down
+        (`Rules.drag`).
+        """
         together = float(np.exp(-seconds / rules.settling))
         slower = np.exp(-seconds * np.minimum(unseen / rules.drag, 1.0) / rules.drag)[:, None, None]
         velocity = together * self.velocity
@@ -62,7 +68,9 @@ class Motion:
         velocity *= slower
         position = self.position + seconds * velocity
         pp, pv, vv = self.covariance
-        noise = np.square(size(self.position))[:, None] * accelerations(self.position.shape[1], rules)
+        noise = np.square(size(self.position))[:, None] * accelerations(
+            self.position.shape[1], rules
+        )
         damping = np.full(self.position.shape[1], together)
         damping[0] = 1.0
         covariance = np.empty_like(self.covariance)
@@ -79,11 +87,15 @@ class Motion:
         surprise = points - self.position
         covariance = np.stack([pp - gain_p * pp, pv - gain_p * pv, vv - gain_v * pv])
         return Motion(
-            self.position + gain_p[..., None] * surprise, self.velocity + gain_v[..., None] * surprise, covariance
+            self.position + gain_p[..., None] * surprise,
+            self.velocity + gain_v[..., None] * surprise,
+            covariance,
         )
 
     def moved(self, matrix: Array) -> Motion:
-        """After the camera has moved: matrix [2, 3] sends the pixels of the last picture to those of this one."""
+        """After the camera has moved: matrix [2, 3] sends the pixels of the last picture to those
+        of this one.
+        """
         linear = matrix[:, :2]
         stretch = abs(float(np.linalg.det(linear)))
         position = self.position @ linear.T + matrix[:, 2]
@@ -92,8 +104,16 @@ class Motion:
 
     def replaced(self, rows: NDArray[Any], other: Motion) -> Motion:
         """The tracks at `rows` are now those of `other`."""
-        position, velocity, covariance = self.position.copy(), self.velocity.copy(), self.covariance.copy()
-        position[rows], velocity[rows], covariance[:, rows] = other.position, other.velocity, other.covariance
+        position, velocity, covariance = (
+            self.position.copy(),
+            self.velocity.copy(),
+            self.covariance.copy(),
+        )
+        position[rows], velocity[rows], covariance[:, rows] = (
+            other.position,
+            other.velocity,
+            other.covariance,
+        )
         return Motion(position, velocity, covariance)
 
     @property

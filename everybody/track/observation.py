@@ -29,7 +29,11 @@ class Observation:
 
     def __getitem__(self, rows: NDArray[Any]) -> Observation:
         return Observation(
-            self.points[rows], self.variances[rows], self.joints[rows], self.scores[rows], self.looks[rows]
+            self.points[rows],
+            self.variances[rows],
+            self.joints[rows],
+            self.scores[rows],
+            self.looks[rows],
         )
 
     def __len__(self) -> int:
@@ -50,11 +54,15 @@ class Observation:
         """[N]: what the detector gave the box, from the person's score (`pose.person_scores`)."""
         seen = self.joints > VOTES
         mean = (self.joints * seen).sum(1) / np.maximum(seen.sum(1), 1)
-        return np.where(mean > 0, np.minimum(self.scores / np.maximum(mean, FAINT), 1.0), self.scores)
+        return np.where(
+            mean > 0, np.minimum(self.scores / np.maximum(mean, FAINT), 1.0), self.scores
+        )
 
 
 def observe(people: People, looks: Array | None = None) -> Observation:
-    """A joint's standard deviation is its OKS sigma, how well people themselves agree on it, over its score."""
+    """A joint's standard deviation is its OKS sigma, how well people themselves agree on it, over
+    its score.
+    """
     keypoints, boxes = people.keypoints.astype(np.float64), people.boxes.astype(np.float64)
     unseen = np.zeros((len(people), 2 + keypoints.shape[1]), bool)
     unseen[:, :2] = ~np.isfinite(boxes).all(axis=1, keepdims=True)
@@ -70,14 +78,21 @@ def observe(people: People, looks: Array | None = None) -> Observation:
     variances[unseen] = np.inf
     if looks is None:
         looks = np.zeros((len(people), 0))
-    return Observation(points, variances, np.where(unseen[:, 2:], 0.0, scores), people.scores.astype(np.float64), looks)
+    return Observation(
+        points,
+        variances,
+        np.where(unseen[:, 2:], 0.0, scores),
+        people.scores.astype(np.float64),
+        looks,
+    )
 
 
 def refitted(seen: Observation, expected: Array) -> Observation:
-    """The same with boxes fitted to the poses, where the boxes were not a detector's but `expected` ones.
+    """The same with boxes fitted to the poses, where the boxes were not a detector's but `expected`
+    ones.
 
-    expected [N, P, 2]: where each person's points were thought to be. The box goes along with the joints' mean shift
-    and growth, and holds all joints that are seen.
+    expected [N, P, 2]: where each person's points were thought to be. The box goes along with the
+    joints' mean shift and growth, and holds all joints that are seen.
     """
     weight = np.where(seen.joints > VOTES, seen.joints, 0.0)[..., None]
     total = weight.sum(1, keepdims=True)
@@ -92,8 +107,12 @@ def refitted(seen: Observation, expected: Array) -> Observation:
     growth = (spread / before).clip(0.9, 1.1)
     centre, half = (expected[:, :1] - origin) * growth + to, expected[:, 1:2] * growth
     inside = weight > 0
-    low = np.minimum(centre - half, np.where(inside, new, np.inf).min(1, initial=np.inf, keepdims=True))
-    high = np.maximum(centre + half, np.where(inside, new, -np.inf).max(1, initial=-np.inf, keepdims=True))
+    low = np.minimum(
+        centre - half, np.where(inside, new, np.inf).min(1, initial=np.inf, keepdims=True)
+    )
+    high = np.maximum(
+        centre + half, np.where(inside, new, -np.inf).max(1, initial=-np.inf, keepdims=True)
+    )
     fitted = np.concatenate([(low + high) / 2, (high - low) / 2], axis=1)
     fitted = np.where(known[:, None, None], fitted, expected[:, :2])
     points = np.concatenate([fitted, new], axis=1)

@@ -1,7 +1,8 @@
 """Who has not moved since the last look at the pose: the same picture would give the same pose.
 
-A grid of pixels over each person's box is compared with the same pixels when the pose was last estimated. Noise, a
-moving camera and a moving background all count as movement, so that what is not certain is estimated.
+A grid of pixels over each person's box is compared with the same pixels when the pose was last
+estimated. Noise, a moving camera and a moving background all count as movement, so that what is not
+certain is estimated.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ HELD = 0.13  # seconds a pose is kept at most
 
 
 class Still:
-    """Called with each frame and its people with ids (boxes are enough), tells whose pose need not be estimated again
-    [N]; takes the others for estimated now."""
+    """Called with each frame and its people with ids (boxes are enough), tells whose pose need not
+    be estimated again [N]; takes the others for estimated now.
+    """
 
     def __init__(self) -> None:
         self._source: str | None = None
-        self._known: dict[int, tuple[float, NDArray[np.intp], Array]] = {}  # time, places [2, G], colours [G, 3]
+        self._known: dict[
+            int, tuple[float, NDArray[np.intp], Array]
+        ] = {}  # time, places [2, G], colours [G, 3]
 
     def __call__(self, frame: Frame, people: People) -> NDArray[np.bool_]:
         assert people.ids is not None
@@ -48,8 +52,13 @@ class Still:
 
 
 def _places(boxes: Array, image: Image) -> NDArray[np.intp]:
-    """Boxes [N, 4] -> rows and columns of the picture [N, 2, G], at its edges for what lies outside."""
-    down, across = (axis.ravel() for axis in np.meshgrid(*((np.arange(n) + 0.5) / n for n in GRID), indexing="ij"))
+    """Boxes [N, 4] -> rows and columns of the picture [N, 2, G], at its edges for what lies
+    outside.
+    """
+    down, across = (
+        axis.ravel()
+        for axis in np.meshgrid(*((np.arange(n) + 0.5) / n for n in GRID), indexing="ij")
+    )
     corner, size = boxes[:, 1::-1, None], (boxes[:, 3:1:-1] - boxes[:, 1::-1])[..., None]
     places = np.nan_to_num(corner + size * np.stack([down, across]))
     return places.clip(0, np.array(image.shape[:2])[:, None] - 1).astype(np.intp)

@@ -1,8 +1,9 @@
 """Who is who from frame to frame: an online tracker of poses.
 
-Each frame: predict every track (Kalman), follow the camera, assign people to tracks by affinity (first those who score
-well, then the rest to the tracks that are left: Zhang et al. 2022, ByteTrack), correct the tracks, begin and end some
-(`Rules`). Nothing depends on the order in which a frame lists its people.
+Each frame: predict every track (Kalman), follow the camera, assign people to tracks by affinity
+(first those who score well, then the rest to the tracks that are left: Zhang et al. 2022,
+ByteTrack), correct the tracks, begin and end some (`Rules`). Nothing depends on the order in which
+a frame lists its people.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from .rules import Rules
 Embed = Callable[[Image, Array], Array]  # picture, boxes [N, 4] -> unit vectors [N, D]
 Rows = NDArray[np.intp]
 
-FRAME_TIME = 0.04  # seconds between frames whose times do not tell, as those of pictures in a folder
+FRAME_TIME = (
+    0.04  # seconds between frames whose times do not tell, as those of pictures in a folder
+)
 LONGEST = 1.0  # seconds over which a velocity means anything
 RECENT = 0.25  # seconds somebody may be hidden and is still looked for where expected
 LEARNING = 0.2  # share of what is seen now in what is remembered of scores and appearance
@@ -57,7 +60,10 @@ class _Tracks:
         return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
     def joined(self, other: _Tracks) -> _Tracks:
-        both = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in _COLUMNS[1:]}
+        both = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in _COLUMNS[1:]
+        }
         return _Tracks(self.motion.joined(other.motion), **both)
 
 
@@ -73,18 +79,24 @@ def _begun(seen: Observation, clock: float) -> _Tracks:
 class Tracker:
     """Gives people ids that stay: 1, 2, 3 … in the order of their coming, never the same one twice.
 
-    People who are not known (yet: see `Rules`) are left out. embed: pictures and boxes -> embeddings of appearance
-    (`appearance.Embedder`). camera: follow the camera's motion, where pictures are given. first: the first id.
+    People who are not known (yet: see `Rules`) are left out. embed: pictures and boxes ->
+    embeddings of appearance (`appearance.Embedder`). camera: follow the camera's motion, where
+    pictures are given. first: the first id.
     """
 
     def __init__(
-        self, rules: Rules | None = None, *, embed: Embed | None = None, camera: bool = True, first: int = 1
+        self,
+        rules: Rules | None = None,
+        *,
+        embed: Embed | None = None,
+        camera: bool = True,
+        first: int = 1,
     ) -> None:
         self.rules = rules or Rules()
-        self.missed = (
-            False  # whether the last frame lacked somebody who was in the one before, or was cut to without a detector
+        self.missed = False  # whether the last frame lacked somebody who was in the one before, or was cut to without a detector
+        self.moved: Array | None = (
+            IDENTITY  # what the camera did before the last frame [2, 3]; None: it was cut
         )
-        self.moved: Array | None = IDENTITY  # what the camera did before the last frame [2, 3]; None: it was cut
         self.unsure = False  # whether a detector's next look may make somebody known
         self._next = first
         self._embed = embed
@@ -108,13 +120,17 @@ class Tracker:
                 frames.close()
 
     def track(self, frame: Frame, *, detected: bool = True) -> Frame:
-        """The next frame; `detected` as in `update`. Another source ends all tracks, unless both are single pictures,
-        which are taken for a film."""
+        """The next frame; `detected` as in `update`. Another source ends all tracks, unless both
+        are single pictures, which are taken for a film.
+        """
         last = self._last
         if last and last.source != frame.source and (last.index or frame.index):
             self.cut()
         self._last = replace(frame, image=frame.image[:1, :1].copy(), people=frame.people[:0])
-        return replace(frame, people=self.update(frame.people, frame.time, image=frame.image, detected=detected))
+        return replace(
+            frame,
+            people=self.update(frame.people, frame.time, image=frame.image, detected=detected),
+        )
 
     def cut(self) -> None:
         """End all tracks: who comes next is somebody new, or somebody whose appearance is known."""
@@ -122,7 +138,9 @@ class Tracker:
         self._camera.forget()
         self._time = -np.inf
 
-    def update(self, people: People, time: float, *, image: Image | None = None, detected: bool = True) -> People:
+    def update(
+        self, people: People, time: float, *, image: Image | None = None, detected: bool = True
+    ) -> People:
         """The people of the next frame, `time` in seconds -> those of them who are known, with ids.
 
         image [H, W, 3] shows the camera's motion, cuts and appearances. detected=False: the boxes are no detector's but
@@ -155,8 +173,9 @@ class Tracker:
         return replace(people, boxes=boxes, ids=ids)[back]
 
     def expected(self, time: float) -> People:
-        """Where the known people will be at `time`, and their joints, which score what they usually do. Leaves out who
-        is hidden."""
+        """Where the known people will be at `time`, and their joints, which score what they usually
+        do. Leaves out who is hidden.
+        """
         tracks = self._tracks[(self._tracks.ids > 0) & (self._clock - self._tracks.seen <= RECENT)]
         ahead = float(np.clip(time - self._time, 0.0, LONGEST)) if np.isfinite(self._time) else 0.0
         motion = tracks.motion.predicted(ahead, self._clock - tracks.seen, self.rules)
@@ -175,12 +194,16 @@ class Tracker:
                 self._tracks.motion = self._tracks.motion.moved(matrix)
                 self._gallery.moved(matrix)
         tracks = self._tracks
-        tracks.motion = tracks.motion.predicted(self._step, self._clock - self._step - tracks.seen, self.rules)
+        tracks.motion = tracks.motion.predicted(
+            self._step, self._clock - self._step - tracks.seen, self.rules
+        )
         if looks is not None and looks.shape[1] != tracks.looks.shape[1]:
             tracks.looks = np.zeros((len(tracks), looks.shape[1]))
 
     def _associate(self, seen: Observation, detected: bool) -> tuple[Rows, Rows, Observation]:
-        """Corrects and begins tracks; returns rows of tracks and people who belong together, and what was seen."""
+        """Corrects and begins tracks; returns rows of tracks and people who belong together, and
+        what was seen.
+        """
         tracks, rules = self._tracks, self.rules
         assert self._skeleton is not None
         sigmas = np.asarray(self._skeleton.sigmas)
@@ -188,9 +211,13 @@ class Tracker:
         likely = near
         if seen.looks.shape[1] and len(tracks):
             likely = with_appearance(near, tracks.looks, seen.looks, rules)
-        hidden = np.where(tracks.misses > 0, (self._clock - tracks.seen) / max(rules.memory, self._step), 0.0)
+        hidden = np.where(
+            tracks.misses > 0, (self._clock - tracks.seen) / max(rules.memory, self._step), 0.0
+        )
         likely = likely * (1 - rules.patience * np.minimum(hidden, 1.0))[:, None]
-        if not detected and seen.joints.shape[1]:  # where nobody is, a pose is faint, but always there
+        if (
+            not detected and seen.joints.shape[1]
+        ):  # where nobody is, a pose is faint, but always there
             likely = likely * (seen.joints.mean(1) >= LEAST)
         good = seen.scores >= rules.high
         track, person = assigned(likely * good, rules.match)
@@ -198,7 +225,10 @@ class Tracker:
             left = (tracks.misses == 0)[:, None] & ~good
             left[track] = False
             more_tracks, more_people = assigned(likely * left, rules.second_match)
-            track, person = np.concatenate([track, more_tracks]), np.concatenate([person, more_people])
+            track, person = (
+                np.concatenate([track, more_tracks]),
+                np.concatenate([person, more_people]),
+            )
 
         lost = (tracks.ids > 0) & (tracks.misses == 0)
         lost[track] = False
@@ -230,29 +260,41 @@ class Tracker:
 
     def _correct(self, track: Rows, seen: Observation, detected: bool) -> None:
         tracks = self._tracks
-        tracks.misses += detected | (tracks.ids > 0)  # nobody has looked for those who are not known yet
+        tracks.misses += detected | (
+            tracks.ids > 0
+        )  # nobody has looked for those who are not known yet
         tracks.misses[track] = 0
         tracks.seen[track] = self._clock
         whole = len(track) == len(tracks) and bool((track == np.arange(len(track))).all())
         if whole:  # the usual case spares copies
             tracks.motion = tracks.motion.corrected(seen.points, seen.variances)
         else:
-            tracks.motion = tracks.motion.replaced(track, tracks.motion[track].corrected(seen.points, seen.variances))
+            tracks.motion = tracks.motion.replaced(
+                track, tracks.motion[track].corrected(seen.points, seen.variances)
+            )
         tracks.joints[track] += LEARNING * (seen.joints - tracks.joints[track])
         tracks.boxes[track] += LEARNING * (seen.box_scores - tracks.boxes[track])
         if seen.looks.shape[1]:
             known = tracks.looks[track].any(1, keepdims=True)
-            looks = tracks.looks[track] + np.where(known, LEARNING, 1.0) * (seen.looks - tracks.looks[track])
-            tracks.looks[track] = looks / np.maximum(np.linalg.norm(looks, axis=1, keepdims=True), 1e-9)
+            looks = tracks.looks[track] + np.where(known, LEARNING, 1.0) * (
+                seen.looks - tracks.looks[track]
+            )
+            tracks.looks[track] = looks / np.maximum(
+                np.linalg.norm(looks, axis=1, keepdims=True), 1e-9
+            )
 
     def _name(self, track: Rows, scores: Array) -> None:
         """Those who have been seen often or well enough get their ids."""
         tracks, rules = self._tracks, self.rules
-        sure = (scores >= rules.sure) | ((tracks.hits[track] >= rules.births) & (scores >= rules.high))
+        sure = (scores >= rules.sure) | (
+            (tracks.hits[track] >= rules.births) & (scores >= rules.high)
+        )
         new = track[(tracks.ids[track] == 0) & sure]
         if len(new):
             hidden = (tracks.ids > 0) & (self._clock - tracks.seen > RECENT)
-            ids = self._gallery.recognised(self._known(tracks[new]), self._clock, self._known(tracks[hidden]))
+            ids = self._gallery.recognised(
+                self._known(tracks[new]), self._clock, self._known(tracks[hidden])
+            )
             tracks.ids[hidden & np.isin(tracks.ids, ids)] = 0  # which ends them
             strangers = ids == 0
             ids[strangers] = self._next + np.arange(strangers.sum())
@@ -275,7 +317,9 @@ class Tracker:
         self._gallery.cut()
 
     def _looks(self, image: Image, people: People) -> Array:
-        """[N, D]: colours, beside embeddings where there is a network; zeros for who is not seen well enough."""
+        """[N, D]: colours, beside embeddings where there is a network; zeros for who is not seen
+        well enough.
+        """
         clothes = colours(image, people)
         if self._embed is None:
             return clothes
@@ -285,8 +329,13 @@ class Tracker:
     def _known(self, tracks: _Tracks) -> Known:
         points = tracks.motion.position
         return Known(
-            tracks.ids, tracks.seen, tracks.looks, points[:, 0], size(points), inside(boxes(points), self._width)
-        )  # fmt: skip
+            tracks.ids,
+            tracks.seen,
+            tracks.looks,
+            points[:, 0],
+            size(points),
+            inside(boxes(points), self._width),
+        )
 
 
 def inside(boxes: Array, width: float) -> NDArray[np.bool_]:

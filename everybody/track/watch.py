@@ -1,7 +1,9 @@
-"""When to look for people again: most frames bring nobody new, and tracked people are found where they are expected.
+"""When to look for people again: most frames bring nobody new, and tracked people are found where
+they are expected.
 
-Between looks, somebody new shows as something that moves where nobody is expected, somebody lost as a pose that fades
-(`Tracker.missed`), and somebody not certain yet asks for another look. So does time: who stands still is no less there.
+Between looks, somebody new shows as something that moves where nobody is expected, somebody lost as
+a pose that fades (`Tracker.missed`), and somebody not certain yet asks for another look. So does
+time: who stands still is no less there.
 """
 
 from __future__ import annotations
@@ -19,21 +21,27 @@ from .tracker import Tracker
 BLIND = 0.35  # seconds between two looks at most
 SMALL = 128  # pixels of the longer side of the picture in which movement is looked for
 MOVED = 20.0  # mean grey levels by which a pixel changes where something moves
-STIR = 0.001  # share of the pixels that move, at least: somebody a tenth of the picture high is .002
+STIR = (
+    0.001  # share of the pixels that move, at least: somebody a tenth of the picture high is .002
+)
 GROWN = 0.15  # of a box on each side: where the people who are known move
 
 
 @dataclass(slots=True)
 class Watch:
-    """Called with each frame before it is estimated, tells whether the detector must look at it: always at the first of
-    a source and where somebody is missed; every: at each n-th after a look, or 0: where there may be something new."""
+    """Called with each frame before it is estimated, tells whether the detector must look at it:
+    always at the first of a source and where somebody is missed; every: at each n-th after a look,
+    or 0: where there may be something new.
+    """
 
     every: int = 0
     looks: int = field(default=0, init=False)  # at this source, so far
     _source: str | None = field(default=None, init=False)
     _since: int = field(default=0, init=False)
     _time: float = field(default=0.0, init=False)
-    _small: Any = field(default=None, init=False)  # the last picture looked at, and where people were expected on it
+    _small: Any = field(
+        default=None, init=False
+    )  # the last picture looked at, and where people were expected on it
     _boxes: Any = field(default=None, init=False)
 
     def __call__(self, frame: Frame, tracker: Tracker, *, looking: bool) -> bool:
@@ -43,7 +51,11 @@ class Watch:
         if self.every == 1 or (self.every and not first):
             due = self._since >= self.every
         else:
-            due = first or not 0 <= frame.time - self._time < BLIND or (not looking and self._stirred(frame, tracker))
+            due = (
+                first
+                or not 0 <= frame.time - self._time < BLIND
+                or (not looking and self._stirred(frame, tracker))
+            )
         due = due or first or ((tracker.missed or tracker.unsure) and not looking)
         if due:
             self.looks = 1 if first else self.looks + 1

@@ -1,1 +1,3 @@
-"""Training (extra `train`): recipes, packed pictures, augmentation, losses, one loop, distillation, export."""
+"""Training (extra `train`): recipes, packed pictures, augmentation, losses, one loop, distillation,
+export.
+"""

@@ -1,8 +1,10 @@
-"""Augmentation as pure functions on tensors: they run where the batch lies, with a generator that is passed.
+"""Augmentation as pure functions on tensors: they run where the batch lies, with a generator that
+is passed.
 
-Geometry is one affine map per picture (source pixels -> crop pixels, under the coordinate law), so that picture and
-keypoints move by the same numbers. A generator is of the device of the tensors, and every call draws from it alike
-whatever the tensors hold. Pictures are float RGB in [0, 255]; what changes only some of a batch does it in place.
+Geometry is one affine map per picture (source pixels -> crop pixels, under the coordinate law), so
+that picture and keypoints move by the same numbers. A generator is of the device of the tensors,
+and every call draws from it alike whatever the tensors hold. Pictures are float RGB in [0, 255];
+what changes only some of a batch does it in place.
 """
 
 from __future__ import annotations
@@ -21,15 +23,91 @@ from ..models.affine import compose as compose
 from ..models.affine import inverse, move
 
 FILL = 114.0
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, RGB: as the manifest's "imagenet"
-_LUMINANCE = torch.tensor([  # ITU T.81, table K.1
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
-    87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101,
-    72, 92, 95, 98, 112, 100, 103, 99,
-]).float().reshape(8, 8)  # fmt: skip
-_DCT = torch.tensor([
-    [math.sqrt((1 if k == 0 else 2) / 8) * math.cos(math.pi * (2 * n + 1) * k / 16) for n in range(8)] for k in range(8)
-])  # fmt: skip
+MEAN, STD = (
+    (123.675, 116.28, 103.53),
+    (58.395, 57.12, 57.375),
+)  # of ImageNet, RGB: as the manifest's "imagenet"
+_LUMINANCE = (
+    torch.tensor(
+        [  # ITU T.81, table K.1
+            16,
+            11,
+            10,
+            16,
+            24,
+            40,
+            51,
+            61,
+            12,
+            12,
+            14,
+            19,
+            26,
+            58,
+            60,
+            55,
+            14,
+            13,
+            16,
+            24,
+            40,
+            57,
+            69,
+            56,
+            14,
+            17,
+            22,
+            29,
+            51,
+            87,
+            80,
+            62,
+            18,
+            22,
+            37,
+            56,
+            68,
+            109,
+            103,
+            77,
+            24,
+            35,
+            55,
+            64,
+            81,
+            104,
+            113,
+            92,
+            49,
+            64,
+            78,
+            87,
+            103,
+            121,
+            120,
+            101,
+            72,
+            92,
+            95,
+            98,
+            112,
+            100,
+            103,
+            99,
+        ]
+    )
+    .float()
+    .reshape(8, 8)
+)
+_DCT = torch.tensor(
+    [
+        [
+            math.sqrt((1 if k == 0 else 2) / 8) * math.cos(math.pi * (2 * n + 1) * k / 16)
+            for n in range(8)
+        ]
+        for k in range(8)
+    ]
+)
 
 
 def normalised(images: Tensor) -> Tensor:
@@ -52,9 +130,12 @@ def chance(n: int, probability: float, rng: Generator) -> Tensor:
     return torch.rand(n, generator=rng, device=rng.device) < probability
 
 
-def angles(n: int, *, near: float, anywhere: float, quarters: float = 0.0, rng: Generator) -> Tensor:
-    """[n] radians: a share `anywhere` of the full circle; of the others, a share of one, two or three `quarters`
-    exactly, the rest near upright (standard deviation `near` in degrees)."""
+def angles(
+    n: int, *, near: float, anywhere: float, quarters: float = 0.0, rng: Generator
+) -> Tensor:
+    """[n] radians: a share `anywhere` of the full circle; of the others, a share of one, two or
+    three `quarters` exactly, the rest near upright (standard deviation `near` in degrees).
+    """
     whole, small = uniform(n, -math.pi, math.pi, rng), normal(n, rng) * math.radians(near)
     some = chance(n, anywhere, rng)
     turns = torch.randint(1, 4, (n,), generator=rng, device=rng.device) * (math.pi / 2)
@@ -64,23 +145,35 @@ def angles(n: int, *, near: float, anywhere: float, quarters: float = 0.0, rng: 
 def half_body(
     boxes: Tensor, keypoints: Tensor, upper: Tensor, probability: float, rng: Generator
 ) -> tuple[Tensor, Tensor]:
-    """[N, 4], [N, K, 3], upper-body joints [K] bool -> boxes [N, 4], some around the upper or the lower body only
-    (Wang et al. 2018, MSPN), where at least three of its joints are labelled; 15 % larger than their extent on each
-    side. And the joints [N, K, 3] that the box is around: those of the other half count as unlabelled."""
+    """[N, 4], [N, K, 3], upper-body joints [K] bool -> boxes [N, 4], some around the upper or the
+    lower body only (Wang et al. 2018, MSPN), where at least three of its joints are labelled; 15 %
+    larger than their extent on each side. And the joints [N, K, 3] that the box is around: those of
+    the other half count as unlabelled.
+    """
     n = len(boxes)
     which = torch.where(chance(n, 0.7, rng)[:, None], upper, ~upper) & (keypoints[..., 2] > 0)
     wanted = chance(n, probability, rng) & (which.sum(1) >= 3)
     low, high = extents(torch.cat([keypoints[..., :2], which[..., None]], 2)).split(2, 1)
     part = torch.cat([1.15 * low - 0.15 * high, 1.15 * high - 0.15 * low], 1)
-    inside = torch.cat([keypoints[..., :2], (keypoints[..., 2] * (which | ~wanted[:, None]))[..., None]], 2)
+    inside = torch.cat(
+        [keypoints[..., :2], (keypoints[..., 2] * (which | ~wanted[:, None]))[..., None]], 2
+    )
     return torch.where(wanted[:, None], part, boxes), inside
 
 
 def crops(
-    boxes: Tensor, size: tuple[int, int], *, padding: float, scale: Tensor, shift: Tensor, flip: Tensor
+    boxes: Tensor,
+    size: tuple[int, int],
+    *,
+    padding: float,
+    scale: Tensor,
+    shift: Tensor,
+    flip: Tensor,
 ) -> Tensor:
-    """[N, 4] and, per person, scale [N], shift [N, 2] (in sides of the box), flip [N] bool -> matrices [N, 2, 3] from
-    source pixels to pixels of a crop of `size` (width, height). With neutral numbers it is `geometry.crop_matrices`."""
+    """[N, 4] and, per person, scale [N], shift [N, 2] (in sides of the box), flip [N] bool ->
+    matrices [N, 2, 3] from source pixels to pixels of a crop of `size` (width, height). With
+    neutral numbers it is `geometry.crop_matrices`.
+    """
     width, height = size
     extent = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1.0)
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2 + shift * extent
@@ -114,17 +207,22 @@ def extents(keypoints: Tensor) -> Tensor:
 
 
 def turned_boxes(boxes: Tensor, keypoints: Tensor, matrices: Tensor) -> Tensor:
-    """[N, 4], [N, K, 3], rotations [N, 2, 3] -> boxes [N, 4] after the turn, as a detector would draw them: around the
-    turned joints, with the margin that the box had around the joints before."""
+    """[N, 4], [N, K, 3], rotations [N, 2, 3] -> boxes [N, 4] after the turn, as a detector would
+    draw them: around the turned joints, with the margin that the box had around the joints before.
+    """
     before, after = extents(keypoints), extents(move(keypoints, matrices))
     margin = (
-        torch.cat([before[:, :2] - boxes[:, :2], boxes[:, 2:] - before[:, 2:]], 1).mean(1, keepdim=True).clamp(min=0)
+        torch.cat([before[:, :2] - boxes[:, :2], boxes[:, 2:] - before[:, 2:]], 1)
+        .mean(1, keepdim=True)
+        .clamp(min=0)
     )
     return torch.cat([after[:, :2] - margin, after[:, 2:] + margin], 1)
 
 
 def relabel(keypoints: Tensor, flip: Tensor, mirror: Tensor) -> Tensor:
-    """[N, K, 3], flip [N] bool, mirror [K] -> left and right exchanged on the people who are mirrored."""
+    """[N, K, 3], flip [N] bool, mirror [K] -> left and right exchanged on the people who are
+    mirrored.
+    """
     return torch.where(flip[:, None, None], keypoints[:, mirror], keypoints)
 
 
@@ -136,15 +234,19 @@ def outside_is_unlabelled(keypoints: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def warp(images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
-    """[N, H, W, 3] uint8, source → crop [N, 2, 3] -> [N, 3, h, w] float; bilinear, grey beyond the edges.
+    """[N, H, W, 3] uint8, source → crop [N, 2, 3] -> [N, 3, h, w] float; bilinear, grey beyond the
+    edges.
 
-    On a CPU OpenCV does it, which reads the bytes as they are: ten times faster, equal within a few grey levels.
+    On a CPU OpenCV does it, which reads the bytes as they are: ten times faster, equal within a few
+    grey levels.
     """
     if images.device.type != "cpu":
         return warp_on_device(images, matrices, size)
     fill = (FILL,) * 3
     pairs = zip(images.numpy(), matrices.double().numpy(), strict=True)
-    made = np.stack([cv2.warpAffine(i, m, size, flags=cv2.INTER_LINEAR, borderValue=fill) for i, m in pairs])
+    made = np.stack(
+        [cv2.warpAffine(i, m, size, flags=cv2.INTER_LINEAR, borderValue=fill) for i, m in pairs]
+    )
     return torch.from_numpy(made).permute(0, 3, 1, 2).float()
 
 
@@ -155,8 +257,12 @@ def warp_on_device(images: Tensor, matrices: Tensor, size: tuple[int, int]) -> T
     return affine.sample(source, affine.normalised(inverse(matrices), size, (w, h)), size) + FILL
 
 
-def some(images: Tensor, probability: float, rng: Generator, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """[N, …], a share of them changed in place: change(rows [M], images [M, …]) -> [M, …]; the others cost nothing."""
+def some(
+    images: Tensor, probability: float, rng: Generator, change: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """[N, …], a share of them changed in place: change(rows [M], images [M, …]) -> [M, …]; the
+    others cost nothing.
+    """
     rows = chance(len(images), probability, rng).nonzero()[:, 0]
     if len(rows):
         images[rows] = change(rows, images[rows])
@@ -164,17 +270,24 @@ def some(images: Tensor, probability: float, rng: Generator, change: Callable[[T
 
 
 def colour(images: Tensor, strength: float, rng: Generator) -> Tensor:
-    """[N, 3, h, w] -> brightness, contrast, saturation and the balance of the channels changed by factors of up to
-    1 ± strength; a few pictures become grey."""
+    """[N, 3, h, w] -> brightness, contrast, saturation and the balance of the channels changed by
+    factors of up to 1 ± strength; a few pictures become grey.
+    """
     n, each = len(images), images.new_tensor
     saturation = uniform(n, 1 - strength, 1 + strength, rng) * ~chance(n, 0.1 * (strength > 0), rng)
     contrast, brightness = (uniform(n, 1 - strength, 1 + strength, rng) for _ in range(2))
     balance = 1 + (uniform(3 * n, -0.3, 0.3, rng) * strength).reshape(n, 3)
     gain = (balance * brightness[:, None])[:, :, None]  # [N, 3, 1], of the channels that come out
-    mix = saturation[:, None, None] * torch.eye(3, device=images.device) + (1 - saturation)[:, None, None] / each(3.0)
+    mix = saturation[:, None, None] * torch.eye(3, device=images.device) + (1 - saturation)[
+        :, None, None
+    ] / each(3.0)
     middle = images.mean((1, 2, 3))
     changed = (gain * contrast[:, None, None] * mix) @ images.flatten(2)
-    return (changed + gain * ((1 - contrast) * middle)[:, None, None]).clamp(0, 255).reshape(images.shape)
+    return (
+        (changed + gain * ((1 - contrast) * middle)[:, None, None])
+        .clamp(0, 255)
+        .reshape(images.shape)
+    )
 
 
 def blur(images: Tensor, probability: float, rng: Generator, *, most: float = 2.0) -> Tensor:
@@ -188,19 +301,24 @@ def blur(images: Tensor, probability: float, rng: Generator, *, most: float = 2.
         kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(3, 0)  # one per channel
         flat = functional.pad(images, (radius,) * 4, mode="replicate").flatten(0, 1)[None]
         flat = functional.conv2d(flat, kernel[:, None, None, :], groups=3 * n)
-        return functional.conv2d(flat, kernel[:, None, :, None], groups=3 * n)[0].reshape(images.shape)
+        return functional.conv2d(flat, kernel[:, None, :, None], groups=3 * n)[0].reshape(
+            images.shape
+        )
 
     return some(images, probability, rng, blurred)
 
 
 def jpeg(images: Tensor, probability: float, rng: Generator) -> Tensor:
-    """[N, 3, h, w], sides multiples of 8 -> some with the block noise of JPEG of quality 10 to 70 (ITU T.81): each
-    8 × 8 block's cosine transform, rounded in steps."""
+    """[N, 3, h, w], sides multiples of 8 -> some with the block noise of JPEG of quality 10 to 70
+    (ITU T.81): each 8 × 8 block's cosine transform, rounded in steps.
+    """
 
     def compressed(rows: Tensor, images: Tensor) -> Tensor:
         n, _, height, width = images.shape
         quality = uniform(n, 10, 70, rng)
-        factor = torch.where(quality < 50, 50 / quality, 2 - quality / 50)[:, None, None, None, None, None]
+        factor = torch.where(quality < 50, 50 / quality, 2 - quality / 50)[
+            :, None, None, None, None, None
+        ]
         table, dct = (_LUMINANCE.to(images.device) * factor).clamp(min=1), _DCT.to(images.device)
         blocks = (images - 128).reshape(n, 3, height // 8, 8, width // 8, 8).transpose(3, 4)
         rounded = torch.round(dct @ blocks @ dct.T / table) * table
@@ -210,7 +328,9 @@ def jpeg(images: Tensor, probability: float, rng: Generator) -> Tensor:
 
 
 def _rectangles(images: Tensor, low: float, high: float, rng: Generator) -> Tensor:
-    """[N, 3, h, w] -> [N, 1, h, w] bool: a rectangle each, its sides between `low` and `high` of the picture's."""
+    """[N, 3, h, w] -> [N, 1, h, w] bool: a rectangle each, its sides between `low` and `high` of
+    the picture's.
+    """
     n, _, height, width = images.shape
     y, x = torch.arange(height, device=rng.device), torch.arange(width, device=rng.device)
     masks = []
@@ -241,21 +361,33 @@ def occlude(images: Tensor, probability: float, rng: Generator) -> Tensor:
     return some(images, probability, rng, occluded)
 
 
-def paste_people(images: Tensor, keypoints: Tensor, limbs: Tensor, probability: float, rng: Generator) -> Tensor:
-    """[N, 3, h, w], [N, K, 3], limbs [L, 2] -> some have another person of the batch pasted over them: what lies near
-    that person's limbs, shifted by up to 0.4 widths. The labels stay: who is behind is still there."""
+def paste_people(
+    images: Tensor, keypoints: Tensor, limbs: Tensor, probability: float, rng: Generator
+) -> Tensor:
+    """[N, 3, h, w], [N, K, 3], limbs [L, 2] -> some have another person of the batch pasted over
+    them: what lies near that person's limbs, shifted by up to 0.4 widths. The labels stay: who is
+    behind is still there.
+    """
     n, _, height, width = images.shape
     other = torch.randperm(n, generator=rng, device=rng.device)
-    dx, dy = (uniform(n, -share, share, rng) * side for share, side in ((0.4, width), (0.2, height)))
+    dx, dy = (
+        uniform(n, -share, share, rng) * side for share, side in ((0.4, width), (0.2, height))
+    )
 
     def pasted(rows: Tensor, chosen: Tensor) -> Tensor:
         source = other[rows]
         mask = near_limbs(keypoints[source], limbs, (width, height), 0.06 * height)
-        x = torch.arange(width, device=images.device) - dx[rows].round().long()[:, None]  # where each pixel comes from
+        x = (
+            torch.arange(width, device=images.device) - dx[rows].round().long()[:, None]
+        )  # where each pixel comes from
         y = torch.arange(height, device=images.device) - dy[rows].round().long()[:, None]
         inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
-        at = (y.clamp(0, height - 1)[:, :, None] * width + x.clamp(0, width - 1)[:, None, :]).flatten(1)
-        moved = images[source].flatten(2).gather(2, at[:, None].expand(-1, 3, -1)).reshape(chosen.shape)
+        at = (
+            y.clamp(0, height - 1)[:, :, None] * width + x.clamp(0, width - 1)[:, None, :]
+        ).flatten(1)
+        moved = (
+            images[source].flatten(2).gather(2, at[:, None].expand(-1, 3, -1)).reshape(chosen.shape)
+        )
         mask = mask.flatten(1).gather(1, at).reshape(inside.shape) & inside
         return torch.where(mask[:, None], moved, chosen)
 
@@ -263,7 +395,9 @@ def paste_people(images: Tensor, keypoints: Tensor, limbs: Tensor, probability: 
 
 
 def near_limbs(keypoints: Tensor, limbs: Tensor, size: tuple[int, int], distance: float) -> Tensor:
-    """[N, K, 3], [L, 2] -> [N, h, w] bool: pixels within a distance of a limb whose two joints are labelled."""
+    """[N, K, 3], [L, 2] -> [N, h, w] bool: pixels within a distance of a limb whose two joints are
+    labelled.
+    """
     width, height = size
     labelled = (keypoints[..., 2] > 0)[:, limbs].all(-1)  # [N, L]
     a, b = (keypoints[:, limbs[:, end], None, :2] for end in (0, 1))  # [N, L, 1, 2]
@@ -274,4 +408,9 @@ def near_limbs(keypoints: Tensor, limbs: Tensor, size: tuple[int, int], distance
     away = (points - a - part[..., None] * (b - a)).square().sum(-1).sqrt()
     away = away.masked_fill(~labelled[..., None], 1e4).amin(1).reshape(-1, 1, len(y), len(x))
     fine = [(len(side) - 1) * step + 1 for side in (y, x)]
-    return functional.interpolate(away, fine, mode="bilinear", align_corners=True)[:, 0, :height, :width] < distance
+    return (
+        functional.interpolate(away, fine, mode="bilinear", align_corners=True)[
+            :, 0, :height, :width
+        ]
+        < distance
+    )

@@ -1,8 +1,10 @@
-"""Checkpoints: a folder per step, written whole or not at all, in parts if asked for; and plain weights.
+"""Checkpoints: a folder per step, written whole or not at all, in parts if asked for; and plain
+weights.
 
     OUT/checkpoints/00001000/index.json, 000.part, 001.part, …
 
-The folder appears by a rename once everything is in it, so a full disk or a kill leaves the one before it as it was.
+The folder appears by a rename once everything is in it, so a full disk or a kill leaves the one
+before it as it was.
 """
 
 from __future__ import annotations
@@ -32,8 +34,9 @@ INDEX = "index.json"
 
 
 def save(folder: Path, step: int, state: dict[str, Any], *, part: float = 0.0) -> Path:
-    """State (tensors and plain values) of a step into `folder`; parts of at most `part` MiB (0: one). The older ones
-    but `KEEP` go. Raises OutputError."""
+    """State (tensors and plain values) of a step into `folder`; parts of at most `part` MiB (0:
+    one). The older ones but `KEEP` go. Raises OutputError.
+    """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getbuffer()
@@ -52,7 +55,9 @@ def save(folder: Path, step: int, state: dict[str, Any], *, part: float = 0.0) -
 
 def steps(folder: Path) -> list[int]:
     """The steps that have a complete checkpoint in `folder`, in order."""
-    return sorted(int(path.parent.name) for path in folder.glob(f"*/{INDEX}") if path.parent.name.isdecimal())
+    return sorted(
+        int(path.parent.name) for path in folder.glob(f"*/{INDEX}") if path.parent.name.isdecimal()
+    )
 
 
 def load(folder: Path, step: int) -> dict[str, Any]:
@@ -60,7 +65,9 @@ def load(folder: Path, step: int) -> dict[str, Any]:
     place = folder / f"{step:08}"
     index = json.loads((place / INDEX).read_text())
     try:
-        content = b"".join((place / f"{number:03}.part").read_bytes() for number in range(index["parts"]))
+        content = b"".join(
+            (place / f"{number:03}.part").read_bytes() for number in range(index["parts"])
+        )
     except OSError as error:
         raise DataError(
             f"{place}: a part is missing ({error.filename}); remove it to use the checkpoint before"
@@ -75,7 +82,9 @@ def save_weights(path: Path, weights: dict[str, Tensor], about: dict[str, str]) 
     with replacing(path) as part:
         # Not safetensors' save_file: what it writes only its owner may read.
         part.write_bytes(
-            save_tensors({name: value.detach().cpu().contiguous() for name, value in weights.items()}, about)
+            save_tensors(
+                {name: value.detach().cpu().contiguous() for name, value in weights.items()}, about
+            )
         )
 
 
@@ -89,18 +98,23 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def load_weights(path: Path, net: nn.Module) -> dict[str, str]:
-    """Fill a network from safetensors, or, where its architecture is a public one (`from_onnx`), from that ONNX file or
-    one that `everybody export` wrote; returns what the file is about. Raises DataError or ModelError for another
-    architecture."""
+    """Fill a network from safetensors, or, where its architecture is a public one (`from_onnx`),
+    from that ONNX file or one that `everybody export` wrote; returns what the file is about. Raises
+    DataError or ModelError for another architecture.
+    """
     if path.suffix == ".onnx":
         reader = getattr(net, "from_onnx", None)
         if reader is None:
-            raise DataError(f"{path}: {type(net).__name__} starts from safetensors of `everybody train`, not from ONNX")
+            raise DataError(
+                f"{path}: {type(net).__name__} starts from safetensors of `everybody train`, not from ONNX"
+            )
         numbers = exported(path)
         try:
             state = reader(path) if numbers is None else _of_export(net, numbers)
         except (KeyError, IndexError) as error:
-            raise DataError(f"{path}: of another architecture, or other joints, than {type(net).__name__}") from error
+            raise DataError(
+                f"{path}: of another architecture, or other joints, than {type(net).__name__}"
+            ) from error
         fit(net, state, str(path))
         net.load_state_dict(state)
         return {}
@@ -111,8 +125,9 @@ def load_weights(path: Path, net: nn.Module) -> dict[str, str]:
 
 
 def exported(path: Path) -> dict[str, Tensor] | None:
-    """The numbers in an ONNX file of `everybody export`, in float32 by their names in the network; None for files of
-    others. Raises ModelError."""
+    """The numbers in an ONNX file of `everybody export`, in float32 by their names in the network;
+    None for files of others. Raises ModelError.
+    """
     import onnx
 
     try:
@@ -122,7 +137,9 @@ def exported(path: Path) -> dict[str, Tensor] | None:
     if runtime.ABOUT not in {prop.key for prop in model.metadata_props}:
         return None
     return {
-        value.name.removeprefix("net.").removesuffix("_half"): torch.tensor(onnx.numpy_helper.to_array(value)).float()
+        value.name.removeprefix("net.").removesuffix("_half"): torch.tensor(
+            onnx.numpy_helper.to_array(value)
+        ).float()
         for value in model.graph.initializer
     }
 
@@ -134,8 +151,9 @@ def _of_export(net: nn.Module, numbers: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def start(name: str, net: nn.Module) -> None:
-    """Fill a network from a file, or from the manifest's model of that name. Raises ModelError for what is not there,
-    and what `load_weights` raises."""
+    """Fill a network from a file, or from the manifest's model of that name. Raises ModelError for
+    what is not there, and what `load_weights` raises.
+    """
     path = Path(name)
     load_weights(path if path.suffix else fetch.resolve(fetch.row(name)), net)
 
@@ -148,12 +166,20 @@ def as_started(name: str, net: nn.Module) -> nn.Module:
 
 
 def load_matching(path: Path, net: nn.Module) -> None:
-    """Fill what of a network is of the same name and shape in safetensors. Raises DataError if nothing is."""
+    """Fill what of a network is of the same name and shape in safetensors. Raises DataError if
+    nothing is.
+    """
     weights, _ = read_weights(path)
     mine = net.state_dict()
-    same = {name: value for name, value in weights.items() if name in mine and mine[name].shape == value.shape}
+    same = {
+        name: value
+        for name, value in weights.items()
+        if name in mine and mine[name].shape == value.shape
+    }
     if not same:
-        raise DataError(f"{path}: has nothing in common with {type(net).__name__}: give weights of its kind")
+        raise DataError(
+            f"{path}: has nothing in common with {type(net).__name__}: give weights of its kind"
+        )
     net.load_state_dict(same, strict=False)
 
 

@@ -1,4 +1,6 @@
-"""What training makes, as pictures: the log of a run (loss, and the scores of what was held back), and proposals."""
+"""What training makes, as pictures: the log of a run (loss, and the scores of what was held back),
+and proposals.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def draw_proposals(fitted: Proposals, path: Path) -> None:
 
     count = len(fitted.atoms)
     figure = Figure(figsize=(1.45 * count, 3.6), layout="constrained")
-    axes = figure.subplots(2, count, sharex="row", sharey="row", squeeze=False, height_ratios=(1.5, 1))
+    axes = figure.subplots(
+        2, count, sharex="row", sharey="row", squeeze=False, height_ratios=(1.5, 1)
+    )
     at = np.linspace(-0.4, 0.4, 161)
     for column, (pose, mixture) in enumerate(zip(fitted.atoms, fitted.mixtures, strict=True)):
         above, below = axes[:, column]
@@ -64,5 +68,7 @@ def draw_proposals(fitted: Proposals, path: Path) -> None:
 def _marginal(mixture: Mixture, side: int, at: np.ndarray) -> np.ndarray:
     """The density of one side's offset at [N]."""
     variance = mixture.covariances[:, side, side]
-    bells = np.exp(-np.square(at[:, None] - mixture.means[:, side]) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+    bells = np.exp(-np.square(at[:, None] - mixture.means[:, side]) / (2 * variance)) / np.sqrt(
+        2 * np.pi * variance
+    )
     return bells @ mixture.weights

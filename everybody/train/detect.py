@@ -1,8 +1,9 @@
 """Learning to find people in whole pictures.
 
-Which cells answer for which person is decided by how well they do already (task-aligned assignment, Feng et al. 2021,
-TOOD: score · IoU⁶, the best few per person); the score learns the IoU it will have (varifocal loss, Zhang et al. 2021);
-sides learn by generalised IoU (Rezatofighi et al. 2019). People who are neither to find nor false are left out.
+Which cells answer for which person is decided by how well they do already (task-aligned assignment,
+Feng et al. 2021, TOOD: score · IoU⁶, the best few per person); the score learns the IoU it will
+have (varifocal loss, Zhang et al. 2021); sides learn by generalised IoU (Rezatofighi et al. 2019).
+People who are neither to find nor false are left out.
 """
 
 from __future__ import annotations
@@ -35,18 +36,31 @@ def pairwise_iou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """[..., 4], [..., 4] (broadcast) -> IoU and generalised IoU [...]."""
     low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
     both = (high - low).clamp(min=0).prod(-1)
-    union = (a[..., 2:] - a[..., :2]).clamp(min=0).prod(-1) + (b[..., 2:] - b[..., :2]).clamp(min=0).prod(-1) - both
-    hull = (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
+    union = (
+        (a[..., 2:] - a[..., :2]).clamp(min=0).prod(-1)
+        + (b[..., 2:] - b[..., :2]).clamp(min=0).prod(-1)
+        - both
+    )
+    hull = (
+        (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2]))
+        .clamp(min=0)
+        .prod(-1)
+    )
     iou = both / union.clamp(min=1e-6)
     return iou, iou - (hull - union) / hull.clamp(min=1e-6)
 
 
 @torch.no_grad()
-def assign(scores: Tensor, boxes: Tensor, cells: Tensor, truth: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+def assign(
+    scores: Tensor, boxes: Tensor, cells: Tensor, truth: Tensor, real: Tensor
+) -> tuple[Tensor, Tensor]:
     """Scores [B, A], boxes [B, A, 4], cells' middles [A, 2], people's boxes [B, M, 4], which of them are real [B, M] ->
-    for every cell its person [B, A] (-1: nobody) and the score it shall learn [B, A]."""
+    for every cell its person [B, A] (-1: nobody) and the score it shall learn [B, A].
+    """
     iou, _ = pairwise_iou(boxes[:, None], truth[:, :, None])  # [B, M, A]
-    inside = ((cells > truth[:, :, None, :2]) & (cells < truth[:, :, None, 2:])).all(-1) & real[..., None]
+    inside = ((cells > truth[:, :, None, :2]) & (cells < truth[:, :, None, 2:])).all(-1) & real[
+        ..., None
+    ]
     metric = (scores[:, None] * iou.pow(6)) * inside
     # At first nothing overlaps well: then the cells nearest to the middle answer.
     middle = (truth[..., :2] + truth[..., 2:]) / 2
@@ -56,21 +70,32 @@ def assign(scores: Tensor, boxes: Tensor, cells: Tensor, truth: Tensor, real: Te
     chosen = torch.zeros_like(metric).scatter_(2, best.indices, (best.values > 0).float()) > 0
     owner = (iou * chosen + chosen * 1e-6).max(1)  # of several people, the one it fits best
     person = torch.where(chosen.any(1), owner.indices, -1)
-    mine = chosen & (torch.arange(chosen.shape[1], device=chosen.device)[:, None] == person[:, None])
+    mine = chosen & (
+        torch.arange(chosen.shape[1], device=chosen.device)[:, None] == person[:, None]
+    )
     metric, iou = metric * mine, iou * mine
     scaled = metric * (iou.amax(2, keepdim=True) / metric.amax(2, keepdim=True).clamp(min=1e-12))
     return person, scaled.amax(1)
 
 
-def detection_loss(logits: Tensor, boxes: Tensor, cells: Tensor, truth: Tensor, real: Tensor, ignored: Tensor) -> Loss:
-    """Logits [B, A], boxes [B, A, 4], middles [A, 2]; people [B, M, 4], real, ignored [B, M] -> (sum, weight)."""
+def detection_loss(
+    logits: Tensor, boxes: Tensor, cells: Tensor, truth: Tensor, real: Tensor, ignored: Tensor
+) -> Loss:
+    """Logits [B, A], boxes [B, A, 4], middles [A, 2]; people [B, M, 4], real, ignored [B, M] ->
+    (sum, weight).
+    """
     logits, boxes = logits.float(), boxes.float()
     person, target = assign(logits.sigmoid(), boxes, cells, truth, real)
     positive = person >= 0
-    hidden = ((cells > truth[:, :, None, :2]) & (cells < truth[:, :, None, 2:])).all(-1) & ignored[..., None]
+    hidden = ((cells > truth[:, :, None, :2]) & (cells < truth[:, :, None, 2:])).all(-1) & ignored[
+        ..., None
+    ]
     counts = positive | ~hidden.any(1)
     focus = torch.where(positive, target, 0.75 * logits.sigmoid().square()) * counts
-    score = (functional.binary_cross_entropy_with_logits(logits, target, reduction="none") * focus.detach()).sum()
+    score = (
+        functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        * focus.detach()
+    ).sum()
     theirs = truth.gather(1, person.clamp(min=0)[..., None].expand(-1, -1, 4))
     _, overlap = pairwise_iou(boxes, theirs)
     sides = ((1 - overlap) * target * positive).sum()
@@ -78,14 +103,18 @@ def detection_loss(logits: Tensor, boxes: Tensor, cells: Tensor, truth: Tensor, 
 
 
 class DetectorTask:
-    """Boxes in letterboxed pictures; scored by AP at IoU 0.5 on what was held back, upright and turned by a quarter."""
+    """Boxes in letterboxed pictures; scored by AP at IoU 0.5 on what was held back, upright and
+    turned by a quarter.
+    """
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
         self.recipe, self.skeleton = recipe, pack.skeleton
         self.net: Any = network(recipe)
         back = held_back(pack.names, recipe.held_back)
         if back.all() or not back.any():
-            raise DataError(f"{len(pack)} pictures are too few to hold {recipe.held_back:.0%} back; pack more of them")
+            raise DataError(
+                f"{len(pack)} pictures are too few to hold {recipe.held_back:.0%} back; pack more of them"
+            )
         self.learnt, self.held = pack.subset(~back), pack.subset(back)
         self.to(torch.device("cpu"))
 
@@ -98,14 +127,21 @@ class DetectorTask:
         self.counts = (self.people[2] | self.people[3]).sum(1)
 
     def placed(self, rows: Tensor, rng: Generator) -> Tensor:
-        """Rows -> maps [N, 2, 3] from packed pictures to the network's: scaled, shifted, some mirrored."""
+        """Rows -> maps [N, 2, 3] from packed pictures to the network's: scaled, shifted, some
+        mirrored.
+        """
         recipe, n = self.recipe, len(rows)
-        square = torch.tensor([[-0.5, -0.5, *(side - 0.5 for side in self.images.shape[2:0:-1])]], device=rows.device)
+        square = torch.tensor(
+            [[-0.5, -0.5, *(side - 0.5 for side in self.images.shape[2:0:-1])]], device=rows.device
+        )
         return augment.crops(
-            square.expand(n, 4), recipe.size, padding=recipe.padding, flip=augment.chance(n, recipe.flip, rng),
+            square.expand(n, 4),
+            recipe.size,
+            padding=recipe.padding,
+            flip=augment.chance(n, recipe.flip, rng),
             scale=torch.exp(augment.uniform(n, -recipe.scale, recipe.scale, rng)),
             shift=augment.normal(2 * n, rng).reshape(n, 2) * recipe.shift,
-        )  # fmt: skip
+        )
 
     def changed(self, images: Tensor, rng: Generator) -> Tensor:
         """Pictures [N, 3, h, w] with other colours, blurred, compressed."""
@@ -114,11 +150,15 @@ class DetectorTask:
         return augment.colour(images, self.recipe.colour, rng)
 
     def augmented(self, rows: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Rows -> pictures [N, 3, h, w] in [0, 255], boxes [N, M, 4] from the corner, real and ignored [N, M]."""
+        """Rows -> pictures [N, 3, h, w] in [0, 255], boxes [N, M, 4] from the corner, real and
+        ignored [N, M].
+        """
         recipe, n = self.recipe, len(rows)
         most = max(1, int(self.counts[rows].max()))  # no more columns than this batch needs
         boxes, keypoints, real, ignored = (column[rows, :most] for column in self.people)
-        angle = augment.angles(n, near=recipe.near, anywhere=recipe.anywhere, quarters=recipe.quarters, rng=rng)
+        angle = augment.angles(
+            n, near=recipe.near, anywhere=recipe.anywhere, quarters=recipe.quarters, rng=rng
+        )
         about = augment.rotations_about(angle, self.images.shape[2], self.images.shape[1])
         matrices = augment.compose(self.placed(rows, rng), about)
         images = self.changed(augment.warp(self.images[rows], matrices, recipe.size), rng)
@@ -147,8 +187,13 @@ class DetectorTask:
                 matrices = plain(images.shape[1], quarter, size, len(images), device)
                 batch = augment.warp(images, matrices, size)
                 logits, sides = net(normalised(batch))
-                moved, real, ignored = visible(moved_boxes(boxes, keypoints, matrices), real, ignored, size)
-                found += [(s.sigmoid().cpu().numpy(), b.cpu().numpy()) for s, b in zip(logits, sides, strict=True)]
+                moved, real, ignored = visible(
+                    moved_boxes(boxes, keypoints, matrices), real, ignored, size
+                )
+                found += [
+                    (s.sigmoid().cpu().numpy(), b.cpu().numpy())
+                    for s, b in zip(logits, sides, strict=True)
+                ]
                 truths += [
                     (m.cpu().numpy(), r.cpu().numpy(), i.cpu().numpy())
                     for m, r, i in zip(moved, real, ignored, strict=True)
@@ -158,55 +203,95 @@ class DetectorTask:
 
 
 def cells_of(size: tuple[int, int], device: torch.device, middle: float = 0.5) -> Tensor:
-    """Where all cells of a picture of this size (width, height) count from, in the order of `DetectorNet`'s answers."""
-    return torch.cat([centres(size[1] // stride, size[0] // stride, stride, device, middle) for stride in STRIDES])
+    """Where all cells of a picture of this size (width, height) count from, in the order of
+    `DetectorNet`'s answers.
+    """
+    return torch.cat(
+        [
+            centres(size[1] // stride, size[0] // stride, stride, device, middle)
+            for stride in STRIDES
+        ]
+    )
 
 
-def plain(side: int, quarter: int, size: tuple[int, int], count: int, device: torch.device) -> Tensor:
-    """[count, 2, 3]: a square picture turned by so many quarters about its middle and scaled to `size`."""
+def plain(
+    side: int, quarter: int, size: tuple[int, int], count: int, device: torch.device
+) -> Tensor:
+    """[count, 2, 3]: a square picture turned by so many quarters about its middle and scaled to
+    `size`.
+    """
     square = torch.tensor([[-0.5, -0.5, side - 0.5, side - 0.5]], device=device).expand(count, 4)
     ones = torch.ones(count, device=device)
     to_canvas = augment.crops(
-        square, size, padding=1.0, scale=ones, shift=torch.zeros(count, 2, device=device), flip=ones < 0
+        square,
+        size,
+        padding=1.0,
+        scale=ones,
+        shift=torch.zeros(count, 2, device=device),
+        flip=ones < 0,
     )
-    return augment.compose(to_canvas, augment.rotations_about(ones * quarter * math.pi / 2, side, side))
+    return augment.compose(
+        to_canvas, augment.rotations_about(ones * quarter * math.pi / 2, side, side)
+    )
 
 
 def moved_boxes(boxes: Tensor, keypoints: Tensor, matrices: Tensor) -> Tensor:
-    """People [N, M, 4], [N, M, K, 3] and maps [N, 2, 3] -> boxes [N, M, 4] after the map: around the joints with the
-    margin they had, where at least three are labelled, else around the ellipse in the box. Quarter turns are exact."""
+    """People [N, M, 4], [N, M, K, 3] and maps [N, 2, 3] -> boxes [N, M, 4] after the map: around
+    the joints with the margin they had, where at least three are labelled, else around the ellipse
+    in the box. Quarter turns are exact.
+    """
     n, m = boxes.shape[:2]
     each = matrices.repeat_interleave(m, 0)
     flat, points = boxes.reshape(-1, 4), keypoints.reshape(n * m, -1, 3)
     corners = torch.stack([flat[:, [0, 1]], flat[:, [2, 1]], flat[:, [2, 3]], flat[:, [0, 3]]], 1)
-    around = augment.extents(torch.cat([augment.move(corners, each), torch.ones_like(corners[..., :1])], 2))
+    around = augment.extents(
+        torch.cat([augment.move(corners, each), torch.ones_like(corners[..., :1])], 2)
+    )
     middle, half = (around[:, :2] + around[:, 2:]) / 2, (flat[:, 2:] - flat[:, :2]) / 2
     reach = (each[:, :, :2] * half[:, None]).norm(dim=2)
     ellipse = torch.cat([middle - reach, middle + reach], 1)
     scale = each[:, :, 0].norm(dim=1, keepdim=True)
     before, after = augment.extents(points), augment.extents(augment.move(points, each))
-    margin = torch.cat([before[:, :2] - flat[:, :2], flat[:, 2:] - before[:, 2:]], 1).mean(1, keepdim=True).clamp(min=0)
+    margin = (
+        torch.cat([before[:, :2] - flat[:, :2], flat[:, 2:] - before[:, 2:]], 1)
+        .mean(1, keepdim=True)
+        .clamp(min=0)
+    )
     tight = torch.cat([after[:, :2] - margin * scale, after[:, 2:] + margin * scale], 1)
-    tight = torch.cat([torch.maximum(tight[:, :2], around[:, :2]), torch.minimum(tight[:, 2:], around[:, 2:])], 1)
+    tight = torch.cat(
+        [torch.maximum(tight[:, :2], around[:, :2]), torch.minimum(tight[:, 2:], around[:, 2:])], 1
+    )
     enough = ((points[..., 2] > 0).sum(1) >= 3)[:, None]
-    upright = ((each[:, 0, 1].abs() < 1e-6) | (each[:, 0, 0].abs() < 1e-6))[:, None]  # quarters turn boxes exactly
+    upright = ((each[:, 0, 1].abs() < 1e-6) | (each[:, 0, 0].abs() < 1e-6))[
+        :, None
+    ]  # quarters turn boxes exactly
     return torch.where(upright, around, torch.where(enough, tight, ellipse)).reshape(n, m, 4)
 
 
-def visible(boxes: Tensor, real: Tensor, ignored: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Boxes [N, M, 4] under the coordinate law, real, ignored -> cut to the canvas and counted from its corner; of whom
-    less than a third is left is neither to find nor false, and who is gone is gone."""
+def visible(
+    boxes: Tensor, real: Tensor, ignored: Tensor, size: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes [N, M, 4] under the coordinate law, real, ignored -> cut to the canvas and counted from
+    its corner; of whom less than a third is left is neither to find nor false, and who is gone is
+    gone.
+    """
     limit = boxes.new_tensor([*size, *size])
     whole = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
     boxes = torch.minimum((boxes + 0.5).clamp(min=0), limit)
     left = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0)
     share = left.prod(-1) / whole.clamp(min=1e-6)
     there = left.amin(-1) >= 2
-    return boxes, real & there & (share >= 1 / 3), (ignored & there) | (real & there & (share < 1 / 3))
+    return (
+        boxes,
+        real & there & (share >= 1 / 3),
+        (ignored & there) | (real & there & (share < 1 / 3)),
+    )
 
 
 def _padded(pack: Pack, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A pack's people in columns per picture: boxes [N, M, 4], keypoints [N, M, K, 3], real [N, M], ignored [N, M]."""
+    """A pack's people in columns per picture: boxes [N, M, 4], keypoints [N, M, K, 3], real [N, M],
+    ignored [N, M].
+    """
     counts = np.bincount(pack.picture, minlength=len(pack))
     most = max(1, int(counts.max(initial=0)))
     order = np.argsort(pack.picture, kind="stable")
@@ -217,15 +302,22 @@ def _padded(pack: Pack, device: torch.device) -> tuple[Tensor, Tensor, Tensor, T
     real, ignored = np.zeros((2, len(pack), most), bool)
     boxes[at], keypoints[at] = pack.boxes[order], pack.keypoints[order]
     real[at], ignored[at] = ~pack.ignored[order], pack.ignored[order]
-    return tuple(torch.from_numpy(column).to(device) for column in (boxes, keypoints, real, ignored))  # type: ignore[return-value]
+    return tuple(
+        torch.from_numpy(column).to(device) for column in (boxes, keypoints, real, ignored)
+    )  # type: ignore[return-value]
 
 
 def average_precision(
-    found: list[tuple[NDArray[Any], NDArray[Any]]], truths: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]],
-    *, iou: float = 0.5, least: float = 0.02,
-) -> float:  # fmt: skip
-    """Per picture scores [A] and boxes [A, 4]; truth [M, 4], real [M], ignored [M] -> AP at one IoU, all points of the
-    curve. Most confident first, each takes the person it overlaps best; what takes an ignored one does not count."""
+    found: list[tuple[NDArray[Any], NDArray[Any]]],
+    truths: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]],
+    *,
+    iou: float = 0.5,
+    least: float = 0.02,
+) -> float:
+    """Per picture scores [A] and boxes [A, 4]; truth [M, 4], real [M], ignored [M] -> AP at one
+    IoU, all points of the curve. Most confident first, each takes the person it overlaps best; what
+    takes an ignored one does not count.
+    """
     hits: list[tuple[float, bool]] = []
     total = 0
     for (scores, boxes), (truth, real, ignored) in zip(found, truths, strict=True):

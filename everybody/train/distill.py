@@ -1,7 +1,9 @@
-"""Teachers label pictures (distillation, Hinton et al. 2015; as labels, Radosavovic et al. 2018), people correct them.
+"""Teachers label pictures (distillation, Hinton et al. 2015; as labels, Radosavovic et al. 2018),
+people correct them.
 
-`Teachers` combine: boxes of several detectors and picture sizes, joined by box NMS; joints of several SPPEs and crops,
-averaged by their scores, and trusted less the further apart they are. `merge` puts human labels above the teachers'.
+`Teachers` combine: boxes of several detectors and picture sizes, joined by box NMS; joints of
+several SPPEs and crops, averaged by their scores, and trusted less the further apart they are.
+`merge` puts human labels above the teachers'.
 """
 
 from __future__ import annotations
@@ -36,10 +38,11 @@ SAME = 0.2  # OKS above which a teacher's pose is that of a labelled person
 
 @dataclass(frozen=True, slots=True)
 class Teachers:
-    """Frames -> frames with people, as all teachers together see them; `job.run` takes them for an `Estimator`.
+    """Frames -> frames with people, as all teachers together see them; `job.run` takes them for an
+    `Estimator`.
 
-    detectors may be one network at several sizes; each SPPE is asked once per padding. Without SPPEs the people have
-    boxes only: their joints count as unlabelled.
+    detectors may be one network at several sizes; each SPPE is asked once per padding. Without
+    SPPEs the people have boxes only: their joints count as unlabelled.
     """
 
     detectors: Sequence[Detector]
@@ -49,7 +52,8 @@ class Teachers:
     def __post_init__(self) -> None:
         if len({sppe.skeleton for sppe in self.sppes}) > 1:
             raise OptionError(
-                "teachers must speak of the same joints: " + ", ".join(s.skeleton.name for s in self.sppes)
+                "teachers must speak of the same joints: "
+                + ", ".join(s.skeleton.name for s in self.sppes)
             )
 
     @property
@@ -58,14 +62,18 @@ class Teachers:
 
     def models(self) -> list[dict[str, str]]:
         """Which files teach, as `Estimator.models` says it."""
-        sessions = [("detector", d.session) for d in self.detectors] + [("pose", s.session) for s in self.sppes]
+        sessions = [("detector", d.session) for d in self.detectors] + [
+            ("pose", s.session) for s in self.sppes
+        ]
         return [describe(task, session) for task, session in sessions]
 
     def frames(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
         """As many pictures at a time as there are cores, in order."""
         workers = runtime.cores()
         with ThreadPoolExecutor(workers, "everybody-teacher") as pool:
-            yield from mapped(lambda frame: self([frame])[0], ahead(frames, workers + 1), pool, workers + 1)
+            yield from mapped(
+                lambda frame: self([frame])[0], ahead(frames, workers + 1), pool, workers + 1
+            )
 
     def __call__(self, frames: Sequence[Frame]) -> list[Frame]:
         images = [frame.image for frame in frames]
@@ -73,42 +81,70 @@ class Teachers:
         boxes = [box_nms(_joined(groups), self.detectors[0].nms) for groups in seen]
         if not self.sppes:
             people = [
-                People(np.zeros((len(found), len(COCO17), 3), np.float32), found.boxes, found.scores, COCO17)
+                People(
+                    np.zeros((len(found), len(COCO17), 3), np.float32),
+                    found.boxes,
+                    found.scores,
+                    COCO17,
+                )
                 for found in boxes
             ]
-            return [replace(frame, people=group) for frame, group in zip(frames, people, strict=True)]
-        views = [replace(sppe, padding=padding)(images, boxes) for sppe in self.sppes for padding in self.paddings]
-        people = [combined([view[place] for view in views], found) for place, found in enumerate(boxes)]
-        return [replace(frame, people=oks_nms(group)) for frame, group in zip(frames, people, strict=True)]
+            return [
+                replace(frame, people=group) for frame, group in zip(frames, people, strict=True)
+            ]
+        views = [
+            replace(sppe, padding=padding)(images, boxes)
+            for sppe in self.sppes
+            for padding in self.paddings
+        ]
+        people = [
+            combined([view[place] for view in views], found) for place, found in enumerate(boxes)
+        ]
+        return [
+            replace(frame, people=oks_nms(group))
+            for frame, group in zip(frames, people, strict=True)
+        ]
 
 
 def _joined(groups: Sequence[People]) -> People:
-    boxes, scores = (np.concatenate([getattr(group, what) for group in groups]) for what in ("boxes", "scores"))
+    boxes, scores = (
+        np.concatenate([getattr(group, what) for group in groups]) for what in ("boxes", "scores")
+    )
     return People.from_boxes(boxes, scores)
 
 
 def combined(views: Sequence[People], boxes: People) -> People:
-    """The same people seen several times -> once: joints averaged by score; the score is the mean, times how well the
-    views agree: exp(-d² / 2s²) of their spread d, with s the length at which OKS has fallen to exp(-1/2)."""
+    """The same people seen several times -> once: joints averaged by score; the score is the mean,
+    times how well the views agree: exp(-d² / 2s²) of their spread d, with s the length at which OKS
+    has fallen to exp(-1/2).
+    """
     keypoints = np.stack([view.keypoints for view in views])  # [V, N, K, 3]
     weight = keypoints[..., 2:] + 1e-6
     mean = (keypoints[..., :2] * weight).sum(0) / weight.sum(0)
-    spread = (np.square(keypoints[..., :2] - mean).sum(-1, keepdims=True) * weight).sum(0) / weight.sum(0)
-    length = 4 * np.square(views[0].skeleton.sigmas) * geometry.area(boxes.boxes)[:, None]  # (2σ)² · area
+    spread = (np.square(keypoints[..., :2] - mean).sum(-1, keepdims=True) * weight).sum(
+        0
+    ) / weight.sum(0)
+    length = (
+        4 * np.square(views[0].skeleton.sigmas) * geometry.area(boxes.boxes)[:, None]
+    )  # (2σ)² · area
     agreement = np.exp(-spread[..., 0] / (2 * np.maximum(length, 1e-6)))
     scores = keypoints[..., 2].mean(0) * agreement
     joints = np.concatenate([mean, scores[..., None]], -1).astype(np.float32)
     return People(joints, boxes.boxes, person_scores(boxes.scores, scores), views[0].skeleton)
 
 
-def merge(human: Dataset, teacher: Dataset, *, distrust: Sequence[str] = ()) -> tuple[Dataset, dict[str, int]]:
-    """Human labels in the teacher's joints, and what the teacher knows besides -> a data set, and counts by rule.
+def merge(
+    human: Dataset, teacher: Dataset, *, distrust: Sequence[str] = ()
+) -> tuple[Dataset, dict[str, int]]:
+    """Human labels in the teacher's joints, and what the teacher knows besides -> a data set, and
+    counts by rule.
 
-    Pictures are matched by file name, people by OKS over the joints that both have. Human joints win, but for:
-    `distrust`, joints that the two place differently by definition (LSP's hips): the teacher's, if sure; and gross
-    disagreement with a sure teacher: exchanged left for right if that explains it, else not labelled. A box that is no
-    more than the extent of the joints becomes the teacher's.
-    The third value of a keypoint becomes how much it counts: 1 for people, the teacher's score for what it adds.
+    Pictures are matched by file name, people by OKS over the joints that both have. Human joints
+    win, but for: `distrust`, joints that the two place differently by definition (LSP's hips): the
+    teacher's, if sure; and gross disagreement with a sure teacher: exchanged left for right if that
+    explains it, else not labelled. A box that is no more than the extent of the joints becomes the
+    teacher's. The third value of a keypoint becomes how much it counts: 1 for people, the teacher's
+    score for what it adds.
     """
     truth = human.to(teacher.skeleton)
     joints, mirror = list(teacher.skeleton.joints), list(teacher.skeleton.mirror)
@@ -119,7 +155,9 @@ def merge(human: Dataset, teacher: Dataset, *, distrust: Sequence[str] = ()) -> 
     keypoints, boxes, rows = truth.keypoints.copy(), truth.boxes.copy(), teacher.rows()
     boxless = np.abs(boxes - extents(keypoints)).max(1) < 1e-6
     keypoints[..., 2] = keypoints[..., 2] > 0
-    counts: dict[str, int] = dict.fromkeys(("people", "known to the teacher", "swapped", "dropped", "added"), 0)
+    counts: dict[str, int] = dict.fromkeys(
+        ("people", "known to the teacher", "swapped", "dropped", "added"), 0
+    )
     for person in range(len(keypoints)):
         counts["people"] += 1
         picture = place.get(truth.pictures[truth.picture[person]].name.rsplit("/", 1)[-1])
@@ -150,19 +188,25 @@ def merge(human: Dataset, teacher: Dataset, *, distrust: Sequence[str] = ()) -> 
         for name, mask in (("swapped", swapped), ("dropped", wrong & ~swapped), ("added", adds)):
             counts[name] += int(mask.sum())
     return replace(
-        truth, keypoints=keypoints, boxes=boxes, ignored=truth.ignored & ~(keypoints[..., 2] > 0).any(1)
+        truth,
+        keypoints=keypoints,
+        boxes=boxes,
+        ignored=truth.ignored & ~(keypoints[..., 2] > 0).any(1),
     ), counts
 
 
 def trusted(labels: Dataset, least: float) -> Dataset:
-    """Labels whose joints of a score below `least` count as unlabelled; COCO's flags of people (1, 2) count whole, a
-    teacher's joints always a little less: 1 means that a person has labelled it."""
+    """Labels whose joints of a score below `least` count as unlabelled; COCO's flags of people (1,
+    2) count whole, a teacher's joints always a little less: 1 means that a person has labelled it.
+    """
     keypoints = labels.keypoints.copy()
     scores = keypoints[..., 2].clip(0, 1)
     if ((scores > 0) & (scores < 1)).any():  # no flags
         scores = scores.clip(max=ALMOST)
     keypoints[..., 2] = np.where(scores >= least, scores, 0)
-    return replace(labels, keypoints=keypoints, ignored=labels.ignored | ~(keypoints[..., 2] > 0).any(1))
+    return replace(
+        labels, keypoints=keypoints, ignored=labels.ignored | ~(keypoints[..., 2] > 0).any(1)
+    )
 
 
 def nobody(folder: Path) -> Dataset:
@@ -183,24 +227,33 @@ def nobody(folder: Path) -> Dataset:
 
 
 def certain(labels: Dataset, least: float, overlap: float = 0.45) -> Dataset:
-    """Labels for a detector: people who score below `least`, or overlap a surer one by more (IoU), are neither to find
-    nor false; all others are to be found, whether their joints are labelled or not."""
+    """Labels for a detector: people who score below `least`, or overlap a surer one by more (IoU),
+    are neither to find nor false; all others are to be found, whether their joints are labelled or
+    not.
+    """
     ignored = (
-        labels.crowd | (labels.scores < least) | ((labels.boxes[:, 2:] - labels.boxes[:, :2]).min(1, initial=9) <= 0)
+        labels.crowd
+        | (labels.scores < least)
+        | ((labels.boxes[:, 2:] - labels.boxes[:, :2]).min(1, initial=9) <= 0)
     )
     for rows in labels.rows():
         taken: list[int] = []
         for row in rows[np.argsort(-labels.scores[rows], kind="stable")]:
-            if labels.scores[row] < 1 and (geometry.iou(labels.boxes[[row]], labels.boxes[taken]) > overlap).any():
+            if (
+                labels.scores[row] < 1
+                and (geometry.iou(labels.boxes[[row]], labels.boxes[taken]) > overlap).any()
+            ):
                 ignored[row] = True
             taken.append(row)
     return replace(labels, ignored=ignored)
 
 
 def with_others(human: Dataset, teacher: Dataset) -> Dataset:
-    """Labelled people and, with the teacher's scores, whom it sees besides on those pictures: the teacher's people who
-    overlap nobody labelled by half (IoU). A box that is no more than the extent of the joints becomes the teacher's who
-    fits it best, or, where none does, grows by a twentieth of its longer side."""
+    """Labelled people and, with the teacher's scores, whom it sees besides on those pictures: the
+    teacher's people who overlap nobody labelled by half (IoU). A box that is no more than the
+    extent of the joints becomes the teacher's who fits it best, or, where none does, grows by a
+    twentieth of its longer side.
+    """
     truth = human.to(teacher.skeleton)
     boxes, rows = truth.boxes.copy(), teacher.rows()
     boxless = np.abs(boxes - extents(truth.keypoints)).max(1, initial=0) < 1e-6
@@ -208,7 +261,9 @@ def with_others(human: Dataset, teacher: Dataset) -> Dataset:
     others: list[tuple[int, int]] = []
     for picture, mine in enumerate(truth.rows()):
         theirs = (
-            rows[place[name]] if (name := truth.pictures[picture].name.rsplit("/", 1)[-1]) in place else rows[0][:0]
+            rows[place[name]]
+            if (name := truth.pictures[picture].name.rsplit("/", 1)[-1]) in place
+            else rows[0][:0]
         )
         for person in mine[boxless[mine]]:
             overlap = geometry.iou(boxes[[person]], teacher.boxes[theirs])[0]
@@ -219,26 +274,51 @@ def with_others(human: Dataset, teacher: Dataset) -> Dataset:
                 boxes[person] += [-grown, -grown, grown, grown]
         apart = (geometry.iou(teacher.boxes[theirs], boxes[mine]) < 0.5).all(1)
         others += [(picture, row) for row in theirs[apart]]
-    where, added = (np.array(column, np.int64) for column in zip(*others, strict=True)) if others else ([], [])
+    where, added = (
+        (np.array(column, np.int64) for column in zip(*others, strict=True)) if others else ([], [])
+    )
     extra = replace(teacher.select(added), pictures=truth.pictures, picture=where)  # type: ignore[arg-type]
-    columns = ("picture", "keypoints", "boxes", "areas", "scores", "ids", "tracks", "heads", "crowd", "ignored")
+    columns = (
+        "picture",
+        "keypoints",
+        "boxes",
+        "areas",
+        "scores",
+        "ids",
+        "tracks",
+        "heads",
+        "crowd",
+        "ignored",
+    )
     truth = replace(truth, boxes=boxes)
-    return replace(truth, **{name: np.concatenate([getattr(truth, name), getattr(extra, name)]) for name in columns})
+    return replace(
+        truth,
+        **{name: np.concatenate([getattr(truth, name), getattr(extra, name)]) for name in columns},
+    )
 
 
 def without_leaks(labels: Dataset, judged: Sequence[Path]) -> tuple[Dataset, int]:
-    """Labels without the pictures that are near-duplicates of any in the folders `judged`, and how many those are.
+    """Labels without the pictures that are near-duplicates of any in the folders `judged`, and how
+    many those are.
 
-    Broken ones stay, for the packer to name and to skip. Raises DataError for a judged picture that cannot be read.
+    Broken ones stay, for the packer to name and to skip. Raises DataError for a judged picture that
+    cannot be read.
     """
     if not judged:
         return labels, 0
-    there = [path for folder in judged for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+    there = [
+        path
+        for folder in judged
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in SUFFIXES
+    ]
     if not there:
         raise DataError(f"{', '.join(map(str, judged))}: no pictures here to avoid")
     avoided, readable = leak.hashes(there)
     if not readable.all():
-        raise DataError(f"{there[int(readable.argmin())]}: cannot be read, so nothing can be kept apart from it")
+        raise DataError(
+            f"{there[int(readable.argmin())]}: cannot be read, so nothing can be kept apart from it"
+        )
     mine, readable = leak.hashes(labels.path(i) for i in range(len(labels)))
     near = leak.near(mine, avoided) & readable
     return labels.subset(np.flatnonzero(~near)), int(near.sum())
@@ -249,14 +329,19 @@ def _match(person: Array, box: Array, teacher: Dataset, rows: NDArray[np.int64])
     if len(rows) == 0:
         return None
     area = geometry.area(box[None])
-    similar = geometry.oks(person[None], teacher.keypoints[rows], area, teacher.skeleton.sigmas, person[None, :, 2])[0]
+    similar = geometry.oks(
+        person[None], teacher.keypoints[rows], area, teacher.skeleton.sigmas, person[None, :, 2]
+    )[0]
     best = int(similar.argmax())
     return int(rows[best]) if similar[best] >= SAME else None
 
 
-def turn_scores(sppe: Sppe, crops: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Crops [N, S, S, 3] and a box [N, 4] in each -> [N, 4]: how sure the teacher is of the person (mean of the joints'
-    scores) in each quarter turn, as np.rot90 counts them."""
+def turn_scores(
+    sppe: Sppe, crops: NDArray[np.uint8], boxes: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Crops [N, S, S, 3] and a box [N, 4] in each -> [N, 4]: how sure the teacher is of the person
+    (mean of the joints' scores) in each quarter turn, as np.rot90 counts them.
+    """
     turns = np.tile(np.arange(4), len(crops))
     pictures = [crop for crop in crops for _ in range(4)]
     keypoints = sppe.posed(pictures, boxes.repeat(4, 0), turns)

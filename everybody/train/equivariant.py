@@ -1,12 +1,14 @@
-"""A detector learns to see turned pictures as a teacher sees them upright: f(turned x) = turned f(x).
+"""A detector learns to see turned pictures as a teacher sees them upright: f(turned x) = turned
+f(x).
 
-The teacher is the network that training starts from, so that nothing pulls upright pictures away from what it knows:
-there the two agree to begin with. (The same labels as boxes, made hard by a threshold, raised scores everywhere within
-a hundred steps.) Soft answers of one network to several views as the target of one view are those of Radosavovic et al.
-(2018, data distillation); every cell learns, also that a cow is nobody (Hinton et al. 2015).
+The teacher is the network that training starts from, so that nothing pulls upright pictures away
+from what it knows: there the two agree to begin with. (The same labels as boxes, made hard by a
+threshold, raised scores everywhere within a hundred steps.) Soft answers of one network to several
+views as the target of one view are those of Radosavovic et al. (2018, data distillation); every
+cell learns, also that a cow is nobody (Hinton et al. 2015).
 
-What the teacher sees in the turned picture itself counts where it is sure: whoever lies in the picture stands there.
-Pictures on which nobody is labelled hold nobody, whatever the teacher says.
+What the teacher sees in the turned picture itself counts where it is sure: whoever lies in the
+picture stands there. Pictures on which nobody is labelled hold nobody, whatever the teacher says.
 """
 
 from __future__ import annotations
@@ -38,12 +40,16 @@ class EquivariantTask(DetectorTask):
             raise OptionError(f"size {recipe.size}: pictures that turn are square")
         super().__init__(recipe, pack)
         if not recipe.start:
-            raise OptionError("this recipe needs what it starts from as its teacher: --set start=FILE")
+            raise OptionError(
+                "this recipe needs what it starts from as its teacher: --set start=FILE"
+            )
         self._teacher: Any = None
 
     @property
     def teacher(self) -> Any:
-        """The network as it was at the start, read when it is first asked: to score or export needs none."""
+        """The network as it was at the start, read when it is first asked: to score or export needs
+        none.
+        """
         if self._teacher is None:
             self._teacher = checkpoint.as_started(self.recipe.start, self.net)
         return self._teacher.to(self.images.device)
@@ -51,7 +57,9 @@ class EquivariantTask(DetectorTask):
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
         recipe, n = self.recipe, len(rows)
         upright = self.placed(rows, rng)
-        angle = augment.angles(n, near=0.0, anywhere=recipe.anywhere, quarters=recipe.quarters, rng=rng)
+        angle = augment.angles(
+            n, near=0.0, anywhere=recipe.anywhere, quarters=recipe.quarters, rng=rng
+        )
         about = augment.rotations_about(angle, *recipe.size)
         seen = augment.warp(self.images[rows], upright, recipe.size)
         shown = augment.warp(self.images[rows], augment.compose(about, upright), recipe.size)
@@ -61,9 +69,13 @@ class EquivariantTask(DetectorTask):
         logits, found = net(normalised(self.changed(shown, rng)))
         return imitation(logits, found, score, boxes, known)
 
-    def taught(self, seen: Tensor, shown: Tensor, angle: Tensor, about: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same pictures as they were and turned [N, 3, s, s], by which angles [N] and maps [N, 2, 3] -> the scores
-        [N, A], boxes [N, A, 4] and which cells [N, A] the teacher knows of the turned ones."""
+    def taught(
+        self, seen: Tensor, shown: Tensor, angle: Tensor, about: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same pictures as they were and turned [N, 3, s, s], by which angles [N] and maps [N,
+        2, 3] -> the scores [N, A], boxes [N, A, 4] and which cells [N, A] the teacher knows of the
+        turned ones.
+        """
         logits, boxes = self.teacher(normalised(seen))
         place, known = sources(about, self.recipe.size[0], self.net.MIDDLE)
         score = logits.sigmoid().gather(1, place)
@@ -81,8 +93,9 @@ class EquivariantTask(DetectorTask):
 
 
 def sources(about: Tensor, side: int, middle: float) -> tuple[Tensor, Tensor]:
-    """Maps [N, 2, 3] of a square picture -> for each of its cells after the map, the nearest cell before [N, A], and
-    whether there is one [N, A]."""
+    """Maps [N, 2, 3] of a square picture -> for each of its cells after the map, the nearest cell
+    before [N, A], and whether there is one [N, A].
+    """
     at = cells_of((side, side), about.device, middle)
     back = augment.move((at - 0.5).expand(len(about), -1, -1), augment.inverse(about)) + 0.5
     places, known, first = [], [], 0
@@ -97,10 +110,15 @@ def sources(about: Tensor, side: int, middle: float) -> tuple[Tensor, Tensor]:
 
 
 def imitation(logits: Tensor, boxes: Tensor, score: Tensor, target: Tensor, known: Tensor) -> Loss:
-    """Logits [N, A], boxes [N, A, 4]; the teacher's scores, boxes and what it knows [N, A] -> (sum, weight): the
-    divergence of the scores, and generalised IoU where somebody is. 0 where both agree."""
+    """Logits [N, A], boxes [N, A, 4]; the teacher's scores, boxes and what it knows [N, A] -> (sum,
+    weight): the divergence of the scores, and generalised IoU where somebody is. 0 where both
+    agree.
+    """
     entropy = functional.binary_cross_entropy(score, score, reduction="none")
-    divergence = functional.binary_cross_entropy_with_logits(logits.float(), score, reduction="none") - entropy
+    divergence = (
+        functional.binary_cross_entropy_with_logits(logits.float(), score, reduction="none")
+        - entropy
+    )
     _, overlap = pairwise_iou(boxes.float(), target)
     weight = score * known
     sides = ((1 - overlap) * weight * (score > FOUND)).sum()

@@ -1,7 +1,8 @@
 """Trained weights → ONNX that `everybody run` takes, proven equal; and to int8.
 
-Batch normalisation is folded into the convolutions; the batch is dynamic. What the file answers is what the codec
-decodes: heatmaps of peak 1 for SPPEs, probabilities of the four quarters for the turn net.
+Batch normalisation is folded into the convolutions; the batch is dynamic. What the file answers is
+what the codec decodes: heatmaps of peak 1 for SPPEs, probabilities of the four quarters for the
+turn net.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ from .tasks import TASKS
 
 CLOSE = 1e-4
 OUTPUTS = {
-    "pose": ["heatmaps"], "turn": ["turns"], "detector": ["boxes", "scores"], "equivariant": ["boxes", "scores"],
-    "sstn": ["theta"], "rmpe": ["heatmaps", "theta"],
+    "pose": ["heatmaps"], "turn": ["turns"], "detector": ["boxes", "scores"], "equivariant":
+    ["boxes", "scores"], "sstn": ["theta"], "rmpe": ["heatmaps", "theta"],
 }  # fmt: skip
 DETECTORS = DetectorNet | RTMDet
 
@@ -67,26 +68,39 @@ class Answer(nn.Module):
 
 def crop_of(recipe: Recipe) -> tuple[int, int]:
     """What the exported graph takes: (width, height)."""
-    return rmpe.crop_size(recipe.size) if recipe.task == "rmpe" else rmpe.SEEN if recipe.task == "sstn" else recipe.size
+    return (
+        rmpe.crop_size(recipe.size)
+        if recipe.task == "rmpe"
+        else rmpe.SEEN
+        if recipe.task == "sstn"
+        else recipe.size
+    )
 
 
 def told(recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
-    """What the file should say of itself, as in a row of the manifest (`weights.manifest.told`), of tasks that
-    `everybody run` knows."""
+    """What the file should say of itself, as in a row of the manifest (`weights.manifest.told`), of
+    tasks that `everybody run` knows.
+    """
     if recipe.task in ("detector", "equivariant"):
         shown = {"size": (shards.SIDE, shards.SIDE), "mean": MEAN, "std": STD, "fill": shards.FILL}
         return {"task": "detector", "layout": "picodet", "nms": 0.6, "input": shown}
     if recipe.task not in ("pose", "rmpe", "sstn"):
         return None
     about: dict[str, Any] = {
-        "task": "sstn" if recipe.task == "sstn" else "pose", "padding": recipe.padding,
+        "task": "sstn" if recipe.task == "sstn" else "pose",
+        "padding": recipe.padding,
         "input": {"size": crop_of(recipe), "mean": MEAN, "std": STD},
-    }  # fmt: skip
+    }
     if recipe.task == "sstn":
         about["region"] = recipe.region
     else:
         alignment = (TinyPoseNet if recipe.model in tinypose.VARIANTS else SppeNet).alignment
-        codec = {"type": "heatmap", "alignment": alignment, "sigma": recipe.sigma, "size": recipe.size}
+        codec = {
+            "type": "heatmap",
+            "alignment": alignment,
+            "sigma": recipe.sigma,
+            "size": recipe.size,
+        }
         about |= {"skeleton": skeleton, "codec": codec}
     return about
 
@@ -96,7 +110,9 @@ def load(weights: Path) -> tuple[Recipe, nn.Module]:
     path = Path(weights)
     state, about = checkpoint.read_weights(path)
     if "recipe" not in about:
-        raise DataError(f"{path}: does not say which recipe it is of: is it from `everybody train`?")
+        raise DataError(
+            f"{path}: does not say which recipe it is of: is it from `everybody train`?"
+        )
     recipe = Recipe.from_json(about["recipe"])
     last = ("logits.weight", "head.heatmaps.weight")
     joints = next((len(value) for name, value in state.items() if name.endswith(last)), 0)
@@ -112,7 +128,9 @@ def skeleton_of(weights: Path) -> str:
 
 
 def folded(net: nn.Module) -> nn.Module:
-    """A copy in eval mode whose convolutions hold the normalisation that followed them, and which moves no channels."""
+    """A copy in eval mode whose convolutions hold the normalisation that followed them, and which
+    moves no channels.
+    """
     net = copy.deepcopy(net).eval()
     if isinstance(net, TinyPoseNet):
         return deployed(net)
@@ -127,8 +145,10 @@ def folded(net: nn.Module) -> nn.Module:
 
 
 def mixed(recipe: Recipe, net: nn.Module, share: float) -> nn.Module:
-    """So much of what was learnt, the rest of what the run started from: between the two lie networks that know the new
-    without having forgotten the old (WiSE-FT, Wortsman et al. 2022). Raises DataError if a run started from nothing."""
+    """So much of what was learnt, the rest of what the run started from: between the two lie
+    networks that know the new without having forgotten the old (WiSE-FT, Wortsman et al. 2022).
+    Raises DataError if a run started from nothing.
+    """
     if not recipe.start:
         raise DataError("this run started from scratch: there is nothing to mix its weights with")
     before = copy.deepcopy(net)
@@ -145,8 +165,8 @@ def mixed(recipe: Recipe, net: nn.Module, share: float) -> nn.Module:
 def export(weights: Path, out: Path, *, mix: float = 1.0) -> float:
     """Write ONNX: the batch is dynamic, and a detector's sides, multiples of 32. mix: see `mixed`.
 
-    Returns the greatest difference to torch on random pictures, relative to the greatest output. Raises ModelError if
-    it is above `CLOSE`; nothing is written then.
+    Returns the greatest difference to torch on random pictures, relative to the greatest output.
+    Raises ModelError if it is above `CLOSE`; nothing is written then.
     """
     recipe, net = load(weights)
     if mix != 1:
@@ -158,25 +178,35 @@ def export(weights: Path, out: Path, *, mix: float = 1.0) -> float:
     other = (height, width)
     if isinstance(net, DETECTORS):
         dynamic |= {
-            axis: 32 * torch.export.Dim(f"{name}_32", min=2, max=128) for axis, name in ((2, "height"), (3, "width"))
+            axis: 32 * torch.export.Dim(f"{name}_32", min=2, max=128)
+            for axis, name in ((2, "height"), (3, "width"))
         }
         other = (height + 32, max(64, width - 32))
     with replacing(out) as part:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the exporter's own insides
             torch.onnx.export(
-                model, (example,), str(part), input_names=["image"], output_names=OUTPUTS[recipe.task], dynamo=True,
-                dynamic_shapes={"image": dynamic}, external_data=False, verbose=False,
-            )  # fmt: skip
+                model,
+                (example,),
+                str(part),
+                input_names=["image"],
+                output_names=OUTPUTS[recipe.task],
+                dynamo=True,
+                dynamic_shapes={"image": dynamic},
+                external_data=False,
+                verbose=False,
+            )
         _lean(part, told(recipe, skeleton_of(weights)))
-        # Smooth, as pictures are: in noise an SSTN knows no turn, and its smallest change moves every sample.
+        # Smooth, as pictures are: in noise an SSTN knows no turn, and its smallest change moves
+        # every sample.
         coarse = torch.randn(3, 3, 8, 6, generator=torch.Generator().manual_seed(1))
         batch = 2 * functional.interpolate(coarse, size=other, mode="bicubic")
         with torch.no_grad():
             wanted = [output.numpy() for output in Answer(net)(batch)]
         found = runtime.load(part, device="cpu", engine="onnxruntime")(batch.numpy())
         difference = max(
-            float(np.abs(f - w).max() / max(np.abs(w).max(), 1e-12)) for f, w in zip(found, wanted, strict=True)
+            float(np.abs(f - w).max() / max(np.abs(w).max(), 1e-12))
+            for f, w in zip(found, wanted, strict=True)
         )
         if not difference <= CLOSE:
             raise ModelError(f"{out}: differs from torch by {difference:.1e}, more than {CLOSE}")
@@ -184,15 +214,19 @@ def export(weights: Path, out: Path, *, mix: float = 1.0) -> float:
 
 
 def halve(onnx: Path, out: Path) -> None:
-    """The same ONNX with its weights stored as float16: half the size. Engines bring them back to float32 once, when
-    they load it, and compute as before."""
+    """The same ONNX with its weights stored as float16: half the size. Engines bring them back to
+    float32 once, when they load it, and compute as before.
+    """
     from onnx import TensorProto, helper, load, numpy_helper, save
 
     model = load(onnx)
     casts = []
     for value in model.graph.initializer:
         if value.data_type == TensorProto.FLOAT and np.prod(value.dims) > 16:
-            name, small = value.name, numpy_helper.from_array(numpy_helper.to_array(value).astype(np.float16))
+            name, small = (
+                value.name,
+                numpy_helper.from_array(numpy_helper.to_array(value).astype(np.float16)),
+            )
             value.CopyFrom(small)
             value.name = f"{name}_half"
             casts.append(helper.make_node("Cast", [value.name], [name], to=TensorProto.FLOAT))
@@ -204,8 +238,9 @@ def halve(onnx: Path, out: Path) -> None:
 
 
 def _lean(path: Path, about: dict[str, Any] | None) -> None:
-    """Without the exporter's notes on the origin of every node and value: a fifth of a small network's file. With what
-    the file should say of itself."""
+    """Without the exporter's notes on the origin of every node and value: a fifth of a small
+    network's file. With what the file should say of itself.
+    """
     import onnx
 
     model = onnx.load(path)
@@ -217,12 +252,17 @@ def _lean(path: Path, about: dict[str, Any] | None) -> None:
     onnx.save(model, path)
 
 
-def calibration(weights: Path, folders: Sequence[Path], count: int = 256) -> Iterator[NDArray[np.float32]]:
-    """Batches of 8 pictures as the network of these weights gets them, unchanged, from shards. Raises OptionError for
-    networks with an SSTN: a grid of 8 bits would move every pixel."""
+def calibration(
+    weights: Path, folders: Sequence[Path], count: int = 256
+) -> Iterator[NDArray[np.float32]]:
+    """Batches of 8 pictures as the network of these weights gets them, unchanged, from shards.
+    Raises OptionError for networks with an SSTN: a grid of 8 bits would move every pixel.
+    """
     recipe, _ = load(weights)
     if recipe.task in ("sstn", "rmpe"):
-        raise OptionError(f"{weights}: an SSTN says where to look, which 8 bits cannot: leave --int8 out")
+        raise OptionError(
+            f"{weights}: an SSTN says where to look, which 8 bits cannot: leave --int8 out"
+        )
     task = TASKS[recipe.task](replace(recipe, **UNCHANGED), shards.load(folders))
     rng = torch.Generator().manual_seed(0)
     for start in range(0, min(count, len(task)), 8):
@@ -231,10 +271,17 @@ def calibration(weights: Path, folders: Sequence[Path], count: int = 256) -> Ite
 
 
 def quantise(onnx: Path, out: Path, crops: Iterator[NDArray[np.float32]]) -> None:
-    """float32 ONNX -> int8 (static, per channel; weights symmetric), calibrated on batches [B, 3, h, w] as the network
-    gets them. The last layers, from the logits on, stay float32: scores need their resolution."""
+    """float32 ONNX -> int8 (static, per channel; weights symmetric), calibrated on batches [B, 3,
+    h, w] as the network gets them. The last layers, from the logits on, stay float32: scores need
+    their resolution.
+    """
     from onnx import load as load_onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
 
     class Reader(CalibrationDataReader):
         def get_next(self) -> dict[str, Any] | None:  # type: ignore[override]
@@ -243,10 +290,19 @@ def quantise(onnx: Path, out: Path, crops: Iterator[NDArray[np.float32]]) -> Non
 
     nodes = list(load_onnx(onnx).graph.node)
     convolutions = [node.name for node in nodes if node.op_type in ("Conv", "Gemm")]
-    keep = [convolutions[-1], *(node.name for node in nodes if node.op_type in ("Softmax", "Resize", "Mul"))]
+    keep = [
+        convolutions[-1],
+        *(node.name for node in nodes if node.op_type in ("Softmax", "Resize", "Mul")),
+    ]
     with replacing(out) as part:
         quantize_static(
-            onnx, part, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8, nodes_to_exclude=keep,
+            onnx,
+            part,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=keep,
             reduce_range=True,  # weights of 7 bits: CPUs without VNNI add pairs of products in 16
-        )  # fmt: skip
+        )

@@ -25,5 +25,8 @@ def read(out: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        rows = [{name: float(text) for name, text in row.items() if text} for row in csv.DictReader(file)]
+        rows = [
+            {name: float(text) for name, text in row.items() if text}
+            for row in csv.DictReader(file)
+        ]
     return [row | {"step": int(row["step"])} for row in rows]

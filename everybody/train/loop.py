@@ -1,9 +1,11 @@
-"""The one training loop, for detectors and pose networks alike: on Lightning Fabric, so on any devices and processes.
+"""The one training loop, for detectors and pose networks alike: on Lightning Fabric, so on any
+devices and processes.
 
-A `Task` brings the network, the loss of some rows of its data and a score; the loop does the rest: schedule (linear
-warm-up, then a cosine; Loshchilov & Hutter 2017), AdamW (idem 2019), an exponential moving average of the weights,
-mixed precision, accumulation, checkpoints, log. All randomness of a step comes from the seed and the step's number, so
-a run that was stopped and resumed is the run that was not.
+A `Task` brings the network, the loss of some rows of its data and a score; the loop does the rest:
+schedule (linear warm-up, then a cosine; Loshchilov & Hutter 2017), AdamW (idem 2019), an
+exponential moving average of the weights, mixed precision, accumulation, checkpoints, log. All
+randomness of a step comes from the seed and the step's number, so a run that was stopped and
+resumed is the run that was not.
 
     OUT/recipe.json, log.csv, curves.png, checkpoints/, best.safetensors, last.safetensors
 """
@@ -53,11 +55,15 @@ class Task(Protocol):
         ...
 
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
-        """(sum, weight) of the loss over some rows, augmented with this generator (which is on the data's device)."""
+        """(sum, weight) of the loss over some rows, augmented with this generator (which is on the
+        data's device).
+        """
         ...
 
     def evaluate(self, net: nn.Module) -> dict[str, float]:
-        """Scores of a network in eval mode on what was held back; the first one, where more is better, chooses."""
+        """Scores of a network in eval mode on what was held back; the first one, where more is
+        better, chooses.
+        """
         ...
 
 
@@ -76,13 +82,19 @@ class Progress:
 
 
 def train(
-    recipe: Recipe, task: Task, out: Path, *, fabric: Fabric | None = None, minutes: float = math.inf,
+    recipe: Recipe,
+    task: Task,
+    out: Path,
+    *,
+    fabric: Fabric | None = None,
+    minutes: float = math.inf,
     say: Say = lambda text: None,
-) -> Progress:  # fmt: skip
-    """Train until `recipe.steps`, or for so many minutes, or until SIGTERM or Ctrl-C; goes on from OUT's last
-    checkpoint if there is one. Returns where the run is now.
+) -> Progress:
+    """Train until `recipe.steps`, or for so many minutes, or until SIGTERM or Ctrl-C; goes on from
+    OUT's last checkpoint if there is one. Returns where the run is now.
 
-    Raises DataError if OUT holds another run, Diverged (the last good checkpoint is kept) and OutputError.
+    Raises DataError if OUT holds another run, Diverged (the last good checkpoint is kept) and
+    OutputError.
     """
     fabric = fabric or on(recipe)
     fabric.launch()
@@ -117,15 +129,28 @@ def train(
         nonlocal saved
         progress.seconds = earlier + time.monotonic() - begun
         if lead:
-            state = {"net": net.state_dict(), "ema": ema.state_dict(), "optimiser": optimiser.state_dict()}
-            plain = {"step": progress.step, "seconds": progress.seconds, "best": progress.best, "unlogged": total.cpu()}
-            checkpoint.save(out / "checkpoints", progress.step, state | plain, part=recipe.checkpoint_part)
+            state = {
+                "net": net.state_dict(),
+                "ema": ema.state_dict(),
+                "optimiser": optimiser.state_dict(),
+            }
+            plain = {
+                "step": progress.step,
+                "seconds": progress.seconds,
+                "best": progress.best,
+                "unlogged": total.cpu(),
+            }
+            checkpoint.save(
+                out / "checkpoints", progress.step, state | plain, part=recipe.checkpoint_part
+            )
             log.write(out, progress.rows)
         saved = time.monotonic()
 
     with _stoppable() as stopped:
         if (recipe.start or recipe.sppe) and progress.step == 0 and lead:
-            _evaluate(recipe, task, ema, out, progress, say)  # so that `best` is never worse than what it started from
+            _evaluate(
+                recipe, task, ema, out, progress, say
+            )  # so that `best` is never worse than what it started from
         enough = minutes <= 0
         while progress.step < recipe.steps and not enough:
             step = progress.step
@@ -147,10 +172,16 @@ def train(
             if fabric.world_size > 1:
                 sums = cast(Tensor, fabric.all_reduce(sums, reduce_op="sum"))
             parameters.divide_gradients(net, sums[1] / fabric.world_size)
-            norm = fabric.clip_gradients(wrapped, optimiser, max_norm=recipe.clip, error_if_nonfinite=False)
-            value, length, enough = torch.stack([sums[0], cast(Tensor, norm), sums[2]]).tolist()  # the one wait
+            norm = fabric.clip_gradients(
+                wrapped, optimiser, max_norm=recipe.clip, error_if_nonfinite=False
+            )
+            value, length, enough = torch.stack(
+                [sums[0], cast(Tensor, norm), sums[2]]
+            ).tolist()  # the one wait
             finite("loss", value)
-            if recipe.precision != "16-mixed":  # there an infinite one means a smaller factor, and no step
+            if (
+                recipe.precision != "16-mixed"
+            ):  # there an infinite one means a smaller factor, and no step
                 finite("gradient's norm", length)
             optimiser.step()
             optimiser.zero_grad()
@@ -166,12 +197,17 @@ def train(
                 progress.seconds = earlier + time.monotonic() - begun
                 progress.rows.append(
                     {
-                        "step": progress.step, "seconds": round(progress.seconds, 1), "loss": round(value, 6),
-                        "rate": schedule(recipe, step), "per_second": round(speed, 1),
+                        "step": progress.step,
+                        "seconds": round(progress.seconds, 1),
+                        "loss": round(value, 6),
+                        "rate": schedule(recipe, step),
+                        "per_second": round(speed, 1),
                     }
-                )  # fmt: skip
+                )
                 left = (recipe.steps - progress.step) * recipe.batch / max(speed, 1e-9) / 60
-                say(f"step {progress.step}/{recipe.steps}  loss {value:.4f}  {speed:.0f}/s  {left:.0f} min left")
+                say(
+                    f"step {progress.step}/{recipe.steps}  loss {value:.4f}  {speed:.0f}/s  {left:.0f} min left"
+                )
                 total, counted, since = torch.zeros(2, device=device), 0, time.monotonic()
             if (progress.step % recipe.evaluate_every == 0 or last) and lead:
                 _evaluate(recipe, task, ema, out, progress, say)
@@ -192,7 +228,11 @@ def on(recipe: Recipe, device: str = "auto") -> Fabric:
     precision: Any = recipe.precision
     try:
         return Fabric(
-            accelerator=device, precision=precision, devices=here, num_nodes=processes // here, strategy=strategy
+            accelerator=device,
+            precision=precision,
+            devices=here,
+            num_nodes=processes // here,
+            strategy=strategy,
         )
     except (ValueError, RuntimeError) as error:
         raise OptionError(f"device '{device}' cannot be used for training: {error}") from error
@@ -207,26 +247,39 @@ def schedule(recipe: Recipe, step: int) -> float:
 
 
 def batch_rows(count: int, recipe: Recipe, step: int) -> Tensor:
-    """The rows of a step, over all processes: each epoch is a permutation of its own; a batch may span two."""
+    """The rows of a step, over all processes: each epoch is a permutation of its own; a batch may
+    span two.
+    """
     first, rows = step * recipe.batch, []
     while len(rows) < recipe.batch:
         epoch, at = divmod(first + len(rows), count)
-        order = torch.randperm(count, generator=Generator().manual_seed(hash_seed(recipe.seed, epoch, -1)))
+        order = torch.randperm(
+            count, generator=Generator().manual_seed(hash_seed(recipe.seed, epoch, -1))
+        )
         rows += order[at : at + recipe.batch - len(rows)].tolist()
     return torch.tensor(rows)
 
 
 def hash_seed(seed: int, step: int, rank: int) -> int:
-    """One number from three: neighbours must not give alike streams, and Python's hash of a tuple of ints is stable."""
+    """One number from three: neighbours must not give alike streams, and Python's hash of a tuple
+    of ints is stable.
+    """
     return hash((seed, step, rank)) % 2**63
 
 
-def _evaluate(recipe: Recipe, task: Task, ema: nn.Module, out: Path, progress: Progress, say: Say) -> None:
+def _evaluate(
+    recipe: Recipe, task: Task, ema: nn.Module, out: Path, progress: Progress, say: Say
+) -> None:
     """Score the averaged weights, keep them if they are the best, draw the curves."""
     with torch.no_grad():
         scores = task.evaluate(ema)
-    progress.rows.append({"step": progress.step} | {name: round(value, 5) for name, value in scores.items()})
-    say(f"step {progress.step}  " + "  ".join(f"{name} {value:.4f}" for name, value in scores.items()))
+    progress.rows.append(
+        {"step": progress.step} | {name: round(value, 5) for name, value in scores.items()}
+    )
+    say(
+        f"step {progress.step}  "
+        + "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+    )
     if (score := next(iter(scores.values()))) > progress.best:
         progress.best = score
         about = describe(recipe, task, progress.step) | {"scores": json.dumps(scores)}
@@ -241,9 +294,16 @@ def describe(recipe: Recipe, task: Task, step: int) -> dict[str, str]:
 
 
 def _resume(
-    recipe: Recipe, out: Path, net: nn.Module, ema: nn.Module, optimiser: torch.optim.Optimizer, say: Say
+    recipe: Recipe,
+    out: Path,
+    net: nn.Module,
+    ema: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    say: Say,
 ) -> tuple[Progress, Tensor]:
-    """Fill everything from OUT's last checkpoint, or begin; and the loss's (sum, weight) that is not yet in the log."""
+    """Fill everything from OUT's last checkpoint, or begin; and the loss's (sum, weight) that is
+    not yet in the log.
+    """
     found = checkpoint.steps(out / "checkpoints")
     path = out / "recipe.json"
     if not found:
@@ -254,7 +314,9 @@ def _resume(
     try:
         before = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: does not say whose checkpoints these are ({error}): choose another folder") from error
+        raise DataError(
+            f"{path}: does not say whose checkpoints these are ({error}): choose another folder"
+        ) from error
     now = json.loads(recipe.to_json())
     if before["model"] != now["model"] or before["task"] != now["task"]:
         raise DataError(
@@ -283,7 +345,10 @@ def _stoppable() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield stopped
         return
-    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {
+        number: signal.signal(number, lambda *_: stopped.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield stopped
     finally:

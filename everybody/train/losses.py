@@ -1,7 +1,8 @@
-"""Losses as pure tensor functions: one value per joint or point, and the mask applied once, at the end.
+"""Losses as pure tensor functions: one value per joint or point, and the mask applied once, at the
+end.
 
-Each returns (sum, weight): the loss of a batch is sum / weight, with both added up over all processes first, so that
-what N processes compute is what one would.
+Each returns (sum, weight): the loss of a batch is sum / weight, with both added up over all
+processes first, so that what N processes compute is what one would.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ Loss = tuple[Tensor, Tensor]
 def spatial_cross_entropy(logits: Tensor, keypoints: Tensor, *, sigma: float) -> Loss:
     """Logits [B, K, h, w], keypoints [B, K, 3] in cells (x, y, weight) -> (sum, weight).
 
-    Cross-entropy between the softmax over all cells and a Gaussian around the joint (Kullback–Leibler up to a
-    constant); joints of weight 0 do not count.
+    Cross-entropy between the softmax over all cells and a Gaussian around the joint
+    (Kullback–Leibler up to a constant); joints of weight 0 do not count.
     """
     h, w = logits.shape[2:]
     x = torch.arange(w, device=logits.device)
@@ -37,8 +38,8 @@ def spatial_cross_entropy(logits: Tensor, keypoints: Tensor, *, sigma: float) ->
 def heatmap_error(heatmaps: Tensor, keypoints: Tensor, *, sigma: float) -> Loss:
     """Heatmaps [B, K, h, w], keypoints [B, K, 3] in cells (x, y, weight) -> (sum, weight).
 
-    Squared error to a Gaussian of height 1 around the joint, summed over the cells and in units of what an empty map
-    would cost; joints of weight 0 do not count.
+    Squared error to a Gaussian of height 1 around the joint, summed over the cells and in units of
+    what an empty map would cost; joints of weight 0 do not count.
     """
     h, w = heatmaps.shape[2:]
     x = torch.arange(w, device=heatmaps.device)
@@ -52,22 +53,26 @@ def heatmap_error(heatmaps: Tensor, keypoints: Tensor, *, sigma: float) -> Loss:
 
 
 def heatmap_difference(heatmaps: Tensor, wanted: Tensor, known: Tensor, *, sigma: float) -> Loss:
-    """Heatmaps [B, K, h, w], those wanted [B, K, h, w], which cells count [B, 1, h, w] -> (sum, weight): squared error
-    in the units of `heatmap_error`, a joint counting 1."""
+    """Heatmaps [B, K, h, w], those wanted [B, K, h, w], which cells count [B, 1, h, w] -> (sum,
+    weight): squared error in the units of `heatmap_error`, a joint counting 1.
+    """
     error = ((heatmaps.float() - wanted).square() * known).sum() / (math.pi * sigma**2)
     return error, error.new_tensor(float(heatmaps.shape[0] * heatmaps.shape[1]))
 
 
 def cross_entropy(logits: Tensor, classes: Tensor) -> Loss:
     """Logits [B, C], classes [B] -> (sum, count)."""
-    return functional.cross_entropy(logits.float(), classes, reduction="sum"), logits.new_tensor(float(len(classes)))
+    return functional.cross_entropy(logits.float(), classes, reduction="sum"), logits.new_tensor(
+        float(len(classes))
+    )
 
 
 def theta_distance(raw: Tensor, wanted: Tensor, aspect: float) -> Tensor:
-    """What an SSTN says [N, 5] (see `rmpe.guarded`), the θ that is right [N, 2, 3], the crop's width / height -> [N].
+    """What an SSTN says [N, 5] (see `rmpe.guarded`), the θ that is right [N, 2, 3], the crop's
+    width / height -> [N].
 
-    The turn's vector, before it has unit length, against that of the right turn (so that opposite ones attract too: on
-    the circle their slope is 0), the log of the factor, and the shift.
+    The turn's vector, before it has unit length, against that of the right turn (so that opposite
+    ones attract too: on the circle their slope is 0), the log of the factor, and the shift.
     """
     cos, sin = wanted[:, 0, 0], wanted[:, 1, 0] / aspect
     factor = torch.hypot(cos, sin)
@@ -78,8 +83,9 @@ def theta_distance(raw: Tensor, wanted: Tensor, aspect: float) -> Tensor:
 
 
 def joint_distance(found: Tensor, keypoints: Tensor) -> Tensor:
-    """[N, K, 2], true [N, K, 3] (x, y, weight), both normalised -> [N]: the mean distance of a person's labelled joints
-    that lie inside."""
+    """[N, K, 2], true [N, K, 3] (x, y, weight), both normalised -> [N]: the mean distance of a
+    person's labelled joints that lie inside.
+    """
     weight = keypoints[..., 2] * (keypoints[..., :2].abs() <= 1).all(-1)
     away = (found - keypoints[..., :2]).abs().sum(-1)
     return (away * weight).sum(1) / weight.sum(1).clamp(min=1e-6)

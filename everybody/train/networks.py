@@ -20,7 +20,9 @@ def network(recipe: Recipe, joints: int = 17) -> nn.Module:
         if recipe.task == "sstn":
             return rmpe.Sstn(**rmpe.VARIANTS[recipe.model])
         if recipe.task == "rmpe":
-            return rmpe.RmpeNet(rmpe.Sstn(**rmpe.VARIANTS["sstn"]), _sppe(recipe, joints), recipe.size)
+            return rmpe.RmpeNet(
+                rmpe.Sstn(**rmpe.VARIANTS["sstn"]), _sppe(recipe, joints), recipe.size
+            )
         if recipe.model in rtmdet.VARIANTS:
             return rtmdet.RTMDet(**rtmdet.VARIANTS[recipe.model])
         return detector.DetectorNet(**detector.VARIANTS[recipe.model])

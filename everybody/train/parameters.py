@@ -1,5 +1,5 @@
-"""What a training step does with a network's parameters besides the loss: which of them learn and decay, the sums of
-losses made means, and their moving average.
+"""What a training step does with a network's parameters besides the loss: which of them learn and
+decay, the sums of losses made means, and their moving average.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ from ..errors import OptionError
 
 
 def freeze(net: nn.Module, parts: Sequence[str]) -> None:
-    """The parts of these names learn nothing. Raises OptionError for a name that the network does not have."""
+    """The parts of these names learn nothing. Raises OptionError for a name that the network does
+    not have.
+    """
     for part in parts:
-        named = [parameter for name, parameter in net.named_parameters() if name.startswith(f"{part}.")]
+        named = [
+            parameter for name, parameter in net.named_parameters() if name.startswith(f"{part}.")
+        ]
         if not named:
             known = ", ".join(name for name, _ in net.named_children())
-            raise OptionError(f"freeze={part}: {type(net).__name__} has no such part; it has {known}")
+            raise OptionError(
+                f"freeze={part}: {type(net).__name__} has no such part; it has {known}"
+            )
         for parameter in named:
             parameter.requires_grad_(False)
 
@@ -58,7 +64,9 @@ def average(ema: nn.Module, net: nn.Module, decay: float) -> None:
 
 
 def move(optimiser: Any, device: torch.device) -> None:
-    """What a checkpoint brought for the optimiser, to where its parameters are (the step counts stay)."""
+    """What a checkpoint brought for the optimiser, to where its parameters are (the step counts
+    stay).
+    """
     for state in optimiser.state.values():
         for key, value in state.items():
             if isinstance(value, Tensor) and key != "step":

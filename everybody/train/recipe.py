@@ -1,4 +1,6 @@
-"""A training run as one value. Named recipes are `replace(BASE, ...)`; `--set key=value` changes single fields."""
+"""A training run as one value. Named recipes are `replace(BASE, ...)`; `--set key=value` changes
+single fields.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ class Recipe:
     model: str = "sppe-fast"  # a key of the model file's VARIANTS
     data: tuple[str, ...] = ()  # folders of shards (`everybody pack`)
     start: str = ""  # safetensors, or the ONNX file or name of a public model of that kind; else from scratch
-    size: tuple[int, int] = (144, 192)  # of the crop or picture that the network sees, width × height
+    size: tuple[int, int] = (
+        144,
+        192,
+    )  # of the crop or picture that the network sees, width × height
     padding: float = 1.25
     sigma: float = 1.5  # of the target Gaussians, in cells
 
@@ -35,7 +40,9 @@ class Recipe:
     clip: float = 5.0  # of the gradient's norm
     ema: float = 0.999
     precision: str = "bf16-mixed"
-    freeze: tuple[str, ...] = ()  # parts of the network that keep the numbers they started with, as in stem,stages.0
+    freeze: tuple[
+        str, ...
+    ] = ()  # parts of the network that keep the numbers they started with, as in stem,stages.0
     freeze_norm: bool = False  # batch normalisation keeps the statistics it started with
     seed: int = 1
 
@@ -45,8 +52,9 @@ class Recipe:
     checkpoint_minutes: float = 5.0
     checkpoint_part: float = 0.0  # MiB per file of a checkpoint; 0: one file
 
-    # How pictures are changed. Whole ones, for detectors, know no half bodies, nothing that hides people and nobody
-    # pasted; an SSTN's boxes are wrong by `proposals` instead of scale and shift; `quarters` is for detectors.
+    # How pictures are changed. Whole ones, for detectors, know no half bodies, nothing that hides
+    # people and nobody pasted; an SSTN's boxes are wrong by `proposals` instead of scale and shift;
+    # `quarters` is for detectors.
     near: float = 25.0  # standard deviation of the turn
     anywhere: float = 0.0  # share turned by any angle
     quarters: float = 0.0  # share of the others turned by one, two or three quarters exactly
@@ -63,10 +71,14 @@ class Recipe:
 
     proposals: str = ""  # how boxes are wrong, beside scale and shift: uniform, pgpg or jitter (`proposals.named`)
     noise: float = 0.0  # of uniform proposals, in sides of the box
-    region: float = 1.25  # padding of the true box to the region that an SSTN should find: the SPPE's own
+    region: float = (
+        1.25  # padding of the true box to the region that an SSTN should find: the SPPE's own
+    )
     sstn: str = ""  # safetensors to start the SSTN from: another SSTN, or a turn net (its body)
     sppe: str = ""  # what the SPPE that RMPE is built around starts from, as `start`
-    imitate: float = 0.0  # weight of answering as at the start, of people whom only a teacher has labelled
+    imitate: float = (
+        0.0  # weight of answering as at the start, of people whom only a teacher has labelled
+    )
     direct: float = 1.0  # weight of θ itself in the loss
     parallel: float = 1.0  # weight of the parallel SPPE; 0: without
     pose: float = 1.0  # weight of the SPPE's own loss; 0: it stays as it is
@@ -78,63 +90,183 @@ class Recipe:
     def from_json(cls, text: str) -> Recipe:
         """The inverse of `to_json`; keys that this version does not know are left out."""
         known: dict[str, Any] = {field.name: field.default for field in fields(cls)}
-        given: dict[str, Any] = {key: value for key, value in json.loads(text).items() if key in known}
-        lists: dict[str, Any] = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
+        given: dict[str, Any] = {
+            key: value for key, value in json.loads(text).items() if key in known
+        }
+        lists: dict[str, Any] = {
+            key: tuple(value) for key, value in given.items() if isinstance(value, list)
+        }
         return cls(**(given | lists))
 
 
 BASE = Recipe()
 TINY = replace(  # fine-tunes a public PP-TinyPose: --set start=tinypose-256x192.onnx
-    BASE, model="tinypose", rate=1e-4, decay=0.0, warmup=200, batch=32, steps=2_000, precision="32-true", near=20.0,
-    evaluate_every=250, log_every=25, colour=0.25, erase=0.15, occlude=0.1, paste=0.1, half_body=0.1, blur=0.05,
+    BASE,
+    model="tinypose",
+    rate=1e-4,
+    decay=0.0,
+    warmup=200,
+    batch=32,
+    steps=2_000,
+    precision="32-true",
+    near=20.0,
+    evaluate_every=250,
+    log_every=25,
+    colour=0.25,
+    erase=0.15,
+    occlude=0.1,
+    paste=0.1,
+    half_body=0.1,
+    blur=0.05,
     jpeg=0.05,
-)  # fmt: skip
+)
 UNCHANGED: dict[str, Any] = dict.fromkeys(  # pictures as they are
-    ("near", "anywhere", "quarters", "scale", "shift", "flip", "half_body", "colour", "blur", "jpeg", "erase",
-     "occlude", "paste"),
+    (
+        "near",
+        "anywhere",
+        "quarters",
+        "scale",
+        "shift",
+        "flip",
+        "half_body",
+        "colour",
+        "blur",
+        "jpeg",
+        "erase",
+        "occlude",
+        "paste",
+    ),
     0.0,
-)  # fmt: skip
+)
 RMPE = replace(
-    BASE, task="rmpe", padding=1.3, steps=2_000, batch=32, rate=2e-4, warmup=100, near=15.0, anywhere=0.5,
-    proposals="pgpg", half_body=0.0, freeze_norm=True, evaluate_every=500,
-)  # fmt: skip
+    BASE,
+    task="rmpe",
+    padding=1.3,
+    steps=2_000,
+    batch=32,
+    rate=2e-4,
+    warmup=100,
+    near=15.0,
+    anywhere=0.5,
+    proposals="pgpg",
+    half_body=0.0,
+    freeze_norm=True,
+    evaluate_every=500,
+)
 RECIPES: dict[str, Recipe] = {
     "sppe-fast": replace(BASE, anywhere=0.3),
     "sppe-accurate": replace(BASE, model="sppe-accurate", size=(192, 256), anywhere=0.3),
     "tinypose-256": replace(TINY, size=(192, 256), padding=1.15, sigma=2.0),
     "tinypose-128": replace(TINY, size=(96, 128), padding=1.1, sigma=1.0),
     "turn": replace(
-        BASE, task="turn", model="turn", size=(64, 64), padding=1.2, steps=20_000, batch=128, near=15.0, anywhere=0.2,
-        scale=0.35, shift=0.12, half_body=0.1, blur=0.05, jpeg=0.03, erase=0.2,
+        BASE,
+        task="turn",
+        model="turn",
+        size=(64, 64),
+        padding=1.2,
+        steps=20_000,
+        batch=128,
+        near=15.0,
+        anywhere=0.2,
+        scale=0.35,
+        shift=0.12,
+        half_body=0.1,
+        blur=0.05,
+        jpeg=0.03,
+        erase=0.2,
     ),
     "rmpe-sstn": replace(
-        BASE, task="sstn", model="sstn", size=(60, 80), padding=1.3, steps=8_000, batch=128, near=15.0, anywhere=0.5,
-        proposals="uniform", noise=0.3, jpeg=0.0, half_body=0.0,
+        BASE,
+        task="sstn",
+        model="sstn",
+        size=(60, 80),
+        padding=1.3,
+        steps=8_000,
+        batch=128,
+        near=15.0,
+        anywhere=0.5,
+        proposals="uniform",
+        noise=0.3,
+        jpeg=0.0,
+        half_body=0.0,
     ),
     "rmpe-fast": replace(RMPE, model="sppe-fast"),
     "rmpe-tinypose-256": replace(
-        RMPE, model="tinypose", size=(192, 256), region=1.15, sigma=2.0, rate=5e-5, decay=0.0, precision="32-true",
+        RMPE,
+        model="tinypose",
+        size=(192, 256),
+        region=1.15,
+        sigma=2.0,
+        rate=5e-5,
+        decay=0.0,
+        precision="32-true",
     ),
     "rmpe-tinypose-128": replace(
-        RMPE, model="tinypose", size=(96, 128), region=1.1, sigma=1.0, rate=5e-5, decay=0.0, precision="32-true",
+        RMPE,
+        model="tinypose",
+        size=(96, 128),
+        region=1.1,
+        sigma=1.0,
+        rate=5e-5,
+        decay=0.0,
+        precision="32-true",
     ),
     "rmpe-accurate": replace(RMPE, model="sppe-accurate", size=(192, 256)),
     "detector-fast": replace(
-        BASE, task="detector", model="detector-fast", size=(416, 416), padding=1.0, batch=32, anywhere=0.3, near=8.0,
-        scale=0.6, shift=0.05, rate=1e-3,
+        BASE,
+        task="detector",
+        model="detector-fast",
+        size=(416, 416),
+        padding=1.0,
+        batch=32,
+        anywhere=0.3,
+        near=8.0,
+        scale=0.6,
+        shift=0.05,
+        rate=1e-3,
     ),
     "detector-accurate": replace(
-        BASE, task="detector", model="detector-accurate", size=(416, 416), padding=1.0, batch=32, anywhere=0.3,
-        near=8.0, scale=0.6, shift=0.05, rate=1e-3,
+        BASE,
+        task="detector",
+        model="detector-accurate",
+        size=(416, 416),
+        padding=1.0,
+        batch=32,
+        anywhere=0.3,
+        near=8.0,
+        scale=0.6,
+        shift=0.05,
+        rate=1e-3,
     ),
     # Teaches a public RTMDet-nano people at any turn, by itself.
     "rtmdet-nano": replace(
-        BASE, task="equivariant", model="rtmdet-nano", start="rtmdet-nano-person", size=(320, 320), padding=0.75,
-        batch=8, anywhere=0.1, quarters=0.5, scale=0.5, shift=0.1, colour=0.2, blur=0.05, jpeg=0.05, rate=2.5e-4,
-        relative=True, decay=0.0, steps=2_000, warmup=50, ema=0.998, log_every=25, evaluate_every=250, held_back=0.03,
-        precision="32-true", freeze=("stem", "stages.0"),
+        BASE,
+        task="equivariant",
+        model="rtmdet-nano",
+        start="rtmdet-nano-person",
+        size=(320, 320),
+        padding=0.75,
+        batch=8,
+        anywhere=0.1,
+        quarters=0.5,
+        scale=0.5,
+        shift=0.1,
+        colour=0.2,
+        blur=0.05,
+        jpeg=0.05,
+        rate=2.5e-4,
+        relative=True,
+        decay=0.0,
+        steps=2_000,
+        warmup=50,
+        ema=0.998,
+        log_every=25,
+        evaluate_every=250,
+        held_back=0.03,
+        precision="32-true",
+        freeze=("stem", "stages.0"),
     ),
-}  # fmt: skip
+}
 
 
 def recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
@@ -171,5 +303,7 @@ def _parse(key: str, text: str, like: Any) -> Any:
             return tuple(part for part in text.split(",") if part)
         return type(like)(text)
     except (ValueError, KeyError) as error:
-        wanted = {"size": "width x height, as in 144x192"}.get(key, f"a {type(like).__name__}, as in {key}={like}")
+        wanted = {"size": "width x height, as in 144x192"}.get(
+            key, f"a {type(like).__name__}, as in {key}={like}"
+        )
         raise OptionError(f"--set {key}={text}: expected {wanted}") from error

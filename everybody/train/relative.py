@@ -1,9 +1,11 @@
-"""AdamW whose steps are relative to the size of the weights: for networks whose normalisation is folded.
+"""AdamW whose steps are relative to the size of the weights: for networks whose normalisation is
+folded.
 
-A normalised network does not mind how large the weights of a channel are; once normalisation is folded into them, their
-sizes differ a thousandfold, and one rate for all wrecks the small and leaves the large as they are. Here each output
-channel's step is in units of its root mean square (as Adafactor's per tensor, Shazeer & Stern 2018; after LARS, You et
-al. 2017), which is what Adam does to the weights before they are folded.
+A normalised network does not mind how large the weights of a channel are; once normalisation is
+folded into them, their sizes differ a thousandfold, and one rate for all wrecks the small and
+leaves the large as they are. Here each output channel's step is in units of its root mean square
+(as Adafactor's per tensor, Shazeer & Stern 2018; after LARS, You et al. 2017), which is what Adam
+does to the weights before they are folded.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from torch import Tensor
 
 
 class RelativeAdamW(torch.optim.AdamW):
-    """`lr` is the share of its size by which a weight changes per step, at most; of biases, of their vector's size."""
+    """`lr` is the share of its size by which a weight changes per step, at most; of biases, of
+    their vector's size.
+    """
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:

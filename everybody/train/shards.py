@@ -1,8 +1,10 @@
-"""Packed pictures: encoded bytes and labels in a few files, decoded once into memory, all of one size.
+"""Packed pictures: encoded bytes and labels in a few files, decoded once into memory, all of one
+size.
 
-A shard is an .npz of at most `LIMIT` bytes: small enough to be carried to another machine one by one. What it holds are
-square crops around one person each (`pack_crops`; for SPPEs) or whole pictures, letterboxed (`pack_pictures`; for
-detectors): JPEG bytes, and in columns the people on them, in the pixels of the packed picture.
+A shard is an .npz of at most `LIMIT` bytes: small enough to be carried to another machine one by
+one. What it holds are square crops around one person each (`pack_crops`; for SPPEs) or whole
+pictures, letterboxed (`pack_pictures`; for detectors): JPEG bytes, and in columns the people on
+them, in the pixels of the packed picture.
 """
 
 from __future__ import annotations
@@ -40,9 +42,10 @@ Turns = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
 class Pack:
     """Pictures of one size in memory, and the people on them: person n is on `images[picture[n]]`.
 
-    images [N, S, S, 3] uint8 RGB. keypoints [P, K, 3] in its pixels: x, y, and how much the label counts (0: not
-    labelled). boxes [P, 4] xyxy. ignored [P]: neither to find nor false. names [N]: set/file. turns [P, 4]: how well a
-    teacher finds the person in each quarter turn (np.rot90 of the picture), or nothing.
+    images [N, S, S, 3] uint8 RGB. keypoints [P, K, 3] in its pixels: x, y, and how much the label
+    counts (0: not labelled). boxes [P, 4] xyxy. ignored [P]: neither to find nor false. names [N]:
+    set/file. turns [P, 4]: how well a teacher finds the person in each quarter turn (np.rot90 of
+    the picture), or nothing.
     """
 
     images: NDArray[np.uint8]
@@ -62,16 +65,24 @@ class Pack:
         place = np.cumsum(chosen) - 1
         people = chosen[self.picture]
         return replace(
-            self, images=self.images[chosen], picture=place[self.picture[people]], keypoints=self.keypoints[people],
-            boxes=self.boxes[people], ignored=self.ignored[people],
+            self,
+            images=self.images[chosen],
+            picture=place[self.picture[people]],
+            keypoints=self.keypoints[people],
+            boxes=self.boxes[people],
+            ignored=self.ignored[people],
             names=tuple(name for name, keep in zip(self.names, chosen, strict=True) if keep),
             turns=None if self.turns is None else self.turns[people],
-        )  # fmt: skip
+        )
 
     def shrunk(self, factor: int) -> Pack:
-        """The pictures `factor` times smaller: crops that are far smaller than they need no other smoothing."""
+        """The pictures `factor` times smaller: crops that are far smaller than they need no other
+        smoothing.
+        """
         size = self.images.shape[1] // factor
-        images = np.stack([cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA) for image in self.images])
+        images = np.stack(
+            [cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA) for image in self.images]
+        )
         scale = self.images.shape[1] / size
         boxes, keypoints = (self.boxes + 0.5) / scale - 0.5, self.keypoints.copy()
         keypoints[..., :2] = (keypoints[..., :2] + 0.5) / scale - 0.5
@@ -79,8 +90,13 @@ class Pack:
 
 
 def held_back(names: Sequence[str], share: float = 0.05) -> NDArray[np.bool_]:
-    """[N] names -> mask of those kept for choosing among checkpoints: by the name, so the same on every machine."""
-    return np.array([zlib.crc32(name.rsplit("#", 1)[0].encode()) % 10_000 < share * 10_000 for name in names], bool)
+    """[N] names -> mask of those kept for choosing among checkpoints: by the name, so the same on
+    every machine.
+    """
+    return np.array(
+        [zlib.crc32(name.rsplit("#", 1)[0].encode()) % 10_000 < share * 10_000 for name in names],
+        bool,
+    )
 
 
 class Writer:
@@ -88,7 +104,9 @@ class Writer:
 
     def __init__(self, folder: Path, skeleton: Skeleton, limit: int = LIMIT) -> None:
         if any(folder.glob("*.npz")):
-            raise OutputError(f"{folder}: holds shards already; remove them or choose another folder")
+            raise OutputError(
+                f"{folder}: holds shards already; remove them or choose another folder"
+            )
         self.folder, self.skeleton, self.limit = folder, skeleton, limit
         self.count = self.pictures = 0
         self._clear()
@@ -99,11 +117,15 @@ class Writer:
         self._people: list[dict[str, Any]] = []
 
     def add(self, image: Image, name: str, **people: Any) -> None:
-        """One picture [S, S, 3] with the columns of its people, as `Pack` has them: the same for all pictures."""
+        """One picture [S, S, 3] with the columns of its people, as `Pack` has them: the same for
+        all pictures.
+        """
         done, encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         if not done:
             raise DataError(f"{name}: cannot be encoded")
-        if self._bytes and sum(map(len, self._bytes)) + len(encoded) > self.limit * 0.9:  # the rest is labels
+        if (
+            self._bytes and sum(map(len, self._bytes)) + len(encoded) > self.limit * 0.9
+        ):  # the rest is labels
             self.flush()
         self._people.append(people | {"picture": np.full(len(people["boxes"]), len(self._bytes))})
         self._bytes.append(encoded.tobytes())
@@ -113,23 +135,38 @@ class Writer:
     def flush(self) -> None:
         if not self._bytes:
             return
-        columns = {name: np.concatenate([people[name] for people in self._people]) for name in self._people[0]}
+        columns = {
+            name: np.concatenate([people[name] for people in self._people])
+            for name in self._people[0]
+        }
         with replacing(self.folder / f"{self.count:03}.npz") as part, part.open("wb") as file:
             np.savez(
-                file, bytes=np.frombuffer(b"".join(self._bytes), np.uint8), ends=np.cumsum([*map(len, self._bytes)]),
-                names=np.array(self._names), skeleton=self.skeleton.name, **columns,  # type: ignore[arg-type]
-            )  # fmt: skip
+                file,
+                bytes=np.frombuffer(b"".join(self._bytes), np.uint8),
+                ends=np.cumsum([*map(len, self._bytes)]),
+                names=np.array(self._names),
+                skeleton=self.skeleton.name,
+                **columns,  # type: ignore[arg-type]
+            )
         self.count += 1
         self._clear()
 
 
 def pack_crops(
-    data: Dataset, folder: Path, *, size: int = 256, context: float = CONTEXT, least: float = 48.0,
-    turns: Turns | None = None, say: Say = print,
-) -> int:  # fmt: skip
-    """Square crops around each person of the data set into shards: how many. People whose box is shorter than `least`
-    pixels, or who have fewer than four labelled joints, teach little and are left out; so are broken pictures, which
-    are said. turns: crops [N, S, S, 3] and boxes [N, 4] in them -> the column of that name."""
+    data: Dataset,
+    folder: Path,
+    *,
+    size: int = 256,
+    context: float = CONTEXT,
+    least: float = 48.0,
+    turns: Turns | None = None,
+    say: Say = print,
+) -> int:
+    """Square crops around each person of the data set into shards: how many. People whose box is
+    shorter than `least` pixels, or who have fewer than four labelled joints, teach little and are
+    left out; so are broken pictures, which are said. turns: crops [N, S, S, 3] and boxes [N, 4] in
+    them -> the column of that name.
+    """
     writer = Writer(folder, data.skeleton)
     sides = (data.boxes[:, 2:] - data.boxes[:, :2]).max(1, initial=0)
     data = data.select(~data.ignored & (sides >= least) & (data.labelled.sum(1) >= 4))
@@ -137,29 +174,41 @@ def pack_crops(
         if len(rows) == 0:
             continue
         boxes = data.boxes[rows]
-        middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(1)[:, None] / 2
+        middle, half = (
+            (boxes[:, :2] + boxes[:, 2:]) / 2,
+            (boxes[:, 2:] - boxes[:, :2]).max(1)[:, None] / 2,
+        )
         squares = np.concatenate([middle - half, middle + half], 1)
         matrices = geometry.crop_matrices(squares, (size, size), context)
         crops = np.stack([warp(image, matrix, size) for matrix in matrices])
         columns = {
             "keypoints": geometry.transform(matrices, data.keypoints[rows]).astype(np.float32),
-            "boxes": geometry.transform(matrices, boxes.reshape(-1, 2, 2)).reshape(-1, 4).astype(np.float32),
+            "boxes": geometry.transform(matrices, boxes.reshape(-1, 2, 2))
+            .reshape(-1, 4)
+            .astype(np.float32),
             "ignored": np.zeros(len(rows), bool),
         }
         if turns is not None:
             columns["turns"] = turns(crops, columns["boxes"])
         for number, crop in enumerate(crops):
             person = slice(number, number + 1)
-            writer.add(crop, f"{name}#{number}", **{what: column[person] for what, column in columns.items()})
+            writer.add(
+                crop,
+                f"{name}#{number}",
+                **{what: column[person] for what, column in columns.items()},
+            )
     writer.flush()
     return writer.pictures
 
 
-def pack_pictures(data: Dataset, folder: Path, *, size: int = SIDE, grid: int = 1, say: Say = print) -> int:
-    """Whole pictures, letterboxed to the top left of a grey square, with all their people: how many squares.
+def pack_pictures(
+    data: Dataset, folder: Path, *, size: int = SIDE, grid: int = 1, say: Say = print
+) -> int:
+    """Whole pictures, letterboxed to the top left of a grey square, with all their people: how many
+    squares.
 
-    With a grid of n, n × n pictures share a square (mosaic, Bochkovskiy et al. 2020), each in its tile: pictures of one
-    person each teach more per square so.
+    With a grid of n, n × n pictures share a square (mosaic, Bochkovskiy et al. 2020), each in its
+    tile: pictures of one person each teach more per square so.
     """
     writer = Writer(folder, data.skeleton)
     side = size // grid
@@ -175,9 +224,12 @@ def pack_pictures(data: Dataset, folder: Path, *, size: int = SIDE, grid: int = 
             boxes.append(corners + np.array([x, y, x, y]))
         name = tiles[0][0] + (f"+{len(tiles) - 1}" if grid > 1 else "")
         writer.add(
-            square, name, keypoints=np.concatenate(keypoints).astype(np.float32),
-            boxes=np.concatenate(boxes).astype(np.float32), ignored=np.concatenate([tile[4] for tile in tiles]),
-        )  # fmt: skip
+            square,
+            name,
+            keypoints=np.concatenate(keypoints).astype(np.float32),
+            boxes=np.concatenate(boxes).astype(np.float32),
+            ignored=np.concatenate([tile[4] for tile in tiles]),
+        )
         tiles.clear()
 
     for name, image, rows in _pictures(data, say):
@@ -185,8 +237,12 @@ def pack_pictures(data: Dataset, folder: Path, *, size: int = SIDE, grid: int = 
         scale = min(side / width, side / height, 1.0)  # small pictures are not blown up
         matrix = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
         keypoints = geometry.transform(matrix[None].repeat(len(rows), 0), data.keypoints[rows])
-        boxes = geometry.transform(matrix[None].repeat(len(rows), 0), data.boxes[rows].reshape(-1, 2, 2))
-        tiles.append((name, warp(image, matrix, side), keypoints, boxes.reshape(-1, 4), data.ignored[rows]))
+        boxes = geometry.transform(
+            matrix[None].repeat(len(rows), 0), data.boxes[rows].reshape(-1, 2, 2)
+        )
+        tiles.append(
+            (name, warp(image, matrix, side), keypoints, boxes.reshape(-1, 4), data.ignored[rows])
+        )
         if len(tiles) == grid**2:
             flush()
     if tiles:
@@ -217,11 +273,15 @@ def _pictures(data: Dataset, say: Say) -> Iterator[tuple[str, Image, NDArray[np.
 
 
 def warp(image: Image, matrix: NDArray[Any], size: int) -> Image:
-    """The square that a transform [2, 3] makes of a picture, halved first as often as needed: no aliasing."""
+    """The square that a transform [2, 3] makes of a picture, halved first as often as needed: no
+    aliasing.
+    """
     matrix = np.array(matrix)
     while np.hypot(*matrix[:, 0]) < 0.5 and min(image.shape[:2]) > 1:
         height, width = image.shape[0] // 2, image.shape[1] // 2
-        image = cv2.resize(image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        image = cv2.resize(
+            image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
+        )  # type: ignore[assignment]
         matrix[:, 2] += matrix[:, :2].sum(1) / 2  # pixel x of the half lies at 2x + 1/2
         matrix[:, :2] *= 2
     fill = (FILL,) * 3
@@ -231,7 +291,8 @@ def warp(image: Image, matrix: NDArray[Any], size: int) -> Image:
 def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
     """All shards of the folders (or single shard files), decoded, in the order of their names.
 
-    Raises DataError for a folder without shards, for shards of different sizes or skeletons, and for a broken one.
+    Raises DataError for a folder without shards, for shards of different sizes or skeletons, and
+    for a broken one.
     """
     files: list[Path] = []
     for folder in map(Path, folders):
@@ -254,7 +315,9 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
                 decoded = np.stack(list(pool.map(_decode, pieces)))
             except (OSError, ValueError, KeyError, cv2.error) as error:
                 raise DataError(f"{file}: not a shard of packed pictures ({error})") from error
-            if images and (decoded.shape[1:] != images[0].shape[1:] or part["skeleton"] != parts[0]["skeleton"]):
+            if images and (
+                decoded.shape[1:] != images[0].shape[1:] or part["skeleton"] != parts[0]["skeleton"]
+            ):
                 raise DataError(
                     f"{file}: its pictures or joints are not those of {files[0]}: train on one kind at a time"
                 )
@@ -272,11 +335,15 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
         start -= len(last)
         whole[start : start + len(last)] = last
     return Pack(
-        images=whole, names=tuple(column("names").tolist()), picture=column("picture"),
-        keypoints=column("keypoints"), boxes=column("boxes"), ignored=column("ignored"),
+        images=whole,
+        names=tuple(column("names").tolist()),
+        picture=column("picture"),
+        keypoints=column("keypoints"),
+        boxes=column("boxes"),
+        ignored=column("ignored"),
         skeleton=skeleton_named(str(parts[0]["skeleton"])),
         turns=column("turns") if all("turns" in part for part in parts) else None,
-    )  # fmt: skip
+    )
 
 
 def _decode(encoded: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -10,7 +10,9 @@ from .recipe import Recipe
 from .rmpe import RmpeTask, SstnTask
 from .shards import Pack
 
-TASKS: dict[str, type[PoseTask | TurnTask | DetectorTask | EquivariantTask | SstnTask | RmpeTask]] = {
+TASKS: dict[
+    str, type[PoseTask | TurnTask | DetectorTask | EquivariantTask | SstnTask | RmpeTask]
+] = {
     "pose": PoseTask,
     "turn": TurnTask,
     "detector": DetectorTask,

@@ -1,6 +1,8 @@
-"""From a model's name to its file on disk: bundled, in a folder of EVERYBODY_WEIGHTS, in the cache, or nowhere yet.
+"""From a model's name to its file on disk: bundled, in a folder of EVERYBODY_WEIGHTS, in the cache,
+or nowhere yet.
 
-Nothing is downloaded behind the user's back: `resolve` only looks, `pull` fetches (pooch: checksum, cache, resume).
+Nothing is downloaded behind the user's back: `resolve` only looks, `pull` fetches (pooch: checksum,
+cache, resume).
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ def resolve(model: Row) -> Path:
         if model.url:
             advice = f"run `everybody models pull {model.name}`, or"
         else:  # made from a checkpoint that its publisher offers in another form
-            advice = f"no address is known for this file (it comes from {model.origin or 'elsewhere'}):"
+            advice = (
+                f"no address is known for this file (it comes from {model.origin or 'elsewhere'}):"
+            )
         raise ModelError(
             f"model '{model.name}' is not on this machine: {advice} put {model.file} into a folder and set "
             f"EVERYBODY_WEIGHTS to it, or choose another (`everybody models`)"
@@ -74,7 +78,9 @@ def pull(model: Row, progress: Progress | None = None) -> Path:
     import requests
 
     if not model.url:
-        raise ModelError(f"model '{model.name}' has no address to fetch it from: get it from {model.origin}")
+        raise ModelError(
+            f"model '{model.name}' has no address to fetch it from: get it from {model.origin}"
+        )
     pooch.get_logger().setLevel("WARNING")
     target = cache() / model.file
     if target.is_file() and (not model.sha256 or sha256(target) == model.sha256):
@@ -97,7 +103,9 @@ def pull(model: Row, progress: Progress | None = None) -> Path:
 
 
 def _resume(url: str, output: Any, _: object, *, progress: Progress | None = None) -> None:
-    """A downloader for pooch that keeps what it has in a `.part` beside the cache's files and asks for the rest."""
+    """A downloader for pooch that keeps what it has in a `.part` beside the cache's files and asks
+    for the rest.
+    """
     import requests
 
     part = cache() / (Path(url).name + ".part")

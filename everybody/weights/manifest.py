@@ -1,7 +1,8 @@
 """The manifest: what everybody knows of each model, as typed rows read from TOML.
 
-A row is data: task, file, checksum and licence, and how to speak to the network (input size, normalisation, output
-layout or codec, skeleton). Users add rows with a `manifest.toml` in a folder that EVERYBODY_WEIGHTS names.
+A row is data: task, file, checksum and licence, and how to speak to the network (input size,
+normalisation, output layout or codec, skeleton). Users add rows with a `manifest.toml` in a folder
+that EVERYBODY_WEIGHTS names.
 """
 
 from __future__ import annotations
@@ -72,9 +73,12 @@ class Variant:
 
 
 def make_codec(row: Mapping[str, Any], size: tuple[int, int]) -> Codec:
-    """{type, …} and the crop's size (width, height) -> the codec; its own `size` is that of an SSTN's region. Raises
-    KeyError, TypeError, ValueError."""
-    options: dict[str, Any] = {"size": size} | {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    """{type, …} and the crop's size (width, height) -> the codec; its own `size` is that of an
+    SSTN's region. Raises KeyError, TypeError, ValueError.
+    """
+    options: dict[str, Any] = {"size": size} | {
+        k: tuple(v) if isinstance(v, list) else v for k, v in row.items()
+    }
     return CODECS[options.pop("type")](**options)
 
 
@@ -83,7 +87,9 @@ def _row(name: str, data: Mapping[str, Any], where: str) -> Row:
     try:
         if unknown := sorted(set(data) - known):
             raise ValueError(f"unknown key '{unknown[0]}'; known are {', '.join(sorted(known))}")
-        tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data["input"].items()}
+        tuples: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in data["input"].items()
+        }
         row = Row(name=name, **{**data, "input": Input(**tuples)})
         if row.task not in TASKS:
             raise ValueError(f"task '{row.task}' is not one of {', '.join(TASKS)}")
@@ -100,18 +106,26 @@ def _row(name: str, data: Mapping[str, Any], where: str) -> Row:
 
 
 def told(about: Mapping[str, str], path: Path) -> Row | None:
-    """What a file of ours says in its metadata (`train.export`) -> its row; None for others. Raises ModelError."""
+    """What a file of ours says in its metadata (`train.export`) -> its row; None for others. Raises
+    ModelError.
+    """
     if ABOUT not in about:
         return None
     try:
-        return _row(path.stem, {"file": path.name, "licence": "", **json.loads(about[ABOUT])}, str(path))
+        return _row(
+            path.stem, {"file": path.name, "licence": "", **json.loads(about[ABOUT])}, str(path)
+        )
     except (TypeError, ValueError) as error:
-        raise ModelError(f"{path}: its metadata '{ABOUT}' are not ours ({error}); export it again") from error
+        raise ModelError(
+            f"{path}: its metadata '{ABOUT}' are not ours ({error}); export it again"
+        ) from error
 
 
 def folders() -> list[Path]:
     """The folders of EVERYBODY_WEIGHTS that exist."""
-    return [Path(part) for part in os.environ.get("EVERYBODY_WEIGHTS", "").split(os.pathsep) if part]
+    return [
+        Path(part) for part in os.environ.get("EVERYBODY_WEIGHTS", "").split(os.pathsep) if part
+    ]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -132,7 +146,9 @@ def _load(paths: tuple[Path, ...]) -> tuple[dict[str, Row], dict[str, str], dict
         rows |= {name: _row(name, row, str(path)) for name, row in data.get("model", {}).items()}
         for name, row in data.get("variant", {}).items():
             try:
-                tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+                tuples: dict[str, Any] = {
+                    k: tuple(v) if isinstance(v, list) else v for k, v in row.items()
+                }
                 variants[name] = Variant(**tuples)
             except TypeError as error:
                 raise ModelError(f"{path}: variant '{name}': {error}") from error
@@ -145,7 +161,9 @@ def _paths() -> tuple[Path, ...]:
 
 
 def variant(name: str) -> Variant:
-    """The variant of that name (`everybody run --model NAME`). Raises OptionError that lists the known ones."""
+    """The variant of that name (`everybody run --model NAME`). Raises OptionError that lists the
+    known ones.
+    """
     variants = _load(_paths())[2]
     if name not in variants:
         raise OptionError(
@@ -155,5 +173,7 @@ def variant(name: str) -> Variant:
 
 
 def load() -> tuple[dict[str, Row], dict[str, str]]:
-    """(all rows by name, default names by task 'detector', 'pose' and 'turn'); later folders override earlier ones."""
+    """(all rows by name, default names by task 'detector', 'pose' and 'turn'); later folders
+    override earlier ones.
+    """
     return _load(_paths())[:2]

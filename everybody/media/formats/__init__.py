@@ -1,5 +1,6 @@
-"""The formats that results come in. All are written from the journal and can be read back into one, so that what two
-formats can both hold gets from either to the other (`convert`); what a format cannot hold, its file says at its top.
+"""The formats that results come in. All are written from the journal and can be read back into one,
+so that what two formats can both hold gets from either to the other (`convert`); what a format
+cannot hold, its file says at its top.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ __all__ = ["FORMATS", "Format", "convert", "read_results", "tell", "write_all"]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """target: its name in a folder of results. write(results, path, say): whole or not at all; OutputError. read(path,
-    skeleton or None to tell it from the file, say): DataError."""
+    """target: its name in a folder of results. write(results, path, say): whole or not at all;
+    OutputError. read(path, skeleton or None to tell it from the file, say): DataError.
+    """
 
     target: str
     write: Callable[[Results, Path, Say], None]
@@ -36,8 +38,12 @@ FORMATS: dict[str, Format] = {
     "jsonl": Format(LINES, write_journal, _read_journal),
     "coco": Format("results.json", coco.write, coco.read),
     "alphapose": Format("alphapose-results.json", alphapose.write, alphapose.read),
-    "alphapose-cmu": Format("alphapose-cmu", openpose.writer(openpose.ALPHAPOSE_CMU), openpose.read),
-    "alphapose-open": Format("alphapose-open", openpose.writer(openpose.ALPHAPOSE_OPEN), openpose.read),
+    "alphapose-cmu": Format(
+        "alphapose-cmu", openpose.writer(openpose.ALPHAPOSE_CMU), openpose.read
+    ),
+    "alphapose-open": Format(
+        "alphapose-open", openpose.writer(openpose.ALPHAPOSE_OPEN), openpose.read
+    ),
     "openpose": Format("openpose", openpose.writer(openpose.BODY_25), openpose.read),
     "openpose-18": Format("openpose-18", openpose.writer(openpose.COCO_18), openpose.read),
     "csv": Format("results.csv", table.write_csv, table.read_csv),
@@ -46,7 +52,9 @@ FORMATS: dict[str, Format] = {
 
 
 def write_all(directory: Path | str, formats: Iterable[str], *, say: Say = warn) -> dict[str, Path]:
-    """Write these formats from the journal in the folder -> where each is. The journal itself is there already."""
+    """Write these formats from the journal in the folder -> where each is. The journal itself is
+    there already.
+    """
     directory, chosen = Path(directory), {name: _format(name) for name in formats}
     results = read_journal(directory, say=say)
     for name, format in chosen.items():
@@ -56,7 +64,9 @@ def write_all(directory: Path | str, formats: Iterable[str], *, say: Say = warn)
 
 
 def read_results(path: Path | str, skeleton: Skeleton | None = None, *, say: Say = warn) -> Results:
-    """Results in any format, told by their content; `skeleton` where the file cannot tell it. Raises DataError."""
+    """Results in any format, told by their content; `skeleton` where the file cannot tell it.
+    Raises DataError.
+    """
     return FORMATS[tell(path)].read(Path(path), skeleton, say)
 
 
@@ -71,8 +81,10 @@ def convert(
 ) -> int:
     """Results in one format -> another; returns how many frames there were.
 
-    to: the format; by default told by the target's name: .csv, .parquet, .jsonl, .json (coco, or alphapose where the
-    name says so), a folder called after a format of folders (openpose), any other folder a journal."""
+    to: the format; by default told by the target's name: .csv, .parquet, .jsonl, .json (coco, or
+    alphapose where the name says so), a folder called after a format of folders (openpose), any
+    other folder a journal.
+    """
     source, target = Path(source), Path(target)
     results = read_results(source, skeleton, say=say)
     format = _format(to or _by_name(target))
@@ -84,12 +96,16 @@ def convert(
 
 
 def tell(path: Path | str) -> str:
-    """The name of the format that a file or folder of results is in, by its content. Raises DataError."""
+    """The name of the format that a file or folder of results is in, by its content. Raises
+    DataError.
+    """
     path = Path(path)
     try:
         found = _tell_folder(path) if path.is_dir() else _tell_file(path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); expected results") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or error}); expected results"
+        ) from error
     if found is None:
         raise DataError(f"{path}: not results in a known format; known are {', '.join(FORMATS)}")
     return found

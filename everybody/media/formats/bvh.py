@@ -1,8 +1,9 @@
-"""BVH, the motion format of animation tools (Blender, Maya, MotionBuilder): a file per person, in the picture's plane.
+"""BVH, the motion format of animation tools (Blender, Maya, MotionBuilder): a file per person, in
+the picture's plane.
 
-Every bone turns about the axis that looks at the viewer (Z) and has the median of its lengths, so a limb that points at
-the camera is as long as it is otherwise. X points right, Y up. A BVH has no gaps and even times: between what was seen,
-points go straight.
+Every bone turns about the axis that looks at the viewer (Z) and has the median of its lengths, so a
+limb that points at the camera is as long as it is otherwise. X points right, Y up. A BVH has no
+gaps and even times: between what was seen, points go straight.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from ...geometry import Array
 from ...motion import Path
 from ..atomic import replacing
 
-# name, the bone it hangs on, the points it joins, and the way it points at rest, when arms are held out: x, y
+# name, the bone it hangs on, the points it joins, and the way it points at rest, when arms are held
+# out: x, y
 _SIDE = (
     ("{}_collar", "spine", "neck", "{}_shoulder", (1, 0)),
     ("{}_upper_arm", "{}_collar", "{}_shoulder", "{}_elbow", (1, 0)),
@@ -38,16 +40,24 @@ BONES: tuple[tuple[str, str, str, str, tuple[int, int]], ...] = (
 )
 
 
-def bvh(path: Path, *, height: int = 0, metres_per_pixel: float = 0.0, min_score: float = 0.2) -> str:
-    """One person's path -> the text of a BVH file, in pixels, or metres where these are given; height: of the picture
-    in pixels, where Y begins. Raises DataError where hips or shoulders are never seen."""
+def bvh(
+    path: Path, *, height: int = 0, metres_per_pixel: float = 0.0, min_score: float = 0.2
+) -> str:
+    """One person's path -> the text of a BVH file, in pixels, or metres where these are given;
+    height: of the picture in pixels, where Y begins. Raises DataError where hips or shoulders are
+    never seen.
+    """
     count = len(path.times)
     step = float(np.median(np.diff(path.times))) if count > 1 else 0.04
-    times = path.times[0] + step * np.arange(round((path.times[-1] - path.times[0]) / step) + 1 if count > 1 else 1)
+    times = path.times[0] + step * np.arange(
+        round((path.times[-1] - path.times[0]) / step) + 1 if count > 1 else 1
+    )
     points = _points(path, times, min_score)
     for point in ("hips", "neck"):
         if point not in points:
-            raise DataError(f"person {path.id}: {'hips' if point == 'hips' else 'shoulders'} never seen: no BVH")
+            raise DataError(
+                f"person {path.id}: {'hips' if point == 'hips' else 'shoulders'} never seen: no BVH"
+            )
     scale = metres_per_pixel or 1.0
     points = {name: (xy * (1, -1) + (0, height - 1)) * scale for name, xy in points.items()}
     bones = {bone[0]: bone for bone in BONES if bone[2] in points and bone[3] in points}
@@ -68,13 +78,17 @@ def bvh(path: Path, *, height: int = 0, metres_per_pixel: float = 0.0, min_score
 
 
 def _points(path: Path, times: Array, min_score: float) -> dict[str, Array]:
-    """Joints by name, and the middles of hips and shoulders, [F, 2] at `times`; those never seen are left out."""
+    """Joints by name, and the middles of hips and shoulders, [F, 2] at `times`; those never seen
+    are left out.
+    """
     out = {}
     for k, name in enumerate(path.skeleton.joints):
         seen = (path.keypoints[:, k, 2] >= min_score) & np.isfinite(path.keypoints[:, k]).all(1)
         if seen.any():
             known = path.keypoints[seen, k]
-            out[name] = np.stack([np.interp(times, path.times[seen], known[:, axis]) for axis in (0, 1)], 1)
+            out[name] = np.stack(
+                [np.interp(times, path.times[seen], known[:, axis]) for axis in (0, 1)], 1
+            )
     for middle, joint in (("hips", "hip"), ("neck", "shoulder")):
         sides = [out[f"{side}_{joint}"] for side in ("left", "right") if f"{side}_{joint}" in out]
         if len(sides) == 2:
@@ -82,8 +96,12 @@ def _points(path: Path, times: Array, min_score: float) -> dict[str, Array]:
     return out
 
 
-def _node(name: str, bones: dict, lengths: dict[str, float], order: list[str], depth: int) -> Iterator[str]:
-    """The lines of a bone and all that hang on it; `order` gets their names as their channels are to follow."""
+def _node(
+    name: str, bones: dict, lengths: dict[str, float], order: list[str], depth: int
+) -> Iterator[str]:
+    """The lines of a bone and all that hang on it; `order` gets their names as their channels are
+    to follow.
+    """
     indent = "\t" * depth
     if name:
         order.append(name)
@@ -93,7 +111,9 @@ def _node(name: str, bones: dict, lengths: dict[str, float], order: list[str], d
     yield f"{indent}{'JOINT ' + name if name else 'ROOT hips'}"
     yield f"{indent}{{"
     yield f"{indent}\tOFFSET {x:.5f} {y:.5f} 0.00000"
-    yield f"{indent}\tCHANNELS " + (f"3 {turns}" if name else f"6 Xposition Yposition Zposition {turns}")
+    yield f"{indent}\tCHANNELS " + (
+        f"3 {turns}" if name else f"6 Xposition Yposition Zposition {turns}"
+    )
     below = [bone for bone in bones if bones[bone][1] == name]
     for bone in below:
         yield from _node(bone, bones, lengths, order, depth + 1)

@@ -1,4 +1,6 @@
-"""A list in one JSON file, item by item: neither writing nor reading holds more than one picture's items."""
+"""A list in one JSON file, item by item: neither writing nor reading holds more than one picture's
+items.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +44,13 @@ def read_list(path: Path) -> Iterator[Item]:
             try:
                 item, at = decode(text, at)
             except ValueError as error:
-                more = file.read(max(_CHUNK, len(text)))  # doubling, so that a huge item costs linear time
+                more = file.read(
+                    max(_CHUNK, len(text))
+                )  # doubling, so that a huge item costs linear time
                 if not more:
-                    raise DataError(f"{path}: item {count}: not JSON ({error}); cut off?") from error
+                    raise DataError(
+                        f"{path}: item {count}: not JSON ({error}); cut off?"
+                    ) from error
                 text, at = text[at:] + more, 0
                 continue
             if not isinstance(item, dict):
@@ -53,11 +59,16 @@ def read_list(path: Path) -> Iterator[Item]:
             count += 1
 
 
-def by_picture(path: Path, key: Callable[[Item], Hashable]) -> tuple[Item | None, Callable[[], Iterator[list[Item]]]]:
-    """The first item of a list and how to walk through the list picture by picture, in the order of their first items.
+def by_picture(
+    path: Path, key: Callable[[Item], Hashable]
+) -> tuple[Item | None, Callable[[], Iterator[list[Item]]]]:
+    """The first item of a list and how to walk through the list picture by picture, in the order of
+    their first items.
 
-    Files keep a picture's people together, so that one picture at a time is held; a file that does not (sorted by
-    score, say) is gathered in memory. To see which it is takes a pass, which also finds what is broken in advance."""
+    Files keep a picture's people together, so that one picture at a time is held; a file that does
+    not (sorted by score, say) is gathered in memory. To see which it is takes a pass, which also
+    finds what is broken in advance.
+    """
     first, last, seen, scattered = None, object(), set(), False
     for item in read_list(path):
         first = first or item
@@ -65,7 +76,9 @@ def by_picture(path: Path, key: Callable[[Item], Hashable]) -> tuple[Item | None
             place = key(item)
             hash(place)
         except (KeyError, TypeError) as error:
-            raise DataError(f"{path}: an item lacks {error}, it has {', '.join(item) or 'nothing'}") from error
+            raise DataError(
+                f"{path}: an item lacks {error}, it has {', '.join(item) or 'nothing'}"
+            ) from error
         if place != last:
             scattered = scattered or place in seen
             seen.add(place)

@@ -1,8 +1,10 @@
-"""Tidy tables, CSV and Parquet: one row per person and joint, for pandas, R, DuckDB and spreadsheets.
+"""Tidy tables, CSV and Parquet: one row per person and joint, for pandas, R, DuckDB and
+spreadsheets.
 
-Columns: source, frame, time, width, height, person (its place in the frame), id, person_score, x0, y0, x1, y1, joint,
-x, y, score. A frame without people has one row in which all from `person` on is empty, so that frames can be counted;
-`dropna(subset="person")` leaves the people. Parquet also holds the skeleton, in its metadata under "skeleton".
+Columns: source, frame, time, width, height, person (its place in the frame), id, person_score, x0,
+y0, x1, y1, joint, x, y, score. A frame without people has one row in which all from `person` on is
+empty, so that frames can be counted; `dropna(subset="person")` leaves the people. Parquet also
+holds the skeleton, in its metadata under "skeleton".
 """
 
 from __future__ import annotations
@@ -27,7 +29,13 @@ from ...skeletons import SKELETONS
 from ..atomic import replacing
 from ..records import Record, Results, Say, plain, skeleton_of
 
-_FRAME = {"source": pa.string(), "frame": pa.int64(), "time": pa.float64(), "width": pa.int32(), "height": pa.int32()}
+_FRAME = {
+    "source": pa.string(),
+    "frame": pa.int64(),
+    "time": pa.float64(),
+    "width": pa.int32(),
+    "height": pa.int32(),
+}
 _PERSON = {"person": pa.int32(), "id": pa.int64(), "person_score": pa.float32()}
 _PERSON |= dict.fromkeys(("x0", "y0", "x1", "y1"), pa.float32())
 _JOINT = {"joint": pa.string(), "x": pa.float32(), "y": pa.float32(), "score": pa.float32()}
@@ -42,7 +50,10 @@ def write_csv(results: Results, path: Path, say: Say) -> None:
 
 def write_parquet(results: Results, path: Path, say: Say) -> None:
     schema = SCHEMA.with_metadata({"skeleton": json.dumps(asdict(results.skeleton))})
-    with replacing(path) as part, pyarrow.parquet.ParquetWriter(part, schema, compression="zstd") as file:
+    with (
+        replacing(path) as part,
+        pyarrow.parquet.ParquetWriter(part, schema, compression="zstd") as file,
+    ):
         _write(results, file)
 
 
@@ -60,25 +71,34 @@ def _write(results: Results, file: Any) -> None:
 
 
 def _block(record: Record, skeleton: Skeleton) -> NDArray[np.float64]:
-    """One frame -> its rows [R, 11], without source ... height; NaN where empty, the joint by its number."""
+    """One frame -> its rows [R, 11], without source ... height; NaN where empty, the joint by its
+    number.
+    """
     people, joints = plain(record), max(len(skeleton), 1)  # a person without joints has a row too
     block = np.full((max(len(people) * joints, 1), len(_PERSON) + len(_JOINT)), np.nan)
     if people:
         head = [
-            [place, np.nan if p["id"] is None else p["id"], p["score"], *p["box"]] for place, p in enumerate(people)
+            [place, np.nan if p["id"] is None else p["id"], p["score"], *p["box"]]
+            for place, p in enumerate(people)
         ]
         block[:, : len(_PERSON)] = np.repeat(np.array(head), joints, axis=0)
         if len(skeleton):
             block[:, len(_PERSON)] = np.tile(np.arange(joints), len(people))
-            block[:, len(_PERSON) + 1 :] = np.concatenate([person["keypoints"] for person in people])
+            block[:, len(_PERSON) + 1 :] = np.concatenate(
+                [person["keypoints"] for person in people]
+            )
     return block
 
 
-def _batch(records: list[Record], blocks: list[NDArray[np.float64]], skeleton: Skeleton) -> pa.RecordBatch:
+def _batch(
+    records: list[Record], blocks: list[NDArray[np.float64]], skeleton: Skeleton
+) -> pa.RecordBatch:
     block = np.concatenate(blocks)
     frame = np.repeat(np.arange(len(records)), [len(rows) for rows in blocks])
     # tables are UTF-8 throughout, which file names need not be
-    sources = pa.array([record.source.encode(errors="backslashreplace").decode() for record in records])
+    sources = pa.array(
+        [record.source.encode(errors="backslashreplace").decode() for record in records]
+    )
     columns = {
         "source": sources.take(pa.array(frame)),
         "frame": np.array([record.index for record in records])[frame],
@@ -89,14 +109,19 @@ def _batch(records: list[Record], blocks: list[NDArray[np.float64]], skeleton: S
     }
     places = pa.array(columns["joint"], pa.int32(), from_pandas=True)
     columns["joint"] = pa.array(skeleton.joints, pa.string()).take(places)
-    arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in SCHEMA]  # NaN becomes null
+    arrays = [
+        pa.array(columns[field.name], field.type, from_pandas=True) for field in SCHEMA
+    ]  # NaN becomes null
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
 def read_csv(path: Path, skeleton: Skeleton | None, say: Say) -> Results:
     """The skeleton is the known one that has the joints' names."""
     # pandas writes whole numbers among which there are gaps with a point
-    types = {field.name: field.type for field in SCHEMA} | {"person": pa.float64(), "id": pa.float64()}
+    types = {field.name: field.type for field in SCHEMA} | {
+        "person": pa.float64(),
+        "id": pa.float64(),
+    }
     convert = pyarrow.csv.ConvertOptions(column_types=types, include_columns=SCHEMA.names)
     parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
 
@@ -132,7 +157,9 @@ def _skeleton(path: Path, batches: Iterator[pa.RecordBatch]) -> Skeleton:
                 if joints == set(skeleton.joints):
                     return skeleton
             if joints:
-                raise DataError(f"{path}: its {len(joints)} joints are of no known skeleton; say which with --skeleton")
+                raise DataError(
+                    f"{path}: its {len(joints)} joints are of no known skeleton; say which with --skeleton"
+                )
     return BOX
 
 
@@ -146,16 +173,28 @@ def _records(path: Path, batches: Iterator[pa.RecordBatch], skeleton: Skeleton) 
             if not len(rest):
                 continue
             source = np.array(rest["source"].to_pylist(), object)
-            columns = {name: rest[name].to_numpy() for name in SCHEMA.names if name not in ("source", "joint")}
+            columns = {
+                name: rest[name].to_numpy()
+                for name in SCHEMA.names
+                if name not in ("source", "joint")
+            }
             columns["joint"] = np.array([place[joint] for joint in rest["joint"].to_pylist()])
             changes = (source[1:] != source[:-1]) | (columns["frame"][1:] != columns["frame"][:-1])
             edges = [0, *(np.flatnonzero(changes) + 1).tolist()]
             if batch is None:
-                edges.append(len(rest))  # otherwise the last frame may go on in the next batch, and waits
+                edges.append(
+                    len(rest)
+                )  # otherwise the last frame may go on in the next batch, and waits
             for start, end in pairwise(edges):
-                record = _record(source[start], {name: rows[start:end] for name, rows in columns.items()}, skeleton)
+                record = _record(
+                    source[start],
+                    {name: rows[start:end] for name, rows in columns.items()},
+                    skeleton,
+                )
                 if record.source == last[0] and record.index <= last[1]:
-                    raise DataError(f"{path}: frame {record.index} of '{record.source}' is out of order; sort the rows")
+                    raise DataError(
+                        f"{path}: frame {record.index} of '{record.source}' is out of order; sort the rows"
+                    )
                 last = (record.source, record.index)
                 yield record
             rest = rest.slice(edges[-1])
@@ -163,15 +202,23 @@ def _records(path: Path, batches: Iterator[pa.RecordBatch], skeleton: Skeleton) 
 
 def _record(source: str, rows: dict[str, NDArray[Any]], skeleton: Skeleton) -> Record:
     """The rows of one frame, by column -> its record."""
-    index, time, width, height = (rows[name][0].item() for name in ("frame", "time", "width", "height"))
+    index, time, width, height = (
+        rows[name][0].item() for name in ("frame", "time", "width", "height")
+    )
     if np.isnan(rows["person"][0]):
         return Record(source, index, time, width, height, People.empty(skeleton))
     _, first, person = np.unique(rows["person"], return_index=True, return_inverse=True)
     keypoints = np.zeros((len(first), len(skeleton), 3), np.float32)
     known = rows["joint"] >= 0
-    keypoints[person[known], rows["joint"][known]] = np.stack([rows[name][known] for name in ("x", "y", "score")], 1)
+    keypoints[person[known], rows["joint"][known]] = np.stack(
+        [rows[name][known] for name in ("x", "y", "score")], 1
+    )
     boxes = np.stack([rows[name][first] for name in ("x0", "y0", "x1", "y1")], 1)
-    ids = None if np.isnan(rows["id"][first].astype(float)).any() else rows["id"][first].astype(np.int64)
+    ids = (
+        None
+        if np.isnan(rows["id"][first].astype(float)).any()
+        else rows["id"][first].astype(np.int64)
+    )
     people = People(keypoints, boxes, rows["person_score"][first], skeleton, ids)
     return Record(source, index, time, width, height, people)
 
@@ -183,4 +230,6 @@ def _telling(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, KeyError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"{path}: not a table of people ({reason}); expected {', '.join(SCHEMA.names)}") from error
+        raise DataError(
+            f"{path}: not a table of people ({reason}); expected {', '.join(SCHEMA.names)}"
+        ) from error

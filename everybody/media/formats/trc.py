@@ -1,7 +1,8 @@
-"""TRC, the marker format of OpenSim and Motion Analysis: a file per person, joints as markers in the picture's plane.
+"""TRC, the marker format of OpenSim and Motion Analysis: a file per person, joints as markers in
+the picture's plane.
 
-X points right, Y up, from the picture's lower left corner, in metres where the height of a person is given, else in
-pixels; Z is 0. Joints that are not seen are empty, as the format wants it.
+X points right, Y up, from the picture's lower left corner, in metres where the height of a person
+is given, else in pixels; Z is 0. Joints that are not seen are empty, as the format wants it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,17 @@ from ...motion import Path
 from ..atomic import replacing
 
 
-def trc(path: Path, *, name: str = "", height: int = 0, metres_per_pixel: float = 0.0, min_score: float = 0.2) -> str:
-    """One person's path -> the text of a TRC file. height: of the picture in pixels, where Y begins."""
+def trc(
+    path: Path,
+    *,
+    name: str = "",
+    height: int = 0,
+    metres_per_pixel: float = 0.0,
+    min_score: float = 0.2,
+) -> str:
+    """One person's path -> the text of a TRC file. height: of the picture in pixels, where Y
+    begins.
+    """
     times = path.times - path.times[0] if len(path.times) else path.times
     rate = 1 / float(np.median(np.diff(times))) if len(times) > 1 else 25.0
     scale, unit = (metres_per_pixel, "m") if metres_per_pixel else (1.0, "px")
@@ -32,7 +42,10 @@ def trc(path: Path, *, name: str = "", height: int = 0, metres_per_pixel: float 
         "",
     ]
     for n, time in enumerate(times):
-        cells = [f"{x[n, k]:.5f}\t{y[n, k]:.5f}\t0.00000" if seen[n, k] else "\t\t" for k in range(len(joints))]
+        cells = [
+            f"{x[n, k]:.5f}\t{y[n, k]:.5f}\t0.00000" if seen[n, k] else "\t\t"
+            for k in range(len(joints))
+        ]
         lines.append(f"{n + 1}\t{time:.6f}\t" + "\t".join(cells))
     return "\n".join(lines) + "\n"
 
