@@ -8,7 +8,7 @@ detected boxes.
 Pose models of the manifest whose files are here run on true boxes and with the default detector,
 the default pose model with every detector; MoveNet (Thunder on boxes, MultiPose on whole pictures)
 runs where its files lie beside them. Pictures turn counter-clockwise, and what is found is turned
-back (`everybody.data.turn`). Intervals are 95 %, by a bootstrap over pictures; differences are to
+back (`everybody.data.rotate`). Intervals are 95 %, by a bootstrap over pictures; differences are to
 the first row of the same turn and boxes, on the same draws.
 """
 
@@ -31,12 +31,12 @@ from everybody import geometry, runtime
 from everybody.data.dataset import Dataset
 from everybody.data.read import read
 from everybody.detect import letterbox
+from everybody.estimator import Estimator
 from everybody.metrics.judge import judge
 from everybody.metrics.oks import MAX_PEOPLE
 from everybody.metrics.predict import DET_SCORE, answers
 from everybody.metrics.tables import About, Verdict, verdicts
 from everybody.people import Frame, Image, People
-from everybody.pipeline import Estimator
 from everybody.pose import person_scores
 from everybody.skeletons import COCO17
 from everybody.weights import fetch, manifest

@@ -44,8 +44,8 @@ class Cutout:
 
 def cut_outs(folder: Path, count: int) -> list[Cutout]:
     """The first `count` people who stand alone and whole in the photos of a folder."""
+    from everybody.estimator import Estimator
     from everybody.media.read import read
-    from everybody.pipeline import Estimator
 
     out = []
     for frame in Estimator(det_score=0.5).frames(read(str(folder))):

@@ -25,9 +25,9 @@ import numpy as np
 
 from everybody.again import LookAgain
 from everybody.data.dataset import Dataset
-from everybody.data.own import gathered
 from everybody.data.read import read
-from everybody.data.turn import turned
+from everybody.data.results import gathered
+from everybody.data.rotate import turned
 from everybody.load import Engine, load_detector, load_turn
 from everybody.media.images import SUFFIXES, decode
 from everybody.metrics import bootstrap, boxes

@@ -30,14 +30,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.detectors import JUDGED, Finder, empty_pictures, false_people, found
 from everybody.data.dataset import Dataset, common
 from everybody.data.read import read
-from everybody.data.turn import turned
+from everybody.data.rotate import turned
+from everybody.estimator import Estimator
 from everybody.media.images import decode
 from everybody.metrics import boxes
 from everybody.metrics.judge import judge
 from everybody.metrics.predict import predict
 from everybody.metrics.regions import outside
 from everybody.people import Frame, Image, People
-from everybody.pipeline import Estimator
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 PUBLIC = {"detector": "rtmdet-nano-person", "orientation": "upright"}

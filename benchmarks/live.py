@@ -25,10 +25,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     given = parser.parse_args()
     os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
+    from everybody.estimator import Estimator
     from everybody.follow import Follow
     from everybody.media import live
     from everybody.media.read import read
-    from everybody.pipeline import Estimator
 
     video = cv2.VideoCapture(str(SHARED / "data/video/class.mp4"))
     rate = video.get(cv2.CAP_PROP_FPS)

@@ -40,8 +40,8 @@ def make_video(path: Path, frames: int) -> None:
 
 
 def long_stream(frames: int) -> None:
-    from everybody import job
-    from everybody.pipeline import Estimator
+    from everybody import run as job
+    from everybody.estimator import Estimator
     from tests import nets
 
     with tempfile.TemporaryDirectory() as folder:

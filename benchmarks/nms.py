@@ -27,13 +27,13 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from everybody.data.read import read
+from everybody.estimator import Estimator
 from everybody.metrics import bootstrap, charts
 from everybody.metrics.judge import Figure, judge
 from everybody.metrics.matching import similarities
 from everybody.nms import PoseNms, oks_nms, pose_nms
 from everybody.nms.tune import Candidates, Sets, candidates
 from everybody.people import People
-from everybody.pipeline import Estimator
 from everybody.skeletons import COCO17
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -23,15 +23,15 @@ import numpy as np
 
 from everybody import geometry
 from everybody.data.dataset import Dataset
-from everybody.data.own import gathered
 from everybody.data.read import read
+from everybody.data.results import gathered
+from everybody.estimator import Estimator
 from everybody.load import load_detector
 from everybody.media.images import decode
 from everybody.metrics import bootstrap
 from everybody.metrics.judge import Figure, judge
 from everybody.orient import ORIENTATIONS
 from everybody.people import Frame, People
-from everybody.pipeline import Estimator
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 DRAWS = 500

@@ -33,8 +33,8 @@ import numpy as np
 
 from everybody import geometry
 from everybody.data.dataset import Dataset, with_margin
-from everybody.data.own import gathered
 from everybody.data.read import read
+from everybody.data.results import gathered
 from everybody.load import Engine, load_detector, load_sppe
 from everybody.media.draw import draw as draw_people
 from everybody.media.images import decode

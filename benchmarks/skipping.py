@@ -23,13 +23,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.cutouts import PHOTOS, SHARED, cut_outs, pictures
+from everybody.estimator import Estimator
 from everybody.follow import Follow
 from everybody.geometry import iou
 from everybody.media.encode import VideoWriter
 from everybody.media.read import Selection
 from everybody.metrics.tracking import Scene, clear, figures, hota, precision
 from everybody.people import People
-from everybody.pipeline import Estimator
 from tests.walkers import Scenery, walkers
 
 

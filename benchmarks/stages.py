@@ -17,9 +17,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from everybody.media.journal import Journal
+from everybody.estimator import Estimator
 from everybody.media.read import read
-from everybody.pipeline import Estimator
+from everybody.results.journal import Journal
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 PUBLIC: Any = {

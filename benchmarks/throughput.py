@@ -31,9 +31,9 @@ PUBLIC: Any = {
 
 
 def ours(source: object, engine: str) -> tuple[float, int, int]:
+    from everybody.estimator import Estimator
     from everybody.media.read import Selection
-    from everybody.media.records import encode
-    from everybody.pipeline import Estimator
+    from everybody.results.records import encode
 
     estimator = Estimator(**PUBLIC, engine=engine, det_score=0.3)
     for _ in estimator.stream(SHARED / "data/video/class.mp4", select=Selection(end=4)):

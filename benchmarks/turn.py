@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from everybody import orient
-from everybody.data.own import gathered
 from everybody.data.read import read
-from everybody.data.turn import turned
+from everybody.data.results import gathered
+from everybody.data.rotate import turned
 from everybody.load import load_sppe, load_turn
 from everybody.media.images import decode
 from everybody.metrics.judge import judge

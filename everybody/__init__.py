@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import DataError, EverybodyError, InputError, ModelError, OptionError, OutputError
+    from .estimator import Estimator, estimate, stream
     from .follow import Follow
     from .media.draw import draw
     from .media.read import Selection, read
     from .people import Frame, People, Skeleton
-    from .pipeline import Estimator, estimate, stream
     from .skeletons import SKELETONS, mapping
     from .smooth import Smooth
     from .track import Rules, Tracker
@@ -33,7 +33,7 @@ __version__ = version("everybody")
 _PLACES = {
     "errors": ("DataError", "EverybodyError", "InputError", "ModelError", "OptionError",
     "OutputError"), "follow": ("Follow",), "media.draw": ("draw",), "media.read": ("Selection",
-    "read"), "people": ("Frame", "People", "Skeleton"), "pipeline": ("Estimator", "estimate",
+    "read"), "people": ("Frame", "People", "Skeleton"), "estimator": ("Estimator", "estimate",
     "stream"), "skeletons": ("SKELETONS", "mapping"), "smooth": ("Smooth",), "track": ("Rules",
     "Tracker"),
 }  # fmt: skip

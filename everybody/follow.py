@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from .errors import OptionError
+from .estimator import Estimator, describe, named
 from .geometry import area, iou, oks, whole
 from .orient import turns_of
 from .people import BOX, Frame, People
-from .pipeline import Estimator, describe, named
+from .schedule import ahead
 from .smooth import Smooth
-from .stages import ahead
 from .track import Rules, Tracker
 from .track.flow import Stitch, tracking
 from .track.still import Still

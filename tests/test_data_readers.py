@@ -16,8 +16,8 @@ from scipy.io import savemat
 
 from everybody.data.read import read, read_results
 from everybody.errors import DataError
-from everybody.media.journal import Journal
 from everybody.people import Frame, People
+from everybody.results.journal import Journal
 from everybody.skeletons import COCO17, CROWDPOSE14, HALPE26, LSP14, MPII16, WHOLEBODY133
 
 Document = dict[str, Any]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everybody.data.dataset import Dataset, Picture
-from everybody.data.turn import turned
+from everybody.data.rotate import turned
 from everybody.errors import DataError
 from everybody.metrics.judge import judge
 from everybody.skeletons import COCO17

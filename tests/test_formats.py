@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everybody.errors import DataError, OptionError, OutputError
-from everybody.media.formats import FORMATS, convert, read_results, tell, write_all
-from everybody.media.journal import Journal, read_journal
 from everybody.media.names import Names, numbered
-from everybody.media.records import Record, Results
 from everybody.people import BOX, People
+from everybody.results.formats import FORMATS, convert, read_results, tell, write_all
+from everybody.results.journal import Journal, read_journal
+from everybody.results.records import Record, Results
 from everybody.skeletons import COCO17, H36M17, HALPE26, HALPE136, OPENPOSE18, OPENPOSE25, mapping
 
 from .test_journal import CUSTOM, disk, people, same
@@ -258,7 +258,7 @@ def test_rows_survive_pandas(tmp_path, run):
 
 def test_tables_of_any_length(tmp_path, monkeypatch):
     """Frames that go over the edges of row groups, and many of them."""
-    monkeypatch.setattr("everybody.media.formats.table._ROWS", 40)
+    monkeypatch.setattr("everybody.results.formats.table._ROWS", 40)
     some = [Record("a.mp4", i, i / 30, 640, 480, people(3, COCO17, i)) for i in range(20)]
     FORMATS["parquet"].write(Results.of(some, COCO17), tmp_path / "r.parquet", quiet)
     assert pyarrow.parquet.ParquetFile(tmp_path / "r.parquet").num_row_groups == 20

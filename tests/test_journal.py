@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from everybody.errors import DataError, OptionError, OutputError
-from everybody.media.journal import Journal, last_frames, read_journal
-from everybody.media.records import Record, encode
 from everybody.people import BOX, Frame, People, Skeleton
+from everybody.results.journal import Journal, last_frames, read_journal
+from everybody.results.records import Record, encode
 from everybody.skeletons import COCO17, H36M17, HALPE26
 
 

@@ -12,12 +12,12 @@ import pytest
 
 from everybody.cli import main
 from everybody.errors import DataError, OptionError
-from everybody.media.formats.bvh import BONES, bvh
-from everybody.media.formats.trc import trc
-from everybody.media.journal import write_journal
-from everybody.media.records import Record, Results
-from everybody.motion import angle_names, angles, paths, series, velocities
+from everybody.kinematics import angle_names, angles, paths, series, velocities
 from everybody.people import BOX, People
+from everybody.results.bvh import BONES, bvh
+from everybody.results.journal import write_journal
+from everybody.results.records import Record, Results
+from everybody.results.trc import trc
 from everybody.skeletons import COCO17, HALPE26, SKELETONS
 
 from .test_track import standing

@@ -20,7 +20,7 @@ from everybody.errors import DataError, ModelError, OptionError  # noqa: E402
 from everybody.load import load_detector  # noqa: E402
 from everybody.models.rtmdet import Pool, RTMDet  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
-from everybody.train import (  # noqa: E402
+from everybody.train import (
     augment,
     checkpoint,
     detect,

@@ -20,9 +20,9 @@ from PIL import Image
 import everybody
 from everybody.cli import main
 from everybody.errors import OptionError
-from everybody.media.formats import read_results
-from everybody.media.journal import read_journal
 from everybody.orient import ALONE
+from everybody.results.formats import read_results
+from everybody.results.journal import read_journal
 from everybody.skeletons import SKELETONS
 
 from . import nets

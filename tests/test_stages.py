@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from everybody.stages import ahead, flattened, grouped, mapped
+from everybody.schedule import ahead, flattened, grouped, mapped
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from everybody.errors import ModelError, OptionError
-from everybody.pipeline import Estimator
+from everybody.estimator import Estimator
 from everybody.weights import fetch, manifest
 from everybody.weights.manifest import Input, Row
 

@@ -21,7 +21,7 @@ def convert(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Convert results: jsonl, coco, alphapose (and -cmu, -open), openpose (and -18), csv, parquet."""
-    from ..media import formats
+    from ..results import formats
     from ..skeletons import skeleton as named
 
     messages = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -28,8 +28,8 @@ def plot(
     """Plot how tracked people move; a CSV holds the numbers, a TRC or BVH (of one person) the
     joints for OpenSim or Blender.
     """
-    from ..media.formats import read_results
-    from ..motion import paths, series
+    from ..kinematics import paths, series
+    from ..results.formats import read_results
 
     data = read_results(results)
     found = paths(data, data.skeleton, id=person)
@@ -37,8 +37,8 @@ def plot(
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: exists; choose another name or say --overwrite")
     if out.suffix in (".trc", ".bvh"):
-        from ..media.formats.bvh import write_bvh
-        from ..media.formats.trc import write_trc
+        from ..results.bvh import write_bvh
+        from ..results.trc import write_trc
 
         if len(found) != 1:
             kind = out.suffix[1:].upper()
@@ -54,7 +54,7 @@ def plot(
         raise OptionError("nothing to plot: say which --angle, as left_knee or left_wrist.speed")
     curves = [(path, name, *series(path, name)) for path in found for name in names]
     if out.suffix == ".csv":
-        from ..media.atomic import replacing
+        from ..atomic import replacing
 
         with replacing(out) as part, part.open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)

@@ -144,10 +144,10 @@ def run(
     options = {
         k: str(v) if isinstance(v, Path) else v for k, v in locals().items() if v is not None
     }
-    from .. import job
+    from .. import run as job
+    from ..estimator import Estimator
     from ..follow import Follow
     from ..media.read import Selection, count, expand
-    from ..pipeline import Estimator
 
     if resume and overwrite:
         raise OptionError("--resume and --overwrite exclude each other: choose one")

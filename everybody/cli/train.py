@@ -61,7 +61,7 @@ def label(
     ] = False,
 ) -> None:
     """Let several teachers label pictures together: results like those of run, to be packed."""
-    from .. import job
+    from .. import run as job
     from ..load import Engine, load_detector, load_sppe
     from ..train.distill import Teachers
 

@@ -46,9 +46,9 @@ def tune_nms(
     Prints what to give to --pose-nms of run, and AP beside that of the other methods.
     """
     from ..data.read import read
+    from ..estimator import Estimator
     from ..nms import Method, PoseNms, pose_nms
     from ..nms.tune import candidates, search, worth
-    from ..pipeline import Estimator
 
     first = pose_nms(start)
     if not isinstance(first.run, PoseNms):

@@ -11,8 +11,8 @@ from .coco import read_coco, read_coco_results
 from .dataset import Dataset
 from .lsp import read_lsp, read_lsp_npz
 from .mpii import read_mpii, read_mpii_csv, read_mpii_predictions
-from .own import read_own
 from .records import collector_at_rest, load_json
+from .results import read_own
 from .yolo import labels_folder, read_yolo
 
 KNOWN = "COCO JSON, MPII (JSON, CSV, .mat), LSP (.mat, .npz), a folder of YOLO-pose labels, or our frames.jsonl"

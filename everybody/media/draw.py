@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..people import Floats, Image, People, Skeleton
-from .records import box_around
+from ..results.records import box_around
 
 Colour = tuple[int, int, int]  # RGB
 

@@ -21,7 +21,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from ..errors import OutputError
 from ..people import Image
-from .records import Say, warn
+from ..results.records import Say, warn
 
 _TICKS = 90_000  # per second: what MPEG counts time in, and fine enough for every camera
 _FRAGMENT = 1.0  # seconds

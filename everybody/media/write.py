@@ -12,14 +12,14 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..atomic import replacing
 from ..errors import OutputError
 from ..geometry import clip
 from ..people import Frame, Image
-from .atomic import replacing
+from ..results.records import Say, warn
 from .draw import draw
 from .encode import VideoWriter, unused
 from .names import Names, numbered
-from .records import Say, warn
 from .trails import Trails
 
 _QUALITY = {

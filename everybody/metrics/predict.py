@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.dataset import Dataset, with_margin
-from ..data.own import gathered
-from ..data.turn import turned
+from ..data.results import gathered
+from ..data.rotate import turned
 from ..errors import DataError
 from ..people import Frame, People
-from ..stages import mapped
+from ..schedule import mapped
 
 if TYPE_CHECKING:
-    from ..pipeline import Estimator
+    from ..estimator import Estimator
 
 # AP profits from people whom a detector is unsure of; what is used in earnest (.3) is too high to
 # judge with.
@@ -44,7 +44,7 @@ def predict(
     joints, with a margin as others have. quarters as in `answers`. The other options are those of
     `Estimator`; pose_nms by default its own.
     """
-    from ..pipeline import Estimator
+    from ..estimator import Estimator
 
     on_truth = boxes == "gt"
     estimator = Estimator(

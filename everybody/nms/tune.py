@@ -21,16 +21,16 @@ from scipy.ndimage import uniform_filter
 
 from ..data.crowds import crowds, jittered
 from ..data.dataset import Dataset
-from ..data.own import gathered
+from ..data.results import gathered
 from ..errors import DataError
 from ..metrics.oks import figures
 from ..metrics.predict import decoded
 from ..people import Frame, Image, People
-from ..stages import mapped
+from ..schedule import mapped
 from . import PoseNms, Suppress
 
 if TYPE_CHECKING:
-    from ..pipeline import Estimator
+    from ..estimator import Estimator
 
 PAIRS = (("lam", "eta"), ("sigma1", "sigma2"))
 STEPS = (2.0, 1.5, 1.2)  # factors between the settings of a grid, coarse to fine

@@ -23,8 +23,8 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from .. import runtime
+from ..atomic import replacing
 from ..errors import DataError, ModelError
-from ..media.atomic import replacing
 from ..models.deployed import restored
 from ..models.tinypose import TinyPoseNet
 from ..weights import fetch

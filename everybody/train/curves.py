@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..media.atomic import replacing
+from ..atomic import replacing
 from .proposals import BODY, Mixture, Proposals
 
 

@@ -21,13 +21,13 @@ from ..data import leak
 from ..data.dataset import Array, Dataset, Picture, extents
 from ..detect import Detector
 from ..errors import DataError, OptionError
+from ..estimator import describe
 from ..media.images import SUFFIXES
 from ..nms import box_nms, oks_nms
 from ..people import Frame, People, Skeleton
-from ..pipeline import describe
 from ..pose import Sppe, person_scores
+from ..schedule import ahead, mapped
 from ..skeletons import COCO17
-from ..stages import ahead, mapped
 
 ALMOST = 0.999  # the most that a teacher's joint counts
 SURE = 0.5  # a teacher's joint of this score may contradict a person

@@ -23,8 +23,8 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .. import runtime
+from ..atomic import replacing
 from ..errors import DataError, ModelError, OptionError
-from ..media.atomic import replacing
 from ..models import rmpe, tinypose
 from ..models.deployed import deployed
 from ..models.detector import DetectorNet

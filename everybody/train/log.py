@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..media.atomic import replacing
+from ..atomic import replacing
 
 
 def write(out: Path, rows: Sequence[dict[str, Any]]) -> None:

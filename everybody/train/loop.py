@@ -29,8 +29,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Generator, Tensor, nn
 
+from ..atomic import replacing
 from ..errors import DataError, EverybodyError, OptionError
-from ..media.atomic import replacing
 from ..people import Skeleton
 from . import checkpoint, curves, log, parameters
 from .losses import Loss

@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 
+from ..atomic import replacing
 from ..data.dataset import Dataset
 from ..detect import Detector
 from ..errors import DataError, InputError, OptionError
 from ..geometry import Array, iou
-from ..media.atomic import replacing
 from ..media.images import decode
 from ..people import Skeleton
 from ..skeletons import mapping

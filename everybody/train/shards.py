@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import geometry
+from ..atomic import replacing
 from ..data.dataset import Dataset
 from ..errors import DataError, InputError, OutputError
-from ..media.atomic import replacing
 from ..media.images import decode
 from ..people import Image, Skeleton
 from ..skeletons import skeleton as skeleton_named

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError
-from ...geometry import xywh, xyxy
-from ...people import People, Skeleton
-from ..records import Record, Results, Say, box_around, by_count, named, plain
+from ..errors import DataError
+from ..geometry import xywh, xyxy
+from ..people import People, Skeleton
 from .jsonlist import Item, by_picture, write_list
+from .records import Record, Results, Say, box_around, by_count, named, plain
 
 _NUMBER = re.compile(r"(?:COCO_[a-z]+\d{4}_)?(\d{1,15})")
 

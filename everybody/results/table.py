@@ -23,11 +23,11 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from ...errors import DataError
-from ...people import BOX, People, Skeleton
-from ...skeletons import SKELETONS
 from ..atomic import replacing
-from ..records import Record, Results, Say, plain, skeleton_of
+from ..errors import DataError
+from ..people import BOX, People, Skeleton
+from ..skeletons import SKELETONS
+from .records import Record, Results, Say, plain, skeleton_of
 
 _FRAME = {
     "source": pa.string(),

@@ -18,7 +18,7 @@ from .geometry import Array
 from .people import Skeleton
 
 if TYPE_CHECKING:
-    from .media.records import Record
+    from .results.records import Record
 
 ANGLES = {
     "elbow": ("shoulder", "elbow", "wrist"),

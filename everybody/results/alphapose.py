@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
-from ..names import Names, numbered
-from ..records import Results, Say, named, plain
+from ..media.names import Names, numbered
 from .coco import parts, read
 from .jsonlist import Item, write_list
+from .records import Results, Say, named, plain
 
 __all__ = ["read", "write"]
 

@@ -11,8 +11,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ...errors import DataError
 from ..atomic import replacing
+from ..errors import DataError
 
 Item = dict[str, Any]
 _CHUNK = 1 << 20  # characters

@@ -25,12 +25,12 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError, OutputError
-from ...people import BOX, Floats, People, Skeleton
-from ...skeletons import HALPE136, OPENPOSE18, OPENPOSE25, mapping
 from ..atomic import replacing
-from ..names import Names
-from ..records import Record, Results, Say, box_around, plain
+from ..errors import DataError, OutputError
+from ..media.names import Names
+from ..people import BOX, Floats, People, Skeleton
+from ..skeletons import HALPE136, OPENPOSE18, OPENPOSE25, mapping
+from .records import Record, Results, Say, box_around, plain
 
 _FACE = tuple(f"face_{i}" for i in range(68))
 _LEFT, _RIGHT = (tuple(f"{side}_hand_{i}" for i in range(21)) for side in ("left", "right"))

@@ -11,8 +11,8 @@ from pathlib import Path as File
 
 import numpy as np
 
-from ...motion import Path
 from ..atomic import replacing
+from ..kinematics import Path
 
 
 def trc(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..media.journal import read_journal
 from ..people import People, Skeleton
+from ..results.journal import read_journal
 from .dataset import Dataset, Picture
 
 

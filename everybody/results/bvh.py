@@ -13,10 +13,10 @@ from pathlib import Path as File
 
 import numpy as np
 
-from ...errors import DataError
-from ...geometry import Array
-from ...motion import Path
 from ..atomic import replacing
+from ..errors import DataError
+from ..geometry import Array
+from ..kinematics import Path
 
 # name, the bone it hangs on, the points it joins, and the way it points at rest, when arms are held
 # out: x, y

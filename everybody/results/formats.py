@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import DataError, OptionError, OutputError
-from ...people import Skeleton
-from ..journal import LINES, read_journal, write_journal
-from ..records import Results, Say, warn
+from ..errors import DataError, OptionError, OutputError
+from ..people import Skeleton
 from . import alphapose, coco, openpose, table
+from .journal import LINES, read_journal, write_journal
 from .jsonlist import read_list
+from .records import Results, Say, warn
 
 __all__ = ["FORMATS", "Format", "convert", "read_results", "tell", "write_all"]
 

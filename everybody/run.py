@@ -22,16 +22,16 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from .errors import DataError, EverybodyError, OptionError
 from .follow import Follow
-from .media.formats import FORMATS, write_all
-from .media.journal import Journal, last_frames, last_id
 from .media.names import Names
 from .media.read import Selection, read
-from .media.records import encode
 from .media.write import Overlays, save_crops
 from .people import Frame, Skeleton
+from .results.formats import FORMATS, write_all
+from .results.journal import Journal, last_frames, last_id
+from .results.records import encode
 
 if TYPE_CHECKING:
-    from .pipeline import Estimator
+    from .estimator import Estimator
 
 Sink = Callable[[Frame], Any]
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from ..atomic import replacing, writing
 from ..errors import DataError, OptionError, OutputError
 from ..people import BOX, Frame, People, Skeleton
-from .atomic import replacing, writing
 from .records import Record, Results, Say, by_count, encode, skeleton_of, warn
 
 SCHEMA = 1

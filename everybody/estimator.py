@@ -32,7 +32,7 @@ from .load import Engine, load_detector, load_sppe
 from .media.read import Selection, read
 from .people import BOX, Frame, People, Skeleton
 from .pose import Sppe
-from .stages import ahead, flattened, grouped, mapped
+from .schedule import ahead, flattened, grouped, mapped
 from .weights.manifest import variant
 
 if TYPE_CHECKING:
