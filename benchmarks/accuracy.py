@@ -30,14 +30,14 @@ import numpy as np
 from everybody import geometry, runtime
 from everybody.data.dataset import Dataset
 from everybody.data.read import read
-from everybody.detect import letterbox
 from everybody.estimator import Estimator
+from everybody.inputs import letterbox
+from everybody.methods.sppe import person_scores
 from everybody.metrics.judge import judge
 from everybody.metrics.oks import MAX_PEOPLE
 from everybody.metrics.predict import DET_SCORE, answers
 from everybody.metrics.tables import About, Verdict, verdicts
 from everybody.people import Frame, Image, People
-from everybody.pose import person_scores
 from everybody.skeletons import COCO17
 from everybody.weights import fetch, manifest
 

@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--people", type=Path, default=PHOTOS)
     given = parser.parse_args()
     os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
-    from everybody.media.draw import draw
+    from everybody.draw import draw
 
     film = walkers(Scenery(people=8, seconds=6, stay=True))
     shown = [

@@ -23,13 +23,13 @@ from pathlib import Path
 
 import numpy as np
 
-from everybody.again import LookAgain
 from everybody.data.dataset import Dataset
 from everybody.data.read import read
 from everybody.data.results import gathered
 from everybody.data.rotate import turned
-from everybody.load import Engine, load_detector, load_turn
 from everybody.media.images import SUFFIXES, decode
+from everybody.methods.again import LookAgain
+from everybody.methods.open import Engine, load_detector, load_turn
 from everybody.metrics import bootstrap, boxes
 from everybody.people import Image, People
 from everybody.skeletons import COCO17
@@ -106,7 +106,7 @@ def main() -> None:
         "--size", type=int, action="append", help="side of the input; several; 0: the model's own"
     )
     parser.add_argument(
-        "--again", action="store_true", help="each also looking again in turns (`everybody.again`)"
+        "--again", action="store_true", help="each also looking again in turns (`everybody.methods.again`)"
     )
     parser.add_argument("--data", type=Path, default=SHARED / "data/coco_val")
     parser.add_argument("--turns", default="0,90,180,270")

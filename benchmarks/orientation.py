@@ -26,11 +26,11 @@ from everybody.data.dataset import Dataset
 from everybody.data.read import read
 from everybody.data.results import gathered
 from everybody.estimator import Estimator
-from everybody.load import load_detector
 from everybody.media.images import decode
+from everybody.methods.open import load_detector
+from everybody.methods.orientation import ORIENTATIONS
 from everybody.metrics import bootstrap
 from everybody.metrics.judge import Figure, judge
-from everybody.orient import ORIENTATIONS
 from everybody.people import Frame, People
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from everybody import Estimator
-from everybody.media.draw import draw
+from everybody.draw import draw
 from everybody.media.images import decode
 from everybody.people import Frame
 

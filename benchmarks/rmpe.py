@@ -35,16 +35,16 @@ from everybody import geometry
 from everybody.data.dataset import Dataset, with_margin
 from everybody.data.read import read
 from everybody.data.results import gathered
-from everybody.load import Engine, load_detector, load_sppe
-from everybody.media.draw import draw as draw_people
+from everybody.draw import draw as draw_people
 from everybody.media.images import decode
 from everybody.media.read import Selection
 from everybody.media.read import read as read_frames
+from everybody.methods.open import Engine, load_detector, load_sppe
+from everybody.methods.sppe import Sppe
 from everybody.metrics import bootstrap
 from everybody.metrics.judge import Figure, judge
 from everybody.nms import pose_nms
 from everybody.people import People
-from everybody.pose import Sppe
 from everybody.skeletons import COCO17
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -1,5 +1,5 @@
 """What the turn net is worth: AP on true boxes and poses per person, over the numbers of
-`everybody.orient`: how much likelier upright is held to be (PRIOR), what score is sure (SURE), how
+`everybody.methods.orientation`: how much likelier upright is held to be (PRIOR), what score is sure (SURE), how
 unlikely other turns may be to be tried (WORTH); and over how many people of the world stand beside
 those of the picture (WORLD).
 
@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from everybody import orient
 from everybody.data.read import read
 from everybody.data.results import gathered
 from everybody.data.rotate import turned
-from everybody.load import load_sppe, load_turn
 from everybody.media.images import decode
+from everybody.methods import orientation as orient
+from everybody.methods.open import load_sppe, load_turn
 from everybody.metrics.judge import judge
 from everybody.people import People
 

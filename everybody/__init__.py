@@ -18,13 +18,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .draw import draw
     from .errors import DataError, EverybodyError, InputError, ModelError, OptionError, OutputError
     from .estimator import Estimator, estimate, stream
     from .follow import Follow
-    from .media.draw import draw
     from .media.read import Selection, read
-    from .people import Frame, People, Skeleton
-    from .skeletons import SKELETONS, mapping
+    from .people import Frame, People
+    from .skeletons import SKELETONS, Skeleton, mapping
     from .smooth import Smooth
     from .track import Rules, Tracker
 

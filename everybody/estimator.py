@@ -25,14 +25,15 @@ import cv2
 import numpy as np
 
 from . import geometry, nms, runtime
-from .again import LookAgain
-from .detect import Detector, Tiles
 from .errors import DataError, EverybodyError, OptionError
-from .load import Engine, load_detector, load_sppe
 from .media.read import Selection, read
-from .people import BOX, Frame, People, Skeleton
-from .pose import Sppe
+from .methods.again import LookAgain
+from .methods.detector import Detector, Tiles
+from .methods.open import Engine, load_detector, load_sppe
+from .methods.sppe import Sppe
+from .people import Frame, People
 from .schedule import ahead, flattened, grouped, mapped
+from .skeletons import BOX, Skeleton
 from .weights.manifest import variant
 
 if TYPE_CHECKING:

@@ -23,9 +23,10 @@ import numpy as np
 from .errors import OptionError
 from .estimator import Estimator, describe, named
 from .geometry import area, iou, oks, whole
-from .orient import turns_of
-from .people import BOX, Frame, People
+from .methods.orientation import turns_of
+from .people import Frame, People
 from .schedule import ahead
+from .skeletons import BOX
 from .smooth import Smooth
 from .track import Rules, Tracker
 from .track.flow import Stitch, tracking

@@ -48,6 +48,17 @@ def whole(width: int, height: int) -> Array:
     return np.array([[-0.5, -0.5, width - 0.5, height - 0.5]], np.float32)
 
 
+def box_around(keypoints: Array) -> Array:
+    """[N, K, 3] -> [N, 4] xyxy: the boxes around the joints that score above 0, for files that hold
+    no boxes.
+    """
+    seen, points = keypoints[..., 2:] > 0, keypoints[..., :2]
+    low = np.where(seen, points, np.inf).min(1, initial=np.inf)
+    high = np.where(seen, points, -np.inf).max(1, initial=-np.inf)
+    boxes = np.concatenate([low, high], -1)
+    return np.where(np.isfinite(boxes), boxes, 0).astype(np.float32)
+
+
 def xywh(boxes: Array) -> Array:
     """[..., 4] xyxy under the coordinate law -> COCO's x, y, width, height, which count from the
     picture's corner.

@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import DataError, OptionError
 from .geometry import Array
-from .people import Skeleton
+from .skeletons import Skeleton
 
 if TYPE_CHECKING:
     from .results.records import Record

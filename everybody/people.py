@@ -1,4 +1,4 @@
-"""The nouns that everything else speaks in: `Skeleton`, `People`, `Frame`.
+"""The nouns that everything else speaks in: `People` and `Frame` (`Skeleton`: `skeletons.py`).
 
 The coordinate law: an integer coordinate is the centre of a pixel, so a picture of W × H pixels
 spans [-0.5, W - 0.5] × [-0.5, H - 0.5]; boxes are x0, y0, x1, y1 in the same coordinates.
@@ -17,56 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .skeletons import BOX, Skeleton, mapping
+
 if TYPE_CHECKING:
     import pandas
 
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skeleton:
-    """A keypoint format: pure data, one value per format (`everybody.skeletons`)."""
-
-    name: str
-    joints: tuple[str, ...]
-    limbs: tuple[tuple[int, int], ...]
-    mirror: tuple[int, ...]  # joint k of a mirrored picture is joint mirror[k] of the picture
-    sigmas: tuple[
-        float, ...
-    ]  # OKS fall-off per joint, relative to the square root of the person's area
-
-    def __post_init__(self) -> None:
-        count = len(self.joints)
-        if not (len(self.mirror) == len(self.sigmas) == count):
-            raise ValueError(
-                f"skeleton '{self.name}': {count} joints need {count} mirror entries and sigmas, "
-                f"got {len(self.mirror)} and {len(self.sigmas)}"
-            )
-
-    def __len__(self) -> int:
-        return len(self.joints)
-
-    def __repr__(self) -> str:
-        return f"Skeleton({self.name})"
-
-    @property
-    def sides(self) -> tuple[str, ...]:
-        """'left', 'right' or 'centre', per joint."""
-        sides = []
-        for joint, partner in enumerate(self.mirror):
-            side = self.joints[joint].partition("_")[0]
-            if side not in (
-                "left",
-                "right",
-            ):  # the points of a face are numbered, its own right side first
-                side = "centre" if joint == partner else "right" if joint < partner else "left"
-            sides.append(side)
-        return tuple(sides)
-
-
-# A person that has been found but has no joints yet: what detectors return.
-BOX = Skeleton(name="box", joints=(), limbs=(), mirror=(), sigmas=())
 
 
 def _array(value: ArrayLike, shape: tuple[int | None, ...], what: str) -> Floats:
@@ -133,6 +90,30 @@ class People:
             _array(scores, (len(boxes),), "scores"),
             BOX,
         )
+
+    @classmethod
+    def concatenate(cls, groups: Sequence[People]) -> People:
+        """All people of several groups (at least one) of one skeleton, in order.
+
+        Ids and turns survive where every group that holds somebody has them.
+        """
+        some = [group for group in groups if len(group)] or list(groups[:1])
+        if len({group.skeleton for group in some}) > 1:
+            names = ", ".join(sorted({group.skeleton.name for group in some}))
+            raise ValueError(f"people of several skeletons cannot be one group: {names}")
+
+        def column(name: str) -> Any:
+            parts = [getattr(group, name) for group in some]
+            return None if any(part is None for part in parts) else np.concatenate(parts)
+
+        names = ("keypoints", "boxes", "scores")
+        ids, turns = column("ids"), column("turns")
+        keypoints, boxes, scores = map(column, names)
+        return cls(keypoints, boxes, scores, some[0].skeleton, ids, turns)
+
+    def by_score(self) -> People:
+        """The same people, most confident first; equals keep their order."""
+        return self[np.argsort(-self.scores, kind="stable")]
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -221,17 +202,15 @@ class People:
         """The same people in another keypoint format: joints copied or derived by name, missing
         ones all zeros.
         """
-        from .skeletons import mapping
-
         return replace(
             self, keypoints=mapping(self.skeleton, skeleton)(self.keypoints), skeleton=skeleton
         )
 
     def draw(self, image: Image, **options: Any) -> Image:
         """A copy of the picture [H, W, 3] with the people on it; options as in
-        `everybody.media.draw.draw`.
+        `everybody.draw.draw`.
         """
-        from .media.draw import draw
+        from .draw import draw
 
         return draw(image, self, **options)
 

@@ -25,10 +25,11 @@ from .follow import Follow
 from .media.names import Names
 from .media.read import Selection, read
 from .media.write import Overlays, save_crops
-from .people import Frame, Skeleton
+from .people import Frame
 from .results.formats import FORMATS, write_all
 from .results.journal import Journal, last_frames, last_id
 from .results.records import encode
+from .skeletons import Skeleton
 
 if TYPE_CHECKING:
     from .estimator import Estimator

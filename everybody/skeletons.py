@@ -19,7 +19,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import OptionError
-from .people import Skeleton
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skeleton:
+    """A keypoint format: pure data, one value per format (`everybody.skeletons`)."""
+
+    name: str
+    joints: tuple[str, ...]
+    limbs: tuple[tuple[int, int], ...]
+    mirror: tuple[int, ...]  # joint k of a mirrored picture is joint mirror[k] of the picture
+    sigmas: tuple[
+        float, ...
+    ]  # OKS fall-off per joint, relative to the square root of the person's area
+
+    def __post_init__(self) -> None:
+        count = len(self.joints)
+        if not (len(self.mirror) == len(self.sigmas) == count):
+            raise ValueError(
+                f"skeleton '{self.name}': {count} joints need {count} mirror entries and sigmas, "
+                f"got {len(self.mirror)} and {len(self.sigmas)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def __repr__(self) -> str:
+        return f"Skeleton({self.name})"
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """'left', 'right' or 'centre', per joint."""
+        sides = []
+        for joint, partner in enumerate(self.mirror):
+            side = self.joints[joint].partition("_")[0]
+            if side not in (
+                "left",
+                "right",
+            ):  # the points of a face are numbered, its own right side first
+                side = "centre" if joint == partner else "right" if joint < partner else "left"
+            sides.append(side)
+        return tuple(sides)
+
+
+# A person that has been found but has no joints yet: what detectors return.
+BOX = Skeleton(name="box", joints=(), limbs=(), mirror=(), sigmas=())
+
 
 SIGMAS = {
     "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062,

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from everybody import geometry, orient
-from everybody.again import FAINT, MOST, LookAgain
-from everybody.load import load_detector, load_turn
+from everybody import geometry
+from everybody.methods import orientation as orient
+from everybody.methods.again import FAINT, MOST, LookAgain
+from everybody.methods.open import load_detector, load_turn
 
 from . import nets
 

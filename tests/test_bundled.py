@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from everybody import Estimator, geometry
-from everybody.load import load_detector, load_turn
 from everybody.media.images import decode
+from everybody.methods.open import load_detector, load_turn
 from everybody.people import Frame
 from everybody.weights import fetch, manifest
 

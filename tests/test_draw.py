@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everybody.media.draw import draw
-from everybody.people import People, Skeleton
-from everybody.skeletons import COCO17, SKELETONS
+from everybody.draw import draw
+from everybody.people import People
+from everybody.skeletons import COCO17, SKELETONS, Skeleton
 
 POINT = Skeleton(name="point", joints=("nose",), limbs=(), mirror=(0,), sigmas=(0.1,))
 

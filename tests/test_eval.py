@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from everybody.cli.eval import evaluate
 from everybody.errors import DataError, EverybodyError, OptionError
-from everybody.orient import ALONE
+from everybody.methods.orientation import ALONE
 from everybody.skeletons import COCO17, MPII16
 
 from . import nets
@@ -224,7 +224,7 @@ def test_a_model_is_judged_in_any_orientation(
     assert upright["AP"] == 0
     assert upright["name"] == "upright + upright only"
     monkeypatch.setattr(
-        "everybody.orient.GUIDED", ALONE
+        "everybody.methods.orientation.GUIDED", ALONE
     )  # the bundled net has never seen such a body: ask in all turns
     found = json.loads(run(*arguments).stdout)
     assert found["AP"] == pytest.approx(1)

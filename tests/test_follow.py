@@ -17,10 +17,11 @@ from everybody.cli import main
 from everybody.errors import EverybodyError, ModelError, OptionError
 from everybody.follow import Follow, _looked, kept, skipping
 from everybody.media.trails import Trails
-from everybody.people import BOX, Frame, People
+from everybody.people import Frame, People
 from everybody.results.formats import FORMATS, read_results
 from everybody.results.journal import last_id
 from everybody.runtime import load
+from everybody.skeletons import BOX
 from everybody.track import Tracker
 from everybody.track.appearance import Embedder, load_embedder
 

@@ -17,11 +17,20 @@ from hypothesis import strategies as st
 
 from everybody.errors import DataError, OptionError, OutputError
 from everybody.media.names import Names, numbered
-from everybody.people import BOX, People
+from everybody.people import People
 from everybody.results.formats import FORMATS, convert, read_results, tell, write_all
 from everybody.results.journal import Journal, read_journal
 from everybody.results.records import Record, Results
-from everybody.skeletons import COCO17, H36M17, HALPE26, HALPE136, OPENPOSE18, OPENPOSE25, mapping
+from everybody.skeletons import (
+    BOX,
+    COCO17,
+    H36M17,
+    HALPE26,
+    HALPE136,
+    OPENPOSE18,
+    OPENPOSE25,
+    mapping,
+)
 
 from .test_journal import CUSTOM, disk, people, same
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from everybody.errors import DataError, OptionError, OutputError
-from everybody.people import BOX, Frame, People, Skeleton
+from everybody.people import Frame, People
 from everybody.results.journal import Journal, last_frames, read_journal
 from everybody.results.records import Record, encode
-from everybody.skeletons import COCO17, H36M17, HALPE26
+from everybody.skeletons import BOX, COCO17, H36M17, HALPE26, Skeleton
 
 
 def people(count, skeleton=COCO17, seed=0, tracked=True):

@@ -16,8 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everybody.metrics import mpjpe, pck
-from everybody.people import Skeleton
-from everybody.skeletons import COCO17, LSP14
+from everybody.skeletons import COCO17, LSP14, Skeleton
 
 TORSO = Skeleton(
     name="torso",

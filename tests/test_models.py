@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from everybody import geometry, runtime
-from everybody.detect import Detector
 from everybody.errors import ModelError, OptionError
-from everybody.load import load_detector, load_sppe
+from everybody.methods.detector import Detector
+from everybody.methods.open import load_detector, load_sppe
 from everybody.people import People
 
 from . import nets

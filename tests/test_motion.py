@@ -13,12 +13,12 @@ import pytest
 from everybody.cli import main
 from everybody.errors import DataError, OptionError
 from everybody.kinematics import angle_names, angles, paths, series, velocities
-from everybody.people import BOX, People
+from everybody.people import People
 from everybody.results.bvh import BONES, bvh
 from everybody.results.journal import write_journal
 from everybody.results.records import Record, Results
 from everybody.results.trc import trc
-from everybody.skeletons import COCO17, HALPE26, SKELETONS
+from everybody.skeletons import BOX, COCO17, HALPE26, SKELETONS
 
 from .test_track import standing
 

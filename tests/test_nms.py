@@ -21,8 +21,8 @@ from everybody.nms import (
     soft_oks_nms,
 )
 from everybody.nms.parametric import part_weights
-from everybody.people import BOX, People
-from everybody.skeletons import COCO17, HALPE26, LSP14, SKELETONS, WHOLEBODY133
+from everybody.people import People
+from everybody.skeletons import BOX, COCO17, HALPE26, LSP14, SKELETONS, WHOLEBODY133
 
 PUBLISHED = PoseNms(
     sigma1=1, sigma2=2.65, lam=1.7, eta=22.48, merge=False

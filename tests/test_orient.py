@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from everybody import geometry, orient
+from everybody import geometry
 from everybody.errors import OptionError
-from everybody.load import load_sppe, load_turn
+from everybody.methods import orientation as orient
+from everybody.methods.open import load_sppe, load_turn
 from everybody.people import People
 
 from . import nets

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import everybody
-from everybody.people import BOX, Frame, People
+from everybody.people import Frame, People
 from everybody.skeletons import (
+    BOX,
     COCO17,
     HALPE26,
     HALPE136,

@@ -20,12 +20,12 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 
 from everybody import geometry  # noqa: E402
 from everybody.codecs import Heatmap  # noqa: E402
-from everybody.detect import normalise  # noqa: E402
 from everybody.errors import DataError, ModelError, OptionError  # noqa: E402
-from everybody.load import Engine, load_sppe, load_sstn  # noqa: E402
-from everybody.models import affine, rmpe, sppe, turn  # noqa: E402
+from everybody.inputs import crop, normalise
+from everybody.methods.open import Engine, load_sppe, load_sstn  # noqa: E402
+from everybody.models import affine, rmpe, sppe  # noqa: E402
+from everybody.models import turn_net as turn
 from everybody.people import People  # noqa: E402
-from everybody.pose import crop  # noqa: E402
 from everybody.skeletons import COCO17  # noqa: E402
 from everybody.train import augment, checkpoint, export, log, loop, shards  # noqa: E402
 from everybody.train.networks import network  # noqa: E402

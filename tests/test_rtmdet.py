@@ -15,9 +15,9 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 
 from everybody import geometry  # noqa: E402
 from everybody.data.dataset import Dataset, Picture  # noqa: E402
-from everybody.detect import Detector  # noqa: E402
 from everybody.errors import DataError, ModelError, OptionError  # noqa: E402
-from everybody.load import load_detector  # noqa: E402
+from everybody.methods.detector import Detector  # noqa: E402
+from everybody.methods.open import load_detector  # noqa: E402
 from everybody.models.rtmdet import Pool, RTMDet  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
 from everybody.train import (

@@ -20,7 +20,7 @@ from PIL import Image
 import everybody
 from everybody.cli import main
 from everybody.errors import OptionError
-from everybody.orient import ALONE
+from everybody.methods.orientation import ALONE
 from everybody.results.formats import read_results
 from everybody.results.journal import read_journal
 from everybody.skeletons import SKELETONS
@@ -79,7 +79,7 @@ def test_who_does_a_handstand_is_found_in_any_orientation(tmp_path, monkeypatch,
     nets.upright_finder(tmp_path / "pose.onnx", 17)
     models[models.index("1.25")] = "1.0"
     monkeypatch.setattr(
-        "everybody.orient.GUIDED", ALONE
+        "everybody.methods.orientation.GUIDED", ALONE
     )  # the bundled net has never seen such a body
     for options, people, sure in (
         (("--orientation", "upright"), 1, False),

@@ -9,8 +9,8 @@ import pytest
 
 from everybody.errors import OptionError
 from everybody.metrics.tracking import clear, hota, scene
-from everybody.people import BOX, Frame, People
-from everybody.skeletons import COCO17
+from everybody.people import Frame, People
+from everybody.skeletons import BOX, COCO17
 from everybody.track import Rules, Tracker
 from everybody.track.affinity import with_appearance
 from everybody.track.camera import IDENTITY, Camera

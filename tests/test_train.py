@@ -24,7 +24,7 @@ from everybody.codecs import Heatmap  # noqa: E402
 from everybody.data.dataset import Dataset, Picture  # noqa: E402
 from everybody.data.read import read  # noqa: E402
 from everybody.errors import DataError, ModelError, OptionError, OutputError  # noqa: E402
-from everybody.load import load_detector, load_sppe  # noqa: E402
+from everybody.methods.open import load_detector, load_sppe  # noqa: E402
 from everybody.models import deployed  # noqa: E402
 from everybody.people import People  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402

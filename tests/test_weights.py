@@ -12,8 +12,9 @@ import pytest
 
 from everybody.errors import ModelError, OptionError
 from everybody.estimator import Estimator
+from everybody.inputs import Input
 from everybody.weights import fetch, manifest
-from everybody.weights.manifest import Input, Row
+from everybody.weights.manifest import Row
 
 CONTENT = bytes(range(256)) * 4000
 

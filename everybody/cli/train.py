@@ -62,7 +62,7 @@ def label(
 ) -> None:
     """Let several teachers label pictures together: results like those of run, to be packed."""
     from .. import run as job
-    from ..load import Engine, load_detector, load_sppe
+    from ..methods.open import Engine, load_detector, load_sppe
     from ..train.distill import Teachers
 
     sizes = [pair(size, "--det-size") for size in det_sizes or []] or [None]
@@ -146,7 +146,7 @@ def pack(
     if turns:
         if pictures:
             raise OptionError("--turns is for crops, not for --pictures")
-        from ..load import load_sppe
+        from ..methods.open import load_sppe
 
         scores = partial(distill.turn_scores, load_sppe(turns))
     teachers = None if teacher is None else read(teacher)
@@ -208,7 +208,7 @@ def proposals(
 
     from ..data.dataset import with_margin
     from ..data.read import read
-    from ..load import Engine, load_detector
+    from ..methods.open import Engine, load_detector
     from ..train import proposals as pgpg
 
     sets = [read(path) for path in data]

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..people import Skeleton
-from ..skeletons import WHOLEBODY133
+from ..skeletons import WHOLEBODY133, Skeleton
 from .dataset import Dataset, Picture, extents, image_folder
 from .formats import recognise
 from .records import Array, Records, load_json

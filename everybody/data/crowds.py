@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from ..geometry import iou
-from ..people import Image, Skeleton
+from ..people import Image
+from ..skeletons import Skeleton
 from .dataset import Array, Dataset, extents
 
 SHIFT, RESIZE = (

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
-from ..people import People, Skeleton
-from ..skeletons import mapping
+from ..people import People
+from ..skeletons import Skeleton, mapping
 
 MARGIN = 0.15  # of the joints' extent, to each side: the median of coco_train's boxes
 Array = NDArray[np.float64]

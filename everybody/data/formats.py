@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DataError
-from ..people import Skeleton
-from ..skeletons import CROWDPOSE14, HALPE26, HALPE136, SIGMAS, SKELETONS, WHOLEBODY133
+from ..skeletons import CROWDPOSE14, HALPE26, HALPE136, SIGMAS, SKELETONS, WHOLEBODY133, Skeleton
 
 DEFAULT_SIGMA = 0.079  # of a joint that nobody has published one for
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from ..people import Skeleton
+from ..skeletons import Skeleton
 from .coco import read_coco, read_coco_results
 from .dataset import Dataset
 from .lsp import read_lsp, read_lsp_npz

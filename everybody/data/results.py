@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..people import People, Skeleton
+from ..people import People
 from ..results.journal import read_journal
+from ..skeletons import Skeleton
 from .dataset import Dataset, Picture
 
 

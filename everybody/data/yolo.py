@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from ..people import Skeleton
-from ..skeletons import COCO17
+from ..skeletons import COCO17, Skeleton
 from .dataset import Dataset, Picture
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")

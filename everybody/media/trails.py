@@ -7,8 +7,8 @@ from collections import deque
 import cv2
 import numpy as np
 
+from ..draw import hue
 from ..people import Frame, Image
-from .draw import hue
 
 _SHIFT = 4  # fractional bits
 

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 
 from ..atomic import replacing
+from ..draw import draw
 from ..errors import OutputError
 from ..geometry import clip
 from ..people import Frame, Image
 from ..results.records import Say, warn
-from .draw import draw
 from .encode import VideoWriter, unused
 from .names import Names, numbered
 from .trails import Trails

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..people import Skeleton
+from ..skeletons import Skeleton
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..data.dataset import Dataset
-from ..people import Skeleton
+from ..skeletons import Skeleton
 from .bootstrap import Difference, difference, draws, interval, sample
 from .judge import Figure
 

@@ -3,7 +3,7 @@
 
 Every cell says how surely a person's box belongs to it and how far its four sides are (FCOS, Tian
 et al. 2019); the head is shared by the levels. Boxes count from the picture's corner, as detectors
-do (`everybody.detect` brings them to the coordinate law). Suppression of duplicates is the
+do (`everybody.methods.detector` brings them to the coordinate law). Suppression of duplicates is the
 caller's.
 """
 

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 from .affine import inverse, sample
-from .turn import body
+from .turn_net import body
 
 LEAST, MOST = 1 / 3, 3.0  # of the factor from the region to the crop
 LOOK = (60, 80)  # width × height of what the localisation network sees, whatever the crop

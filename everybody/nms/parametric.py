@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OptionError
-from ..people import Floats, People, Skeleton
+from ..people import Floats, People
+from ..skeletons import Skeleton
 
 PUBLISHED_JOINTS = 17  # η is told for a skeleton of so many
 BLOCK = 1 << 16  # numbers of an array at a time: few calls, on arrays that the caches hold

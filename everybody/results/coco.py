@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ..geometry import xywh, xyxy
-from ..people import People, Skeleton
+from ..geometry import box_around, xywh, xyxy
+from ..people import People
+from ..skeletons import Skeleton
 from .jsonlist import Item, by_picture, write_list
-from .records import Record, Results, Say, box_around, by_count, named, plain
+from .records import Record, Results, Say, by_count, named, plain
 
 _NUMBER = re.compile(r"(?:COCO_[a-z]+\d{4}_)?(\d{1,15})")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError, OptionError, OutputError
-from ..people import Skeleton
+from ..skeletons import Skeleton
 from . import alphapose, coco, openpose, table
 from .journal import LINES, read_journal, write_journal
 from .jsonlist import read_list

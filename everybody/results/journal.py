@@ -22,7 +22,8 @@ from typing import Any, Literal
 
 from ..atomic import replacing, writing
 from ..errors import DataError, OptionError, OutputError
-from ..people import BOX, Frame, People, Skeleton
+from ..people import Frame, People
+from ..skeletons import BOX, Skeleton
 from .records import Record, Results, Say, by_count, encode, skeleton_of, warn
 
 SCHEMA = 1

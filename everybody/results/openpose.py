@@ -27,10 +27,11 @@ import numpy as np
 
 from ..atomic import replacing
 from ..errors import DataError, OutputError
+from ..geometry import box_around
 from ..media.names import Names
-from ..people import BOX, Floats, People, Skeleton
-from ..skeletons import HALPE136, OPENPOSE18, OPENPOSE25, mapping
-from .records import Record, Results, Say, box_around, plain
+from ..people import Floats, People
+from ..skeletons import BOX, HALPE136, OPENPOSE18, OPENPOSE25, Skeleton, mapping
+from .records import Record, Results, Say, plain
 
 _FACE = tuple(f"face_{i}" for i in range(68))
 _LEFT, _RIGHT = (tuple(f"{side}_hand_{i}" for i in range(21)) for side in ("left", "right"))

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ..people import BOX, Floats, Frame, People, Skeleton
-from ..skeletons import SKELETONS
+from ..people import Frame, People
+from ..skeletons import BOX, SKELETONS, Skeleton
 
 Say = Callable[[str], None]  # takes what the user should know and that stops nothing
 warn: Say = logging.getLogger("everybody").warning
@@ -125,17 +125,6 @@ def by_count(joints: int, path: Path | str, name: str | None = None) -> Skeleton
     raise DataError(
         f"{path}: people of {joints} joints, which no known skeleton has ({known}); say which with --skeleton"
     )
-
-
-def box_around(keypoints: Floats) -> Floats:
-    """[N, K, 3] -> [N, 4] xyxy: the boxes around the joints that score above 0, for files that hold
-    no boxes.
-    """
-    seen, points = keypoints[..., 2:] > 0, keypoints[..., :2]
-    low = np.where(seen, points, np.inf).min(1, initial=np.inf)
-    high = np.where(seen, points, -np.inf).max(1, initial=-np.inf)
-    boxes = np.concatenate([low, high], -1)
-    return np.where(np.isfinite(boxes), boxes, 0).astype(np.float32)
 
 
 def skeleton_of(data: dict[str, Any], path: Path) -> Skeleton:

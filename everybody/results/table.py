@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from ..atomic import replacing
 from ..errors import DataError
-from ..people import BOX, People, Skeleton
-from ..skeletons import SKELETONS
+from ..people import People
+from ..skeletons import BOX, SKELETONS, Skeleton
 from .records import Record, Results, Say, plain, skeleton_of
 
 _FRAME = {

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Array
-from ..people import Frame, People, Skeleton
+from ..people import Frame, People
+from ..skeletons import Skeleton
 from .people import rows, sizes
 
 LIMBS = ("shoulder elbow wrist", "hip knee ankle big_toe small_toe heel", "eye ear")

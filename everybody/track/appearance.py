@@ -12,9 +12,9 @@ import numpy as np
 
 from ..errors import ModelError
 from ..geometry import Array, clip
+from ..inputs import Input
 from ..people import Image
 from ..runtime import Session
-from ..weights.manifest import Input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def load_embedder(model: str | Path) -> Embedder:
     """By name or path. A file that no row of the manifest describes is fed raw BGR of the size it
     takes. Raises ModelError, OptionError.
     """
-    from ..load import Engine, locate
+    from ..methods.open import Engine, locate
 
     path, row = locate(model, "embedding")
     session = Engine(threads=1)(path)

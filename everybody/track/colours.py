@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Array
-from ..people import Image, People, Skeleton
+from ..people import Image, People
+from ..skeletons import Skeleton
 
 TORSO = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 GRID = 10  # samples across and down

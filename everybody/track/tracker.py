@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Array
-from ..people import BOX, Frame, Image, People, Skeleton
+from ..people import Frame, Image, People
+from ..skeletons import BOX, Skeleton
 from .affinity import affinity, assigned, with_appearance
 from .camera import IDENTITY, Camera
 from .colours import colours

@@ -16,18 +16,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import geometry, orient, runtime
+from .. import geometry, runtime
 from ..data import leak
 from ..data.dataset import Array, Dataset, Picture, extents
-from ..detect import Detector
 from ..errors import DataError, OptionError
 from ..estimator import describe
 from ..media.images import SUFFIXES
+from ..methods import orientation as orient
+from ..methods.detector import Detector
+from ..methods.sppe import Sppe, person_scores
 from ..nms import box_nms, oks_nms
-from ..people import Frame, People, Skeleton
-from ..pose import Sppe, person_scores
+from ..people import Frame, People
 from ..schedule import ahead, mapped
-from ..skeletons import COCO17
+from ..skeletons import COCO17, Skeleton
 
 ALMOST = 0.999  # the most that a teacher's joint counts
 SURE = 0.5  # a teacher's joint of this score may contradict a person

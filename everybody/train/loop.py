@@ -31,7 +31,7 @@ from torch import Generator, Tensor, nn
 
 from ..atomic import replacing
 from ..errors import DataError, EverybodyError, OptionError
-from ..people import Skeleton
+from ..skeletons import Skeleton
 from . import checkpoint, curves, log, parameters
 from .losses import Loss
 from .recipe import Recipe

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..models import detector, rmpe, rtmdet, sppe, tinypose, turn
+from ..models import detector, rmpe, rtmdet, sppe, tinypose
+from ..models import turn_net as turn
 from .recipe import Recipe
 
 

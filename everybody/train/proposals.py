@@ -24,12 +24,11 @@ from scipy.cluster.vq import kmeans2
 
 from ..atomic import replacing
 from ..data.dataset import Dataset
-from ..detect import Detector
 from ..errors import DataError, InputError, OptionError
 from ..geometry import Array, iou
 from ..media.images import decode
-from ..people import Skeleton
-from ..skeletons import mapping
+from ..methods.detector import Detector
+from ..skeletons import Skeleton, mapping
 
 JOINTS = tuple(
     f"{side}_{part}"

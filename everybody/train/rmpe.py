@@ -25,8 +25,8 @@ from torch import Generator, Tensor
 
 from .. import geometry
 from ..codecs import Heatmap
+from ..methods.orientation import UPRIGHT_BONUS
 from ..models import affine, rmpe, sppe
-from ..orient import UPRIGHT_BONUS
 from . import augment, checkpoint, losses, proposals
 from .augment import normalised
 from .losses import Loss

@@ -26,7 +26,8 @@ from ..atomic import replacing
 from ..data.dataset import Dataset
 from ..errors import DataError, InputError, OutputError
 from ..media.images import decode
-from ..people import Image, Skeleton
+from ..people import Image
+from ..skeletons import Skeleton
 from ..skeletons import skeleton as skeleton_named
 
 LIMIT = 40_000_000

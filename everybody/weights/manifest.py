@@ -14,28 +14,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..codecs import CODECS, Codec
 from ..errors import ModelError, OptionError
+from ..inputs import Input
 from ..runtime import ABOUT
 from ..skeletons import SKELETONS
 
 HERE = Path(__file__).parent
 TASKS = ("detector", "pose", "turn", "sstn", "embedding")
 LAYOUTS = ("rtmdet", "yolox", "picodet")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
-    """What a network wants to see: (x - mean) / std of the 0-255 values, channels first."""
-
-    size: tuple[int, int]  # width, height
-    channels: Literal["rgb", "bgr"] = "rgb"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # in the order of `channels`
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    resize: Literal["letterbox", "stretch"] = "letterbox"  # detectors
-    fill: int = 0  # grey value around a letterboxed picture or beyond a picture's edge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,19 +15,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import geometry, orient
-from .codecs import Codec, Heatmap, SimCC
-from .detect import normalise
-from .errors import ModelError, OptionError
-from .geometry import Array
-from .orient import Orientation, TurnNet
-from .people import Floats, Image, People, Skeleton
-from .runtime import Session
-from .weights.manifest import Input
+from .. import geometry
+from ..codecs import Codec, Heatmap, SimCC
+from ..errors import ModelError, OptionError
+from ..geometry import Array
+from ..inputs import Input, crop, normalise
+from ..people import Floats, Image, People
+from ..runtime import Session
+from ..skeletons import Skeleton
+from . import orientation as orient
+from .orientation import Orientation, TurnNet
 
 AT_ONCE = 16  # crops that an SSTN looks at in one call: more only take memory
 VISIBLE = 0.2  # joints that score more than this vote on the person's score
@@ -282,11 +282,3 @@ class Sppe:
         )  # a network of fixed batch wants it full
         batch = normalise([crop(image, matrix, self.input) for image, matrix in filled], self.input)
         return [output[: len(crops)] for output in self.session(batch)]
-
-
-def crop(image: Image, matrix: Array, input: Input) -> Image:
-    """The part of a picture that a transform [2, 3] puts into a crop of the input's size; `fill`
-    beyond its edges.
-    """
-    border = (input.fill,) * 3
-    return cv2.warpAffine(image, matrix, input.size, flags=cv2.INTER_LINEAR, borderValue=border)  # type: ignore[return-value]

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import colorsys
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..people import Floats, Image, People, Skeleton
-from ..results.records import box_around
+from .geometry import box_around
+from .skeletons import Skeleton
+
+if TYPE_CHECKING:
+    from .people import Floats, Image, People
 
 Colour = tuple[int, int, int]  # RGB
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .detect import TURNS, Detector
-from .geometry import Array
-from .orient import GUIDED, UNKNOWN, TurnNet
-from .people import Image, People
+from ..geometry import Array
+from ..people import Image, People
+from .detector import TURNS, Detector
+from .orientation import GUIDED, UNKNOWN, TurnNet
 
 FAINT = 0.15  # score of a box that is worth asking about
 MOST = 12  # boxes of a picture that are asked about, the surest

@@ -8,23 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import runtime
-from .codecs import CODECS
-from .detect import Detector, guess_layout
-from .errors import ModelError, OptionError
-from .orient import TurnNet
-from .pose import Sppe, Sstn
-from .runtime import Session, sha256
-from .skeletons import skeleton
-from .weights import fetch, manifest
-from .weights.manifest import Input, Row
+from .. import runtime
+from ..codecs import CODECS
+from ..errors import ModelError, OptionError
+from ..inputs import IMAGENET, NORMALISATIONS, Input
+from ..runtime import Session, sha256
+from ..skeletons import skeleton
+from ..weights import fetch, manifest
+from ..weights.manifest import Row
+from .detector import Detector, guess_layout
+from .orientation import TurnNet
+from .sppe import Sppe, Sstn
 
-IMAGENET: dict[str, Any] = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
-NORMALISATIONS: dict[str, dict[str, Any]] = {
-    "imagenet": IMAGENET,
-    "unit": {"std": (255.0, 255.0, 255.0)},
-    "none": {},
-}
 # What detectors of each layout are fed where no row says otherwise: as their publishers train them.
 INPUTS = {
     "rtmdet": Input(

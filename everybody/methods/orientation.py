@@ -21,15 +21,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .detect import normalise
-from .geometry import Array
-from .people import Image, People
-from .runtime import Session
-from .weights.manifest import Input
+from ..geometry import Array
+from ..inputs import Input, normalise, square
+from ..people import Image, People
+from ..runtime import Session
 
 Orientation = Literal["upright", "any"]
 ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
@@ -151,32 +149,6 @@ def trunks(people: People) -> Array:
 def hints(people: People) -> Array:
     """Their `turns` [N, 4], `UNKNOWN` where nobody has looked."""
     return np.full((len(people), 4), UNKNOWN) if people.turns is None else people.turns
-
-
-def square(image: Image, box: Array, size: int, padding: float, fill: int) -> Image:
-    """The square around a box grown by `padding`, as [size, size, 3]: to the pixel, averaged where
-    it shrinks.
-    """
-    middle, side = (box[:2] + box[2:]) / 2, max(float((box[2:] - box[:2]).max()), 1.0) * padding
-    first = np.floor(middle - side / 2 + 0.5).astype(int)
-    side = max(round(side), 1)
-    height, width = image.shape[:2]
-    x0, y0 = np.clip(first, 0, (width, height))
-    x1, y1 = np.clip(first + side, 0, (width, height))
-    out = np.full((size, size, 3), fill, np.uint8)
-    ends = np.array([[x0, y0], [x1, y1]]) - first
-    (left, top), (right, bottom) = np.round(ends * size / side).astype(int)
-    if right > left and bottom > top:
-        across, down, part = right - left, bottom - top, image[y0:y1, x0:x1]
-        while (
-            part.shape[1] >= 2 * across and part.shape[0] >= 2 * down
-        ):  # by halves, as crops are packed for training
-            rows, columns = part.shape[0] // 2, part.shape[1] // 2
-            part = cv2.resize(
-                part[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA
-            )
-        cv2.resize(part, (across, down), out[top:bottom, left:right], 0, 0, cv2.INTER_LINEAR)
-    return out
 
 
 def confidence(scores: Array) -> Array:

@@ -12,18 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import cv2
 import numpy as np
 
-from . import geometry
-from .errors import ModelError, OptionError
-from .geometry import Array
-from .nms import box_nms
-from .people import Floats, Image, People
-from .runtime import Session
-from .weights.manifest import Input
+from .. import geometry
+from ..errors import ModelError, OptionError
+from ..geometry import Array
+from ..inputs import Input, letterbox, normalise, stretch
+from ..nms import box_nms
+from ..people import Floats, Image, People
+from ..runtime import Session
 
-STRIDE = 32  # sides of a dynamic input are multiples of this
 TURNS = (
     0,
     1,
@@ -31,47 +29,6 @@ TURNS = (
     2,
 )  # quarter turns that are looked at, in this order: more people lie than stand on their heads
 Tiles = tuple[int, int]
-
-
-def normalise(images: Sequence[Image], input: Input) -> Floats:
-    """Pictures [H, W, 3] RGB of one size -> [N, 3, H, W] as the network wants them: channel order,
-    (x - mean) / std.
-    """
-    height, width = images[0].shape[:2]
-    batch = np.empty((len(images), 3, height, width), np.float32)
-    order = (0, 1, 2) if input.channels == "rgb" else (2, 1, 0)
-    for image, planes in zip(images, batch, strict=True):
-        channels = cv2.split(
-            image
-        )  # reading every third byte, as a view would, takes twice as long
-        for plane, channel, mean, std in zip(planes, order, input.mean, input.std, strict=True):
-            np.multiply(channels[channel], np.float32(1 / std), out=plane)
-            plane -= np.float32(mean / std)
-    return batch
-
-
-def letterbox(
-    image: Image, size: tuple[int, int], *, fill: int, tight: bool
-) -> tuple[Image, Array]:
-    """The picture, scaled to fit into `size` (width, height), at the top left of a grey canvas; and
-    the factors (x, y).
-
-    A tight canvas is only as large as the scaled picture needs, in steps of `STRIDE`: the network
-    is spared the grey.
-    """
-    height, width = image.shape[:2]
-    ratio = min(size[0] / width, size[1] / height)
-    new = max(1, round(width * ratio)), max(1, round(height * ratio))
-    canvas_size = tuple(-(-n // STRIDE) * STRIDE for n in new) if tight else size
-    canvas = np.full((canvas_size[1], canvas_size[0], 3), fill, np.uint8)
-    cv2.resize(image, new, dst=canvas[: new[1], : new[0]], interpolation=cv2.INTER_LINEAR)
-    return canvas, np.array([new[0] / width, new[1] / height])
-
-
-def stretch(image: Image, size: tuple[int, int]) -> tuple[Image, Array]:
-    """The picture stretched to `size` (width, height), and the factors (x, y)."""
-    factors = np.array([size[0] / image.shape[1], size[1] / image.shape[0]])
-    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), factors  # type: ignore[return-value]
 
 
 def decode_rtmdet(
