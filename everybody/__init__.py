@@ -32,9 +32,9 @@ __version__ = version("everybody")
 
 _PLACES = {
     "errors": ("DataError", "EverybodyError", "InputError", "ModelError", "OptionError",
-    "OutputError"), "follow": ("Follow",), "media.draw": ("draw",), "media.read": ("Selection",
-    "read"), "people": ("Frame", "People", "Skeleton"), "estimator": ("Estimator", "estimate",
-    "stream"), "skeletons": ("SKELETONS", "mapping"), "smooth": ("Smooth",), "track": ("Rules",
+    "OutputError"), "follow": ("Follow",), "draw": ("draw",), "media.read": ("Selection",
+    "read"), "people": ("Frame", "People"), "estimator": ("Estimator", "estimate",
+    "stream"), "skeletons": ("SKELETONS", "Skeleton", "mapping"), "smooth": ("Smooth",), "track": ("Rules",
     "Tracker"),
 }  # fmt: skip
 
