@@ -146,27 +146,27 @@ def _scored(peaks: Peaks, fields: Array, layout: Layout, integral: Integral, pai
     _, height, width = fields.shape
     flat, size = fields.ravel(), height * width
     base = (np.array(layout.channels) * size)[pairs.limb]
-    x, y = peaks.x[pairs.a], peaks.y[pairs.a]
-    dx, dy = peaks.x[pairs.b] - x, peaks.y[pairs.b] - y
-    length = np.maximum(np.hypot(dx, dy), 1e-9)
-    along_x, along_y = dx / length, dy / length
-    steps = np.linspace(0, 1, integral.samples)
+    base += (peaks.y * width + peaks.x)[pairs.a]
+    dx, dy = ((at[pairs.b] - at[pairs.a]).astype(np.float32) for at in (peaks.x, peaks.y))
+    length = np.maximum(np.sqrt(dx * dx + dy * dy), np.float32(1e-9))
+    steps = np.linspace(0, 1, integral.samples, dtype=np.float32)[:, None]
 
     def read(some: Places | slice, at: Array) -> Array:
-        """Samples [n] of the pairs [m] -> the field's component along the pair [m, n]."""
-        column = x[some, None] + np.rint(dx[some, None] * at).astype(np.intp)
-        row = y[some, None] + np.rint(dy[some, None] * at).astype(np.intp)
-        cell = base[some, None] + row * width + column
-        return flat[cell] * along_x[some, None] + flat[cell + size] * along_y[some, None]
+        """Samples [n,1] of the pairs [m] -> the field's component along the pair [n,m]."""
+        along_x, along_y = dx[some], dy[some]
+        shift = np.rint(along_y * at) * np.float32(width) + np.rint(along_x * at)
+        cell = shift.astype(np.intp) + base[some]
+        along = flat.take(cell) * along_x + flat.take(cell + size) * along_y
+        return along / length[some]
 
     probes = steps[np.linspace(1, integral.samples - 2, integral.misses + 2).astype(int)]
-    likely = (read(slice(None), probes) > integral.least).sum(1) >= len(probes) - integral.misses
-    some = np.flatnonzero(likely)
+    reached = read(slice(None), probes) > integral.least
+    some = np.flatnonzero(reached.sum(0) >= len(probes) - integral.misses)
 
     values = read(some, steps)
     reached = values > integral.least
-    number = reached.sum(1)
-    score = np.where(reached, values, 0).sum(1) / np.maximum(number, 1)
+    number = reached.sum(0)
+    score = np.where(reached, values, 0).sum(0) / np.maximum(number, 1)
     kept = (number >= integral.samples - integral.misses) & (score > 0)
     some = some[kept]
     return Limbs(pairs.limb[some], pairs.a[some], pairs.b[some], score[kept])
