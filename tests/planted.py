@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from everybody.methods.grouping import Layout
@@ -79,6 +81,46 @@ def fields(
             maps[channel + 1] += on * along[1]
         maps[channel : channel + 2] /= np.maximum(count, 1)
     return maps
+
+
+def personlab(
+    people: np.ndarray,
+    edges: Sequence[tuple[int, int]],
+    size: tuple[int, int],
+    *,
+    stride: int = 8,
+    radius: float = 16.0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Points [P,K,2] in pixels, (width, height) in cells -> heatmaps, offsets, displacements.
+
+    On the cells within `radius` pixels of a joint; where several people's joints are close, those
+    of the nearest person.
+    """
+    grid = stride * np.stack(np.meshgrid(np.arange(size[0]), np.arange(size[1])), -1)
+    gaps = people[:, :, None, None] - grid  # [P,K,h,w,2]
+    nearest = np.hypot(gaps[..., 0], gaps[..., 1]).argmin(0) if len(people) else None
+
+    def of_nearest(joint: int, vectors: np.ndarray) -> np.ndarray:
+        """[P,h,w,2] -> y then x [2,h,w] of the person whose joint is nearest, 0 far from it."""
+        own = np.take_along_axis(vectors, nearest[joint][None, ..., None], 0)[0]
+        gap = np.take_along_axis(gaps[:, joint], nearest[joint][None, ..., None], 0)[0]
+        near = np.hypot(gap[..., 0], gap[..., 1]) <= radius
+        return np.moveaxis(own[..., ::-1] * near[..., None], -1, 0)
+
+    def stacked(some: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.array(some)[:, 0], np.array(some)[:, 1]]).astype(np.float32)
+
+    joints = range(people.shape[1])
+    if nearest is None:
+        empty = [np.zeros((2, *size[::-1]))]
+        there = stacked(empty * len(edges))
+        return heatmaps(people, size), stacked(empty * len(joints)), there, there
+
+    offsets = [of_nearest(k, gaps[:, k]) for k in joints]
+    there = [of_nearest(a, gaps[:, b]) for a, b in edges]
+    back = [of_nearest(b, gaps[:, a]) for a, b in edges]
+    scores = heatmaps(people / stride, size, sigma=1.0)
+    return scores, stacked(offsets), stacked(there), stacked(back)
 
 
 def same_people(found: np.ndarray, planted: np.ndarray, within: float) -> bool:
