@@ -123,6 +123,34 @@ def personlab(
     return scores, stacked(offsets), stacked(there), stacked(back)
 
 
+def deepercut(
+    people: np.ndarray, size: tuple[int, int], *, stride: int = 8, radius: float = 17.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points [P,K,2] in pixels, (width, height) in cells -> part scores, refinements, pairwise
+    offsets (in pixels) of the nearest person whose joint is within `radius` pixels of the cell.
+    """
+    joints = people.shape[1]
+    first = stride / 2
+    grid = first + stride * np.stack(np.meshgrid(np.arange(size[0]), np.arange(size[1])), -1)
+    refinements = np.zeros((joints, 2, *size[::-1]), np.float32)
+    pairwise = np.zeros((joints * (joints - 1), 2, *size[::-1]), np.float32)
+    scores = heatmaps((people - first) / stride, size, sigma=1.0)
+    if not len(people):
+        return scores, refinements.reshape(-1, *size[::-1]), pairwise.reshape(-1, *size[::-1])
+
+    for a in range(joints):
+        gaps = people[:, a, None, None] - grid  # [P,h,w,2]
+        length = np.hypot(gaps[..., 0], gaps[..., 1])
+        who, near = length.argmin(0), length.min(0) <= radius
+        for b in range(joints):
+            offset = np.moveaxis((people[who, b] - grid) * near[..., None], -1, 0)
+            if a == b:
+                refinements[a] = offset / 7.2801
+            else:
+                pairwise[(joints - 1) * a + b - (a < b)] = offset
+    return scores, refinements.reshape(-1, *size[::-1]), pairwise.reshape(-1, *size[::-1])
+
+
 def same_people(found: np.ndarray, planted: np.ndarray, within: float) -> bool:
     """[P,K,2+] and [Q,K,2]: as many, each joint of each within `within` of the same person's."""
     if len(found) != len(planted):
