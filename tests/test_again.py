@@ -11,8 +11,7 @@ from everybody import geometry
 from everybody.methods import orientation as orient
 from everybody.methods.again import FAINT, MOST, LookAgain
 from everybody.methods.open import load_detector, load_turn
-
-from . import nets
+from synthetic import nets
 
 SIDE = 320
 BOX = np.array(

@@ -8,8 +8,7 @@ from everybody.errors import ModelError, OptionError
 from everybody.methods.detector import Detector
 from everybody.methods.open import load_detector, load_sppe
 from everybody.people import People
-
-from . import nets
+from synthetic import nets
 
 BOXES = np.array([[32, 16, 96, 144, 0.9], [100, 40, 150, 160, 0.6], [1, 1, 9, 9, 0.1]], np.float32)
 

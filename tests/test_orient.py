@@ -13,8 +13,8 @@ from everybody.errors import OptionError
 from everybody.methods import orientation as orient
 from everybody.methods.open import load_sppe, load_turn
 from everybody.people import People
+from synthetic import nets
 
-from . import nets
 from .test_track import standing
 
 WIDTH, HEIGHT = 260, 280
