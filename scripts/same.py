@@ -259,7 +259,9 @@ def same(
         after = Seconds(after.wall + second.wall, after.cpu + second.cpu)
 
     ratio = speed("all", before, after)
-    print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    busy = "; other work runs here: times are not to be trusted" if load > 1.5 * cores else ""
+    print(f"load of the machine: {load:.1f} on {cores} cores{busy}")
 
     slower = ratio > SLOWER and not options.no_speed
     print(f"results {'the same' if equal else 'DIFFER'}" + ("; NEW IS SLOWER" if slower else ""))
