@@ -27,8 +27,9 @@ from everybody.runtime import load
 from everybody.skeletons import BOX
 from everybody.track import Tracker
 from everybody.track.appearance import Embedder, load_embedder
+from synthetic import nets
 
-from . import movies, nets
+from . import movies
 from .test_journal import disk
 from .test_track import standing
 

@@ -10,8 +10,8 @@ from everybody.codecs import PicodetBoxes, RtmdetBoxes, YoloxBoxes
 from everybody.errors import ModelError, OptionError
 from everybody.methods.detector import Detector
 from everybody.people import People
+from synthetic import nets
 
-from . import nets
 from .loaded import load_detector, load_sppe
 
 BOXES = np.array([[32, 16, 96, 144, 0.9], [100, 40, 150, 160, 0.6], [1, 1, 9, 9, 0.1]], np.float32)

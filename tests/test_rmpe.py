@@ -33,8 +33,8 @@ from everybody.train.networks import network  # noqa: E402
 from everybody.train.pose import PoseTask  # noqa: E402
 from everybody.train.recipe import UNCHANGED, recipe  # noqa: E402
 from everybody.train.rmpe import RmpeTask, SstnTask  # noqa: E402
+from synthetic import nets  # noqa: E402
 
-from . import nets  # noqa: E402
 from .loaded import load_sppe  # noqa: E402
 
 REGION, CROP = (96, 128), (120, 160)

@@ -41,8 +41,8 @@ from everybody.train import (
 )
 from everybody.train.networks import detector, network, sppe, tinypose, turn  # noqa: E402
 from everybody.train.recipe import BASE, RECIPES, UNCHANGED, Recipe, recipe  # noqa: E402
+from synthetic import nets  # noqa: E402
 
-from . import nets  # noqa: E402
 from .loaded import load_detector, load_sppe  # noqa: E402
 
 SIZE = (48, 64)
