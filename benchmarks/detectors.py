@@ -106,7 +106,9 @@ def main() -> None:
         "--size", type=int, action="append", help="side of the input; several; 0: the model's own"
     )
     parser.add_argument(
-        "--again", action="store_true", help="each also looking again in turns (`everybody.methods.again`)"
+        "--again",
+        action="store_true",
+        help="each also looking again in turns (`everybody.methods.again`)",
     )
     parser.add_argument("--data", type=Path, default=SHARED / "data/coco_val")
     parser.add_argument("--turns", default="0,90,180,270")

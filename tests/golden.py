@@ -21,7 +21,8 @@ def fill() -> ModuleType:
     if not (FOLDER / "fill.py").is_file():
         pytest.skip("needs ../shared/golden (outputs of published architectures)")
     spec = importlib.util.spec_from_file_location("golden_fill", FOLDER / "fill.py")
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
