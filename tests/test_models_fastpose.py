@@ -12,6 +12,12 @@ from everybody.errors import ModelError  # noqa: E402
 from everybody.models.fastpose import VARIANTS, FastPoseNet, layout, published  # noqa: E402
 from tests import golden, network_laws  # noqa: E402
 
+PLAIN = {
+    "squeeze": True,
+    "deformable": (False,) * 4,
+    "modulated": True,
+    "upsampling": ((), (1024,), (512,), ()),
+}
 DEFORMABLE = {**VARIANTS["fastpose-tiny"], "deformable": (False, True, True, True)}
 
 
@@ -32,8 +38,17 @@ def test_a_network_of_any_published_layout_is_known_by_its_shapes(variant):
     for theirs in (r"stages.x\1.\2.", r"duc\1.\2."):
         renamed = {re.sub(r"^duc\.(\d+)\.(\d+)\.", theirs, k): v for k, v in ours.items()}
         assert list(published(renamed)) == list(ours)
-    plain = {"squeeze": True, "deformable": (False,) * 4, "upsampling": ((), (1024,), (512,), ())}
-    assert layout(ours) == plain | VARIANTS[variant]
+    assert layout(ours) == PLAIN | VARIANTS[variant]
+
+
+def test_the_first_version_of_deformable_convolutions_is_known_by_its_shape():
+    numbers = PLAIN | DEFORMABLE | {"modulated": False, "squeeze": False}
+    ours = FastPoseNet(5, **numbers).state_dict()
+    for theirs in (".conv2_offset.", ".conv2.conv_offset."):
+        renamed = {k.replace(".conv2.offsets.", theirs): v for k, v in ours.items()}
+        assert renamed.keys() != ours.keys()
+        assert list(published(renamed)) == list(ours)
+    assert layout(ours) == {k: v for k, v in numbers.items() if k != "width"}
 
 
 def test_weights_of_other_networks_are_refused():

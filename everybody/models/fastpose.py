@@ -1,4 +1,4 @@
-"""FastPose, the pose network of AlphaPose (Fang et al. 2022, TPAMI, section 3.1 and figure 3).
+"""FastPose, the pose network of AlphaPose (Fang et al. 2022, TPAMI, section 3).
 
 A ResNet whose stages start with a squeeze-and-excitation block (Hu et al. 2018, Eq. 2-4), then
 dense upsampling convolutions (Wang et al. 2018): a convolution widens the features, and a pixel
@@ -53,12 +53,19 @@ class FastBottleneck(Bottleneck):
     """A bottleneck that may weigh its channels and may look beside its places."""
 
     def __init__(
-        self, inputs: int, width: int, stride: int, *, squeeze: bool, deformable: bool
+        self,
+        inputs: int,
+        width: int,
+        stride: int,
+        *,
+        squeeze: bool,
+        deformable: bool,
+        modulated: bool,
     ) -> None:
         super().__init__(inputs, width, stride)
         self.se = SqueezeExcite(4 * width) if squeeze else nn.Identity()
         if deformable:
-            self.conv2 = DeformableConv(width, width, 3, stride)
+            self.conv2 = DeformableConv(width, width, 3, stride, modulated=modulated)
 
     def forward(self, x: Tensor) -> Tensor:
         return (self.se(self.residual(x)) + self.downsample(x)).relu()
@@ -68,7 +75,8 @@ class FastPoseNet(nn.Module):
     """Crop [B, 3, H, W], normalised; H, W multiples of 32 -> heatmaps [B, K, H / 4, W / 4].
 
     upsampling: output channels of the convolutions before the first pixel shuffle, after the first,
-    after the second and after the third. deformable: whether stage 1 to 4 of the ResNet is.
+    after the second and after the third. deformable: whether stage 1 to 4 of the ResNet is, and
+    `modulated` whether by the second version.
     """
 
     def __init__(
@@ -79,6 +87,7 @@ class FastPoseNet(nn.Module):
         width: int = 64,
         squeeze: bool = True,
         deformable: Sequence[bool] = (False, False, False, False),
+        modulated: bool = True,
         upsampling: Groups = SHUFFLED,
     ) -> None:
         super().__init__()
@@ -87,7 +96,12 @@ class FastPoseNet(nn.Module):
             level = (wide // width).bit_length() - 1
             first = inputs != 4 * wide
             return FastBottleneck(
-                inputs, wide, stride, squeeze=squeeze and first, deformable=deformable[level]
+                inputs,
+                wide,
+                stride,
+                squeeze=squeeze and first,
+                deformable=deformable[level],
+                modulated=modulated,
             )
 
         self.preact = ResNet(depths=depths, width=width, block=block)
@@ -187,11 +201,13 @@ def layout(state: dict[str, Tensor]) -> dict[str, Any]:
         channels = outputs
     groups[-1].pop()  # conv_out
 
+    offsets = [v for name, v in state.items() if name.endswith(".conv2.offsets.weight")]
     return {
         "depths": tuple(count(stage) for stage in range(1, 5)),
         "squeeze": any(".se." in name for name in state),
         "deformable": tuple(
             f"preact.layer{stage}.0.conv2.offsets.weight" in state for stage in range(1, 5)
         ),
+        "modulated": all(len(weight) == 27 for weight in offsets),
         "upsampling": tuple(tuple(group) for group in groups),
     }
