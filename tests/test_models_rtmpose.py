@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 
 from everybody.errors import OptionError  # noqa: E402
 from everybody.models.rtmpose import VARIANTS, GatedAttention, RtmPoseNet, numbers  # noqa: E402
-from tests import golden, laws  # noqa: E402
+from tests import golden, network_laws  # noqa: E402
 
 SMALL = {"size": (64, 96), "width": 8, "depths": (1, 1, 1, 1), "hidden": 32, "shared": 16}
 
@@ -21,7 +21,7 @@ def test_published_answers():
         features = net.backbone(golden.image("rtmpose_s"))
         x, y = net.head(features)
     golden.check("rtmpose_s", {"features": features, "x": x, "y": y})
-    assert laws.numbers_of(net) == golden.fill().spec("rtmpose_s")["parameters"]
+    assert sum(p.numel() for p in net.parameters()) == golden.fill().spec("rtmpose_s")["parameters"]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_published_numbers_of_parameters(name, millions):
     """Table 4 of the paper: 256 × 192, COCO, in millions."""
     with torch.device("meta"):
         net = RtmPoseNet(**VARIANTS[name])
-    assert laws.numbers_of(net) / 1e6 == pytest.approx(millions, abs=0.01)
+    assert sum(p.numel() for p in net.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
 
 
 def test_laws(tmp_path):
@@ -41,9 +41,11 @@ def test_laws(tmp_path):
     images = torch.randn(2, 3, 96, 64)
     x, y = net(images)
     assert (x.shape, y.shape) == ((2, 5, 128), (2, 5, 192))
-    laws.every_parameter_learns(net, images)
-    laws.batched_is_single(net, images)
-    laws.onnx_is_torch(net, images, tmp_path)
+    network_laws.every_parameter_learns(
+        net, images, lambda xy: (torch.cat(xy, 2) - 1).square().sum()
+    )
+    network_laws.batched_equals_single(net, images)
+    network_laws.onnx_equals_torch(net, images, tmp_path / "net.onnx")
 
 
 def test_joints_have_no_order_in_the_attention():

@@ -3,7 +3,7 @@ the joints, coordinates as classes (SimCC, Li et al. 2022).
 
 The backbone is that of RTMDet (Lyu et al. 2022) with dense 3 × 3 convolutions; its last map gives
 one map per joint (a 7 × 7 convolution); each map, flattened, is a token; the tokens attend to each
-other (Hua et al. 2022, "Transformer quality in linear time", Eq. 3–5); two linear layers say the
+other (Hua et al. 2022, "Transformer quality in linear time", § 2); two linear layers say the
 bins of x and of y (Fig. 3 of RTMPose). `rtmdet.py` is the detector of the same family, without
 normalisation and with depthwise convolutions: other layers.
 
@@ -137,7 +137,7 @@ class CspNext(nn.Module):
 
 
 class ScaleNorm(nn.Module):
-    """x / (|x| / √n) · g: every token has the same length (Nguyen and Salazar 2019, Eq. 5)."""
+    """x / (|x| / √n) · g: every token has the same length (Nguyen and Salazar 2019)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class Scale(nn.Module):
 
 
 class GatedAttention(nn.Module):
-    """Tokens [B, K, C] -> [B, K, C] (Hua et al. 2022, Eq. 3–5).
+    """Tokens [B, K, C] -> [B, K, C] (Hua et al. 2022, § 2).
 
     U, V and a shared base Z come from one layer; queries and keys are Z with a factor and an offset
     each; the attention is relu² of their products; the output is gated by U.

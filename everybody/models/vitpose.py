@@ -1,9 +1,8 @@
 """ViTPose (Xu et al. 2022, arXiv 2204.12484): a plain vision transformer and a light decoder.
 
-The crop is cut into patches of 16 × 16; transformer layers (Dosovitskiy et al. 2021) mix them,
-F_{i+1} of § 3.1; the last features are a map of stride 16. The `classic` decoder brings it to
-stride 4 by two deconvolutions (Eq. 1), the `simple` one by bilinear upsampling and one 3 × 3
-convolution (Eq. 2).
+The crop is cut into patches of 16 × 16; transformer layers (Dosovitskiy et al. 2021) mix them (Eq.
+1); the last features are a map of stride 16. The `classic` decoder brings it to stride 4 by two
+deconvolutions (Eq. 2), the `simple` one by bilinear upsampling and one 3 × 3 convolution (Eq. 3).
 
 Parameter names are the published ones (ViTAE-Transformer/ViTPose, Apache-2.0), and so are two
 habits: patches are padded by 2 on each side, and the position of a class token, which is not there,
@@ -12,13 +11,14 @@ is added to every patch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn, zeros
 from torch.nn import functional
 
 from ..errors import OptionError
+from .deconvolution_head import DeconvolutionHead
 
 PATCH = 16
 
@@ -51,7 +51,7 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """F' = F + attention(norm(F)), then F' + mlp(norm(F')) (§ 3.1)."""
+    """F' = F + attention(norm(F)), then F' + mlp(norm(F')) (Eq. 1)."""
 
     def __init__(self, width: int, heads: int, ratio: int) -> None:
         super().__init__()
@@ -103,25 +103,8 @@ class Transformer(nn.Module):
         return self.last_norm(x).mT.reshape(grid.shape)
 
 
-class Classic(nn.Module):
-    """Features [B, C, h, w] -> heatmaps [B, K, 4 h, 4 w] by deconvolutions (Eq. 1)."""
-
-    def __init__(self, inputs: int, joints: int, widths: Sequence[int] = (256, 256)) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for width in widths:
-            up = nn.ConvTranspose2d(inputs, width, 4, stride=2, padding=1, bias=False)
-            layers += [up, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
-            inputs = width
-        self.deconv_layers = nn.Sequential(*layers)
-        self.final_layer = nn.Conv2d(inputs, joints, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.final_layer(self.deconv_layers(x))
-
-
 class Simple(nn.Module):
-    """Features [B, C, h, w] -> heatmaps [B, K, 4 h, 4 w] by bilinear upsampling (Eq. 2)."""
+    """Features [B, C, h, w] -> heatmaps [B, K, 4 h, 4 w] by bilinear upsampling (Eq. 3)."""
 
     def __init__(self, inputs: int, joints: int) -> None:
         super().__init__()
@@ -132,7 +115,10 @@ class Simple(nn.Module):
         return self.final_layer(large)
 
 
-DECODERS: dict[str, type[Classic] | type[Simple]] = {"classic": Classic, "simple": Simple}
+DECODERS: dict[str, Callable[[int, int], nn.Module]] = {  # (width, joints) -> decoder
+    "classic": lambda width, joints: DeconvolutionHead(width, joints, widths=(256, 256)),  # Eq. 2
+    "simple": Simple,
+}
 
 
 class VitPoseNet(nn.Module):
