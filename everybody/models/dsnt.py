@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .gaussian_maps import gaussian_maps
 from .resnet import Pyramid, ResNet
 
 TINY = 1e-24  # keeps logarithms finite
@@ -57,12 +58,7 @@ def variance(heatmaps: Tensor) -> Tensor:
 
 def gaussians(at: Tensor, size: Sequence[int], sigma: float) -> Tensor:
     """Coordinates [..., 2], (height, width), sigma in cells -> [..., h, w] that sum to 1."""
-    height, width = size
-    x = (places(width, at) - at[..., :1]) * width / 2  # in cells
-    y = (places(height, at) - at[..., 1:]) * height / 2
-    row = (-x.square() / (2 * sigma**2)).exp()
-    column = (-y.square() / (2 * sigma**2)).exp()
-    maps = column[..., :, None] * row[..., None, :]
+    maps = gaussian_maps(to_pixels(at, (size[1], size[0])), size, sigma)
     return maps / (maps.sum((-2, -1), keepdim=True) + TINY)
 
 
