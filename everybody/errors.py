@@ -6,9 +6,17 @@ line prints the line alone (`--debug` adds the traceback) and exits with 1.
 
 from __future__ import annotations
 
+from .messages import clean
+
 
 class EverybodyError(Exception):
-    """Base of all errors that everybody raises on purpose."""
+    """Base of all errors that everybody raises on purpose.
+
+    Its text is one line without escape codes, whatever names are in it (`messages.clean`).
+    """
+
+    def __str__(self) -> str:
+        return clean(super().__str__())
 
 
 class InputError(EverybodyError):

@@ -20,8 +20,8 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from ..errors import OutputError
+from ..messages import Say, warn
 from ..people import Image
-from ..results.records import Say, warn
 
 _TICKS = 90_000  # per second: what MPEG counts time in, and fine enough for every camera
 _FRAGMENT = 1.0  # seconds
