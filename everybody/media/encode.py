@@ -30,7 +30,8 @@ _CONTAINER = {
     # sound.
     "movflags": "frag_keyframe+empty_moov+default_base_moof+delay_moov",
     "flush_packets": "1",  # a fragment goes to the system when it is complete
-    "max_interleave_delta": "1000000",  # microseconds: pictures wait no longer for sound that has ended
+    # Microseconds: pictures wait no longer for sound that has ended.
+    "max_interleave_delta": "1000000",
 }
 # No B-frames: then frames are stored in the order they are shown, and the file starts at 0 without
 # an edit list.
