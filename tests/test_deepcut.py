@@ -11,19 +11,20 @@ import numpy as np
 import pytest
 
 from everybody.errors import ModelError, OptionError
-from everybody.methods.deepcut import (
+from everybody.methods.deepcut import Decoding, DeepCutMaps, decode, stages
+from everybody.methods.deepcut_pairs import (
     COCO_GRAPH,
     Candidates,
-    Decoding,
+    Choice,
     Pair,
     Statistics,
+    Terms,
     compare,
-    decode,
     find_candidates,
     fit_pair,
+    load_terms,
     pair_channel,
     pair_features,
-    stages,
 )
 from everybody.methods.partition import of_probabilities
 from everybody.methods.partition_exact import exact
@@ -39,7 +40,8 @@ PIXELS = Statistics(np.zeros((17, 17, 2)), np.ones((17, 17, 2)))  # offsets are 
 
 
 def maps(people):
-    return planted.deepercut(people, SIZE, stride=STRIDE)
+    size = SIZE[0] * STRIDE, SIZE[1] * STRIDE
+    return DeepCutMaps(COCO17, Terms(PIXELS, {})).encode(planted.seen(people), size)
 
 
 def crossing():
@@ -78,7 +80,7 @@ def learned() -> dict[tuple[int, int], Pair]:
 
 
 def found(people, options=OPTIONS):
-    return decode(maps(people), COCO17, PIXELS, learned(), options)
+    return decode(maps(people), COCO17, Terms(PIXELS, learned()), options)
 
 
 def test_published_probabilities_of_pairs():
@@ -173,7 +175,7 @@ def test_candidates_are_apart_and_the_strongest_are_kept():
     alike = (some.part[:, None] == some.part) & ~np.eye(len(some.part), dtype=bool)
     assert gaps[alike].min() > 5
 
-    few = find_candidates(noisy, refinements, pairwise, PIXELS, Decoding(most=30))
+    few = find_candidates(noisy, refinements, pairwise, PIXELS, Choice(most=30))
     assert few.score.min() >= np.sort(some.score)[-30]
     assert len(few.score) == 30
     assert (np.diff(few.part) >= 0).all()
@@ -225,3 +227,17 @@ def test_what_cannot_be_decoded_is_an_error():
         compare(find_candidates(scores, refinements, pairwise, PIXELS), {(3, 1): learned()[0, 1]})
     with pytest.raises(OptionError, match="of one person and of two"):
         fit_pair(np.zeros((3, 8)), np.ones(3, bool))
+
+
+def test_terms_come_back_from_their_file(tmp_path):
+    terms, path = Terms(PIXELS, learned()), tmp_path / "terms.npz"
+    terms.save(path)
+    again = load_terms(path, 17)
+    assert again.pairs.keys() == terms.pairs.keys()
+    assert np.array_equal(again.statistics.deviation, PIXELS.deviation)
+    for name, pair in again.pairs.items():
+        assert np.array_equal(pair.weights, learned()[name].weights)
+    with pytest.raises(ModelError, match=r"terms\.npz.*'mean' is \[17, 17, 2\]"):
+        load_terms(path, 16)
+    with pytest.raises(ModelError, match=r"none\.npz"):
+        load_terms(tmp_path / "none.npz", 17)

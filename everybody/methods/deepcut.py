@@ -1,221 +1,57 @@
-"""DeepCut and DeeperCut: candidates of joints, how likely two are one person's, and the partition.
+"""DeepCut and DeeperCut: candidates of joints of all people, divided by one integer program.
 
 Pishchulin et al., "DeepCut: joint subset partition and labeling for multi person pose estimation",
 CVPR 2016; Insafutdinov et al., "DeeperCut: a deeper, stronger, and faster multi-person pose
-estimation model", ECCV 2016. A network says, at every cell, part scores, refinements from the cell
-to the joint, and for every ordered pair of parts the offset from the one to the other. Two
-candidates are one person's if the offset that each predicts agrees with where the other is: a
-logistic regression on how far and at which angle they miss. The partition is an integer program
-(`partition_exact.py`); large ones are solved incrementally, head and shoulders first, then arms,
-then legs.
+estimation model", ECCV 2016. Candidates and their pairwise terms: `deepcut_pairs.py`; the program:
+`partition_exact.py`. Large ones are solved incrementally: head and shoulders first, then arms, then
+legs.
+
+A model is an ONNX file that answers part scores [B, K, h, w], refinements [B, 2K, h, w] and
+pairwise offsets [B, 2K(K-1), h, w], and beside it an .npz of the same name (`Terms.save`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
 
-from ..errors import ModelError, OptionError
-from ..skeletons import Skeleton
+from ..codecs.grid import check_ports
+from ..geometry import box_around
+from ..inputs import Input
+from ..options import Options
+from ..runtime import Port
+from ..skeletons import COCO17, Skeleton, skeleton
+from .bottomup import BottomUp, bottom_up, given_model, sized
+from .deepcut_pairs import (
+    LOCATION,
+    Candidates,
+    Choice,
+    Terms,
+    compare,
+    find_candidates,
+    load_terms,
+    pair_channel,
+)
 from .partition import Answer, Problem, greedy, of_probabilities
 from .partition_exact import exact, incremental
-from .peaks import Array, Places, check_maps
+from .peaks import Array, Places, nearest
 
-LOCATION = 7.2801  # pixels per unit of the refinement maps, as published
-# Pairs of parts that are compared, as published for COCO's 17 joints.
-COCO_GRAPH = (
-    (0, 1), (0, 2), (1, 2), (2, 4), (1, 3), (0, 4), (0, 3), (0, 6), (1, 6), (2, 6), (3, 6), (4, 6),
-    (0, 5), (1, 5), (2, 5), (3, 5), (4, 5), (5, 6), (6, 8), (5, 7), (4, 8), (3, 7), (8, 10), (7, 9),
-    (6, 10), (5, 9), (6, 12), (6, 11), (5, 12), (5, 11), (11, 12), (12, 14), (11, 13), (12, 13),
-    (11, 14), (13, 14), (14, 16), (13, 15), (12, 16), (11, 15),
-)  # fmt: skip
+MEAN = (123.68, 116.779, 103.939)  # red, green, blue, as published
+INPUT = Input(size=(640, 640), mean=MEAN)
 ARMS, LEGS = ("elbow", "wrist"), ("hip", "knee", "ankle", "pelvis", "heel", "toe")
-
-
-class Candidates(NamedTuple):
-    """Ordered by part, then by falling score."""
-
-    part: Places  # [N]
-    place: Array  # [N,2], refined position in pixels
-    cell: Array  # [N,2], the cell's centre in pixels
-    score: Array  # [N]
-    offsets: Array  # [N,K,2], to the person's other joints in pixels; to its own part 0
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Of the offsets between two parts over the training set, in pixels, [K,K,2] each."""
-
-    mean: Array
-    deviation: Array
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The logistic regression of two parts: scales its eight features and weighs them."""
-
-    low: Array  # [8]
-    high: Array  # [8]
-    weights: Array  # [9]; the last is of the constant
-
-    def __call__(self, features: Array) -> Array:
-        """[N,8] -> probabilities [N]"""
-        return expit(scaled(features, self.low, self.high) @ self.weights)
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How candidates are chosen and people are found."""
+    """How people are made of candidates."""
 
-    stride: int = 8
-    first: float = 4.0  # where the first cell is, in pixels
-    threshold: float = 0.2  # of a candidate's score
-    radius: float = 5.0  # cells; within it, one candidate per part
-    most: int = 300  # candidates; the strongest are kept
+    choice: Choice = field(default_factory=Choice)
     exact: int = 60  # up to so many candidates, one program of all; more go in stages
     seconds: float = 10.0  # for the partition of a picture
     greedy: bool = False  # the greedy partition alone
     least_parts: int = 3  # of a person
-
-
-def pair_channel(a: int, b: int, joints: int) -> int:
-    """Where the offset from part a to part b is among the pairwise maps, in pairs of channels."""
-    return (joints - 1) * a + b - (a < b)
-
-
-def find_candidates(
-    scores: Array,
-    refinements: Array,
-    pairwise: Array,
-    statistics: Statistics,
-    options: Decoding = Decoding(),
-) -> Candidates:
-    """Part scores [K,h,w], refinements [2K,h,w], offsets [2K(K-1),h,w] (x and y of one vector are
-    neighbours) -> candidates. Raises ModelError for maps that do not fit or are not finite.
-    """
-    joints = len(scores)
-    check_maps(scores, joints, "part scores")
-    check_maps(refinements, 2 * joints, "refinements")
-    check_maps(pairwise, 2 * joints * (joints - 1), "pairwise offsets")
-    for maps in (refinements, pairwise):
-        if maps.shape[1:] != scores.shape[1:]:
-            raise ModelError(
-                f"part scores are {list(scores.shape[1:])}, other maps {list(maps.shape[1:])}: all "
-                "must come from the same answer"
-            )
-
-    part, row, column = _separate(scores, options)
-    score = scores[part, row, column]
-    cell = np.stack([column, row], 1) * options.stride + options.first
-    shift = np.stack([refinements[2 * part + axis, row, column] for axis in (0, 1)], 1)
-
-    offsets = np.zeros((len(part), joints, 2))
-    for a in range(joints):
-        of_a = np.flatnonzero(part == a)
-        for b in range(joints):
-            if a != b and len(of_a):
-                first = 2 * pair_channel(a, b, joints)
-                said = pairwise[first : first + 2, row[of_a], column[of_a]].T
-                offsets[of_a, b] = said * statistics.deviation[a, b] + statistics.mean[a, b]
-    return Candidates(part, cell + LOCATION * shift, cell, score, offsets)
-
-
-def _separate(scores: Array, options: Decoding) -> tuple[Places, Places, Places]:
-    """Cells of falling score, none within `radius` of a better one of its part."""
-    found = []
-    for part, maps in enumerate(scores):
-        row, column = np.nonzero(maps >= options.threshold)
-        order = np.argsort(-maps[row, column], kind="stable")
-        row, column = row[order], column[order]
-        while len(row):
-            found.append((part, row[0], column[0]))
-            gaps = np.square(row - row[0]) + np.square(column - column[0])
-            far = gaps > options.radius**2
-            row, column = row[far], column[far]
-
-    places = np.array(found, np.intp).reshape(-1, 3)
-    strongest = np.argsort(-scores[tuple(places.T)], kind="stable")[: options.most]
-    part, row, column = places[np.sort(strongest)].T
-    return part, row, column
-
-
-def pair_features(some: Candidates, a: Places, b: Places) -> Array:
-    """Pairs of candidates of different parts [M], [M] -> features [M,8]: how far and at which angle
-    each one's predicted offset misses the other, and exp(-x) of these four.
-    """
-    missed = []
-    for here, there in ((a, b), (b, a)):
-        real = some.place[there] - some.cell[here]
-        predicted = some.offsets[here, some.part[there]]
-        missed.append(np.linalg.norm(real - predicted, axis=1))
-        turn = _angle(real) - _angle(predicted)
-        missed.append(
-            np.abs(np.where(np.abs(turn) > np.pi, turn - 2 * np.pi * np.sign(turn), turn))
-        )
-    four = np.stack(missed, 1)
-    return np.concatenate([four, np.exp(-four)], 1)
-
-
-def _angle(vectors: Array) -> Array:
-    return np.arctan2(vectors[:, 1], vectors[:, 0])
-
-
-def scaled(features: Array, low: Array, high: Array) -> Array:
-    """[N,8] -> [N,9]: each feature's range over the training pairs is [0, 1]; a constant."""
-    extent = np.where(high > low, high - low, 1)
-    return np.concatenate([(features - low) / extent, np.ones((len(features), 1))], 1)
-
-
-def same_part(distance: Array) -> Array:
-    """Pixels between two candidates of one part -> how likely they are one person's."""
-    return expit(7.5 - 0.2 * distance)
-
-
-def fit_pair(features: Array, together: Array, *, decay: float = 1e-3) -> Pair:
-    """Training pairs [N,8], whether each is one person [N] -> their logistic regression, by maximum
-    likelihood with a penalty of `decay` on the square of the weights.
-    """
-    if not len(features) or together.all() or not together.any():
-        raise OptionError("logistic regression needs pairs of one person and of two: add pictures")
-    low, high = features.min(0), features.max(0)
-    inputs = scaled(features, low, high)
-    sign = np.where(together, 1.0, -1.0)
-
-    def loss(weights: Array) -> tuple[float, Array]:
-        margin = sign * (inputs @ weights)
-        value = np.logaddexp(0, -margin).mean() + decay * weights @ weights / 2
-        slope = -(sign * expit(-margin)) @ inputs / len(inputs) + decay * weights
-        return float(value), slope
-
-    found = minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B")
-    return Pair(low, high, found.x)
-
-
-def compare(some: Candidates, pairs: Mapping[tuple[int, int], Pair]) -> tuple[Places, Array]:
-    """-> edges [E,2] between candidates of one part or of two parts in `pairs`, and how likely
-    the ends of each are one person's [E]. Parts of a pair are in the skeleton's order.
-    """
-    if any(first >= second for first, second in pairs):
-        raise OptionError(f"pairs of parts must be (a, b) with a < b, got {sorted(pairs)}")
-    a, b = np.triu_indices(len(some.part), 1)
-    edges, likely = [np.zeros((0, 2), np.intp)], [np.zeros(0)]
-
-    alike = some.part[a] == some.part[b]
-    gaps = some.place[a[alike]] - some.place[b[alike]]
-    edges.append(np.stack([a[alike], b[alike]], 1))
-    likely.append(same_part(np.linalg.norm(gaps, axis=1)))
-
-    for (first, second), regression in pairs.items():
-        chosen = np.flatnonzero((some.part[a] == first) & (some.part[b] == second))
-        if len(chosen):
-            edges.append(np.stack([a[chosen], b[chosen]], 1))
-            likely.append(regression(pair_features(some, a[chosen], b[chosen])))
-    return np.concatenate(edges), np.concatenate(likely)
 
 
 def stages(part: Places, skeleton: Skeleton) -> list[Places]:
@@ -240,7 +76,7 @@ def people_of(
     some: Candidates, answer: Answer, joints: int, least_parts: int = 3
 ) -> tuple[Array, Array]:
     """-> keypoints [P,K,3] in pixels, scores [P]: a joint is the mean of its candidates, weighted
-    by their scores, and as sure as the surest; a person's score is the mean over all joints.
+    by their scores, and as sure as the surest; a person's score is the mean of its joints'.
     """
     count = int(answer.people.max(initial=0))
     kept = np.flatnonzero(answer.people)
@@ -253,21 +89,87 @@ def people_of(
     np.maximum.at(keypoints[:, 2], spot, some.score[kept])
 
     people = keypoints.reshape(count, joints, 3)
-    whole = (people[..., 2] > 0).sum(1) >= least_parts
-    return people[whole].astype(np.float32), people[whole, :, 2].mean(1).astype(np.float32)
+    parts = (people[..., 2] > 0).sum(1)
+    score = people[..., 2].sum(1) / np.maximum(parts, 1)
+    whole = parts >= least_parts
+    return people[whole].astype(np.float32), score[whole].astype(np.float32)
 
 
 def decode(
-    maps: Sequence[Array],
+    maps: tuple[Array, Array, Array],
     skeleton: Skeleton,
-    statistics: Statistics,
-    pairs: Mapping[tuple[int, int], Pair],
-    options: Decoding = Decoding(),
+    terms: Terms,
+    options: Decoding | None = None,
 ) -> tuple[Array, Array, Answer]:
     """Part scores, refinements, pairwise offsets -> keypoints [P,K,3] in pixels, scores [P], and
     the partition, which says its cost and how far from the optimum it can be.
     """
-    some = find_candidates(*maps, statistics, options)  # type: ignore[misc]
-    edges, likely = compare(some, pairs)
-    answer = divide(of_probabilities(some.score, edges, likely), some.part, skeleton, options)
+    options = options or Decoding()
+    some = find_candidates(*maps, terms.statistics, options.choice)
+    edges, likely = compare(some, terms.pairs)
+    problem = of_probabilities(some.score, edges, likely)
+    answer = divide(problem, some.part, skeleton, options)
     return *people_of(some, answer, len(skeleton), options.least_parts), answer
+
+
+@dataclass(frozen=True, slots=True)
+class DeepCutMaps:
+    """The picture codec of such a model."""
+
+    skeleton: Skeleton
+    terms: Terms
+    options: Decoding = field(default_factory=Decoding)
+
+    def decode(
+        self, outputs: Sequence[Array], size: tuple[int, int]
+    ) -> list[tuple[Array, Array, Array]]:
+        """[scores, refinements, offsets] -> per picture (keypoints, boxes, scores)."""
+        found = []
+        for maps in zip(*outputs, strict=True):
+            keypoints, scores, _ = decode(maps, self.skeleton, self.terms, self.options)
+            found.append((keypoints, box_around(keypoints), scores))
+        return found
+
+    def encode(
+        self, keypoints: Array, size: tuple[int, int], radius: float = 17.0
+    ) -> tuple[Array, Array, Array]:
+        """People [P,K,3] in input pixels, size (width, height) -> what a perfect network says: on
+        the cells within `radius` pixels of a joint of score above 0, the nearest person's.
+        """
+        joints, stride = len(self.skeleton), self.options.choice.stride
+        cells = size[0] // stride, size[1] // stride
+        across = np.meshgrid(*(self.options.choice.first + stride * np.arange(n) for n in cells))
+        gaps = keypoints[:, :, None, None, :2] - np.stack(across, -1)  # [P,K,h,w,2]
+        seen = keypoints[..., 2] > 0
+        who, near = nearest(gaps, seen, radius)
+
+        mean, deviation = self.terms.statistics.mean, self.terms.statistics.deviation
+        refinements = np.zeros((joints, 2, *near.shape[1:]), np.float32)
+        pairwise = np.zeros((joints * (joints - 1), 2, *near.shape[1:]), np.float32)
+        for a in range(joints) if len(keypoints) else ():
+            own = np.take_along_axis(gaps, who[None, a, ..., None][:, None], 0)[0]  # [K,h,w,2]
+            for b in range(joints):
+                known = (near[a] & seen[who[a], b])[..., None]
+                offset = np.where(known, own[b] - mean[a, b], 0) / deviation[a, b]
+                if a == b:
+                    refinements[a] = np.moveaxis(np.where(known, own[a], 0) / LOCATION, -1, 0)
+                else:
+                    pairwise[pair_channel(a, b, joints)] = np.moveaxis(offset, -1, 0)
+        flat = (-1, *near.shape[1:])
+        return near.astype(np.float32), refinements.reshape(flat), pairwise.reshape(flat)
+
+    def check(self, ports: Sequence[Port], joints: int) -> None:
+        channels = (joints, 2 * joints, 2 * joints * (joints - 1))
+        meaning = "part scores [B, K, h, w], refinements [B, 2K, h, w], offsets [B, 2K(K-1), h, w]"
+        check_ports(self, meaning, [(None, count, None, None) for count in channels], ports)
+
+
+def open_deepcut(options: Options) -> BottomUp:
+    """DeepCut by the options' pose model (a name, or an ONNX file with its .npz beside it). Raises
+    ModelError, OptionError.
+    """
+    session, row = given_model(options, "deepcut")
+    named = skeleton(options.pose.skeleton or (row.skeleton if row else "") or COCO17.name)
+    codec = DeepCutMaps(named, load_terms(session.path.with_suffix(".npz"), len(named)))
+    spec = sized(row.input if row else INPUT, session, options)
+    return bottom_up(session, codec, named, spec, options)
