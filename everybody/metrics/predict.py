@@ -47,6 +47,8 @@ def predict(
     `Estimator`; pose_nms by default its own.
     """
     from ..estimator import Estimator
+    from ..methods import is_method
+    from ..options import Keywords, PoseOptions
 
     on_truth = boxes == "gt"
     estimator = Estimator(
