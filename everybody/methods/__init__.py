@@ -10,12 +10,18 @@ from ..method import Method
 from ..options import Options
 from ..runtime import cores
 from ..weights import manifest
+from .deepcut import open_deepcut
 from .movenet import open_movenet
+from .openpose import open_openpose
+from .personlab import open_personlab
 from .topdown import open_topdown
 
 METHODS: dict[str, Callable[[Options], Method]] = {
     "topdown": open_topdown,
     "movenet": open_movenet,
+    "openpose": open_openpose,
+    "personlab": open_personlab,
+    "deepcut": open_deepcut,
 }
 
 
