@@ -25,7 +25,7 @@ import numpy as np
 
 from everybody.data.dataset import Dataset
 from everybody.data.read import read
-from everybody.data.results import gathered
+from everybody.data.frames import gathered
 from everybody.data.rotate import turned
 from everybody.media.images import SUFFIXES, decode
 from everybody.methods.again import LookAgain

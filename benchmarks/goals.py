@@ -28,7 +28,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.detectors import JUDGED, Finder, empty_pictures, false_people, found
-from everybody.data.dataset import Dataset, common
+from everybody.data.dataset import Dataset
+from everybody.data.join import common
 from everybody.data.read import read
 from everybody.data.rotate import turned
 from everybody.estimator import Estimator

@@ -24,7 +24,7 @@ import numpy as np
 from everybody import geometry
 from everybody.data.dataset import Dataset
 from everybody.data.read import read
-from everybody.data.results import gathered
+from everybody.data.frames import gathered
 from everybody.estimator import Estimator
 from everybody.media.images import decode
 from everybody.methods.open import load_detector

@@ -34,7 +34,7 @@ import numpy as np
 from everybody import geometry
 from everybody.data.dataset import Dataset, with_margin
 from everybody.data.read import read
-from everybody.data.results import gathered
+from everybody.data.frames import gathered
 from everybody.draw import draw as draw_people
 from everybody.media.images import decode
 from everybody.media.read import Selection

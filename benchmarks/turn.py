@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from everybody.data.read import read
-from everybody.data.results import gathered
+from everybody.data.frames import gathered
 from everybody.data.rotate import turned
 from everybody.media.images import decode
 from everybody.methods import orientation as orient

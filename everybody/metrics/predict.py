@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.dataset import Dataset, with_margin
-from ..data.results import gathered
+from ..data.frames import gathered
 from ..data.rotate import turned
 from ..errors import DataError
 from ..people import Frame, People

@@ -1,0 +1,117 @@
+"""Which categories of a COCO file are judged or learned from: those of persons, or those asked for.
+
+A file can hold several categories, and several sets of joints: players and referees, people and the
+horses they ride, fifty kinds of animals. Categories with the same joints are one data set; of
+several sets of joints that of people counts, and what is left out is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ..errors import DataError
+from ..typed import Id
+from .joints import known_joints
+from .records import whole
+
+PERSONS = ("person", "people", "human", "pedestrian")
+
+
+class Category(msgspec.Struct, gc=False):
+    """A row of COCO's 'categories'."""
+
+    id: Id
+    name: str | None = None
+    keypoints: list[str] | None = None
+    skeleton: list[list[float]] | None = None
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        return tuple(self.keypoints or ())
+
+    @property
+    def called(self) -> str:
+        return self.name or str(self.id)
+
+    @property
+    def of_persons(self) -> bool:
+        return self.called.strip().lower() in PERSONS
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The chosen categories by id; their joint names and limbs (counted from 1); what to say."""
+
+    chosen: dict[int | Id, Category]
+    joints: tuple[str, ...]
+    limbs: Sequence[Sequence[float]]
+    left_out: dict[int | Id, Category]
+
+    def number(self, category: Id) -> int:
+        """A chosen category -> its number, the same in labels and results: its id, or its place
+        from 1 if not all ids are whole numbers.
+        """
+        keys = list(self.chosen)
+        key = identity(category)
+        return key if all(isinstance(one, int) for one in keys) else keys.index(key) + 1  # type: ignore[return-value]
+
+
+def identity(category: Id) -> int | Id:
+    """The id of a category, the same however it is written: 1, 1.0 and "1"."""
+    number = whole(category)
+    return category if number is None else number
+
+
+def choose(categories: Sequence[Category], wanted: str | None, path: Path) -> Choice:
+    """The categories that `wanted` names (names or ids, with commas between), else those of people.
+
+    Raises DataError for a name that is not there, and where several sets of joints are left.
+    """
+    table = {identity(category.id): category for category in categories}
+    chosen = _named(table, wanted, path) if wanted else _persons(table)
+
+    groups = {category.joints for category in chosen.values()}
+    if len(groups) > 1:
+        names = ", ".join(
+            f"{category.called} ({len(category.joints)} joints)" for category in chosen.values()
+        )
+        raise DataError(
+            f"{path}: has several skeletons: {names}; choose categories of one with --category NAME"
+        )
+    limbs = next((one.skeleton for one in chosen.values() if one.skeleton), [])
+    left_out = {key: category for key, category in table.items() if key not in chosen}
+    return Choice(chosen, next(iter(groups), ()), limbs, left_out)
+
+
+def _named(table: dict[int | Id, Category], wanted: str, path: Path) -> dict[int | Id, Category]:
+    chosen: dict[int | Id, Category] = {}
+    for text in (part.strip() for part in wanted.split(",")):
+        found = {
+            key: category
+            for key, category in table.items()
+            if category.called.lower() == text.lower() or str(key) == text
+        }
+        if not found:
+            known = ", ".join(category.called for category in table.values()) or "none"
+            raise DataError(f"{path}: has no category '{text}'; its categories: {known}")
+        chosen |= found
+    return chosen
+
+
+def _persons(table: dict[int | Id, Category]) -> dict[int | Id, Category]:
+    """Of the categories with joints (if no file names joints: of all) those of people's joints."""
+    some = {key: category for key, category in table.items() if category.joints} or table
+    groups = {category.joints for category in some.values()}
+    persons = {category.joints for category in some.values() if category.of_persons}
+    bodies = {joints for joints in groups if known_joints(joints)}
+    for kind in (persons, bodies):
+        if len(groups) > 1 and len(kind) == 1:
+            some = {key: category for key, category in some.items() if category.joints in kind}
+            break
+    if not any(category.joints for category in some.values()):
+        some = {key: one for key, one in some.items() if one.of_persons} or some
+    return some
