@@ -119,7 +119,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Judge results, or models, against labelled data. Several are compared with the first."""
-    from ..data.dataset import common
+    from ..data.join import common
     from ..data.read import read
     from ..metrics import tables
     from ..metrics.judge import defaults, judge

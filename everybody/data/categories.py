@@ -16,7 +16,7 @@ import msgspec
 from ..errors import DataError
 from ..typed import Id
 from .joints import known_joints
-from .records import whole
+from .records import identity
 
 PERSONS = ("person", "people", "human", "pedestrian")
 
@@ -46,24 +46,17 @@ class Category(msgspec.Struct, gc=False):
 class Choice:
     """The chosen categories by id; their joint names and limbs (counted from 1); what to say."""
 
-    chosen: dict[int | Id, Category]
+    chosen: dict[Id, Category]
     joints: tuple[str, ...]
     limbs: Sequence[Sequence[float]]
-    left_out: dict[int | Id, Category]
+    left_out: dict[Id, Category]
 
-    def number(self, category: Id) -> int:
-        """A chosen category -> its number, the same in labels and results: its id, or its place
-        from 1 if not all ids are whole numbers.
+    def numbers(self) -> dict[Id, int]:
+        """The chosen categories -> their numbers, the same in labels and results: their ids, or
+        their places from 1 if not all ids are whole numbers.
         """
-        keys = list(self.chosen)
-        key = identity(category)
-        return key if all(isinstance(one, int) for one in keys) else keys.index(key) + 1  # type: ignore[return-value]
-
-
-def identity(category: Id) -> int | Id:
-    """The id of a category, the same however it is written: 1, 1.0 and "1"."""
-    number = whole(category)
-    return category if number is None else number
+        plain = all(isinstance(key, int) and key >= 0 for key in self.chosen)
+        return {key: key if plain else place for place, key in enumerate(self.chosen, 1)}  # type: ignore[misc]
 
 
 def choose(categories: Sequence[Category], wanted: str | None, path: Path) -> Choice:
@@ -87,8 +80,8 @@ def choose(categories: Sequence[Category], wanted: str | None, path: Path) -> Ch
     return Choice(chosen, next(iter(groups), ()), limbs, left_out)
 
 
-def _named(table: dict[int | Id, Category], wanted: str, path: Path) -> dict[int | Id, Category]:
-    chosen: dict[int | Id, Category] = {}
+def _named(table: dict[Id, Category], wanted: str, path: Path) -> dict[Id, Category]:
+    chosen: dict[Id, Category] = {}
     for text in (part.strip() for part in wanted.split(",")):
         found = {
             key: category
@@ -102,7 +95,7 @@ def _named(table: dict[int | Id, Category], wanted: str, path: Path) -> dict[int
     return chosen
 
 
-def _persons(table: dict[int | Id, Category]) -> dict[int | Id, Category]:
+def _persons(table: dict[Id, Category]) -> dict[Id, Category]:
     """Of the categories with joints (if no file names joints: of all) those of people's joints."""
     some = {key: category for key, category in table.items() if category.joints} or table
     groups = {category.joints for category in some.values()}

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..skeletons import WHOLEBODY133, Skeleton
 from ..typed import Id, decode, read_bytes
-from .categories import Category, Choice, choose, identity
-from .dataset import Dataset, Picture, extents, image_folder
+from .categories import Category, Choice, choose
+from .dataset import UNKNOWN, Dataset, Picture, extents, image_folder
 from .joints import recognise
-from .records import FARTHEST, GREATEST, Array, Records, whole
+from .records import FARTHEST, GREATEST, Array, Records, identities
 
 # COCO's areas are of masks; where a set has none, this share of the box stands in (CrowdPose, Li et
 # al. 2019).
@@ -96,7 +96,9 @@ def read_coco(
     picture = _places(everybody, images)
 
     choice = choose(document.categories or [], category, path)
-    counted, categories, notes = _counted(everybody, choice, bool(document.categories))
+    numbers_of = choice.numbers() or {1: 1}
+    counted, categories, notes = _counted(everybody, choice)
+    category_numbers = [numbers_of[key] for key in categories]
     people = everybody.keep(counted.tolist())
     keypoints, skeleton, blank = keypoints_of(people, skeleton, choice)
     boxes = boxes_of(people, keypoints, keypoints[..., 2] > 0)
@@ -115,12 +117,12 @@ def read_coco(
         boxes=boxes,
         areas=areas,
         ids=np.flatnonzero(counted) + 1 if ids is None else ids[counted],
-        tracks=tracks_of(people),
-        category=np.array([choice.number(value) for value in categories], np.int64),
+        tracks=people.integers("track_id", default=UNKNOWN),
+        category=np.array(category_numbers, np.int64),
         heads=_heads(people),
         crowd=crowd,
         ignored=crowd | (_stated(people, keypoints, skeleton) == 0),
-        categories={choice.number(key): one.called for key, one in choice.chosen.items()},
+        categories={numbers_of[key]: one.called for key, one in choice.chosen.items()},
         name=path.name,
         format="COCO annotations",
         folder=image_folder(path, pictures),
@@ -128,16 +130,16 @@ def read_coco(
     )
 
 
-def _counted(
-    people: Records, choice: Choice, listed: bool
-) -> tuple[NDArray[np.bool_], list[Id], list[str]]:
-    """Which annotations are of the chosen categories [N], those categories, and what is left out.
-    An annotation without category is of the first; a file that lists none has one.
+def _counted(people: Records, choice: Choice) -> tuple[NDArray[np.bool_], list[Id], list[str]]:
+    """Which annotations are of the chosen categories [N], the category of each of those, and notes
+    on what is left out. An annotation without category is of the first chosen one; in a file that
+    lists no categories, all are of one.
     """
-    if not listed:
+    if not choice.chosen:
         return np.ones(len(people), bool), [1] * len(people), []
     first = next(iter(choice.chosen))
-    given = [first if key is None else identity(key) for key in people.values("category_id")]
+    categories = identities(people.values("category_id"))
+    given = [first if key is None else key for key in categories]
     counted = np.array([key in choice.chosen for key in given], bool)
 
     left: dict[str, int] = {}
@@ -193,8 +195,8 @@ def _regions(images: Records, place: int, record: Image) -> tuple[Array, ...]:
 
 def _places(people: Records, images: Records) -> NDArray[np.int64]:
     """The place of everybody's picture in 'images' [N]."""
-    place = {identity(record.id): i for i, record in enumerate(images.records)}
-    wanted = [identity(value) for value in people.values("image_id")]
+    place = {number: i for i, number in enumerate(identities(images.values("id")))}
+    wanted = identities(people.values("image_id"))
     picture = np.array([place.get(key, -1) for key in wanted], np.int64)
     if (picture < 0).any():
         row = int(np.argmax(picture < 0))
@@ -227,16 +229,6 @@ def _areas(people: Records, boxes: Array) -> tuple[Array, int]:
     areas = people.numbers([area or 0.0 for area in given], None, "area", limit=FARTHEST**2)
     stand_in = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1) * AREA_OF_BOX
     return np.where(sized, areas, stand_in), int((~sized).sum())
-
-
-def tracks_of(people: Records) -> NDArray[np.int64]:
-    """PoseTrack's `track_id`, -1 where there is none."""
-    given = people.values("track_id")
-    tracks = [-1 if value is None else whole(value) for value in given]
-    if None in tracks:
-        row = tracks.index(None)
-        raise people.fail(row, f"has track_id {given[row]!r}, expected a whole number")
-    return np.array(tracks, np.int64)
 
 
 def keypoints_of(

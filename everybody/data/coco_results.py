@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ..skeletons import Skeleton
 from ..typed import decode, read_bytes
-from .coco import Person, boxes_of, keypoints_of, tracks_of
+from .coco import Person, boxes_of, keypoints_of
 from .dataset import UNKNOWN, Dataset, Picture
-from .records import Records, whole
+from .records import Records
 
 
 class Result(Person, kw_only=True, gc=False):
@@ -43,8 +43,8 @@ def read_coco_results(path: Path, data: bytes | None = None, *, skeleton: Skelet
         keypoints=keypoints,
         boxes=boxes_of(people, keypoints, np.ones(keypoints.shape[:2], bool)),
         scores=scores,
-        tracks=tracks_of(people),
-        category=_result_categories(people),
+        tracks=people.integers("track_id", default=UNKNOWN),
+        category=people.integers("category_id", default=UNKNOWN),
         ignored=np.zeros(len(people), bool),
         name=path.name,
         format="COCO results",
@@ -60,18 +60,6 @@ def _named_pictures(people: Records) -> tuple[tuple[Picture, ...], NDArray[np.in
     if any(isinstance(value, str) for value in given):
         names, picture = np.unique(np.array([str(value) for value in given]), return_inverse=True)
         return tuple(Picture(str(name), i + 1) for i, name in enumerate(names)), picture
-    numbers = [whole(value) for value in given]
-    if None in numbers:
-        row = numbers.index(None)
-        raise people.fail(row, f"has image_id {given[row]!r}, expected a whole number or a name")
-    found, picture = np.unique(np.array(numbers, np.int64), return_inverse=True)
+    numbers = people.integers("image_id", default=UNKNOWN)
+    found, picture = np.unique(numbers, return_inverse=True)
     return tuple(Picture("", int(number)) for number in found), picture
-
-
-def _result_categories(people: Records) -> NDArray[np.int64]:
-    numbers = [UNKNOWN if one is None else whole(one) for one in people.values("category_id")]
-    if None in numbers:
-        row = numbers.index(None)
-        value = people.records[row].category_id
-        raise people.fail(row, f"has category_id {value!r}, expected a whole number")
-    return np.array(numbers, np.int64)

@@ -50,6 +50,20 @@ def whole(value: Id) -> int | None:
     return value if abs(value) < GREATEST else None
 
 
+def identity(value: Id) -> Id:
+    """An id that is the same however it is written: 1, 1.0 and "1" are 1; other text stays."""
+    number = whole(value)
+    return value if number is None else number
+
+
+def identities(values: Sequence[Any]) -> Sequence[Any]:
+    """`identity` of each; None stays None. Mostly all are whole numbers: that takes no time."""
+    if set(map(type, values)) <= {int} and max(map(abs, values), default=0) < GREATEST:
+        return values
+    known = {value: None if value is None else identity(value) for value in set(values)}
+    return [known[value] for value in values]
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
     """The records of one list in a file. `where` is their place in that list, which errors name."""
@@ -87,17 +101,23 @@ class Records:
         """Ids as whole numbers [N] (`whole`); None if one of them is not. Raises DataError for an
         id that is there twice.
         """
-        given = self.values(key)
-        numbers = [whole(value) for value in given]
-        pairs = zip(given, numbers, strict=True)
-        keys = [value if number is None else number for value, number in pairs]
+        keys = identities(self.values(key))
         if len(set(keys)) < len(keys):
             seen: set[Any] = set()
             for row, value in enumerate(keys):
                 if value in seen:
                     raise self.fail(row, f"repeats {key} {value}: each must be there once")
                 seen.add(value)
-        return None if None in numbers else np.array(numbers, np.int64)
+        return np.array(keys, np.int64) if set(map(type, keys)) <= {int} else None
+
+    def integers(self, key: str, *, default: int) -> NDArray[np.int64]:
+        """A field of whole numbers, however they are written [N]; `default` where there is none."""
+        given = self.values(key)
+        numbers = [default if value is None else value for value in identities(given)]
+        for row, value in enumerate(numbers):
+            if not isinstance(value, int) or abs(value) >= GREATEST:
+                raise self.fail(row, f"has {key} {given[row]!r}, expected a whole number")
+        return np.array(numbers, np.int64)
 
     def numbers(
         self, rows: Sequence[Any], width: int | None, what: str, *, limit: float = FARTHEST
