@@ -6,9 +6,20 @@ line prints the line alone (`--debug` adds the traceback) and exits with 1.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
+from .messages import clean
+
 
 class EverybodyError(Exception):
-    """Base of all errors that everybody raises on purpose."""
+    """Base of all errors that everybody raises on purpose.
+
+    Its text is one line without escape codes, whatever names are in it (`messages.clean`).
+    """
+
+    def __str__(self) -> str:
+        return clean(super().__str__())
 
 
 class InputError(EverybodyError):
@@ -29,3 +40,11 @@ class OptionError(EverybodyError):
 
 class OutputError(EverybodyError):
     """A result that cannot be written."""
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> OptionError:
+    """The error for a name that is none of the known ones: it lists them, the nearest first."""
+    names = list(known)
+    near = difflib.get_close_matches(str(name), names, 3, 0.6)
+    hint = f": did you mean {' or '.join(near)}? Known are " if near else ": known are "
+    return OptionError(f"unknown {what} '{name}'{hint}{', '.join(names)}")
