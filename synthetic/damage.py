@@ -10,19 +10,18 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
 Random = np.random.Generator
 
-_DEEP: list[Any] = []
-for _ in range(60):
-    _DEEP = [_DEEP]
+DEPTH = 5000  # of lists within lists
 VALUES: tuple[Any, ...] = (
     None, True, False, "", "x", "7", "nan", "\0", "\u20ac" * 40, 0, -1, 1, 3.5, 1e300, -1e300,
     2**31, 2**63, -(2**63) - 1, 10**100, float("nan"), float("inf"), [], {}, [[]], [None], ["x"],
-    {"a": 1}, [1e300] * 4, [{}] * 3, _DEEP,
+    {"a": 1}, [1e300] * 4, [{}] * 3, "deep",
 )  # fmt: skip
 WORDS = (
     b"", b"nan", b"inf", b"-1", b"1e999", b"99999999999999999999999", b"0x10", b"1,5", b'"', b"'",
@@ -58,7 +57,8 @@ def _values(data: bytes, random: Random) -> bytes:
             continue
         holder, key = places[int(random.integers(len(places)))]
         _change(holder, key, random)
-    return b"\n".join(json.dumps(document).encode() for document in documents)
+    text = b"\n".join(json.dumps(document).encode() for document in documents)
+    return text.replace(b'"deep"', b"[" * DEPTH + b"]" * DEPTH, 1)
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -88,7 +88,7 @@ def _change(holder: Any, key: Any, random: Random) -> None:
 
 
 def _any(random: Random) -> Any:
-    return VALUES[int(random.integers(len(VALUES)))]
+    return deepcopy(VALUES[int(random.integers(len(VALUES)))])
 
 
 def _words(data: bytes, random: Random) -> bytes:

@@ -46,12 +46,12 @@ class Category(msgspec.Struct, gc=False):
 class Choice:
     """The chosen categories by id; their joint names and limbs (counted from 1); what to say."""
 
-    chosen: dict[Id, Category]
+    chosen: dict[int | str, Category]
     joints: tuple[str, ...]
     limbs: Sequence[Sequence[float]]
-    left_out: dict[Id, Category]
+    left_out: dict[int | str, Category]
 
-    def numbers(self) -> dict[Id, int]:
+    def numbers(self) -> dict[int | str, int]:
         """The chosen categories -> their numbers, the same in labels and results: their ids, or
         their places from 1 if not all ids are whole numbers.
         """
@@ -80,8 +80,8 @@ def choose(categories: Sequence[Category], wanted: str | None, path: Path) -> Ch
     return Choice(chosen, next(iter(groups), ()), limbs, left_out)
 
 
-def _named(table: dict[Id, Category], wanted: str, path: Path) -> dict[Id, Category]:
-    chosen: dict[Id, Category] = {}
+def _named(table: dict[int | str, Category], wanted: str, path: Path) -> dict[int | str, Category]:
+    chosen: dict[int | str, Category] = {}
     for text in (part.strip() for part in wanted.split(",")):
         found = {
             key: category
@@ -95,7 +95,7 @@ def _named(table: dict[Id, Category], wanted: str, path: Path) -> dict[Id, Categ
     return chosen
 
 
-def _persons(table: dict[Id, Category]) -> dict[Id, Category]:
+def _persons(table: dict[int | str, Category]) -> dict[int | str, Category]:
     """Of the categories with joints (if no file names joints: of all) those of people's joints."""
     some = {key: category for key, category in table.items() if category.joints} or table
     groups = {category.joints for category in some.values()}

@@ -130,7 +130,9 @@ def read_coco(
     )
 
 
-def _counted(people: Records, choice: Choice) -> tuple[NDArray[np.bool_], list[Id], list[str]]:
+def _counted(
+    people: Records, choice: Choice
+) -> tuple[NDArray[np.bool_], list[int | str], list[str]]:
     """Which annotations are of the chosen categories [N], the category of each of those, and notes
     on what is left out. An annotation without category is of the first chosen one; in a file that
     lists no categories, all are of one.

@@ -50,6 +50,7 @@ class Picture:
     ignore: tuple[Array, ...] = ()  # polygons [P, 2] in which nobody is labelled
     crowding: float = float("nan")  # CrowdPose's crowd index
     key: str = ""  # its id in the file, where that is no whole number
+    time: float = float("nan")  # in seconds, of a frame of a video
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -29,7 +29,7 @@ def read_frames(path: Path, *, skeleton: Skeleton | None = None) -> Dataset:
         for record in records
     ]
     pictures = [
-        Picture(name, number, record.width, record.height)
+        Picture(name, number, record.width, record.height, time=record.time)
         for number, (name, record) in enumerate(zip(names, records, strict=True), 1)
     ]
     folder = path if path.is_dir() else path.parent

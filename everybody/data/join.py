@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,11 @@ def joined(results: Dataset, truth: Dataset) -> Dataset:
             f"{results.name}: picture '{twice.name or twice.id}' appears twice: "
             "keep one result each"
         )
-    moved = replace(results, pictures=truth.pictures, picture=places[results.picture])
+    pictures = list(truth.pictures)
+    for place, picture in zip(places, results.pictures, strict=True):
+        if not isnan(picture.time):  # labels of films mostly do not say when
+            pictures[place] = replace(pictures[place], time=picture.time)
+    moved = replace(results, pictures=tuple(pictures), picture=places[results.picture])
     return _in_categories(moved, truth)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..data.dataset import UNKNOWN, Dataset
 from ..data.records import collector_at_rest
@@ -141,7 +141,7 @@ def evaluated(
     return evaluator
 
 
-def likeness(distance: Array, areas: Array, sigmas: Sequence[float]) -> Array:
+def likeness(distance: Array, areas: Array, sigmas: ArrayLike) -> Array:
     """[N, K] in pixels, [N], K -> [N, K]: the summands of OKS, joint by joint; 0 at an infinite
     distance.
     """

@@ -150,14 +150,6 @@ def errors(distance: Array, counted: Mask, reference: ArrayLike) -> tuple[Array,
     return np.where(counted, distance, 0) / np.where(lengths > 0, lengths, 1)[:, None], counted
 
 
-def nme(distance: Array, counted: Mask, reference: ArrayLike) -> Rates:
-    """Normalised mean error, per joint: Σ d / reference / Σ 1 over what `errors` counts; smaller is
-    better.
-    """
-    ratios, counted = errors(distance, counted, reference)
-    return Rates(ratios.sum(0), counted.sum(0).astype(np.float64))
-
-
 _PAIRS = (
     ("upper_arm", "shoulder", "elbow"),
     ("forearm", "elbow", "wrist"),

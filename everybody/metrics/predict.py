@@ -47,6 +47,8 @@ def predict(
     from ..estimator import Estimator
 
     on_truth = boxes == "gt"
+    if on_truth or pose_nms:
+        options["pose_nms"] = "none" if on_truth else pose_nms
     estimator = Estimator(
         pose=pose,
         detector=detector,
@@ -55,8 +57,7 @@ def predict(
         det_score=det_score,
         whole=on_truth,
         boxes=None if boxes in ("gt", "detected") else boxes,
-        **({"pose_nms": "none"} if on_truth else {"pose_nms": pose_nms} if pose_nms else {}),
-        **options,
+        **options,  # type: ignore[reportCallIssue]  # those of `Keywords` that are not above
     )
     name = Path(pose or "default model").stem + " + flip test" * flip_test
     name += " + upright only" * (orientation == "upright")

@@ -243,13 +243,6 @@ def identity(scenes: Sequence[Scene], threshold: float = 0.5) -> dict[str, float
     }
 
 
-def switches_per_minute(scenes: Sequence[Scene], seconds: float) -> float:
-    """Id switches per minute of film. Raises ValueError for a film without length."""
-    if not seconds > 0:
-        raise ValueError(f"seconds must be more than 0, got {seconds}")
-    return clear(scenes)["switches"] * 60 / seconds
-
-
 def jitter(true: Array, found: Array, times: Array) -> float:
     """Acceleration error (as Kanazawa et al. 2019 measure smoothness): the mean length of the
     difference of the second derivatives of true and found points [F, K, 2] at `times` [F], in
