@@ -44,7 +44,7 @@ class Category(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen categories by id; their joint names and limbs (counted from 1); what to say."""
+    """The chosen categories by id; their joint names and limbs (counted from 1); the others."""
 
     chosen: dict[int | str, Category]
     joints: tuple[str, ...]
@@ -56,7 +56,8 @@ class Choice:
         their places from 1 if not all ids are whole numbers.
         """
         plain = all(isinstance(key, int) and key >= 0 for key in self.chosen)
-        return {key: key if plain else place for place, key in enumerate(self.chosen, 1)}  # type: ignore[misc]
+        places = {key: place for place, key in enumerate(self.chosen, 1)}
+        return {key: int(key) if plain else place for key, place in places.items()}
 
 
 def choose(categories: Sequence[Category], wanted: str | None, path: Path) -> Choice:

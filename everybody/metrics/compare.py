@@ -10,7 +10,8 @@ from ..data.dataset import Dataset
 from ..data.join import common
 from . import oks
 from .direct import direct
-from .judge import Figure, judge, precision_figures
+from .figure import Figure
+from .judge import judge, precision_figures
 from .matching import By
 from .regions import outside
 from .tables import About

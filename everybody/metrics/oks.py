@@ -150,8 +150,8 @@ def likeness(distance: Array, areas: Array, sigmas: ArrayLike) -> Array:
 
 
 def summary(curves: dict[str, Any]) -> dict[str, float]:
-    """The ten figures from precision [T, R, C, sizes, 1] and recall [T, C, sizes, 1]: means over the
-    C categories for which they are defined (-1: undefined); NaN where there is none.
+    """The ten figures from precision [T, R, C, sizes, 1] and recall [T, C, sizes, 1]: means over
+    those of the C categories for which they are defined (-1: undefined), NaN if there is none.
     """
     out: dict[str, float] = {}
     precision = np.asarray(curves["precision"]).mean(1)

@@ -1,12 +1,14 @@
 """Single-person measures: PCK, PCKh, PDJ, PCP, AUC, NME, as functions of distances.
 
 All count a joint as right where d ≤ α · reference; they differ in the reference:
-  torso  left shoulder to right hip: PDJ, and PCK as LSP reports it (Sapp & Taskar 2013; Toshev & Szegedy 2014)
+  torso  left shoulder to right hip: PDJ, and PCK as LSP reports it (Sapp & Taskar 2013; Toshev &
+         Szegedy 2014)
   head   0.6 × the diagonal of the head box: PCKh (Andriluka et al. 2014)
   box    the longer side of the person's box: PCK as first defined (Yang & Ramanan 2013)
   a number, in pixels, or in millimetres for 3D
-PCP asks for limbs instead, relative to their own length (Ferrari et al. 2008). A distance is infinite where nobody was
-found: a miss. Rates average over the labelled joints of all people (`over all`), or first per joint (`over joints`).
+PCP asks for limbs instead, relative to their own length (Ferrari et al. 2008). The distance of a
+person who was not found is infinite: a miss. Rates average over the labelled joints of all people
+(`over_all`), or first per joint (`over_joints`).
 """
 
 from __future__ import annotations

@@ -97,7 +97,8 @@ def decoded(shown: Dataset, quarters: int = 0) -> Iterator[Frame]:
         path = shown.path(i)
         if not path.is_file():
             raise DataError(
-                f"{shown.name}: picture {picture.name or picture.id} is not beside it: expected {path}"
+                f"{shown.name}: picture {picture.name or picture.id} is not beside it: "
+                f"expected {path}"
             )
         image = np.ascontiguousarray(np.rot90(decode(path.read_bytes(), str(path)), quarters))
         yield Frame(image, source=str(path))
