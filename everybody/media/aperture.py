@@ -41,13 +41,13 @@ def edges(file: Any, format: str, place: int, size: tuple[int, int]) -> Edges:
     if of is None:
         return WHOLE
     with suppress(OSError, ValueError, struct.error, IndexError, ZeroDivisionError, KeyError):
-        if not isinstance(file, str):
+        if hasattr(file, "seek"):
             before = file.tell()
             try:
                 return _sane(of(file, place, size), size)
             finally:
                 file.seek(before)
-        if file.startswith("file:"):
+        if isinstance(file, str) and file.startswith("file:"):
             with open(file.removeprefix("file:"), "rb") as opened:
                 return _sane(of(opened, place, size), size)
     return WHOLE

@@ -80,7 +80,7 @@ def open_video(
     except (FFmpegError, OSError, ValueError) as error:  # ValueError: a stream that is closed
         raise InputError(f"{name}: cannot be opened as a video ({reason(error)})") from error
     try:
-        stream = _stream(container)
+        stream = shown_stream(container)
         if stream is None:
             kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
             raise InputError(f"{name}: holds no video ({container.format.name} with {kinds})")
@@ -239,7 +239,7 @@ def _cover(stream: VideoStream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def _stream(container: InputContainer) -> VideoStream | None:
+def shown_stream(container: InputContainer) -> VideoStream | None:
     """The video stream that is marked as the default, else the first one."""
     streams = [stream for stream in container.streams.video if not _cover(stream)]
     marked = [stream for stream in streams if stream.disposition & Disposition.default]
