@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from everybody.errors import EverybodyError, InputError
-from everybody.media import live, network, streams
+from everybody.media import live, network, reader
 from everybody.media.read import Selection, count, expand, read
 
 from .movies import encode, grey, number
@@ -132,7 +132,7 @@ def test_a_movie_with_its_index_last_is_sought_where_the_server_can(
     encode(tmp_path / "a.mp4", noise)
     assert len(list(read(f"{site}/a.mp4"))) == 4  # through a temporary file
     monkeypatch.setattr(
-        streams, "spooled", lambda *_: pytest.fail("spooled though it can be sought")
+        reader, "spooled", lambda *_: pytest.fail("spooled though it can be sought")
     )
     assert len(list(read(f"{site}/ranges/a.mp4"))) == 4
     assert any(wanted and wanted != "bytes=0-" for _, _, wanted in Handler.seen)
@@ -154,7 +154,7 @@ def test_what_is_not_there_or_no_picture(
     assert "refused" in line(f"http://127.0.0.1:{closed_port()}/a.jpg").lower()
     assert "cannot be reached" in line("http:///a.jpg")
     assert "cannot be reached" in line("http://[::1/a.jpg")
-    monkeypatch.setattr("everybody.media.read.PICTURE_BYTES", 50)
+    monkeypatch.setattr("everybody.media.reader.PICTURE_BYTES", 50)
     assert "more than" in line(f"{site}/a.png")
 
 
@@ -198,7 +198,8 @@ class Rtsp(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         sets, frames = packets(self.frames)
         sdp = (
-            b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=test\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+            b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=test\r\nt=0 0\r\n"
+            b"m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
             b"a=fmtp:96 packetization-mode=1;sprop-parameter-sets="
             + sets
             + b"\r\na=control:track\r\n"

@@ -49,6 +49,8 @@ class Video:
 
     def __exit__(self, *error: object) -> None:
         self.container.close()
+        if self.beside:
+            self.beside.close()
 
 
 def open_video(
@@ -71,15 +73,10 @@ def open_video(
     how["options"] = {**(options or {}), **how["options"]}
     if select.fps is not None:  # of formats without stamps, which would take 25
         how["options"]["framerate"] = str(select.fps)
+    beside = how.get("io_open")
+    container: Any = None
     try:
-        container: Any = av.open(file, "r", timeout=timeout, metadata_errors="replace", **how)
-    except (InvalidDataError, ArgumentError) as error:
-        raise InputError(
-            f"{name}: neither a picture ({FORMATS}) nor a video that FFmpeg can read; is it whole?"
-        ) from error
-    except (FFmpegError, OSError, ValueError) as error:  # ValueError: a stream that is closed
-        raise InputError(f"{name}: cannot be opened as a video ({reason(error)})") from error
-    try:
+        container = av.open(file, "r", timeout=timeout, metadata_errors="replace", **how)
         stream = shown_stream(container)
         if stream is None:
             kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
@@ -90,11 +87,22 @@ def open_video(
             )
         place = [one for one in container.streams.video if not _cover(one)].index(stream)
         size = stream.codec_context.width, stream.codec_context.height
-        crop = edges(file, container.format.name, place, size)
-    except BaseException:
-        container.close()
-        raise
-    return Video(container, stream, crop, how.get("io_open"))
+        return Video(container, stream, edges(file, container.format.name, place, size), beside)
+    except BaseException as error:
+        for opened in filter(None, (container, beside)):
+            opened.close()
+        raise _refused(name, error) from error
+
+
+def _refused(name: str, error: BaseException) -> BaseException:
+    """Why a video cannot be opened, in a line; what is no reason of that kind as it is."""
+    if isinstance(error, (InvalidDataError, ArgumentError)):
+        return InputError(
+            f"{name}: neither a picture ({FORMATS}) nor a video that FFmpeg can read; is it whole?"
+        )
+    if isinstance(error, (FFmpegError, OSError, ValueError)):  # ValueError: a stream that is closed
+        return InputError(f"{name}: cannot be opened as a video ({reason(error)})")
+    return error
 
 
 def frames(
