@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,24 @@ def test_a_video_cut_short_gives_what_it_has(tmp_path: Path) -> None:
     frames = list(read(file, problem=problems.append))
     assert 5 < len(frames) < 20
     assert [number(frame) for frame in frames][:-1] == [frame.index for frame in frames][:-1]
+
+
+@pytest.mark.parametrize("kept", [0.4, 0.6, 0.8, 0.9])
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "webm", "avi", "flv"])
+def test_a_video_shorter_than_it_says_is_told(tmp_path: Path, suffix: str, kept: float) -> None:
+    random = np.random.default_rng(0)
+    pictures = list(random.integers(0, 255, (50, 48, 64, 3), dtype=np.uint8))
+    codec = "libvpx-vp9" if suffix == "webm" else "libx264"
+    front = {"movflags": "faststart"} if suffix in ("mp4", "mov") else {}
+    file = encode(tmp_path / f"a.{suffix}", pictures, codec=codec, container=front)
+    assert numbers(file) == list(range(50))  # and nothing is told of a whole one
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * kept)])
+    problems: list[EverybodyError] = []
+    found = numbers(file, problem=problems.append)
+    assert len(found) < 50
+    said = " | ".join(map(str, problems))
+    assert re.search(rf"holds {len(found)} of about 5[0-2] frames; cut short", said)
+    assert numbers(file, select=Selection(0, 3)) == [0, 1, 2]  # its end is nobody's concern
 
 
 def test_the_size_may_change(tmp_path: Path) -> None:

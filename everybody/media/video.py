@@ -30,7 +30,7 @@ from .shape import Shown
 from .sources import Report
 
 # Formats that say beforehand how long they last; others say how far their last packet goes.
-_SAY_LENGTH = {"mov", "matroska", "webm", "avi", "flv", "asf", "mxf", "gxf", "wtv", "nut"}
+_SAY_LENGTH = {"mov", "matroska", "webm", "flv", "asf", "mxf", "gxf", "wtv", "nut"}
 _SHORT = 0.02  # of its length, by which a video may be shorter than it says
 _SHORT_WITH_SOUND = 0.05  # where it says only how long the longest of its streams is
 
@@ -221,6 +221,8 @@ def _promised(video: Video, packets: Packets) -> int:
     formats = set(container.format.name.split(","))
     if "mov" in formats and (listed := len(stream.index_entries)):
         return listed if listed > packets.count else 0  # an edit list leaves its own out of it
+    if "avi" in formats:  # whose length FFmpeg takes from what is there, but not the number
+        return stream.frames if packets.count < stream.frames * (1 - _SHORT) - 1 else 0
     if not formats & _SAY_LENGTH:
         return 0
     rate, short = float(stream.average_rate or RATE), _SHORT
