@@ -21,7 +21,7 @@ from scipy.ndimage import uniform_filter
 
 from ..data.crowds import crowds, jittered
 from ..data.dataset import Dataset
-from ..data.results import gathered
+from ..data.frames import gathered
 from ..errors import DataError
 from ..metrics.oks import figures
 from ..metrics.predict import decoded
