@@ -22,6 +22,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from everybody.methods.again import LookAgain
+from everybody.methods.open import Engine, load_detector, load_turn
 
 from benchmarks.common import (
     COCO_VAL,
@@ -42,8 +44,6 @@ from everybody.data.read import read
 from everybody.data.results import gathered
 from everybody.data.rotate import turned
 from everybody.media.images import SUFFIXES, decode
-from everybody.methods.again import LookAgain
-from everybody.methods.open import Engine, load_detector, load_turn
 from everybody.metrics import bootstrap, boxes
 from everybody.people import Image, People
 from everybody.skeletons import COCO17

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from everybody.methods.open import load_detector
 
 from benchmarks.common import (
     COCO_VAL,
@@ -37,7 +38,6 @@ from everybody.data.dataset import Dataset
 from everybody.data.read import read
 from everybody.data.results import gathered
 from everybody.estimator import Estimator
-from everybody.methods.open import load_detector
 from everybody.methods.orientation import ORIENTATIONS
 from everybody.metrics.judge import Figure, judge
 from everybody.people import Frame, People

@@ -29,6 +29,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from everybody.methods.open import Engine, load_detector, load_sppe
 
 from benchmarks.common import (
     COCO_VAL,
@@ -53,7 +54,6 @@ from everybody.data.results import gathered
 from everybody.draw import draw as draw_people
 from everybody.media.read import Selection
 from everybody.media.read import read as read_frames
-from everybody.methods.open import Engine, load_detector, load_sppe
 from everybody.methods.sppe import Sppe
 from everybody.metrics.judge import Figure, judge
 from everybody.nms import pose_nms

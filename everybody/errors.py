@@ -6,6 +6,9 @@ line prints the line alone (`--debug` adds the traceback) and exits with 1.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class EverybodyError(Exception):
     """Base of all errors that everybody raises on purpose."""
@@ -29,3 +32,11 @@ class OptionError(EverybodyError):
 
 class OutputError(EverybodyError):
     """A result that cannot be written."""
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> OptionError:
+    """The error for a name that is none of the known ones: it lists them, the nearest first."""
+    names = list(known)
+    near = difflib.get_close_matches(str(name), names, 3, 0.6)
+    hint = f": did you mean {' or '.join(near)}? Known are " if near else ": known are "
+    return OptionError(f"unknown {what} '{name}'{hint}{', '.join(names)}")

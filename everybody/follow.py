@@ -1,31 +1,32 @@
-"""From poses frame by frame to people over time: track, skip detections, smooth, keep some.
+"""From poses frame by frame to people over time: track, detect when needed, smooth, keep some.
 
     read ──▶ find ──▶ pose ──▶ track ──▶ smooth ──▶ keep
       │                          │
-      └──▶ pose where they are expected (`detect_every`)
+      └──▶ pose where people are expected (`detect_every`)
 
 Between detections the boxes are the tracker's expectations. Poses of `IN_FLIGHT` frames are
-estimated at a time, so an expectation is that many frames old at most, whatever the machine;
-results do not depend on how many cores it has.
+estimated at a time, so an expectation is at most that many frames old on any machine: results do
+not depend on the number of cores.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from . import schedule
 from .errors import OptionError
-from .estimator import Estimator, describe, named
+from .estimator import Estimator, describe
 from .geometry import area, iou, oks, whole
 from .methods.orientation import turns_of
 from .people import Frame, People
-from .schedule import ahead
 from .skeletons import BOX
 from .smooth import Smooth
 from .track import Rules, Tracker
@@ -34,10 +35,10 @@ from .track.still import Still
 from .track.watch import Watch
 
 IN_FLIGHT = 3  # frames
-ELSEWHERE = 0.3  # IoU with all boxes of the detector, below which it has overlooked whom the tracker expects
-SAME = 0.5  # IoU with where somebody is expected, above which a box is that one's
-CLEAR = 0.4  # mean score of joints by which somebody is there although no detector says so
-SOMEBODY = 0.5  # OKS of a pose with one that was found: it is that one's
+ELSEWHERE = 0.3  # IoU with all detections, below which the detector has missed an expected person
+SAME = 0.5  # IoU with an expected box, above which a detection is that person
+CLEAR = 0.4  # mean score of the joints, at which a person is there although no detector says so
+SOMEBODY = 0.5  # OKS with a pose that was found, above which two poses are one person
 MARGIN = 0.1  # of the joints' extent between them and the edges of a box
 
 
@@ -47,8 +48,8 @@ class Follow:
 
     rules: of the tracker. camera: follow the camera's motion. appearance: an embedding model, by
     name or path, by which people are recognised too. detect_every: run the detector on each n-th
-    frame only, and where somebody is missed; 0: where there may be somebody new, three times a
-    second at least, and keep the poses of those who do not move (`track.watch`, `track.still`).
+    frame only, and where somebody is missed; 0: where there may be somebody new, at least three
+    times a second, and keep the poses of people who do not move (`track.watch`, `track.still`).
     smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several, "largest" or
     "centre": only these people. flow: decide who is who with hindsight, a second later
     (`track.flow`). live: answer soonest, by reading nothing ahead (a camera gives its newest frame
@@ -73,151 +74,171 @@ class Follow:
         if self.flow and self.live:
             raise OptionError("flow waits for what follows, live does not: choose one")
         parse_keep(self.keep)
-        self._smooth()
+        self.smoothing()
+
+    def smoothing(self) -> Smooth | None:
+        """What smooths the poses, if anything does."""
+        return Smooth(name=self.smooth) if isinstance(self.smooth, str) else self.smooth
 
     def __call__(
         self, estimator: Estimator, frames: Iterable[Frame]
     ) -> Generator[Frame, None, None]:
         """Frames -> the same frames with people who have ids, in order."""
-        embed = None
-        if self.appearance is not None:
+        return Following(self, estimator)(frames)
+
+
+class Following:
+    """`Follow`, ready to run: with the embedding network loaded, if one is asked for."""
+
+    def __init__(self, follow: Follow, estimator: Estimator) -> None:
+        self.follow, self.estimator = follow, estimator
+        if follow.detect_every > 1 and not estimator.method.poser:
+            raise OptionError(
+                f"detect_every {follow.detect_every}: this method finds people and joints at once, "
+                f"so every frame is run whole: leave it out"
+            )
+        self._embed = None
+        if follow.appearance is not None:
             from .track.appearance import load_embedder
 
-            embed = load_embedder(self.appearance)
-        rules = tracking(self.rules) if self.flow else self.rules
-        tracker = Tracker(
-            rules, embed=embed, camera=self.camera, first=1 if self.flow else self.first
-        )
-        if self.detect_every != 1 or self.live:
-            tracked = skipping(estimator, frames, tracker, self.detect_every, live=self.live)
-        else:
-            tracked = tracker(estimator.frames(frames))
-        if self.flow:
-            tracked = Stitch(tracker, self.rules, first=self.first)(tracked)
-        smooth = self._smooth()
-        with closing(tracked):
-            yield from kept(smooth(tracked) if smooth else tracked, self.keep)
+            self._embed = load_embedder(follow.appearance)
 
     def models(self) -> list[dict[str, str]]:
         """What run.json says of the embedding network, if there is one."""
-        if self.appearance is None:
-            return []
-        from .track.appearance import load_embedder
+        return [describe("embedding", self._embed.session)] if self._embed else []
 
-        return [describe("embedding", load_embedder(self.appearance).session)]
+    def __call__(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+        """Frames -> the same frames with people who have ids, in order."""
+        follow = self.follow
+        tracker = Tracker(
+            tracking(follow.rules) if follow.flow else follow.rules,
+            embed=self._embed,
+            camera=follow.camera,
+            first=1 if follow.flow else follow.first,
+        )
+        tracked = self._tracked(tracker, frames)
+        if follow.flow:
+            tracked = Stitch(tracker, follow.rules, first=follow.first)(tracked)
+        smooth = follow.smoothing()
+        with closing(tracked):
+            yield from kept(smooth(tracked) if smooth else tracked, follow.keep)
 
-    def _smooth(self) -> Smooth | None:
-        return Smooth(name=self.smooth) if isinstance(self.smooth, str) else self.smooth
+    def _tracked(self, tracker: Tracker, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+        follow, estimator = self.follow, self.estimator
+        every_frame = follow.detect_every == 1 and not follow.live
+        if every_frame or not estimator.method.poser:
+            return tracker(estimator.frames(frames))
+        return schedule.guided(
+            AsNeeded(estimator, tracker, follow.detect_every),
+            frames,
+            workers=estimator.workers,
+            most=estimator.workers if follow.live else IN_FLIGHT,
+            live=follow.live,
+        )
 
 
-def skipping(
-    estimator: Estimator,
-    frames: Iterable[Frame],
-    tracker: Tracker,
-    every: int,
-    *,
-    live: bool = False,
-) -> Generator[Frame, None, None]:
-    """Frames -> tracked frames; `every` as `Follow.detect_every`. live: no frame is read before
-    there is a worker for it.
+class Work(NamedTuple):
+    """What came of a frame: its people, and the ids of quiet people, whose last pose still holds."""
+
+    frame: Frame
+    quiet: set[int]
+
+
+class AsNeeded:
+    """The guide of `schedule.guided` that runs the detector where it is needed, and the poser on
+    the people who are expected; every: as `Follow.detect_every`.
     """
-    most = estimator.workers if live else IN_FLIGHT
-    pool = ThreadPoolExecutor(min(estimator.workers, most), "everybody-worker")
-    waiting: deque[tuple[Future[tuple[Frame, set[int]]], People | None]] = (
-        deque()
-    )  # None: the detector looks
-    watch, still, last = Watch(every), Still(), People.empty(BOX)
 
-    def finished() -> Frame:
-        nonlocal last
-        future, asked = waiting.popleft()
-        frame, quiet = future.result()
-        people = _joined(frame.people, _only(last, quiet))
+    def __init__(self, estimator: Estimator, tracker: Tracker, every: int) -> None:
+        self._estimator, self._tracker, self._every = estimator, tracker, every
+        self._watch, self._still = Watch(every), Still()
+        self._detect = False
+        self._last = People.empty(BOX)
+        # Of each frame in hand: whom its poses were asked of; None where the detector looks.
+        self._asked: deque[People | None] = deque()
+
+    def waits(self, frame: Frame) -> bool:
+        """Nothing is expected before the first frame of a source is known."""
+        looking = any(asked is None for asked in self._asked)
+        self._detect = self._watch(frame, self._tracker, looking=looking)
+        return self._watch.looks == 1 and not self._detect
+
+    def work(self, frame: Frame) -> Callable[[], Work]:
+        expected = self._tracker.expected(frame.time)
+        quiet = set() if self._every else set(_ids(expected[self._still(frame, expected)]))
+        self._asked.append(None if self._detect else expected)
+        do = self._looked if self._detect else self._followed
+        return partial(do, frame, expected, quiet)
+
+    def finished(self, result: Work) -> Frame:
+        asked = self._asked.popleft()
+        frame = result.frame
+        people = _joined(frame.people, _only(self._last, result.quiet))
         if asked is None:
-            people = _found_again(estimator, replace(frame, people=people), tracker)
-        else:  # who has been found since the poses were asked for
-            news = _only(tracker.expected(frame.time), set(_ids(last)) - set(_ids(asked)))
-            people = _joined(people, _posed(estimator, frame, news))
-        frame = tracker.track(replace(frame, people=people), detected=asked is None)
-        last = frame.people
+            people = self._found_again(replace(frame, people=people))
+        else:  # people who were found since the poses were asked for
+            found = set(_ids(self._last)) - set(_ids(asked))
+            news = _only(self._tracker.expected(frame.time), found)
+            people = _joined(people, self._posed(frame, news))
+        frame = self._tracker.track(replace(frame, people=people), detected=asked is None)
+        self._last = frame.people
         return frame
 
-    try:
-        with closing(_as_generator(frames) if live else ahead(frames, IN_FLIGHT)) as incoming:
-            for frame in incoming:
-                detect = watch(frame, tracker, looking=any(asked is None for _, asked in waiting))
-                while (
-                    waiting and watch.looks == 1 and not detect
-                ):  # nothing is expected before the first is known
-                    yield finished()
-                expected = tracker.expected(frame.time)
-                quiet = set() if every else set(_ids(expected[still(frame, expected)]))
-                work = _looked if detect else _expected
-                waiting.append(
-                    (
-                        pool.submit(work, estimator, frame, expected, quiet),
-                        None if detect else expected,
-                    )
-                )
-                while len(waiting) >= most:
-                    yield finished()
-        while waiting:
-            yield finished()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    def _looked(self, frame: Frame, expected: People, quiet: set[int]) -> Work:
+        """The frame with the people whom the detector finds, but for quiet people whom it finds
+        too, alone in one place: their last pose still holds.
+        """
+        *finding, _ = self._estimator.method.stages
+        found = _through(finding, frame)
+        still = _only(expected, quiet)
+        near = iou(still.boxes, found.people.boxes)
+        there = (near > SAME).any(1) & ((near > ELSEWHERE).sum(1) == 1)
+        others = found.people[np.flatnonzero(~(near[there] > SAME).any(0))]
+        posed = self._pose(replace(found, people=others))
+        return Work(posed, set(_ids(still[there])))
+
+    def _followed(self, frame: Frame, expected: People, quiet: set[int]) -> Work:
+        """The frame with the people who are expected in it and have moved."""
+        moving = _only(expected, set(_ids(expected)) - quiet)
+        return Work(replace(frame, people=self._posed(frame, moving)), quiet)
+
+    def _posed(self, frame: Frame, expected: People) -> People:
+        """The poses of expected people. They are turned as expected, too, so that the turn net need
+        not be asked in each frame.
+        """
+        expected = replace(expected, turns=turns_of(expected))
+        return self._pose(replace(frame, people=expected)).people
+
+    def _pose(self, frame: Frame) -> Frame:
+        return _through(self._estimator.method.stages[-1:], frame)
+
+    def _found_again(self, frame: Frame) -> People:
+        """Detections, plus tracked people that the detector missed whose pose is clear at the
+        expected place. They score below `rules.high`, so that they extend a track but never start
+        one.
+        """
+        found, expected = frame.people, self._tracker.expected(frame.time)
+        missed = expected[iou(expected.boxes, found.boxes).max(1, initial=0.0) < ELSEWHERE]
+        if not len(missed):
+            return found
+        again = self._posed(frame, missed)
+        again = again[again.keypoints[..., 2].mean(1) >= CLEAR]
+        alike = oks(found.keypoints, again.keypoints, area(found.boxes), found.skeleton.sigmas)
+        again = again[alike.max(0, initial=0.0) < SOMEBODY]
+
+        low, high = again.keypoints[..., :2].min(1), again.keypoints[..., :2].max(1)
+        margin = MARGIN * (high - low)
+        boxes = np.concatenate([low - margin, high + margin], axis=1)
+        scores = np.minimum(again.scores, 0.99 * self._tracker.rules.high)
+        return _joined(found, replace(again, boxes=boxes, scores=scores))
 
 
-def _looked(
-    estimator: Estimator, frame: Frame, expected: People, quiet: set[int]
-) -> tuple[Frame, set[int]]:
-    """The frame with the people whom the detector finds in it, and who of the quiet ones are not
-    estimated again: whom it finds, too, alone in one place.
-    """
-    found = named("finding people", estimator.find, [frame])[0]
-    still = _only(expected, quiet)
-    near = iou(still.boxes, found.people.boxes)
-    there = (near > SAME).any(1) & ((near > ELSEWHERE).sum(1) == 1)
-    others = found.people[np.flatnonzero(~(near[there] > SAME).any(0))]
-    return named("pose", estimator.pose, [replace(found, people=others)])[0], set(
-        _ids(still[there])
-    )
-
-
-def _expected(
-    estimator: Estimator, frame: Frame, expected: People, quiet: set[int]
-) -> tuple[Frame, set[int]]:
-    """The frame with those who are expected in it and have moved, and the others."""
-    moving = _only(expected, set(_ids(expected)) - quiet)
-    return replace(frame, people=_posed(estimator, frame, moving)), quiet
-
-
-def _posed(estimator: Estimator, frame: Frame, expected: People) -> People:
-    """The poses of those who are expected. They are turned as expected, too: the net that knows how
-    people are turned need not be asked again in each frame.
-    """
-    expected = replace(expected, turns=turns_of(expected))
-    return named("pose", estimator.pose, [replace(frame, people=expected)])[0].people
-
-
-def _found_again(estimator: Estimator, frame: Frame, tracker: Tracker) -> People:
-    """Those whom the detector has found, and those whom it has overlooked, but who can be seen
-    where they are expected. These score too little to be taken for somebody new.
-    """
-    found, expected = frame.people, tracker.expected(frame.time)
-    overlooked = expected[iou(expected.boxes, found.boxes).max(1, initial=0.0) < ELSEWHERE]
-    if not len(overlooked):
-        return found
-    again = _posed(estimator, frame, overlooked)
-    again = again[again.keypoints[..., 2].mean(1) >= CLEAR]
-    alike = oks(found.keypoints, again.keypoints, area(found.boxes), found.skeleton.sigmas)
-    again = again[alike.max(0, initial=0.0) < SOMEBODY]
-    low, high = again.keypoints[..., :2].min(1), again.keypoints[..., :2].max(1)
-    margin = MARGIN * (high - low)
-    boxes = np.concatenate([low - margin, high + margin], axis=1)
-    return _joined(
-        found,
-        replace(again, boxes=boxes, scores=np.minimum(again.scores, 0.99 * tracker.rules.high)),
-    )
+def _through(stages: Iterable[schedule.Stage], frame: Frame) -> Frame:
+    """One frame after some stages of a method."""
+    frames = [frame]
+    for stage in stages:
+        frames = schedule.named(stage, frames)
+    return frames[0]
 
 
 def _ids(people: People) -> list[int]:
@@ -229,22 +250,9 @@ def _only(people: People, ids: set[int]) -> People:
 
 
 def _joined(*groups: People) -> People:
-    """All of them, the most confident first, without ids. The first group says whose skeleton it
-    is.
-    """
-    some = [group for group in groups if len(group)]
-    if not some:
-        return groups[0]
-    keypoints, boxes, scores = (
-        np.concatenate([getattr(group, name) for group in some])
-        for name in ("keypoints", "boxes", "scores")
-    )
-    both = People(keypoints, boxes, scores, some[0].skeleton)
-    return both[np.argsort(-both.scores, kind="stable")]
-
-
-def _as_generator(frames: Iterable[Frame]) -> Generator[Frame, None, None]:
-    yield from frames
+    """All people, most confident first, without ids; if there are none, an empty first group."""
+    unnamed = [replace(group, ids=None, turns=None) for group in groups if len(group)]
+    return People.concatenate(unnamed).by_score() if unnamed else groups[0]
 
 
 def parse_keep(text: str | int | tuple[int, ...] | None) -> str | tuple[int, ...] | None:

@@ -12,16 +12,17 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from .geometry import Array
-from .people import Floats, Image
+from .people import Image
 
 STRIDE = 32  # sides of a dynamic input are multiples of this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """What a network wants to see: (x - mean) / std of the 0-255 values, channels first."""
+    """What a network wants to see: (x - mean) / std of the 0-255 values."""
 
     size: tuple[int, int]  # width, height
     channels: Literal["rgb", "bgr"] = "rgb"
@@ -29,6 +30,8 @@ class Input:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     resize: Literal["letterbox", "stretch"] = "letterbox"  # detectors
     fill: int = 0  # grey value around a letterboxed picture or beyond a picture's edge
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    dtype: Literal["float32", "int32", "uint8"] = "float32"
 
 
 IMAGENET: dict[str, Any] = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
@@ -39,21 +42,22 @@ NORMALISATIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def normalise(images: Sequence[Image], input: Input) -> Floats:
-    """Pictures [H, W, 3] RGB of one size -> [N, 3, H, W] as the network wants them: channel order,
-    (x - mean) / std.
+def normalise(images: Sequence[Image], input: Input) -> NDArray[Any]:
+    """Pictures [H, W, 3] RGB of one size -> [N, 3, H, W], or [N, H, W, 3], as the network wants
+    them: channel order, (x - mean) / std, type.
     """
     height, width = images[0].shape[:2]
     batch = np.empty((len(images), 3, height, width), np.float32)
     order = (0, 1, 2) if input.channels == "rgb" else (2, 1, 0)
     for image, planes in zip(images, batch, strict=True):
-        channels = cv2.split(
-            image
-        )  # reading every third byte, as a view would, takes twice as long
+        # Reading every third byte of the picture, as a view would, takes twice as long.
+        channels = cv2.split(image)
         for plane, channel, mean, std in zip(planes, order, input.mean, input.std, strict=True):
             np.multiply(channels[channel], np.float32(1 / std), out=plane)
             plane -= np.float32(mean / std)
-    return batch
+    if input.layout == "nhwc":
+        batch = np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
+    return batch.astype(input.dtype, copy=False)
 
 
 def letterbox(

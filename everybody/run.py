@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from .errors import DataError, EverybodyError, OptionError
-from .follow import Follow
+from .follow import Follow, Following
 from .media.names import Names
 from .media.read import Selection, read
 from .media.write import Overlays, save_crops
+from .method import Remarking
 from .people import Frame
 from .results.formats import FORMATS, write_all
 from .results.journal import Journal, last_frames, last_id
@@ -57,6 +58,7 @@ class Summary:
     seconds: float = 0.0
     dropped: int = 0  # frames of live sources that were left out to stay live
     interrupted: bool = False
+    finished: bool = False  # the sources were read to their end
     problems: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
 
@@ -74,7 +76,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
+class Outputs:
     """What to write, and where: a folder, or a binary stream that takes the journal's lines alone."""
 
     out: Path | IO[bytes]
@@ -83,9 +85,7 @@ class Results:
     video: bool = False
     crops: bool = False
     existing: Literal["refuse", "resume", "overwrite"] = "refuse"
-    drawing: dict[str, Any] = field(
-        default_factory=dict
-    )  # options of `media.draw.draw`, and trails
+    drawing: dict[str, Any] = field(default_factory=dict)  # options of `draw.draw`, and trails
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.formats if name not in FORMATS]:
@@ -97,83 +97,98 @@ class Results:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Messages:
+    """Whom a run tells what: `say` what a user may want to know, `warn` what went wrong and stopped
+    nothing, `progress` each frame when it is written.
+    """
+
+    say: Callable[[str], None] = lambda text: None
+    warn: Callable[[str], None] = lambda text: None
+    progress: Callable[[Frame], None] = lambda frame: None
+
+
 def run(
     sources: Any,
     estimator: Poses,
-    results: Results,
+    outputs: Outputs,
     *,
     select: Selection | None = None,
     max_pixels: int = 200_000_000,
     strict: bool = False,
     follow: Follow | None = None,
     options: dict[str, Any] | None = None,
-    say: Callable[[str], None] = lambda text: None,
-    warn: Callable[[str], None] = lambda text: None,
-    progress: Callable[[Frame], None] = lambda frame: None,
+    messages: Messages | None = None,
 ) -> Summary:
     """Estimate every frame of the sources and write the results; returns what was done.
 
-    strict raises the first problem with an input; otherwise `warn` is told, run.json and the
+    strict raises the first problem with an input; otherwise the problem is told, run.json and the
     summary note it, and the other inputs go on. follow: give people ids, and so on (`Follow`).
-    options is what run.json should say of how this was called. say is told what a user may want to
-    know, progress each frame when it is written. Ctrl-C and SIGTERM end the run early and in order.
+    options is what run.json should say of how this was called. Ctrl-C and SIGTERM end the run early
+    and in order.
     """
+    messages = messages or Messages()
     summary = Summary()
-    done: dict[str, int] = {}
-    if isinstance(results.out, Path) and results.existing == "resume":
-        done = last_frames(results.out, say=warn)
-        for source, index in done.items():
-            say(f"{source}: going on behind frame {index}")
-        if (
-            follow
-        ):  # who was there before cannot be recognised, but nobody may get an id that is taken
-            follow = replace(follow, first=last_id(results.out) + 1)
+    done = _done(outputs, messages)
+    if follow and done:  # earlier people cannot be recognised, but nobody may get an id in use
+        follow = replace(follow, first=last_id(cast(Path, outputs.out)) + 1)
+    # To follow people, finding and posing must come apart: it takes an Estimator.
+    following = Following(follow, cast("Estimator", estimator)) if follow else None
 
     def problem(error: EverybodyError) -> None:
         if strict:
             raise error
         summary.problems.append(str(error))
-        warn(str(error))
+        messages.warn(str(error))
 
     def dropped(count: int) -> None:
         summary.dropped += count
 
+    models = estimator.models() + (following.models() if following else [])
+    record = {"options": options or {}, "models": models}
     with ExitStack() as stack:
-        models = estimator.models() + (follow.models() if follow else [])
-        record = {"options": options or {}, "models": models}
-        sinks = _sinks(results, estimator.skeleton, record, summary, done, stack, say)
+        sinks = _sinks(outputs, estimator.skeleton, record, summary, done, stack, messages.say)
         begun = time.perf_counter()
-        try:
-            with _terminable():
-                frames = read(
-                    sources,
-                    select=select or Selection(),
-                    after=done,
-                    max_pixels=max_pixels,
-                    problem=problem,
-                    dropped=dropped,
-                )
-                # To follow people, finding and posing must come apart: it takes an Estimator.
-                found = (
-                    follow(cast("Estimator", estimator), frames)
-                    if follow
-                    else estimator.frames(frames)
-                )
-                with closing(found) as estimated:
-                    for frame in estimated:
-                        for sink in sinks:
-                            sink(frame)
-                        summary.frames += 1
-                        summary.people += len(frame.people)
-                        progress(frame)
-        except KeyboardInterrupt:
-            summary.interrupted = True
+        with _interruptible(summary):
+            frames = read(
+                sources,
+                select=select or Selection(),
+                after=done,
+                max_pixels=max_pixels,
+                problem=problem,
+                dropped=dropped,
+            )
+            found = following(frames) if following else estimator.frames(frames)
+            with closing(found) as estimated:
+                for frame in estimated:
+                    _take(frame, sinks, summary, messages)
+            for text in estimator.remarks() if isinstance(estimator, Remarking) else []:
+                problem(DataError(text))
+            summary.finished = True
         summary.seconds = time.perf_counter() - begun
     return summary
 
 
+def _done(outputs: Outputs, messages: Messages) -> dict[str, int]:
+    """The last frame of each source in the journal that is resumed."""
+    if not isinstance(outputs.out, Path) or outputs.existing != "resume":
+        return {}
+    done = last_frames(outputs.out, say=messages.warn)
+    for source, index in done.items():
+        messages.say(f"{source}: going on behind frame {index}")
+    return done
+
+
+def _take(frame: Frame, sinks: Sequence[Sink], summary: Summary, messages: Messages) -> None:
+    for sink in sinks:
+        sink(frame)
+    summary.frames += 1
+    summary.people += len(frame.people)
+    messages.progress(frame)
+
+
 def _sinks(
-    results: Results,
+    outputs: Outputs,
     skeleton: Skeleton,
     record: dict[str, Any],
     summary: Summary,
@@ -184,24 +199,24 @@ def _sinks(
     """What takes each frame, the journal first; the stack closes all in order: videos, journal,
     derived formats.
     """
-    out = results.out
+    out = outputs.out
     if not isinstance(out, Path):
         return [partial(_print, out)]
-    journal = Journal(out, skeleton, record, existing=results.existing)
-    stack.callback(_derive, results, out, summary, say)
-    stack.callback(lambda: journal.close(finished=not summary.interrupted))
+    journal = Journal(out, skeleton, record, existing=outputs.existing)
+    stack.callback(_derive, outputs, out, summary, say)
+    stack.callback(lambda: journal.close(finished=summary.finished))
     stack.callback(lambda: [journal.problem(text) for text in summary.problems])
     summary.files["jsonl"] = str(journal.path)
     sinks: list[Sink] = [journal.write]
     known = list(done) if done else None
-    for name, wanted in (("images", results.images), ("video", results.video)):
+    for name, wanted in (("images", outputs.images), ("video", outputs.video)):
         if wanted:
             overlays = Overlays(
-                out / name, video=name == "video", known=known, say=say, **results.drawing
+                out / name, video=name == "video", known=known, say=say, **outputs.drawing
             )
             sinks.append(stack.enter_context(overlays).write)
             summary.files[name] = str(out / name)
-    if results.crops:
+    if outputs.crops:
         names = Names()
         for source in done:
             names(source)
@@ -223,24 +238,25 @@ def _print(out: IO[bytes], frame: Frame) -> None:
         ) from error
 
 
-def _derive(results: Results, out: Path, summary: Summary, say: Callable[[str], None]) -> None:
+def _derive(outputs: Outputs, out: Path, summary: Summary, say: Callable[[str], None]) -> None:
     """Write the other formats from the journal."""
-    written = write_all(out, results.formats, say=say)
+    written = write_all(out, outputs.formats, say=say)
     summary.files.update({name: str(path) for name, path in written.items()})
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM, as batch systems send it, ends the run as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _interruptible(summary: Summary) -> Iterator[None]:
+    """Ctrl-C, or SIGTERM as batch systems send it, ends what is inside early and in order."""
+    here = threading.current_thread() is threading.main_thread()
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, interrupt) if here else None
     try:
         yield
+    except KeyboardInterrupt:
+        summary.interrupted = True
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if here:
+            signal.signal(signal.SIGTERM, before)

@@ -1,28 +1,149 @@
-"""Order-preserving concurrency for chains of generators: work goes on ahead, bounded, and results
-come out in order.
+"""The one scheduler: stages over frames, ahead of the consumer, bounded, in order.
 
-Two functions carry the whole pipeline. `ahead` runs an iterator in a thread of its own, at most
-`depth` items ahead of the consumer. `mapped` applies a function to each item in a pool of workers.
-Both hold a bounded number of items, so an endless stream runs in constant memory; both pass an
-error on at the place of the item that caused it; and closing the generator (also by an error or
-Ctrl-C downstream) stops what is upstream. No stage waits for one after it, so none can deadlock
-another.
+`run` carries frames through the stages of a method. `guided` is for work that depends on what came
+of earlier frames, as following people does: a guide decides frame by frame what to do.
+
+    frames ──ahead──▶ stage (pool) ──▶ stage (pool) ──▶ frames
+
+Two functions carry both. `ahead` runs an iterator in a thread of its own, at most `depth` items
+ahead of the consumer. `mapped` applies a function to each item in a pool of workers. All hold a
+bounded number of items, so an endless stream runs in constant memory; all pass an error on at the
+place of the item that caused it; and closing the generator (also by an error or Ctrl-C downstream)
+stops what is upstream. No stage waits for one after it, so none can deadlock another.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Executor, Future
-from contextlib import closing
-from typing import Any, TypeVar
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import cv2
+
+from .errors import EverybodyError
+from .method import Stage
+from .people import Frame
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _POLL = 0.1  # seconds between looks at whether the consumer has gone
 _PATIENCE = 5.0  # seconds to wait for a producer to notice; a source that hangs longer is left to its daemon thread
+
+
+def at_once(stages: Sequence[Stage], frames: Sequence[Frame]) -> list[Frame]:
+    """Frames through all stages in the caller's thread, as one batch."""
+    done = list(frames)
+    for stage in stages:
+        done = stage.run(done)
+    return done
+
+
+def run(
+    stages: Sequence[Stage], frames: Iterable[Frame], *, workers: int
+) -> Generator[Frame, None, None]:
+    """The same frames after all stages, each once and in order; at most `workers` calls of stages
+    at a time, over all stages.
+    """
+    depth = workers + 1
+    with _workers(workers) as pool:
+        chain: Generator[Frame, None, None] = ahead(frames, depth)
+        for stage in stages:
+            groups = grouped(chain, stage.full)
+            chain = flattened(mapped(partial(named, stage), groups, pool, depth))
+        with closing(chain):
+            yield from chain
+
+
+class Guide(Protocol):
+    """What decides the work of each frame by what came of the frames before it."""
+
+    def waits(self, frame: Frame) -> bool:
+        """Asked first of each frame: whether all frames in hand must be finished before it."""
+        ...
+
+    def work(self, frame: Frame) -> Callable[[], Any]:
+        """What to do for it, in a worker."""
+        ...
+
+    def finished(self, result: Any) -> Frame:
+        """What became of the work of the earliest frame in hand -> the frame that comes out."""
+        ...
+
+
+def guided(
+    guide: Guide, frames: Iterable[Frame], *, workers: int, most: int, live: bool = False
+) -> Generator[Frame, None, None]:
+    """The frames that a guide makes of these, in order, with at most `most` of them in hand. live:
+    no frame is read before there is a worker for it.
+    """
+    waiting: deque[Future[Any]] = deque()
+    with (
+        _workers(min(workers, most)) as pool,
+        closing(_each(frames) if live else ahead(frames, most)) as incoming,
+    ):
+        for frame in incoming:
+            if guide.waits(frame):
+                while waiting:
+                    yield guide.finished(waiting.popleft().result())
+            waiting.append(pool.submit(guide.work(frame)))
+            while len(waiting) >= most:
+                yield guide.finished(waiting.popleft().result())
+        while waiting:
+            yield guide.finished(waiting.popleft().result())
+
+
+def named(stage: Stage, frames: list[Frame]) -> list[Frame]:
+    """The stage's frames; an error says in which stage and at which frame it happened."""
+    try:
+        return stage.run(frames)
+    except Exception as error:
+        first = frames[0]
+        kind = type(error) if isinstance(error, EverybodyError) else EverybodyError
+        where = f"{first.source or 'frame'} [{first.index}]"
+        raise kind(f"{stage.name} failed at {where}: {error}") from error
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[Executor]:
+    """A pool of so many threads. While it is open, each call of OpenCV runs in its caller's thread:
+    the workers are the parallelism, and OpenCV's own pool would fight them for the cores.
+    """
+    pool = ThreadPoolExecutor(count, "everybody-worker")
+    with _serial_opencv:
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Serial:
+    """While it is entered at least once, OpenCV uses one thread; then as many as before."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entered, self._before = 0, 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._entered:
+                self._before = cv2.getNumThreads()
+                cv2.setNumThreads(1)
+            self._entered += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._entered -= 1
+            if not self._entered:
+                cv2.setNumThreads(self._before)
+
+
+_serial_opencv = _Serial()  # OpenCV has one setting for the whole process, so there is one of these
 
 
 def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
@@ -101,13 +222,17 @@ def grouped(items: Iterable[T], full: Callable[[list[T]], bool]) -> Iterator[lis
         _close(items)
 
 
-def flattened(groups: Iterable[Iterable[T]]) -> Iterator[T]:
+def flattened(groups: Iterable[Iterable[T]]) -> Generator[T, None, None]:
     """The inverse of `grouped`."""
     try:
         for group in groups:
             yield from group
     finally:
         _close(groups)
+
+
+def _each(items: Iterable[T]) -> Generator[T, None, None]:
+    yield from items
 
 
 def _close(items: object) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from everybody import geometry
 from everybody.methods import orientation as orient
-from everybody.methods.again import FAINT, MOST, LookAgain
-from everybody.methods.open import load_detector, load_turn
+from everybody.methods.orientation import FAINT, MOST, LookAgain, open_turn_net
 from synthetic import nets
+
+from .loaded import load_detector
 
 SIDE = 320
 BOX = np.array(
@@ -33,7 +34,7 @@ def detector(tmp_path):
 
 @pytest.fixture
 def net(tmp_path):
-    made = load_turn(nets.sky_finder(tmp_path / "turn.onnx"))
+    made = open_turn_net(nets.sky_finder(tmp_path / "turn.onnx"))
     return replace(made, input=replace(made.input, mean=(0, 0, 0), std=(1, 1, 1)), padding=1.5)
 
 
@@ -68,7 +69,7 @@ class Looks:
 def test_who_lies_is_found_in_the_one_other_turn(detector, net, turns):
     plain = detector()
     looks = Looks(plain.session)
-    again = LookAgain(detector=replace(plain, session=looks), turn_net=net)
+    again = LookAgain(detector=replace(plain, session=looks), net=net)
     (people,) = again([picture(turns)])
     assert looks.seen == 1 + (turns > 0)
     assert len(people) == 1
@@ -82,7 +83,7 @@ def test_who_lies_is_found_in_the_one_other_turn(detector, net, turns):
 
 
 def test_several_pictures_are_as_one_by_one(detector, net):
-    again = LookAgain(detector=detector(score=0.1), turn_net=net)
+    again = LookAgain(detector=detector(score=0.1), net=net)
     images = [picture(turns) for turns in (0, 3, 1, 1, 2)]
     for alone, together in zip([again([image])[0] for image in images], again(images), strict=True):
         assert np.allclose(alone.boxes, together.boxes)
@@ -94,21 +95,21 @@ def test_several_pictures_are_as_one_by_one(detector, net):
 def test_boxes_that_are_fainter_are_nobody_and_nobody_is_asked_about_them(detector, net):
     plain = detector(least=FAINT - 0.02, score=0.05)
     looks = Looks(plain.session)
-    (people,) = LookAgain(detector=replace(plain, session=looks), turn_net=net)([picture(1)])
+    (people,) = LookAgain(detector=replace(plain, session=looks), net=net)([picture(1)])
     assert looks.seen == 1
     assert len(people) == 1
     assert (people.turns == orient.UNKNOWN).all()
 
 
 def test_the_rules_of_the_detector_hold_for_what_is_found_at_last(detector, net):
-    both = LookAgain(detector=detector(score=0.1), turn_net=net)([picture(1)])[0]
+    both = LookAgain(detector=detector(score=0.1), net=net)([picture(1)])[0]
     assert len(both) == 2, "the faint box, too"
     assert both.scores[0] > both.scores[1]
     assert both.turns[1].argmax() == 1
     for rule in ({"max_people": 1}, {"score": 0.5}):
-        (one,) = LookAgain(detector=detector(**{"score": 0.1} | rule), turn_net=net)([picture(1)])
+        (one,) = LookAgain(detector=detector(**{"score": 0.1} | rule), net=net)([picture(1)])
         assert np.allclose(one.boxes, both.boxes[:1])
-    assert len(LookAgain(detector=detector(min_size=300), turn_net=net)([picture(1)])[0]) == 0
+    assert len(LookAgain(detector=detector(min_size=300), net=net)([picture(1)])[0]) == 0
 
 
 def test_in_a_crowd_only_the_surest_are_asked_about(tmp_path, net):
@@ -125,7 +126,7 @@ def test_in_a_crowd_only_the_surest_are_asked_about(tmp_path, net):
             asked.append(len(boxes))
             return net(pictures, boxes)
 
-    again = LookAgain(detector=crowd, turn_net=Asked(session=net.session, input=net.input))
+    again = LookAgain(detector=crowd, net=Asked(session=net.session, input=net.input))
     (people,) = again([np.zeros((SIDE, SIDE, 3), np.uint8)])
     assert asked == [MOST]
     assert len(people) == count

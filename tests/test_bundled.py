@@ -11,9 +11,11 @@ import pytest
 
 from everybody import Estimator, geometry
 from everybody.media.images import decode
-from everybody.methods.open import load_detector, load_turn
+from everybody.methods.orientation import open_turn_net
 from everybody.people import Frame
 from everybody.weights import fetch, manifest
+
+from .loaded import Posed, load_detector
 
 PICTURE = Path(__file__).resolve().parents[1] / "examples/class.jpg"
 pytestmark = pytest.mark.skipif(
@@ -61,7 +63,7 @@ def test_who_is_turned_is_found_as_upright(picture):
         moved = type(boxes).from_boxes(
             geometry.transform_boxes(matrix, boxes.boxes).astype(np.float32)
         )
-        (found,) = estimator.sppe([turned.image], [moved])
+        (found,) = Posed(estimator.method.poser.poser)([turned.image], [moved])
         expected = geometry.transform(np.repeat(matrix[None], len(boxes), 0), boxes.keypoints)
         away = np.hypot(*(found.keypoints - expected)[..., :2].transpose(2, 0, 1))
         size = (boxes.boxes[:, 2:] - boxes.boxes[:, :2]).max(1)[:, None]
@@ -89,7 +91,7 @@ def test_whole_turned_pictures_show_the_same_people(picture, turns):
 
 def test_the_turn_net_tells_the_quarters(picture):
     people = load_detector(score=0.5)([picture])[0]
-    net, right = load_turn(), 0
+    net, right = open_turn_net(), 0
     for turns in range(4):
         matrix = geometry.turn_matrix(picture.shape[1], picture.shape[0], turns)
         view = np.ascontiguousarray(np.rot90(picture, turns))

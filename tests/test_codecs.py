@@ -1,5 +1,5 @@
-"""Laws of the codecs: what is encoded is decoded, and every alignment puts a pixel where the
-network sees it.
+"""Laws of the codecs: what is encoded is decoded, every alignment puts a pixel where the network
+sees it, outputs of another shape are refused, and published implementations agree.
 """
 
 import numpy as np
@@ -7,13 +7,47 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everybody.codecs import ALIGNMENTS, Heatmap, SimCC
+from everybody.codecs import (
+    ALIGNMENTS,
+    CODECS,
+    PICTURE_CODECS,
+    REFINEMENTS,
+    TARGETS,
+    UNITS,
+    Heatmap,
+    Integral,
+    OffsetHeatmap,
+    Regression,
+    SimCC,
+    guess_layout,
+    make_codec,
+    soft_argmax,
+)
+from everybody.errors import ModelError, OptionError
+from everybody.runtime import Port
+from tests import golden
 
 SIZE = (96, 128)
+EACH = [
+    *(Heatmap(SIZE, alignment=a) for a in ALIGNMENTS),
+    Heatmap(SIZE, height=255),
+    *(SimCC(SIZE, alignment=a) for a in ALIGNMENTS),
+    *(Regression(SIZE, unit=unit) for unit in UNITS),
+    Integral(SIZE),
+    OffsetHeatmap(SIZE),
+]
 
 
 def one(x: float, y: float, score: float = 1.0) -> np.ndarray:
     return np.array([[[x, y, score]]])
+
+
+def answers(codec, keypoints):
+    """What a perfect network says: the targets, but for those that decode from logits."""
+    targets, _ = codec.encode(keypoints)
+    if isinstance(codec, Integral):
+        return [np.log(np.maximum(targets[1], 1e-12))]
+    return list(targets)
 
 
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
@@ -21,62 +55,93 @@ def one(x: float, y: float, score: float = 1.0) -> np.ndarray:
 @given(x=st.floats(12, 80), y=st.floats(12, 112))
 def test_a_heatmap_decodes_to_what_was_encoded(alignment, refine, cells, x, y):
     codec = Heatmap(SIZE, alignment=alignment, refine=refine)
-    heatmaps, weights = codec.encode(one(x, y))
+    (heatmaps,), weights = codec.encode(one(x, y))
     found = codec.decode([heatmaps])[0, 0]
     assert weights[0, 0] == 1
     assert np.abs(found[:2] - (x, y)).max() <= cells * codec.scale.max()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("refine", REFINEMENTS)
+@given(x=st.floats(24, 72), y=st.floats(24, 104))
+def test_every_target_and_every_refinement_go_together_within_a_cell(target, refine, x, y):
+    codec = Heatmap(SIZE, target=target, refine=refine)
+    found = codec.decode(codec.encode(one(x, y))[0])[0, 0]
+    assert np.abs(found[:2] - (x, y)).max() <= 0.76 * codec.scale.max()
 
 
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 @given(x=st.floats(30, 60), y=st.floats(30, 90))
 def test_dark_is_exact_for_gaussians_away_from_the_border(alignment, x, y):
     codec = Heatmap(SIZE, alignment=alignment, refine="dark")
-    assert np.abs(codec.decode([codec.encode(one(x, y))[0]])[0, 0, :2] - (x, y)).max() < 0.1
+    assert np.abs(codec.decode(codec.encode(one(x, y))[0])[0, 0, :2] - (x, y)).max() < 0.1
+
+
+@pytest.mark.parametrize("codec", EACH)
+@given(x=st.floats(12, 80), y=st.floats(12, 112))
+def test_what_is_encoded_is_decoded_within_half_a_cell_of_four_pixels(codec, x, y):
+    found = codec.decode(answers(codec, one(x, y)))[0, 0]
+    assert np.abs(found[:2] - (x, y)).max() <= 2
+    assert found[2] == pytest.approx(1, abs=0.3) or getattr(codec, "scale", "") == "sum"
 
 
 @given(x=st.floats(0, 95), y=st.floats(0, 127), split=st.sampled_from([1.0, 2.0, 3.0]))
 def test_simcc_decodes_to_within_half_a_bin(x, y, split):
     codec = SimCC(SIZE, split=split, alignment="centre")
-    bins_x, bins_y, weights = codec.encode(one(x, y))
+    rows, weights = codec.encode(one(x, y))
     assert weights[0, 0] == 1
-    assert np.abs(codec.decode([bins_x, bins_y])[0, 0, :2] - (x, y)).max() <= 0.5 / split + 1e-6
+    assert np.abs(codec.decode(rows)[0, 0, :2] - (x, y)).max() <= 0.5 / split + 1e-6
 
 
 def test_a_perfect_simcc_answer_scores_about_one_as_logits():
     codec = SimCC(SIZE, activation="softmax")
-    x, y, _ = codec.encode(one(40, 60))
-    logits = [np.log(np.maximum(axis, 1e-12)) for axis in (x, y)]
+    logits = [np.log(np.maximum(axis, 1e-12)) for axis in codec.encode(one(40, 60))[0]]
     assert codec.decode(logits)[0, 0, 2] == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("codec", [*(Heatmap(SIZE, alignment=a) for a in ALIGNMENTS), SimCC(SIZE)])
+def test_sigmas_of_a_regression_are_its_score():
+    codec = Regression(SIZE, sigmas=True)
+    said = np.array([[[0.5, 0.5, 0.1, 0.3], [0.25, 0.5, 1.0, 1.0]]], np.float32)
+    assert codec.decode([said])[0] == pytest.approx(np.array([[48, 64, 0.8], [24, 64, 0]]))
+
+
+@pytest.mark.parametrize("codec", EACH)
 def test_flipping_the_output_is_mirroring_the_crop_at_the_axis(codec):
-    """A joint at x, seen in a crop mirrored at the axis, is at 2·axis - x; flip() must say x again."""
+    """A joint at x is at 2·axis - x in a crop mirrored at the axis; flip() must say x again."""
     x, y = 40.0, 60.0
-    mirrored = codec.encode(
-        np.concatenate([one(2 * codec.axis - x, y), one(2 * codec.axis - 70, y)], 1)
-    )[:-1]
+    mirrored = answers(
+        codec, np.concatenate([one(2 * codec.axis - x, y), one(2 * codec.axis - 70, y)], 1)
+    )
     back = codec.decode(codec.flip(mirrored, mirror=(1, 0)))[0]
     assert np.abs(back[:, :2] - [(70, y), (x, y)]).max() <= 0.51
 
 
-@pytest.mark.parametrize("codec", [Heatmap(SIZE), SimCC(SIZE)])
-def test_unlabelled_and_outside_joints_weigh_nothing(codec):
-    joints = np.array([[[40, 60, 0], [-30, 60, 1], [40, 300, 1], [40, 60, 1]]], float)
-    assert codec.encode(joints)[-1].tolist() == [[0, 0, 0, 1]]
+@pytest.mark.parametrize("codec", EACH)
+def test_unlabelled_and_outside_joints_weigh_nothing_and_others_as_their_label(codec):
+    joints = np.array([[[40, 60, 0], [-30, 60, 1], [40, 300, 1], [40, 60, 1], [40, 60, 0.3]]])
+    targets, weights = codec.encode(joints)
+    assert weights.tolist() == [[0, 0, 0, 1, np.float32(0.3)]]
+    for target in targets:
+        assert np.isfinite(target).all()
+        each = target.reshape(5, -1)
+        assert (each[:3] == 0).all()
+        assert np.array_equal(each[3], each[4]), "a label's score weighs, it does not shrink"
 
 
-@pytest.mark.parametrize("codec", [Heatmap(SIZE), SimCC(SIZE)])
+@pytest.mark.parametrize("codec", EACH)
 def test_batched_is_one_by_one_and_nobody_is_nobody(codec):
     joints = np.random.default_rng(0).uniform(10, 80, (5, 7, 3)) * (1, 1, 0.01)
-    encoded = codec.encode(joints)[:-1]
+    encoded = answers(codec, joints)
     together = codec.decode(encoded)
     apart = np.concatenate([codec.decode([part[i : i + 1] for part in encoded]) for i in range(5)])
     assert np.array_equal(together, apart)
     assert codec.decode([part[:0] for part in encoded]).shape == (0, 7, 3)
+    (first, *_), weights = codec.encode(joints[:0])
+    assert len(first) == 0
+    assert weights.shape == (0, 7)
 
 
-@pytest.mark.parametrize("refine", ["dark", "quarter", "none"])
+@pytest.mark.parametrize("refine", REFINEMENTS)
 def test_flat_and_negative_heatmaps_decode_to_finite_points_of_score_zero(refine):
     codec = Heatmap(SIZE, refine=refine)
     for value in (0.0, -1.0):
@@ -89,3 +154,229 @@ def test_scores_are_cut_to_probabilities():
     heatmaps = np.zeros((1, 1, 32, 24), np.float32)
     heatmaps[0, 0, 10, 10] = 7
     assert Heatmap(SIZE).decode([heatmaps])[0, 0, 2] == 1
+
+
+# --- what does not fit is refused
+
+
+@pytest.mark.parametrize("codec", EACH)
+def test_a_file_is_checked_by_its_ports_and_by_its_answer(codec):
+    outputs = answers(codec, np.full((2, 17, 3), 40.0))
+    ports = [Port(f"out{i}", (None, *output.shape[1:])) for i, output in enumerate(outputs)]
+    codec.check(ports, 17)
+    codec.check([Port(p.name, (None,) * len(p.shape)) for p in ports], 17)
+    with pytest.raises(ModelError, match=rf"{type(codec).__name__} means .*, the file gives out0"):
+        codec.check(ports, 26)
+    with pytest.raises(ModelError, match="the file gives"):
+        codec.check([*ports, ports[0]], 17)
+    with pytest.raises(ModelError, match="the file gives nothing"):
+        codec.check([], 17)
+    larger = [np.concatenate([output, output], -1) for output in outputs]
+    with pytest.raises(ModelError, match=r"means .*, the network answers \[2, "):
+        codec.decode(larger)
+
+
+def test_a_grid_of_another_stride_is_refused_and_the_right_one_is_named():
+    port = Port("heatmaps", (None, 17, 64, 48))
+    Heatmap((192, 256)).check([port], 17)
+    wanted = (
+        r"Heatmap means 1 output\(s\) \[B, 17, 32, 24\] .*stride 8.*gives heatmaps \[\?, 17, 64"
+    )
+    with pytest.raises(ModelError, match=wanted):
+        Heatmap((192, 256), stride=8).check([port], 17)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"type": "magic"}, "unknown codec 'magic': known are heatmap, simcc, regression"),
+        ({}, "unknown codec 'None': known are heatmap"),
+        ({"type": "heatmap", "colour": 1}, "unknown option of codec 'heatmap' 'colour'.*sigma"),
+        ({"type": "heatmap", "alignment": "left"}, "unknown alignment of heatmaps 'left'.*centre"),
+        ({"type": "heatmap", "refine": "drak"}, "did you mean dark.*quarter"),
+        ({"type": "heatmap", "target": "round"}, "unknown target of heatmaps 'round'.*gaussian"),
+        ({"type": "simcc", "alignment": "left"}, "unknown alignment of SimCC 'left'.*corner"),
+        ({"type": "simcc", "activation": "relu"}, "unknown activation of SimCC 'relu'.*softmax"),
+        ({"type": "simcc", "scale": "x"}, "unknown scale of targets of SimCC 'x'.*density"),
+        ({"type": "regression", "unit": "inch"}, "unknown unit of regression 'inch'.*pixels"),
+    ],
+)
+def test_unknown_codecs_and_options_name_the_known_ones(row, message):
+    with pytest.raises(OptionError, match=message):
+        make_codec(row, SIZE)
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_codecs_are_made_from_rows_of_plain_data(name):
+    assert isinstance(make_codec({"type": name}, SIZE), CODECS[name])
+    assert make_codec({"type": name, "size": [64, 96]}, SIZE).size == (64, 96)
+
+
+# --- whole pictures
+
+PORTS = {
+    "rtmdet": [Port("dets", (1, None, 5)), Port("labels", (1, None))],
+    "yolox": [Port("out", (1, 3549, 85))],
+    "picodet": [Port("boxes", (1, 2125, 4)), Port("scores", (1, 1, 2125))],
+}
+
+
+@pytest.mark.parametrize("name", PICTURE_CODECS)
+def test_the_layout_of_a_detector_is_told_by_its_outputs(name):
+    assert guess_layout(PORTS[name]) == name
+    for other in set(PORTS) - {name}:
+        with pytest.raises(ModelError, match=r"Boxes means .*, the file gives"):
+            PICTURE_CODECS[name]().check(PORTS[other], 0)
+
+
+def test_an_unknown_detector_is_an_error_that_names_the_layouts():
+    with pytest.raises(ModelError, match=r"outputs are x \[1, 2\]; known are rtmdet: dets .*yolox"):
+        guess_layout([Port("x", (1, 2))])
+
+
+def test_all_layouts_say_the_same_box_under_the_coordinate_law():
+    """A box from the picture's corner, 8 to 24 by 16 to 48, is from pixel 7.5 to 23.5."""
+    rtmdet = [np.array([[[8, 16, 24, 48, 0.7]]]), np.array([[0]])]
+    picodet = [np.array([[[8, 16, 24, 48.0]]]), np.array([[[0.7]]])]
+    grid = np.zeros((1, 64 + 16 + 4, 6))
+    grid[0, 3 * 8 + 1] = [1, 1, np.log(2), np.log(4), 0.7, 1]  # cell (1, 3) of stride 8
+    for codec, outputs in zip(PICTURE_CODECS.values(), (rtmdet, [grid], picodet), strict=True):
+        ((keypoints, boxes, scores),) = codec().decode(outputs, (64, 64))
+        best = scores.argmax()
+        assert boxes[best] == pytest.approx([7.5, 15.5, 23.5, 47.5])
+        assert scores[best] == pytest.approx(0.7)
+        assert keypoints.shape == (len(boxes), 0, 3)
+
+
+# --- published implementations (../shared/golden)
+
+WHOLE = (192, 256)
+PUBLISHED = {
+    "msra": Heatmap(WHOLE, alignment="corner", target="rounded", refine="quarter"),
+    "msra_unbiased": Heatmap(WHOLE, alignment="corner", refine="dark"),
+    "udp": Heatmap(WHOLE, alignment="udp", target="cut", refine="udp"),
+    "megvii": Heatmap(
+        WHOLE, alignment="edge", target="spread", refine="quarter", height=255, smooth=True
+    ),
+    "udp_offset": OffsetHeatmap(WHOLE),
+}
+
+
+def labelled() -> np.ndarray:
+    given = golden.fill().inputs("codecs")
+    return np.concatenate([given["keypoints"], given["visible"][..., None]], -1).astype(np.float64)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_heatmaps_are_those_of_published_implementations(name):
+    joints = labelled()
+    (maps,), weights = PUBLISHED[name].encode(joints)
+    # Published weights of joints that lie beyond the grid, but near it, are 1, ours are 0.
+    grid = Heatmap(WHOLE, alignment=PUBLISHED[name].alignment)
+    cell = (joints[0, :, :2] - grid.offset) / grid.scale
+    inside = ((cell >= -0.5) & (cell <= np.array(grid.cells) - 0.5)).all(-1)
+    assert np.array_equal(weights[0] > 0, inside)
+    wanted = golden.fill().outputs("codecs")[f"{name}.encode.heatmaps"]
+    per = len(maps[0]) // len(inside)
+    same = np.repeat(inside, per)[::3]
+    assert same.sum() >= 2
+    assert maps[0, ::3][same] == pytest.approx(wanted[same], abs=1e-5 * float(maps.max()))
+
+
+def decoded(name: str, margin: int = 10) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What we find and what the published code finds [9, 2], scores of both [9], without joints
+    within `margin` pixels of the border, where published refinements differ among themselves.
+    """
+    fill, codec = golden.fill(), PUBLISHED[name]
+    maps = fill.inputs("codecs")[f"{name}.heat"][None] / np.float32(4096)
+    (found,) = codec.decode([maps])
+    (places,) = fill.outputs("codecs")[f"{name}.decode.keypoints"]
+    (scores,) = fill.outputs("codecs")[f"{name}.decode.scores"]
+    inner = ((found[:, :2] > margin) & (found[:, :2] < np.array(WHOLE) - margin)).all(1)
+    assert inner.sum() >= 4
+    return found[inner, :2], places[inner], found[inner, 2], scores[inner]
+
+
+@pytest.mark.parametrize("name", ["msra", "msra_unbiased"])
+def test_heatmaps_decode_as_published(name):
+    found, places, scores, wanted = decoded(name)
+    assert found == pytest.approx(places, abs=2e-3)
+    assert scores == pytest.approx(wanted, abs=1e-5)
+
+
+def test_megvii_decodes_as_published():
+    """Published scores start at one half."""
+    found, places, scores, wanted = decoded("megvii")
+    assert found == pytest.approx(places, abs=2e-3)
+    assert scores == pytest.approx(wanted - 0.5, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["udp", "udp_offset"])
+def test_udp_decodes_as_published(name):
+    """The published code encodes with W - 1 pixels and decodes with W: what we find is 191 / 192 of
+    what it finds. Its score of a disc is not by that of a perfect one.
+    """
+    reach = 46 if name == "udp_offset" else 10  # a disc's smoothing sees beyond the border
+    found, places, scores, wanted = decoded(name, reach)
+    whole = np.array(WHOLE)
+    assert found == pytest.approx(places * (whole - 1) / whole, abs=5e-3)
+    perfect = getattr(PUBLISHED[name], "height", 1)
+    assert scores == pytest.approx((wanted / perfect).clip(0, 1), abs=1e-5)
+
+
+def test_regression_and_integral_targets_are_the_published_ones():
+    wanted = golden.fill().outputs("codecs")
+    joints = labelled()
+    codec = Regression(WHOLE)
+    (values,), weights = codec.encode(joints)
+    assert values == pytest.approx(wanted["regression.encode.keypoint_labels"], abs=1e-6)
+    assert np.array_equal(weights, wanted["regression.encode.keypoint_weights"])
+    found = codec.decode([wanted["regression.encode.keypoint_labels"]])
+    assert found[..., :2] == pytest.approx(wanted["regression.decode.keypoints"], abs=1e-4)
+    assert np.array_equal(found[..., 2], wanted["regression.decode.scores"])
+
+    (cells, _), weights = Integral(WHOLE).encode(joints)
+    inside = weights[0] > 0
+    share = cells / np.array([48, 64])
+    labels = wanted["integral.encode.keypoint_labels"]
+    assert share[0, inside] == pytest.approx(labels[0, inside], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("simcc", SimCC(WHOLE, sigma=(4.9, 5.66), scale="peak", rounded=True)),
+        ("simcc_normal", SimCC(WHOLE, sigma=6.0, scale="density", rounded=True)),
+    ],
+)
+def test_simcc_is_the_published_one(name, codec):
+    fill = golden.fill()
+    wanted = fill.outputs("codecs")
+    rows, weights = codec.encode(labelled())
+    kept = [row[:, ::3] for row in rows]
+    assert np.array_equal(weights, wanted[f"{name}.encode.keypoint_weights"])
+    for row, axis in zip(kept, "xy", strict=True):
+        assert row == pytest.approx(wanted[f"{name}.encode.keypoint_{axis}_labels"], abs=1e-5)
+
+    given = [fill.inputs("codecs")[f"{name}.{axis}"] / np.float32(4096) for axis in "xy"]
+    found = codec.decode(given)
+    assert found[..., :2] == pytest.approx(wanted[f"{name}.decode.keypoints"], abs=1e-4)
+    scores = wanted[f"{name}.decode.scores"].clip(0, 1)
+    assert found[..., 2] == pytest.approx(scores, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "beta", "debias"),
+    [
+        ("beta1", 1, False),
+        ("beta10", 10, False),
+        ("beta1.debias", 1, True),
+        ("beta4.debias", 4, True),
+    ],
+)
+def test_the_soft_argmax_is_the_published_one(name, beta, debias):
+    fill = golden.fill()
+    logits = fill.inputs("soft_argmax")["logits"]
+    cells, _ = soft_argmax(logits, beta=beta, debias=debias)
+    share = cells / np.array(logits.shape[:-3:-1])
+    golden.check("soft_argmax", {name: share.astype(np.float32)})

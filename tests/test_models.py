@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 
 from everybody import geometry, runtime
+from everybody.codecs import PicodetBoxes, RtmdetBoxes, YoloxBoxes
 from everybody.errors import ModelError, OptionError
 from everybody.methods.detector import Detector
-from everybody.methods.open import load_detector, load_sppe
 from everybody.people import People
 from synthetic import nets
+
+from .loaded import load_detector, load_sppe
 
 BOXES = np.array([[32, 16, 96, 144, 0.9], [100, 40, 150, 160, 0.6], [1, 1, 9, 9, 0.1]], np.float32)
 
 
 def finder(path, **options):
-    options = {"normalise": "none", "skeleton_name": "coco-17", "padding": 1.0} | options
+    options = {"normalise": "none", "skeleton": "coco-17", "padding": 1.0} | options
     return load_sppe(path, **options)
 
 
@@ -27,7 +29,7 @@ def test_boxes_of_an_rtmdet_come_back_in_the_picture(tmp_path, size):
         tmp_path / "d.onnx", np.vstack([BOXES, [[5, 5, 50, 50, 0.95]]]), [0, 0, 0, 1]
     )
     detector = load_detector(path, size=(320, 320))
-    assert detector.layout == "rtmdet"
+    assert isinstance(detector.codec, RtmdetBoxes)
     (people,) = detector([np.zeros((size[1], size[0], 3), np.uint8)])
     ratio = min(320 / size[0], 320 / size[1])
     expected = np.clip(BOXES[:2, :4] / ratio - 0.5, -0.5, np.array([*size, *size]) - 0.5)
@@ -38,12 +40,12 @@ def test_boxes_of_an_rtmdet_come_back_in_the_picture(tmp_path, size):
 
 def test_yolox_and_picodet_say_the_same_boxes(tmp_path):
     image = np.zeros((320, 320, 3), np.uint8)
-    for layout, path in (
-        ("yolox", nets.yolox_constant(tmp_path / "y.onnx", 160, BOXES[:2])),
-        ("picodet", nets.picodet_constant(tmp_path / "p.onnx", 160, BOXES)),
+    for codec, path in (
+        (YoloxBoxes, nets.yolox_constant(tmp_path / "y.onnx", 160, BOXES[:2])),
+        (PicodetBoxes, nets.picodet_constant(tmp_path / "p.onnx", 160, BOXES)),
     ):
         detector = load_detector(path)
-        assert detector.layout == layout
+        assert isinstance(detector.codec, codec)
         (people,) = detector([image])
         assert np.abs(people.boxes - (BOXES[:2, :4] * 2 - 0.5)).max() < 0.01
         assert people.scores == pytest.approx([0.9, 0.6])
@@ -220,7 +222,7 @@ def test_a_network_of_fixed_batch_is_filled(tmp_path):
 )
 def test_any_number_of_joints(tmp_path, skeleton, joints):
     path = nets.simcc_finder(tmp_path / "p.onnx", joints)
-    sppe = finder(path, skeleton_name=skeleton, codec="simcc,split=2")
+    sppe = finder(path, skeleton=skeleton, codec="simcc,split=2")
     (people,) = sppe(
         [nets.blob(96, 128, 40, 60)], [People.from_boxes(np.array([[0, 0, 95, 127]], np.float32))]
     )
@@ -245,15 +247,15 @@ def test_wrong_files_say_what_was_found_and_expected(tmp_path):
     with pytest.raises(
         ModelError, match=r"Heatmap of halpe-26 means 1 output\(s\) \[B, 26, …\], the file gives"
     ):
-        load_sppe(pose, skeleton_name="halpe-26", codec="heatmap")
+        load_sppe(pose, skeleton="halpe-26", codec="heatmap")
     with pytest.raises(ModelError, match=r"SPPE for crops of 192×256 takes"):
-        load_sppe(pose, skeleton_name="coco-17", codec="heatmap", size=(192, 256))
+        load_sppe(pose, skeleton="coco-17", codec="heatmap", input_size=(192, 256))
     with pytest.raises(ModelError, match=r"an SPPE|means"):
-        load_sppe(detector, skeleton_name="coco-17", codec="heatmap", size=(96, 128))
+        load_sppe(detector, skeleton="coco-17", codec="heatmap", input_size=(96, 128))
     with pytest.raises(OptionError, match="unknown codec 'magic': known are heatmap, simcc"):
-        load_sppe(pose, skeleton_name="coco-17", codec="magic")
+        load_sppe(pose, skeleton="coco-17", codec="magic")
     with pytest.raises(OptionError, match="unknown skeleton 'squid'"):
-        load_sppe(pose, skeleton_name="squid", codec="heatmap")
+        load_sppe(pose, skeleton="squid", codec="heatmap")
     with pytest.raises(ModelError, match="unknown model 'nobody': known are"):
         load_detector("nobody")
     with pytest.raises(ModelError, match=r"not on this machine: .*EVERYBODY_WEIGHTS"):

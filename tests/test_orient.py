@@ -10,11 +10,14 @@ import pytest
 
 from everybody import geometry
 from everybody.errors import OptionError
+from everybody.inputs import square
 from everybody.methods import orientation as orient
-from everybody.methods.open import load_sppe, load_turn
+from everybody.methods.orientation import open_turn_net
 from everybody.people import People
+from everybody.skeletons import COCO17
 from synthetic import nets
 
+from .loaded import Posed, load_sppe
 from .test_track import standing
 
 WIDTH, HEIGHT = 260, 280
@@ -28,10 +31,9 @@ def sppe(tmp_path):
 
     def load(**options):
         options = {
-            "skeleton_name": "coco-17",
+            "skeleton": "coco-17",
             "codec": "heatmap,alignment=corner",
             "padding": 1.0,
-            "turn_net": None,
         } | options
         return load_sppe(path, normalise="none", **options)
 
@@ -128,7 +130,7 @@ def test_another_turn_wins_only_clearly():
 
 @pytest.fixture
 def turn_net(tmp_path):
-    net = load_turn(nets.sky_finder(tmp_path / "turn.onnx"))
+    net = open_turn_net(nets.sky_finder(tmp_path / "turn.onnx"))
     plain = replace(net.input, mean=(0, 0, 0), std=(1, 1, 1))
     return replace(net, input=plain, padding=1.0)
 
@@ -140,11 +142,11 @@ def test_the_net_knows_each_turn_and_spares_the_others(sppe, turn_net):
     assert likely.argmax(1).tolist() == [-turns % 4 for _, turns in PEOPLE]
     expected = orient.GUIDED.expected(likely, boxes.scores, np.zeros(4, np.intp))
     assert orient.GUIDED.first(expected).argmax(1).tolist() == likely.argmax(1).tolist()
-    (people,) = sppe(orientation="any", turn_net=turn_net)([image], [boxes])
+    (people,) = sppe(orientation="any", net=turn_net)([image], [boxes])
     (searched,) = sppe(orientation="any")([image], [boxes])
     assert np.allclose(people.keypoints, searched.keypoints)
     assert np.abs(people.keypoints[..., :2] - spots[:, None]).max() < 0.25
-    (none,) = sppe(orientation="any", turn_net=turn_net)([image], [boxes[:0]])
+    (none,) = sppe(orientation="any", net=turn_net)([image], [boxes[:0]])
     assert none.keypoints.shape == (0, 17, 3)
 
 
@@ -188,7 +190,7 @@ def test_who_is_turned_as_known_is_looked_at_once_and_others_as_ever(sppe, turn_
             asked.append(len(boxes))
             return turn_net(pictures, boxes)
 
-    search = sppe(orientation="any", turn_net=Asked(session=turn_net.session, input=turn_net.input))
+    search = sppe(orientation="any", net=Asked(session=turn_net.session, input=turn_net.input))
     (people,) = search([image], [boxes])
     right = np.eye(4)[[-turns % 4 for _, turns in PEOPLE]]
     three = right.copy()
@@ -261,20 +263,20 @@ def test_a_square_shows_what_its_box_holds():
     """Edge to edge; grey beyond the picture; averaged where it shrinks."""
     image = np.zeros((100, 200, 3), np.uint8)
     image[20:60, 50:90] = 200
-    whole = orient.square(image, np.array([49.5, 19.5, 89.5, 59.5]), 40, 1.0, 114)
+    whole = square(image, np.array([49.5, 19.5, 89.5, 59.5]), 40, 1.0, 114)
     assert (whole == 200).all()
-    half = orient.square(image, np.array([49.5, 19.5, 89.5, 59.5]), 20, 2.0, 114)
+    half = square(image, np.array([49.5, 19.5, 89.5, 59.5]), 20, 2.0, 114)
     assert (half[5:15, 5:15] == 200).all()
     assert half.sum() == 200 * 100 * 3
-    corner = orient.square(image, np.array([-20.5, -20.5, 19.5, 19.5]), 40, 1.0, 114)
+    corner = square(image, np.array([-20.5, -20.5, 19.5, 19.5]), 40, 1.0, 114)
     assert (corner[:20] == 114).all()
     assert (corner[20:, :20] == 114).all()
     assert (corner[20:, 20:] == 0).all()
     image[::2] = 100
-    fine = orient.square(image, np.array([99.5, 9.5, 179.5, 89.5]), 40, 1.0, 114)
+    fine = square(image, np.array([99.5, 9.5, 179.5, 89.5]), 40, 1.0, 114)
     assert (fine == 50).all(), "an aliased crop would be striped"
     for box in ([300, 300, 320, 330], [5, 5, 5, 5], [-1e4, 0, 1e4, 50]):
-        assert orient.square(image, np.array(box, float), 8, 1.2, 114).shape == (8, 8, 3)
+        assert square(image, np.array(box, float), 8, 1.2, 114).shape == (8, 8, 3)
 
 
 def test_an_unknown_orientation_is_named(sppe):
@@ -282,14 +284,16 @@ def test_an_unknown_orientation_is_named(sppe):
         sppe(orientation="sideways")
 
 
-def test_who_leans_is_looked_at_once_more_straightened_and_the_surer_answer_stays(sppe):
+def test_who_leans_is_looked_at_once_more_straightened_and_the_surer_answer_stays():
     upright = standing((100, 150))
     boxes = People.from_boxes([[60, 60, 140, 240]])
     for lean, turn in ((45, -0.5), (-40, 4 / 9), (20, None), (-135, 1.5)):
         for first, second in ((0.5, 0.6), (0.5, 0.4), (0.9, 0.95)):
             asked: list[float] = []
 
-            class Leaning(type(sppe())):  # type: ignore[misc]
+            class Leaning:
+                skeleton, sessions = COCO17, {}
+
                 def posed(self, pictures, boxes, turns):
                     asked.extend(np.asarray(turns, float).tolist())  # noqa: B023
                     found = rotated(upright.keypoints, lean).repeat(len(pictures), 0)  # noqa: B023
@@ -298,12 +302,7 @@ def test_who_leans_is_looked_at_once_more_straightened_and_the_surer_answer_stay
                     found[~whole, :, 0] += 1
                     return found
 
-            plain = sppe()
-            fields = {
-                name: getattr(plain, name)
-                for name in ("session", "skeleton", "codec", "input", "padding")
-            }
-            (people,) = Leaning(orientation="any", **fields)(
+            (people,) = Posed(orient.AnyTurn(poser=Leaning()))(
                 [np.zeros((300, 200, 3), np.uint8)], [boxes]
             )
             parts = [value for value in asked if value % 1]

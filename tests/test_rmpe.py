@@ -22,9 +22,10 @@ from everybody import geometry  # noqa: E402
 from everybody.codecs import Heatmap  # noqa: E402
 from everybody.errors import DataError, ModelError, OptionError  # noqa: E402
 from everybody.inputs import crop, normalise
-from everybody.methods.open import Engine, load_sppe, load_sstn  # noqa: E402
+from everybody.methods.sstn import open_sstn  # noqa: E402
 from everybody.models import affine, rmpe, sppe  # noqa: E402
 from everybody.models import turn_net as turn
+from everybody.options import Engine  # noqa: E402
 from everybody.people import People  # noqa: E402
 from everybody.skeletons import COCO17  # noqa: E402
 from everybody.train import augment, checkpoint, export, log, loop, shards  # noqa: E402
@@ -33,6 +34,8 @@ from everybody.train.pose import PoseTask  # noqa: E402
 from everybody.train.recipe import UNCHANGED, recipe  # noqa: E402
 from everybody.train.rmpe import RmpeTask, SstnTask  # noqa: E402
 from synthetic import nets  # noqa: E402
+
+from .loaded import load_sppe  # noqa: E402
 
 REGION, CROP = (96, 128), (120, 160)
 ASPECT = 3 / 4
@@ -511,7 +514,7 @@ def test_the_exported_graph_runs_as_it_is_and_is_the_trained_one(exported):
     folder, net, difference = exported
     assert difference <= 1e-4
     estimator = load_sppe(folder / "rmpe.onnx")
-    assert estimator.padding == 1.3
+    assert estimator.look.padding == 1.3
     assert estimator.input.size == CROP
     images = noise(1) * len(BOXES)
     found = estimator(images, [People.from_boxes(box[None]) for box in BOXES])
@@ -572,7 +575,7 @@ def test_what_a_file_says_of_itself_must_make_sense(exported, tmp_path):
     with pytest.raises(ModelError, match=r"odd\.onnx"):
         load_sppe(tmp_path / "odd.onnx")
     with pytest.raises(ModelError, match=r"lsp-14 means"):
-        load_sppe(exported[0] / "rmpe.onnx", skeleton_name="lsp-14")
+        load_sppe(exported[0] / "rmpe.onnx", skeleton="lsp-14")
 
 
 # --- an SSTN before any SPPE
@@ -597,7 +600,7 @@ def test_whatever_region_the_sstn_chooses_the_answer_is_that_of_the_picture(tmp_
     image = nets.blob(300, 260, 141.3, 122.6, sigma=7)
     estimator = load_sppe(
         pose,
-        skeleton_name="coco-17",
+        skeleton="coco-17",
         codec="heatmap,alignment=corner,refine=dark",
         normalise="none",
         sstn=sstn,
@@ -613,7 +616,7 @@ def test_whatever_region_the_sstn_chooses_the_answer_is_that_of_the_picture(tmp_
 def test_a_theta_that_cannot_be_inverted_is_an_error_that_names_the_file(tmp_path, bad):
     pose = nets.heatmap_finder(tmp_path / "pose.onnx", 17, size=REGION)
     sstn = nets.sstn_constant(tmp_path / "odd-sstn.onnx", np.array(bad, np.float32))
-    estimator = load_sppe(pose, skeleton_name="coco-17", codec="heatmap", sstn=sstn)
+    estimator = load_sppe(pose, skeleton="coco-17", codec="heatmap", sstn=sstn)
     with pytest.raises(ModelError, match=r"odd-sstn\.onnx"):
         estimator(noise(1), [People.from_boxes(BOXES[:1])])
 
@@ -621,7 +624,7 @@ def test_a_theta_that_cannot_be_inverted_is_an_error_that_names_the_file(tmp_pat
 def test_what_is_no_sstn_is_refused(tmp_path):
     pose = nets.heatmap_finder(tmp_path / "pose.onnx", 17, size=REGION)
     with pytest.raises(ModelError, match="rmpe-sstn"):
-        load_sppe(pose, skeleton_name="coco-17", codec="heatmap", sstn=pose)
+        load_sppe(pose, skeleton="coco-17", codec="heatmap", sstn=pose)
 
 
 def test_an_exported_sstn_says_what_torch_says(tmp_path):
@@ -635,7 +638,7 @@ def test_an_exported_sstn_says_what_torch_says(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert export.export(tmp_path / "sstn.safetensors", tmp_path / "sstn.onnx") <= 1e-4
-    found = load_sstn(tmp_path / "sstn.onnx")
+    found = open_sstn(tmp_path / "sstn.onnx")
     images, turns = noise(1), np.zeros(1, np.intp)
     matrices = geometry.crop_matrices(BOXES[:1], found.input.size, 1.3)
     with torch.no_grad():
@@ -654,7 +657,7 @@ def test_a_second_look_is_at_what_the_first_found(tmp_path):
     """
     raw = torch.tensor([[math.cos(0.4) - 1, math.sin(0.4), -0.2, 0.1, -0.1]])
     theta = rmpe.guarded(raw, ASPECT)
-    sstn = replace(load_sstn(nets.sstn_constant(tmp_path / "sstn.onnx", theta[0].numpy())), trust=1)
+    sstn = replace(open_sstn(nets.sstn_constant(tmp_path / "sstn.onnx", theta[0].numpy())), trust=1)
     assert sstn.looks == 2
     first = geometry.crop_matrices(BOXES, sstn.input.size, sstn.padding)
     grown = theta * torch.tensor([sstn.padding / sstn.region] * 2 + [1.0])
@@ -666,7 +669,7 @@ def test_a_second_look_is_at_what_the_first_found(tmp_path):
 
 def test_the_region_lies_between_what_the_sstn_found_and_the_box_turned_as_it_says(tmp_path):
     raw = torch.tensor([[math.cos(0.4) - 1, math.sin(0.4), -0.2, 0.1, -0.1]])
-    sstn = load_sstn(
+    sstn = open_sstn(
         nets.sstn_constant(tmp_path / "sstn.onnx", rmpe.guarded(raw, ASPECT)[0].numpy())
     )
     regions = {

@@ -17,7 +17,6 @@ from everybody import geometry  # noqa: E402
 from everybody.data.dataset import Dataset, Picture  # noqa: E402
 from everybody.errors import DataError, ModelError, OptionError  # noqa: E402
 from everybody.methods.detector import Detector  # noqa: E402
-from everybody.methods.open import load_detector  # noqa: E402
 from everybody.models.rtmdet import Pool, RTMDet  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
 from everybody.train import (
@@ -34,6 +33,8 @@ from everybody.train import (
 )
 from everybody.train.networks import network  # noqa: E402
 from everybody.train.recipe import RECIPES, UNCHANGED  # noqa: E402
+
+from .loaded import load_detector  # noqa: E402
 
 RECIPE = RECIPES["rtmdet-nano"]
 

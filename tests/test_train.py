@@ -24,7 +24,6 @@ from everybody.codecs import Heatmap  # noqa: E402
 from everybody.data.dataset import Dataset, Picture  # noqa: E402
 from everybody.data.read import read  # noqa: E402
 from everybody.errors import DataError, ModelError, OptionError, OutputError  # noqa: E402
-from everybody.methods.open import load_detector, load_sppe  # noqa: E402
 from everybody.models import deployed  # noqa: E402
 from everybody.people import People  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
@@ -43,6 +42,8 @@ from everybody.train import (
 from everybody.train.networks import detector, network, sppe, tinypose, turn  # noqa: E402
 from everybody.train.recipe import BASE, RECIPES, UNCHANGED, Recipe, recipe  # noqa: E402
 from synthetic import nets  # noqa: E402
+
+from .loaded import load_detector, load_sppe  # noqa: E402
 
 SIZE = (48, 64)
 STILL = replace(
@@ -352,7 +353,7 @@ def test_a_teacher_says_which_way_up_people_are(tmp_path):
     top = nets.upright_finder(tmp_path / "top.onnx", 17)
     teacher = load_sppe(
         top,
-        skeleton_name="coco-17",
+        skeleton="coco-17",
         codec="heatmap,alignment=corner",
         padding=1.0,
         normalise="none",
@@ -1154,7 +1155,7 @@ def test_an_exported_sppe_is_the_trained_one_and_runs_as_any_other(tmp_path):
     assert difference <= export.CLOSE
     sppe = load_sppe(
         tmp_path / "net.onnx",
-        skeleton_name="coco-17",
+        skeleton="coco-17",
         codec="heatmap,sigma=1.5",
         size=SIZE,
         normalise="imagenet",

@@ -1,0 +1,48 @@
+"""The methods by name, and how one is chosen: `everybody run --method NAME`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..errors import OptionError
+from ..method import Method
+from ..options import Options
+from ..runtime import cores
+from ..weights import manifest
+from .movenet import open_movenet
+from .topdown import open_topdown
+
+METHODS: dict[str, Callable[[Options], Method]] = {
+    "topdown": open_topdown,
+    "movenet": open_movenet,
+}
+
+
+def open_method(options: Options) -> Method:
+    """The method that the options name: a row of `METHODS`, or a model that is a method, by its
+    name in the manifest. Raises OptionError that names the known ones, and what its opener raises.
+    """
+    name = str(options.method or "topdown")
+    if name in METHODS:
+        return METHODS[name](options)
+    rows, _ = manifest.load()
+    if name in rows and rows[name].method:
+        pose = replace(options.pose, model=options.pose.model or name)
+        return METHODS[rows[name].method](replace(options, pose=pose))
+    whole = [name for name, row in rows.items() if row.method]
+    raise OptionError(
+        f"unknown method '{name}': known are {', '.join(METHODS)}, "
+        f"and the models that are one: {', '.join(whole)}"
+    )
+
+
+def on_this_machine(options: Options) -> Options:
+    """The same options with workers and threads chosen by device and cores where they are 0: on
+    CPUs, N calls of one thread each do more work per second than one call of N threads.
+    """
+    engine = options.engine
+    threads = engine.threads or cores()
+    workers = options.workers or (threads if engine.on_cpu else 1)
+    engine = replace(engine, threads=max(1, threads // workers), parallel=workers)
+    return replace(options, engine=engine, workers=workers)

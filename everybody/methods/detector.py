@@ -8,170 +8,111 @@ the picture's corner, so half a pixel goes off every coordinate to obey the coor
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .. import geometry
-from ..errors import ModelError, OptionError
+from ..codecs import PICTURE_CODECS, PictureCodec, guess_layout
+from ..errors import ModelError
 from ..geometry import Array
-from ..inputs import Input, letterbox, normalise, stretch
+from ..inputs import IMAGENET, Input, letterbox, normalise, stretch
+from ..method import BoxFinder, Stage, finding
 from ..nms import box_nms
-from ..people import Floats, Image, People
+from ..options import Engine, FindOptions
+from ..people import Image, People
 from ..runtime import Session
+from ..weights.locate import opened
 
-TURNS = (
-    0,
-    1,
-    3,
-    2,
-)  # quarter turns that are looked at, in this order: more people lie than stand on their heads
-Tiles = tuple[int, int]
+TURNS = (0, 1, 3, 2)  # quarter turns in the order in which they are tried: more people lie than
+# stand on their heads
+SUPPRESSED = ("rtmdet",)  # layouts whose graph holds the NMS
+NMS = 0.6  # IoU, where neither the user nor a row says otherwise
 
 
-def decode_rtmdet(
-    outputs: Sequence[Array], size: tuple[int, int], person: int
-) -> list[tuple[Array, Array]]:
-    """[dets [B, N, 5], labels [B, N]] -> per picture (boxes [N, 4] in input pixels, scores [N])."""
-    dets, labels = outputs
-    return [(d[keep, :4], d[keep, 4]) for d, keep in zip(dets, labels == person, strict=True)]
-
-
-def decode_yolox(
-    outputs: Sequence[Array], size: tuple[int, int], person: int
-) -> list[tuple[Array, Array]]:
-    """[grid [B, A, 5 + C]]: centre offsets and log sizes in strides, objectness, classes -> boxes
-    and scores.
-    """
-    (grid,) = outputs
-    width, height = size
-    cells, strides = [], []
-    for stride in (8, 16, 32):
-        y, x = np.mgrid[: height // stride, : width // stride]
-        cells.append(np.stack([x.ravel(), y.ravel()], 1))
-        strides.append(np.full((x.size, 1), stride))
-    cell, stride = np.concatenate(cells), np.concatenate(strides)
-    centre = (grid[..., :2] + cell) * stride
-    half = np.exp(np.minimum(grid[..., 2:4], 20)) * stride / 2
-    boxes = np.concatenate([centre - half, centre + half], -1)
-    return list(zip(boxes, grid[..., 4] * grid[..., 5 + person], strict=True))
-
-
-def decode_picodet(
-    outputs: Sequence[Array], size: tuple[int, int], person: int
-) -> list[tuple[Array, Array]]:
-    """[boxes [B, A, 4], scores [B, C, A]] -> boxes and scores."""
-    boxes, scores = outputs
-    return list(zip(boxes, scores[:, person], strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How one family of detectors answers: its decoder and the shapes (None: any size) that prove
-    it is that family.
-    """
-
-    decode: Callable[[Sequence[Array], tuple[int, int], int], list[tuple[Array, Array]]]
-    expects: str
-    ranks: tuple[int, ...]
-    last: tuple[int | None, ...]  # size of each output's last axis, where it is fixed
-
-
-LAYOUTS = {
-    "rtmdet": Layout(decode_rtmdet, "dets [B, N, 5] and labels [B, N]", (3, 2), (5, None)),
-    "yolox": Layout(decode_yolox, "one raw grid [B, A, 5 + classes]", (3,), (None,)),
-    "picodet": Layout(
-        decode_picodet, "boxes [B, A, 4] and scores [B, classes, A]", (3, 3), (4, None)
+# What detectors of each layout are fed where no row says otherwise: as their publishers train them.
+INPUTS = {
+    "rtmdet": Input(
+        size=(640, 640),
+        channels="bgr",
+        mean=(103.53, 116.28, 123.675),
+        std=(57.375, 57.12, 58.395),
+        fill=114,
     ),
+    "yolox": Input(size=(640, 640), channels="bgr", fill=114),
+    "picodet": Input(size=(320, 320), resize="stretch", **IMAGENET),
 }
 
 
-def fits(layout: Layout, session: Session) -> bool:
-    """Whether a network's outputs have the layout's shapes, as far as the file says."""
-    shapes = [port.shape for port in session.outputs]
-    return tuple(map(len, shapes)) == layout.ranks and all(
-        wanted is None or shape[-1] is None or shape[-1] == wanted
-        for shape, wanted in zip(shapes, layout.last, strict=True)
-    )
-
-
-def guess_layout(session: Session) -> str:
-    """The layout that fits an ONNX file of unknown origin. Raises ModelError that names what was
-    found and expected.
-    """
-    for name, layout in LAYOUTS.items():
-        if fits(layout, session):
-            return name
-    found = ", ".join(map(str, session.outputs))
-    expected = "; ".join(f"{name}: {layout.expects}" for name, layout in LAYOUTS.items())
-    raise ModelError(
-        f"{session.path}: not a detector that everybody can read: its outputs are {found}; known are {expected}"
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Detector:
+class Detector(BoxFinder):
     """Pictures [H, W, 3] RGB -> the people in each, most confident first, as boxes without joints.
 
     score, nms (IoU), min_size (pixels, the longer side) and max_people choose among the boxes.
-    tiles (columns, rows) looks at overlapping parts as well as at the whole, for small people in
-    large pictures; turns (1 to 4) in so many quarter turns (see `TURNS`), for people who lie or
-    hang. tight spares a network of dynamic size the grey margin.
+    tiles (columns, rows) also looks at overlapping parts, for small people in large pictures;
+    turns (1 to 4) looks at so many quarter turns (see `TURNS`), for people who lie or hang. tight
+    spares a network of dynamic size the grey margin. batches: the network takes several pictures in
+    one call. batch: pictures that a stage gathers for one call.
     """
 
     session: Session
-    layout: str
+    codec: PictureCodec
     input: Input
-    score: float = 0.3
-    nms: float = 0.6
+    score: float = FindOptions().score
+    nms: float = NMS
     min_size: float = 0.0
     max_people: int | None = None
-    tiles: Tiles = (1, 1)
+    tiles: tuple[int, int] = (1, 1)
     turns: int = 1
     tight: bool = True
-    person: int = 0
-    _batches: bool = field(init=False)
-    _dynamic: bool = field(init=False)
+    batches: bool = True
+    batch: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.turns <= len(TURNS):
-            raise OptionError(
-                f"a detector looks at 1 to {len(TURNS)} quarter turns of a picture, not at {self.turns}"
-            )
-        layout = LAYOUTS[self.layout]
-        if not fits(layout, self.session):
-            found = ", ".join(map(str, self.session.outputs))
-            raise ModelError(
-                f"{self.session.path}: layout '{self.layout}' means {layout.expects}, the file gives {found}"
-            )
+        try:
+            self.codec.check(self.session.outputs, 0)
+        except ModelError as error:
+            raise ModelError(f"{self.session.path}: {error}") from error
         shape = self.session.input.shape
         if len(shape) != 4 or shape[1] not in (3, None):
             raise ModelError(
-                f"{self.session.path}: a detector takes [B, 3, H, W], the file takes {self.session.input}"
+                f"{self.session.path}: a detector takes [B, 3, H, W], "
+                f"the file takes {self.session.input}"
             )
-        object.__setattr__(self, "_batches", shape[0] is None)
-        object.__setattr__(self, "_dynamic", shape[2] is None and shape[3] is None)
         width, height = self.input.size
         if not self._dynamic and (shape[3], shape[2]) != (width, height):
             raise ModelError(
-                f"{self.session.path}: takes pictures of {shape[3]}×{shape[2]}, not {width}×{height}"
+                f"{self.session.path}: takes pictures of {shape[3]}×{shape[2]}, "
+                f"not {width}×{height}"
             )
+
+    @property
+    def _dynamic(self) -> bool:
+        shape = self.session.input.shape
+        return shape[2] is None and shape[3] is None
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        return {"detector": self.session}
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        return finding(self, self.batch)
 
     def __call__(self, images: Sequence[Image]) -> list[People]:
         turned = [self.look(images, turns) for turns in TURNS[: self.turns]]
         people = []
         for image, *found in zip(images, *turned, strict=True):
             boxes, scores = zip(*found, strict=True)
-            people.append(
-                self.chosen(People.from_boxes(np.concatenate(boxes), np.concatenate(scores)), image)
-            )
+            everyone = People.from_boxes(np.concatenate(boxes), np.concatenate(scores))
+            people.append(self.chosen(everyone, image))
         return people
 
     def look(self, images: Sequence[Image], turns: int) -> list[tuple[Array, Array]]:
-        """All boxes and scores per picture, in its pixels, as found in its turned copy and that
-        one's tiles.
+        """All boxes and scores of each picture, in its pixels, found in its copy turned by so many
+        quarters and in that copy's tiles.
         """
         views: list[Image] = [np.rot90(image, turns) for image in images]
         columns, rows = self.tiles
@@ -182,67 +123,109 @@ class Detector:
             for view, tiles in zip(views, tiled, strict=True)
             for x0, y0, x1, y1 in tiles
         ]
+
         raw = iter(self._raw(parts))
         found = []
         for image, view, tiles in zip(images, views, tiled, strict=True):
-            boxes, scores = zip(*(_placed(*next(raw), tile, view) for tile in tiles), strict=True)
-            back = geometry.invert(
-                geometry.turn_matrix(image.shape[1], image.shape[0], turns)[None]
-            )[0]
-            found.append(
-                (geometry.transform_boxes(back, np.concatenate(boxes)), np.concatenate(scores))
-            )
+            placed = [_placed(*next(raw), tile, view) for tile in tiles]
+            boxes, scores = zip(*placed, strict=True)
+            turn = geometry.turn_matrix(image.shape[1], image.shape[0], turns)
+            back = geometry.invert(turn[None])[0]
+            moved = geometry.transform_boxes(back, np.concatenate(boxes))
+            found.append((moved, np.concatenate(scores)))
         return found
 
     def _raw(self, images: Sequence[Image]) -> list[tuple[Array, Array]]:
-        """All boxes above the score, and their scores, per picture, in its pixels. Pictures that
-        become one shape share a call.
+        """All boxes above the score, and their scores, of each picture, in its pixels. Pictures
+        that become one shape share a call.
         """
-        canvases = []
-        for image in images:
-            if self.input.resize == "stretch":
-                canvases.append(stretch(image, self.input.size))
-            else:
-                tight = self.tight and self._dynamic
-                canvases.append(
-                    letterbox(image, self.input.size, fill=self.input.fill, tight=tight)
-                )
+        shown = [self._shown(image) for image in images]
         groups = defaultdict(list)
-        for place, (canvas, _) in enumerate(canvases):
-            groups[canvas.shape if self._batches else place].append(place)
+        for place, (canvas, _) in enumerate(shown):
+            groups[canvas.shape if self.batches else place].append(place)
+
         found: list[Any] = [None] * len(images)
         for places in groups.values():
-            batch = normalise([canvases[place][0] for place in places], self.input)
-            for place, (boxes, scores) in zip(places, self._decoded(batch), strict=True):
+            batch = normalise([shown[place][0] for place in places], self.input)
+            answers = self.codec.decode(self.session(batch), batch.shape[3:1:-1])
+            for place, (_, boxes, scores) in zip(places, answers, strict=True):
                 keep = scores >= self.score
-                scaled = boxes[keep].reshape(-1, 2, 2) / canvases[place][1] - 0.5
+                scaled = (boxes[keep].reshape(-1, 2, 2) + 0.5) / shown[place][1] - 0.5
                 found[place] = scaled.reshape(-1, 4), scores[keep].clip(0, 1)
         return found
 
-    def _decoded(self, batch: Floats) -> list[tuple[Array, Array]]:
-        """Boxes in input pixels and scores, per picture of a batch."""
-        decode, size = LAYOUTS[self.layout].decode, (batch.shape[3], batch.shape[2])
-        if len(batch) > 1:
-            try:
-                return decode(self.session(batch), size, self.person)
-            except ModelError:  # files whose graph holds the NMS promise any batch and fail beyond one: believe them once
-                object.__setattr__(self, "_batches", False)
-        return [
-            found
-            for picture in batch
-            for found in decode(self.session(picture[None]), size, self.person)
-        ]
+    def _shown(self, image: Image) -> tuple[Image, Array]:
+        """The picture as the network sees it, and the factors (x, y) from the one to the other."""
+        if self.input.resize == "stretch":
+            return stretch(image, self.input.size)
+        tight = self.tight and self._dynamic
+        return letterbox(image, self.input.size, fill=self.input.fill, tight=tight)
 
     def chosen(self, people: People, image: Image) -> People:
-        """Of all that was found in a picture, those who are large and sure enough, each once."""
-        people = replace(people, boxes=geometry.clip(people.boxes, image.shape[1], image.shape[0]))
+        """The large and sure enough of all boxes of a picture, each person once."""
+        boxes = geometry.clip(people.boxes, image.shape[1], image.shape[0])
+        people = replace(people, boxes=boxes)
         sides = people.boxes[:, 2:] - people.boxes[:, :2]
         large = (sides.max(1, initial=0) >= self.min_size) & (sides.min(1, initial=np.inf) > 0)
         return box_nms(people[large & (people.scores >= self.score)], self.nms)[: self.max_people]
 
 
+def open_detector(find: FindOptions | None = None, engine: Engine | None = None) -> Detector:
+    """The detector that the options name (none: the manifest's default).
+
+    A given size replaces the row's where the network is dynamic. Raises ModelError, OptionError.
+    """
+    find, engine = find or FindOptions(), engine or Engine()
+    session, row = opened(find.detector, "detector", engine)
+    layout = row.layout if row else _layout(session)
+    spec = row.input if row else INPUTS[layout]
+    fixed = session.input.shape[3:1:-1]
+    if row is None and None not in fixed:
+        spec = replace(spec, size=fixed)
+    if find.size:
+        spec = replace(spec, size=find.size)
+    nms = find.nms if find.nms is not None else row.nms if row else NMS
+    return Detector(
+        session=session,
+        codec=PICTURE_CODECS[layout](),
+        input=spec,
+        score=find.score,
+        nms=nms,
+        min_size=find.min_size,
+        max_people=find.max_people,
+        tiles=find.tiles,
+        turns=find.turns or 1,
+        batches=takes_batches(session, layout),
+        batch=find.batch or (1 if engine.on_cpu else 8),
+    )
+
+
+def _layout(session: Session) -> str:
+    """The layout of a file that nothing describes. Raises ModelError."""
+    try:
+        return guess_layout(session.outputs)
+    except ModelError as error:
+        raise ModelError(f"{session.path}: {error}") from error
+
+
+def takes_batches(session: Session, layout: str) -> bool:
+    """Whether a network takes several pictures in one call. Files whose graph holds the NMS promise
+    any batch, and many fail beyond one: these are tried.
+    """
+    if session.input.shape[0] is not None:
+        return False
+    if layout not in SUPPRESSED:
+        return True
+    _, _, height, width = session.input.shape
+    try:
+        session(np.zeros((2, 3, height or 64, width or 64), np.float32))
+    except ModelError:
+        return False
+    return True
+
+
 def _tiles(
-    width: int, height: int, tiles: Tiles, overlap: float = 0.25
+    width: int, height: int, tiles: tuple[int, int], overlap: float = 0.25
 ) -> list[tuple[int, int, int, int]]:
     """The whole picture and, if asked for more than one, (x0, y0, x1, y1) of overlapping tiles, in
     whole pixels.

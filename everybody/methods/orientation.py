@@ -1,47 +1,64 @@
-"""People who lie, hang, dive or do handstands: which quarter turn of a crop shows a person as the
-network knows people.
+"""People who lie, hang, dive or do handstands, for any detector and any SPPE.
 
-A single-person estimator is sure of what it was trained on, and that is upright. So the turn in
-which its joints score best is the person's own, whatever the estimator. A small network looks at
-each person first (RotNet, Gidaris et al. 2018; RMPE's SSTN answers the same need by a learnt affine
-map, Fang et al. 2017) and leaves few turns to be tried, most often one; without it, whoever is not
-found well upright is tried in all. People of one picture are mostly turned alike, so each is also
-judged by the others. Who leans between two turns is looked at once more, straightened by the trunk
-that was found first, as cascades look again where the last one pointed (DeepPose, Toshev & Szegedy
-2014). Turns count as np.rot90 does, quarters against the clock.
+A single-person estimator is sure of what it was trained on, and that is upright people. So the turn
+in which a person's joints score best is that person's own turn, whatever the estimator. A small
+network looks at each person first (RotNet, Gidaris et al. 2018; RMPE's SSTN answers the same need
+by a learnt affine map, Fang et al. 2017) and leaves few turns to be tried, most often one. Without
+it, everybody who is not found well upright is tried in all turns. People of one picture are mostly
+turned alike, so each is also judged by the others. A person who leans between two turns is
+estimated once more, straightened by the trunk that was found first, as cascades look again where
+the last one pointed (DeepPose, Toshev & Szegedy 2014). Turns count as np.rot90 does: quarters
+against the clock.
 
-The numbers were chosen on coco_train and its turned copies (everybody-accurate and -fast;
-`benchmarks/turn.py`), never on coco_val.
+    `AnyTurn`     a poser around a poser: tries the likely turns of each person
+    `LookAgain`   a finder around a detector: looks again at the picture turned, where somebody
+                  seems to lie. Detectors see people who lie faintly; in the picture turned so that
+                  they stand, well. All four turns take four times as long and find false people.
+
+The numbers were chosen on coco_train and its turned copies, `LookAgain`'s also on people of
+lspet/train who do not stand (everybody-accurate and -fast; `benchmarks/turn.py`), never on
+coco_val.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..geometry import Array
-from ..inputs import Input, normalise, square
-from ..people import Image, People
+from ..inputs import IMAGENET, Input, normalise, square
+from ..method import BoxFinder, Stage, finding
+from ..options import Engine
+from ..people import Frame, Image, People
 from ..runtime import Session
+from ..skeletons import Skeleton
+from ..weights.locate import fixed_size, opened
+from .detector import TURNS, Detector
+from .sppe import Crowd, with_keypoints
 
-Orientation = Literal["upright", "any"]
-ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
-
-UNKNOWN = 0.25  # how likely each turn is, of whom nobody has looked at
+UNKNOWN = 0.25  # probability of each turn of a person who was not looked at
 
 TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
-SEEN = 0.2  # score that each of these needs, for a pose to tell how its trunk lies
-LONG = 0.15  # of the longer side of the box, and how long the trunk must be: one seen from above points nowhere
+SEEN = 0.2  # minimum score of each trunk joint for the trunk's direction to count
+LONG = (
+    0.15  # minimum length of a trunk, of the box's longer side: seen from above it points nowhere
+)
 
-LEANING = 1 / 3  # of a quarter turn: who leans more is between two turns
-WELL = 0.7  # who leans and scores less is looked at once more, straightened
+LEANING = 1 / 3  # of a quarter turn: a trunk that leans by more is between two turns
+WELL = 0.7  # people who lean and score less are estimated once more, straightened
 
-UPRIGHT_BONUS = 0.05  # upright people are many and faint ones look alike every way: another turn must win by this much
+UPRIGHT_BONUS = 0.05  # upright people are many, and faint ones look alike in every turn: another
+# turn must win by this much
+
+FAINT = 0.15  # minimum score of a box that the turn net is asked about
+MOST = 12  # boxes of a picture that it is asked about, the surest first
+TURNED = 0.65  # minimum probability of a turn in which the detector looks again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +128,162 @@ class TurnNet:
         pairs = zip(pictures, boxes, strict=True)
         crops = [square(image, box, size, self.padding, self.input.fill) for image, box in pairs]
         return self.session(normalise(crops, self.input))[0]
+
+
+class Turnable(Protocol):
+    """A poser that can be told how people are turned: `Sppe`."""
+
+    @property
+    def skeleton(self) -> Skeleton: ...
+
+    @property
+    def sessions(self) -> Mapping[str, Session]: ...
+
+    def posed(self, pictures: Sequence[Image], boxes: Array, turns: ArrayLike) -> Array: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnyTurn:
+    """A poser that tries the likely turns of each person and keeps the best.
+
+    If people's `turns` are known, the likeliest turn is tried first, and the search stops if it
+    scores at least `Search.sure`. net: what tells the turns of the others; without it, all turns
+    are tried where upright is not sure. straighten: estimate people who lean once more.
+    """
+
+    poser: Turnable
+    net: TurnNet | None = None
+    straighten: bool = True
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return self.poser.skeleton
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        turn = {"turn": self.net.session} if self.net else {}
+        return {**self.poser.sessions, **turn}
+
+    def __call__(self, frames: list[Frame]) -> list[Frame]:
+        return with_keypoints(frames, self.skeleton, self._estimate)
+
+    def _estimate(self, pictures: list[Image], crowd: Crowd) -> Array:
+        """Keypoints [N, K, 3] of N people, each in the turn that suits best."""
+        likely = np.concatenate([hints(group) for group in crowd.groups])
+        search = GUIDED if self.net else ALONE
+        tries = Tries(self.poser, crowd)
+
+        known = (likely != UNKNOWN).any(1)
+        first = search.first(search.expected(likely, crowd.scores, crowd.frame))
+        tries.look(first & known[:, None])
+        unsure = tries.confidence() < search.sure
+        if self.net:
+            rows = np.flatnonzero(unsure)
+            likely[rows] = self.net(crowd.pictures(rows), crowd.boxes[rows])
+
+        expected = search.expected(likely, crowd.scores, crowd.frame)
+        tries.look(search.first(expected) & unsure[:, None])
+        tries.look(search.others(expected, tries.confidence()) & unsure[:, None])
+        best = tries.best()
+        return self._straightened(best, crowd) if self.straighten else best
+
+    def _straightened(self, keypoints: Array, crowd: Crowd) -> Array:
+        """The same poses [N, K, 3], those of people who lean estimated once more where that is
+        surer.
+        """
+        turns = leaning(People(keypoints, crowd.boxes, crowd.scores, self.skeleton))
+        rows = np.flatnonzero(~np.isnan(turns))
+        again = self.poser.posed(crowd.pictures(rows), crowd.boxes[rows], turns[rows])
+        surer = confidence(again[..., 2]) > confidence(keypoints[rows][..., 2])
+        keypoints[rows[surer]] = again[surer]
+        return keypoints
+
+
+class Tries:
+    """What a poser has found of N people in each of the four turns, as far as they were tried."""
+
+    def __init__(self, poser: Turnable, crowd: Crowd) -> None:
+        self._poser, self._crowd = poser, crowd
+        self._found = np.zeros((len(crowd), 4, len(poser.skeleton), 3), np.float32)
+        self._tried = np.zeros((len(crowd), 4), bool)
+
+    def look(self, at: NDArray[np.bool_]) -> None:
+        """Try the turns `at` [N, 4] that were not tried yet."""
+        rows, turns = np.nonzero(at & ~self._tried)
+        crowd = self._crowd
+        self._found[rows, turns] = self._poser.posed(crowd.pictures(rows), crowd.boxes[rows], turns)
+        np.logical_or(self._tried, at, out=self._tried)
+
+    def confidence(self) -> Array:
+        """[N]: of each person in the best turn tried, 0 where none was."""
+        return confidence(self._found[..., 2]).max(1)
+
+    def best(self) -> Array:
+        """Keypoints [N, K, 3] of each person in the turn that suits best."""
+        chosen = best_turn(self._found, self._tried)
+        return self._found[np.arange(len(chosen)), chosen]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAgain(BoxFinder):
+    """A finder: pictures -> the people in each as boxes, most confident first, with their `turns`
+    as far as the net was asked.
+    """
+
+    detector: Detector
+    net: TurnNet
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        return {**self.detector.sessions, "turn": self.net.session}
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        return finding(self, self.detector.batch)
+
+    def __call__(self, images: Sequence[Image]) -> list[People]:
+        if not images:
+            return []
+        score = min(self.detector.score, FAINT)
+        faint = replace(self.detector, score=score, max_people=None)
+        found = faint(images)
+        crowd = Crowd([Frame(image, people=p) for image, p in zip(images, found, strict=True)])
+
+        place = np.concatenate([np.arange(len(people)) for people in found])  # the surest first
+        asked = np.flatnonzero((crowd.scores >= FAINT) & (place < MOST))
+        likely = np.full((len(crowd), 4), UNKNOWN, np.float32)
+        likely[asked] = self.net(crowd.pictures(asked), crowd.boxes[asked])
+        expected = GUIDED.expected(likely[asked], crowd.scores[asked], crowd.frame[asked])
+        turned = expected >= TURNED
+
+        found = [replace(p, turns=likely[crowd.frame == n]) for n, p in enumerate(found)]
+        more: list[list[tuple[Array, Array]]] = [[] for _ in images]
+        for turn in TURNS[1:]:
+            wanted = np.unique(crowd.frame[asked][turned[:, turn]]).tolist()
+            seen = faint.look([images[n] for n in wanted], turn)
+            for n, boxes in zip(wanted, seen, strict=True):
+                more[n].append(boxes)
+        return [self._joined(*parts) for parts in zip(images, found, more, strict=True)]
+
+    def _joined(self, image: Image, people: People, more: list[tuple[Array, Array]]) -> People:
+        """What was found in a picture, and in its turned copies (boxes and scores)."""
+        if not more:
+            sure = people[people.scores >= self.detector.score]
+            return sure[: self.detector.max_people]
+        unknown = np.full((sum(len(scores) for _, scores in more), 4), UNKNOWN, np.float32)
+        boxes, scores = (np.concatenate(column) for column in zip(*more, strict=True))
+        others = replace(People.from_boxes(boxes, scores), turns=unknown)
+        return self.detector.chosen(People.concatenate([people, others]), image)
+
+
+def open_turn_net(model: str | Path | None = None, engine: Engine | None = None) -> TurnNet:
+    """The net that tells how people are turned, by name or path (None: the manifest's default).
+    Raises ModelError, OptionError.
+    """
+    session, row = opened(model, "turn", engine or Engine())
+    if row:
+        return TurnNet(session=session, input=row.input, padding=row.padding)
+    return TurnNet(session=session, input=Input(size=fixed_size(session), fill=114, **IMAGENET))
 
 
 def turns_of(people: People) -> Array:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..codecs import CODECS, Codec
+from ..codecs import PICTURE_CODECS, make_codec
 from ..errors import ModelError, OptionError
 from ..inputs import Input
 from ..runtime import ABOUT
@@ -24,7 +24,7 @@ from ..skeletons import SKELETONS
 
 HERE = Path(__file__).parent
 TASKS = ("detector", "pose", "turn", "sstn", "embedding")
-LAYOUTS = ("rtmdet", "yolox", "picodet")
+LAYOUTS = tuple(PICTURE_CODECS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +61,6 @@ class Variant:
     det_size: tuple[int, int] | None = None  # width, height; None: the detector's own
 
 
-def make_codec(row: Mapping[str, Any], size: tuple[int, int]) -> Codec:
-    """{type, …} and the crop's size (width, height) -> the codec; its own `size` is that of an
-    SSTN's region. Raises KeyError, TypeError, ValueError.
-    """
-    options: dict[str, Any] = {"size": size} | {
-        k: tuple(v) if isinstance(v, list) else v for k, v in row.items()
-    }
-    return CODECS[options.pop("type")](**options)
-
-
 def _row(name: str, data: Mapping[str, Any], where: str) -> Row:
     known = {f.name for f in fields(Row)} - {"name"}
     try:
@@ -88,7 +78,7 @@ def _row(name: str, data: Mapping[str, Any], where: str) -> Row:
             if row.skeleton not in SKELETONS:
                 raise ValueError(f"skeleton '{row.skeleton}' is not one of {', '.join(SKELETONS)}")
             make_codec(row.codec, row.input.size)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OptionError) as error:
         reason = f"missing key {error}" if isinstance(error, KeyError) else error
         raise ModelError(f"{where}: model '{name}': {reason}") from error
     return row

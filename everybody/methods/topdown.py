@@ -1,0 +1,182 @@
+"""Top-down: a finder gives boxes, a poser gives each box its joints, duplicates are removed.
+
+RMPE's pipeline (Fang et al., ICCV 2017): any person detector → SSTN → SPPE → SDTN → parametric
+pose NMS. Any method can be the finder: people that a bottom-up method finds are boxes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .. import nms
+from ..codecs import make_codec
+from ..errors import OptionError
+from ..inputs import IMAGENET, NORMALISATIONS, Input
+from ..method import Method, Poser, Remarking, Stage, enough
+from ..options import Engine, FindOptions, Options, PoseOptions
+from ..people import Frame, People
+from ..runtime import Session
+from ..skeletons import Skeleton, skeleton
+from ..weights import fetch, manifest
+from ..weights.locate import fixed_size, opened
+from .boxes import GivenBoxes, WholePicture
+from .detector import open_detector
+from .orientation import AnyTurn, LookAgain, TurnNet, open_turn_net
+from .sppe import Boxed, Sppe
+from .sstn import Transformed, open_sstn
+
+PADDING = 1.25  # growth of a box to its crop, where nothing says otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """A poser whose people are each there once (nms), the most confident first."""
+
+    poser: Poser
+    nms: Callable[[People], People]
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return self.poser.skeleton
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        return self.poser.sessions
+
+    def __call__(self, frames: list[Frame]) -> list[Frame]:
+        posed = self.poser(frames)
+        return [replace(frame, people=self.nms(frame.people).by_score()) for frame in posed]
+
+
+@dataclass(frozen=True, slots=True)
+class TopDown:
+    """A finder and a poser. batch: people that are gathered, from several frames, for one call."""
+
+    finder: Method
+    poser: Poser
+    batch: int = 2
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return self.poser.skeleton
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        posing = self.poser.sessions
+        return {k: s for k, s in self.finder.sessions.items() if k not in posing} | dict(posing)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        return (*self.finder.stages, Stage("pose", self.poser, enough(self.batch, crops=True)))
+
+    def remarks(self) -> list[str]:
+        return self.finder.remarks() if isinstance(self.finder, Remarking) else []
+
+
+def open_topdown(options: Options) -> TopDown:
+    """The bundled method: detector, SPPE, search for turns, pose NMS. Raises ModelError,
+    OptionError.
+    """
+    find, pose = options.find, options.pose
+    if options.model:
+        pair = manifest.variant(options.model)
+        if find.detector is None:
+            find = replace(find, detector=pair.detector, size=find.size or pair.det_size)
+        pose = replace(pose, model=pose.model or pair.pose)
+    engine = options.engine
+    suppress = nms.pose_nms(pose.nms)
+    batch = pose.batch or (2 if engine.on_cpu else 32)
+
+    # Both files load at the same time: half of the wait for the first result.
+    with ThreadPoolExecutor(2) as loading:
+        posing = loading.submit(open_sppe, replace(pose, batch=batch), engine)
+        net = usual_turn_net(engine) if pose.orientation == "any" else None
+        finder = open_finder(find, net, engine)
+        sppe: Poser = posing.result()
+    if pose.orientation == "any":
+        assert isinstance(sppe, Sppe)
+        sppe = AnyTurn(poser=sppe, net=net, straighten=not pose.sstn)  # an SSTN does it itself
+    return TopDown(finder, Distinct(sppe, suppress), batch)
+
+
+def open_finder(find: FindOptions, net: TurnNet | None, engine: Engine) -> Method:
+    """What the options say of finding: given boxes, whole pictures, or a detector, which looks
+    again in other turns if there is a turn net and no turns are given.
+    """
+    if find.boxes:
+        return GivenBoxes(find.boxes)
+    if find.whole:
+        return WholePicture()
+    detector = open_detector(find, engine)
+    return LookAgain(detector=detector, net=net) if net and not find.turns else detector
+
+
+def usual_turn_net(engine: Engine) -> TurnNet | None:
+    """The manifest's default turn net, if it is at hand."""
+    name = manifest.load()[1].get("turn")
+    return open_turn_net(name, engine) if name and fetch.find(fetch.row(name)) else None
+
+
+def open_sppe(pose: PoseOptions | None = None, engine: Engine | None = None) -> Sppe:
+    """The single-person pose estimator that the options name (none: the manifest's default).
+
+    Of a file that neither a row nor its own metadata describe, skeleton and codec must be given;
+    the input size is read from the file where it is fixed there. Given options replace the row's.
+    Raises ModelError, OptionError.
+    """
+    pose, engine = pose or PoseOptions(), engine or Engine()
+    session, row = opened(pose.model, "pose", engine)
+    if row is None and not (pose.skeleton and pose.codec):
+        raise OptionError(
+            f"{session.path}: no row of the manifest describes this model: give its --skeleton and "
+            f"--codec (and --input-size, --normalise, --channels where they are not the usual)"
+        )
+    size = pose.input_size
+    spec = row.input if row else Input(size=size or fixed_size(session), **IMAGENET)
+    spec = fed(replace(spec, size=size or spec.size), pose)
+    codec = parse_codec(pose.codec) if pose.codec else row.codec if row else {}
+    name = pose.skeleton or (row.skeleton if row else "")
+    padding = pose.padding or (row.padding if row else PADDING)
+    kind = Transformed if Transformed.fits(session) else Sppe
+    return kind(
+        session=session,
+        skeleton=skeleton(name),
+        codec=make_codec(codec, spec.size),
+        input=spec,
+        look=open_sstn(pose.sstn, engine) if pose.sstn else Boxed(padding),
+        batch=pose.batch,
+        flip_test=pose.flip_test,
+    )
+
+
+def parse_codec(text: str) -> dict[str, Any]:
+    """'heatmap', 'simcc,split=2' or 'heatmap,alignment=udp,refine=quarter' -> a codec's row."""
+    kind, *pairs = text.split(",")
+    row: dict[str, Any] = {"type": kind}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        try:
+            row[key] = float(value) if "." in value else int(value)
+        except ValueError:
+            row[key] = value
+    return row
+
+
+def fed(spec: Input, pose: PoseOptions) -> Input:
+    """The input as the options say. Raises OptionError for names that are not known."""
+    changes: dict[str, Any] = {}
+    if pose.normalise:
+        if pose.normalise not in NORMALISATIONS:
+            raise OptionError(
+                f"unknown normalisation '{pose.normalise}': known are {', '.join(NORMALISATIONS)}"
+            )
+        plain = {"mean": Input.mean, "std": Input.std}
+        changes |= plain | NORMALISATIONS[pose.normalise]
+    if pose.channels:
+        if pose.channels not in ("rgb", "bgr"):
+            raise OptionError(f"unknown channel order '{pose.channels}': known are rgb, bgr")
+        changes["channels"] = pose.channels
+    return replace(spec, **changes)
