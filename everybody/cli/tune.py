@@ -47,7 +47,7 @@ def tune_nms(
     """
     from ..data.read import read
     from ..estimator import Estimator
-    from ..nms import Method, PoseNms, pose_nms
+    from ..nms import PoseNms, Suppressor, pose_nms
     from ..nms.tune import candidates, search, worth
 
     first = pose_nms(start)
@@ -76,7 +76,7 @@ def tune_nms(
         steps.append(step)
         found = ", ".join(f"{name} {getattr(step.best, name):.3g}" for name in step.names)
         messages.print(f"{found}: mean AP {worth(sets, step.best):.4f}")
-    best = Method.of(steps[-1].best)
+    best = Suppressor.of(steps[-1].best)
     rows = {
         str(method): {
             name: {"AP": some.precision(method), "poses per person": some.each(method)}
