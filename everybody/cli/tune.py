@@ -47,8 +47,8 @@ def tune_nms(
     """
     from ..data.read import read
     from ..estimator import Estimator
+    from ..metrics.tune_nms import candidates, search, worth
     from ..nms import PoseNms, Suppressor, pose_nms
-    from ..nms.tune import candidates, search, worth
 
     first = pose_nms(start)
     if not isinstance(first.run, PoseNms):

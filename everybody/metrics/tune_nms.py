@@ -22,11 +22,11 @@ from ..data.crowds import crowds, jittered
 from ..data.dataset import Dataset
 from ..data.results import gathered
 from ..errors import DataError
-from ..metrics.oks import figures
-from ..metrics.predict import decoded
+from ..nms import PoseNms, Suppress
 from ..people import Frame, Image, People
 from ..schedule import mapped
-from . import PoseNms, Suppress
+from .oks import figures
+from .predict import decoded
 
 if TYPE_CHECKING:
     from ..estimator import Estimator
