@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import OptionError, OutputError
+from ..atomic import refused
+from ..errors import OptionError
 from .options import listed
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def evaluate(
                 report, truth, found, conditions=[f"boxes: {found.boxes_from or 'not said'}"]
             )
     except OSError as error:
-        raise OutputError(f"{error.filename}: cannot be written ({error.strerror})") from None
+        raise refused(error.filename or "the report", error) from None
 
 
 def _straight(results: list[Path], truth: Dataset) -> list[tuple[About, list[Figure]]] | None:
