@@ -1,9 +1,9 @@
 """Every ONNX model at hand, judged on ../shared/data/coco_val: upright and turned, on true and on
 detected boxes.
 
-    python benchmarks/accuracy.py                          # some minutes; a markdown table on stdout
-    python benchmarks/accuracy.py --only tinypose --limit 40 --turns 0,180
-    python benchmarks/accuracy.py --output docs/accuracy.md
+    python -m benchmarks.accuracy                        # some minutes; a markdown table on stdout
+    python -m benchmarks.accuracy --only tinypose --limit 40 --turns 0,180
+    python -m benchmarks.accuracy --output docs/accuracy.md
 
 Pose models of the manifest whose files are here run on true boxes and with the default detector,
 the default pose model with every detector; MoveNet (Thunder on boxes, MultiPose on whole pictures)
@@ -14,8 +14,6 @@ the first row of the same turn and boxes, on the same draws.
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 import time
 from collections.abc import Generator, Iterable, Sequence
@@ -27,6 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.common import COCO_VAL, TURNS, counted, head, interval, parsed, parser, row
 from everybody import geometry, runtime
 from everybody.data.dataset import Dataset
 from everybody.data.read import read
@@ -40,9 +39,6 @@ from everybody.metrics.tables import About, Verdict, verdicts
 from everybody.people import Frame, Image, People
 from everybody.skeletons import COCO17
 from everybody.weights import fetch, manifest
-
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-TURNS = (0, 90, 180, 270)
 
 
 class Thunder:
@@ -157,78 +153,72 @@ def settings() -> list[tuple[str, str, Any]]:
 
 def table(found: dict[tuple[int, bool], list[Verdict]], truth: Dataset) -> str:
     """One row per setting and turn."""
-    people = int((~truth.ignored).sum())
     lines = [
         "# Models at hand on coco_val",
         "",
-        "Ours (everybody-…, any orientation) and public ones (upright); made by `benchmarks/accuracy.py`.",
+        "Ours (everybody-…, any orientation) and public ones (upright).",
+        "Made by `python -m benchmarks.accuracy`.",
         f"Boxes that score at least {DET_SCORE}, parametric pose NMS.",
-        f"{len(truth)} pictures, {people} people, turned counter-clockwise; in brackets 95 % intervals.",
+        f"{counted(truth)}, turned counter-clockwise; in brackets 95 % intervals.",
         "Differences are of AP to the first row of the same turn, true boxes apart from others.",
         "",
-        "| turned | model | boxes | AP | AP50 | AP75 | AR | difference |",
-        "| --- " * 8 + "|",
+        head("turned", "model", "boxes", "AP", "AP50", "AP75", "AR", "difference"),
     ]
     for (turn, _), rows in sorted(found.items(), key=lambda item: (item[0][0], not item[0][1])):
         for verdict in rows:
             values = {figure.name: figure.value for figure in verdict.figures}
             low, high = verdict.intervals["AP"]
             change = verdict.differences.get("AP")
-            said = (
-                f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}], p {change.p:.3f}"
-                if change
-                else "–"
+            lines.append(
+                row(
+                    f"{turn}°",
+                    verdict.about.results,
+                    verdict.about.boxes,
+                    f"{values['AP']:.3f} [{low:.3f}, {high:.3f}]",
+                    *(f"{values[name]:.3f}" for name in ("AP50", "AP75", "AR")),
+                    f"{interval(change)}, p {change.p:.3f}" if change else "–",
+                )
             )
-            about, rest = (
-                verdict.about,
-                " | ".join(f"{values[name]:.3f}" for name in ("AP50", "AP75", "AR")),
-            )
-            cells = f"{about.results} | {about.boxes} | {values['AP']:.3f} [{low:.3f}, {high:.3f}] | {rest} | {said}"
-            lines.append(f"| {turn}° | {cells} |")
     return "\n".join(lines) + "\n"
 
 
-def main(only: str, limit: int, turns: Sequence[int], draws: int, output: Path | None) -> None:
+def main() -> None:
+    command = parser(__doc__)
+    add = command.add_argument
+    add("--only", default="", help="settings whose model or boxes are called so")
+    add("--limit", type=int, default=0, help="the first so many pictures")
+    add("--turns", type=lambda text: [int(turn) for turn in text.split(",")], default=list(TURNS))
+    add("--draws", type=int, default=500)
+    add("--output", type=Path)
+    given = parsed(command)
+
     start = time.perf_counter()
-    truth = read(SHARED / "data/coco_val")
-    truth = truth.subset(range(min(limit, len(truth)))) if limit else truth
-    chosen = [(name, boxes, make) for name, boxes, make in settings() if only in f"{name} {boxes}"]
+    truth = read(COCO_VAL)
+    truth = truth.subset(range(min(given.limit, len(truth)))) if given.limit else truth
+    known = settings()
+    chosen = [(name, boxes, make) for name, boxes, make in known if given.only in f"{name} {boxes}"]
     if not chosen:
-        sys.exit(
-            f"nothing at hand is called '{only}': {', '.join(sorted({name for name, *_ in settings()})) or 'none'}"
-        )
+        names = ", ".join(sorted({name for name, *_ in known})) or "none"
+        sys.exit(f"nothing at hand is called '{given.only}': {names}")
+
     judged: dict[tuple[int, bool], list[Any]] = {}
     for name, boxes, make in chosen:
         loaded = make()
-        for turn in turns:
+        for turn in given.turns:
             began = time.perf_counter()
             found = answers(truth, loaded, name=name, boxes=boxes, quarters=turn // 90)
             figures = judge(truth, found, ["AP"])
-            judged.setdefault((turn, boxes == "gt"), []).append(
-                (About.of(truth, name, boxes), figures)
-            )
-            spent = time.perf_counter() - began
-            print(
-                f"{name:28} {boxes:26} {turn:3}°  AP {figures[0].value:.3f}  {spent:5.1f} s",
-                file=sys.stderr,
-            )
-    text = table({key: verdicts(rows, repeats=draws) for key, rows in judged.items()}, truth)
+            rows = judged.setdefault((turn, boxes == "gt"), [])
+            rows.append((About.of(truth, name, boxes), figures))
+            told = f"AP {figures[0].value:.3f}  {time.perf_counter() - began:5.1f} s"
+            print(f"{name:28} {boxes:26} {turn:3}°  {told}", file=sys.stderr)
+
+    text = table({key: verdicts(rows, repeats=given.draws) for key, rows in judged.items()}, truth)
     print(text)
     print(f"{time.perf_counter() - start:.0f} s", file=sys.stderr)
-    if output:
-        output.write_text(text, encoding="utf-8")
+    if given.output:
+        given.output.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--only", default="", help="settings whose model or boxes are called so")
-    parser.add_argument("--limit", type=int, default=0, help="the first so many pictures")
-    parser.add_argument(
-        "--turns", type=lambda text: [int(turn) for turn in text.split(",")], default=list(TURNS)
-    )
-    parser.add_argument("--draws", type=int, default=500)
-    parser.add_argument("--output", type=Path)
-    os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
-    main(**vars(parser.parse_args()))
+    main()

@@ -1,17 +1,14 @@
-"""Films of real people for trackers: cut out of photos, they walk the ways of `tests/walkers.py` in
-changing light.
+"""Films of real people for trackers: cut out of photos, they walk as `synthetic/walkers.py` says,
+in changing light.
 
 Nothing of the photos is kept: people are found by the usual models, cut out (GrabCut, Rother et al.
 2004, begun from box and pose) and pasted, the farther first, whenever a benchmark runs.
 
-    python benchmarks/cutouts.py film.png     # six frames to look at
+    python -m benchmarks.cutouts film.png     # six frames to look at
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,21 +16,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from benchmarks.common import DATA, parsed, parser
+from everybody.draw import draw
+from everybody.estimator import Estimator
+from everybody.media.read import read
 from everybody.people import Image, People
-from tests.walkers import STANDING, Moment, Scenery, walkers
+from synthetic.walkers import STANDING, Moment, Scenery, walkers
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-PHOTOS = SHARED / "data/photos/ccp_street_fashion"
+PHOTOS = DATA / "photos/ccp_street_fashion"
 TALL = STANDING[15, 1] - STANDING[0, 1]  # nose to ankles, of somebody one high
+# Lines that lie inside a person: where GrabCut begins.
+INSIDE = (
+    (5, 6), (5, 11), (6, 12), (11, 12), (5, 12), (6, 11),
+    (11, 13), (13, 15), (12, 14), (14, 16), (0, 5),
+)  # fmt: skip
 DARK, BRIGHT = 0.55, 1.3  # light at the left and the right edge of the picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cutout:
-    """image [h, w, 3], how much of each pixel is the person [h, w] in [0, 1], where the feet are
-    (x, y), and how many pixels high somebody one high is.
+    """image [h, w, 3]; the person's share of each pixel [h, w] in [0, 1]; the place of the feet
+    (x, y); how many pixels high a walker of height 1 is here.
     """
 
     image: Image
@@ -44,9 +47,6 @@ class Cutout:
 
 def cut_outs(folder: Path, count: int) -> list[Cutout]:
     """The first `count` people who stand alone and whole in the photos of a folder."""
-    from everybody.estimator import Estimator
-    from everybody.media.read import read
-
     out = []
     for frame in Estimator(det_score=0.5).frames(read(str(folder))):
         cut = _cut(frame.image, frame.people) if len(frame.people) else None
@@ -60,7 +60,7 @@ def cut_outs(folder: Path, count: int) -> list[Cutout]:
 
 
 def _cut(image: Image, people: People) -> Cutout | None:
-    """The person in front, or None where somebody is in the way or joints are not seen."""
+    """The largest person, or None where a joint is not seen or the person is bent or too small."""
     person = people[[int(np.argmax(np.prod(people.boxes[:, 2:] - people.boxes[:, :2], axis=1)))]]
     points, scores = person.keypoints[0, :, :2], person.keypoints[0, :, 2]
     tall = (points[[15, 16], 1].mean() - points[0, 1]) / TALL
@@ -71,25 +71,9 @@ def _cut(image: Image, people: People) -> Cutout | None:
     x0, y0, x1, y1 = np.rint(person.boxes[0] + np.array([-4, -4, 4, 4])).clip(0, 1e4).astype(int)
     mask[y0:y1, x0:x1] = cv2.GC_PR_FGD
     thick = max(2, round(0.04 * tall))
-    for a, b in (
-        (5, 6),
-        (5, 11),
-        (6, 12),
-        (11, 12),
-        (5, 12),
-        (6, 11),
-        (11, 13),
-        (13, 15),
-        (12, 14),
-        (14, 16),
-        (0, 5),
-    ):
-        cv2.line(
-            mask,
-            *(tuple(np.rint(points[k]).astype(int).tolist()) for k in (a, b)),
-            int(cv2.GC_FGD),
-            thick,
-        )
+    for a, b in INSIDE:
+        ends = (tuple(np.rint(points[k]).astype(int).tolist()) for k in (a, b))
+        cv2.line(mask, *ends, int(cv2.GC_FGD), thick)
     cv2.grabCut(image, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
     share = cv2.GaussianBlur(
         np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32), (0, 0), 0.8
@@ -104,8 +88,8 @@ def _cut(image: Image, people: People) -> Cutout | None:
 def pictures(
     film: list[Moment], people: list[Cutout], size: tuple[int, int] = (1280, 720)
 ) -> Iterator[Image]:
-    """What a camera sees of a film: a textured place, brighter on the right, and everybody who is
-    true, the farther behind the nearer. People beyond the list look like those at its beginning.
+    """A picture of each moment: a textured place, brighter on the right, and all true people, the
+    farther behind the nearer. People beyond the list look like those at its beginning.
     """
     width, height = size
     coarse = (
@@ -169,19 +153,14 @@ def _paste(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--people", type=Path, default=PHOTOS)
-    given = parser.parse_args()
-    os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
-    from everybody.draw import draw
-
+    command = parser(__doc__)
+    command.add_argument("out", type=Path)
+    command.add_argument("--people", type=Path, default=PHOTOS)
+    given = parsed(command)
     film = walkers(Scenery(people=8, seconds=6, stay=True))
+    whole = list(zip(film, pictures(film, cut_outs(given.people, 8)), strict=True))
     shown = [
-        cv2.resize(draw(image, moment.found), None, fx=0.5, fy=0.5)
-        for moment, image in list(
-            zip(film, pictures(film, cut_outs(given.people, 8)), strict=True)
-        )[::30]
+        cv2.resize(draw(image, moment.found), None, fx=0.5, fy=0.5) for moment, image in whole[::30]
     ]
     strip = np.concatenate([np.concatenate(shown[i : i + 2], axis=1) for i in range(0, 6, 2)])
     cv2.imwrite(str(given.out), strip[..., ::-1])

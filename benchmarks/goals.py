@@ -1,7 +1,7 @@
 """What the bundled models are asked to reach, and what they reach, in one run (half an hour on two
 cores).
 
-    python benchmarks/goals.py [--limit 20] [--only pipeline] [--output table.md]
+    python -m benchmarks.goals [--limit 20] [--only pipeline] [--output table.md]
 
 Beside them the public models that they started from, without any search for turns. Keypoint AP is
 of coco_val (true boxes; and detected ones that score at least .05), turned counter-clockwise; box
@@ -14,38 +14,46 @@ Intervals of the APs: `benchmarks/accuracy.py`.
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from benchmarks.common import (
+    COCO_VAL,
+    DATA,
+    PUBLIC,
+    TURNS,
+    by_turns,
+    counted,
+    head,
+    medians,
+    parsed,
+    parser,
+    picture,
+    pictures,
+    row,
+)
 from benchmarks.detectors import JUDGED, Finder, empty_pictures, false_people, found
 from everybody.data.dataset import Dataset, common
 from everybody.data.read import read
 from everybody.data.rotate import turned
 from everybody.estimator import Estimator
-from everybody.media.images import decode
 from everybody.metrics import boxes
 from everybody.metrics.judge import judge
 from everybody.metrics.predict import predict
 from everybody.metrics.regions import outside
 from everybody.people import Frame, Image, People
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-PUBLIC = {"detector": "rtmdet-nano-person", "orientation": "upright"}
 SYSTEMS: dict[str, dict[str, Any]] = {
     "accurate": {"model": "accurate"},
     "fast": {"model": "fast"},
-    "TinyPose-256": {"pose": "tinypose-256x192", **PUBLIC},
-    "TinyPose-128": {"pose": "tinypose-128x96", "det_size": (320, 320), **PUBLIC},
+    "TinyPose-256": PUBLIC,
+    "TinyPose-128": {**PUBLIC, "pose": "tinypose-128x96", "det_size": (320, 320)},
 }
 TIMED = 40  # pictures
 
@@ -68,7 +76,7 @@ class Measures:
     def box(self, options: dict[str, Any], turn: int) -> float:
         """Box AP."""
         shown = turned(self.coco, turn // 90)
-        images = [decode(self.coco.path(i).read_bytes(), "") for i in range(len(self.coco))]
+        images = [picture(self.coco, index) for index in range(len(self.coco))]
         some = found(finder(Estimator(**options, det_score=JUDGED)), shown, images, turn // 90)
         return dict(boxes.matches(shown, some)(np.ones(len(shown))))["AP"]
 
@@ -95,96 +103,106 @@ def finder(estimator: Estimator) -> Finder:
 def milliseconds(truth: Dataset) -> dict[str, tuple[float, float]]:
     """Per system, those of a person's pose and of a picture's detection."""
     made = {name: Estimator(**options, threads=2, workers=1) for name, options in SYSTEMS.items()}
-    spent: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in made}
+    poses: dict[str, list[float]] = {name: [] for name in made}
+    finds: dict[str, list[float]] = {name: [] for name in made}
 
-    def timed(work: Callable[[], Any]) -> float:
-        begun = time.perf_counter()
-        work()
-        return 1e3 * (time.perf_counter() - begun)
+    timed = truth.subset(range(min(TIMED + 1, len(truth))))
+    for image, rows in pictures(timed):
+        who = People.from_boxes(timed.boxes[rows[:1]])
+        works = {
+            name: (partial(system.find, [Frame(image)]), _pose(system, image, who))
+            for name, system in made.items()
+        }
+        for all_, turn in ((finds, 0), (poses, 1)):
+            if turn and not len(who):
+                continue
+            calls = {name: work[turn] for name, work in works.items()}
+            for name, spent in by_turns(calls, 1).items():
+                all_[name] += spent
 
-    for index, rows in enumerate(truth.rows()[: TIMED + 1]):
-        image: Image = decode(truth.path(index).read_bytes(), "")
-        who = People.from_boxes(truth.boxes[rows[:1]])
-        for name, system in made.items():
-            poses, pictures = spent[name]
-            if len(who):
-                net = system.sppe.turn_net
-                known = replace(who, turns=net([image], who.boxes)) if net else who
-                poses.append(timed(lambda: system.sppe([image], [known])))  # noqa: B023 (called at once)
-            pictures.append(timed(lambda: system.find([Frame(image)])))  # noqa: B023
-    return {
-        name: (float(np.median(a[1:])), float(np.median(b[1:]))) for name, (a, b) in spent.items()
-    }
+    warm = [medians({name: spent[1:] for name, spent in each.items()}) for each in (poses, finds)]
+    return {name: (warm[0][name], warm[1][name]) for name in made}
+
+
+def _pose(system: Estimator, image: Image, who: People) -> Callable[[], Any]:
+    """The call that estimates poses of people whose turns are known."""
+    net = system.sppe.turn_net
+    known = replace(who, turns=net([image], who.boxes)) if net and len(who) else who
+    return partial(system.sppe, [image], [known])
+
+
+class Goal(NamedTuple):
+    """A row of the table: its name, what is asked for at least and at best, what measures it."""
+
+    what: str
+    least: str
+    best: str
+    measure: Callable[[str, dict[str, Any]], float | str]
+
+
+def goals(measures: Measures) -> Iterator[Goal]:
+    """All rows, in order."""
+    for turn in TURNS:
+        asked = (".55", ".65") if turn else (".60", ".68")
+        work = partial(measures.pose, turn=turn, true=True)
+        yield Goal(f"SPPE, true boxes, {turn}°: AP", *asked, _of_options(work))
+
+    asked = {0: (".54", ".62"), 90: (".45", ".58"), 180: ("–", "–"), 270: (".45", ".58")}
+    for turn in TURNS:
+        work = partial(measures.pose, turn=turn, true=False)
+        yield Goal(f"whole pipeline, {turn}°: AP", *asked[turn], _of_options(work))
+
+    asked = {0: (".50", ".60"), 90: (".40", ".55"), 180: ("–", "–"), 270: ("–", "–")}
+    for turn in TURNS:
+        work = partial(measures.box, turn=turn)
+        yield Goal(f"boxes, {turn}°: AP", *asked[turn], _of_options(work))
+
+    yield Goal("LSPET, PCK@0.2", ".70", ".85", _of_options(measures.sport))
+    sets = " / ".join(name.removeprefix("neg_") for name in measures.empty)
+    false = f"false people per picture: {sets}"
+    yield Goal(false, ".10", ".03", _of_options(measures.false))
+
+    times: dict[str, tuple[float, float]] = {}
+
+    def both(name: str, _: dict[str, Any]) -> str:
+        times.update(times or milliseconds(measures.coco))
+        return " / ".join(f"{value:.1f}" for value in times[name])
+
+    yield Goal("ms per person / per picture", "12 / 14, fast 4 / 6", "8 / 9, fast 2 / 4", both)
+
+
+def _of_options(work: Callable[[dict[str, Any]], Any]) -> Callable[[str, dict[str, Any]], Any]:
+    return lambda _, options: work(options)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--limit", type=int, default=0, help="the first so many pictures of each set"
-    )
-    parser.add_argument(
-        "--only", default="", help="rows whose name holds this, as boxes, pipeline, LSPET or ms"
-    )
-    parser.add_argument("--output", type=Path)
-    given = parser.parse_args()
-    os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
-    coco, lsp = (read(SHARED / "data" / name) for name in ("coco_val", "lspet/val.npz"))
-    empty = empty_pictures(SHARED / "data/photos")
+    command = parser(__doc__)
+    add = command.add_argument
+    add("--limit", type=int, default=0, help="the first so many pictures of each set")
+    add("--only", default="", help="rows whose name holds this: boxes, pipeline, LSPET, ms, ...")
+    add("--output", type=Path)
+    given = parsed(command)
+
+    coco, lsp = read(COCO_VAL), read(DATA / "lspet/val.npz")
+    empty = empty_pictures(DATA / "photos")
     if given.limit:
         coco, lsp = (truth.subset(range(given.limit)) for truth in (coco, lsp))
         empty = {name: paths[: given.limit] for name, paths in empty.items()}
-    measures, times = Measures(coco, lsp, empty), {}
-    lines = [
-        f"coco_val: {len(coco)} pictures, {(~coco.ignored).sum()} people; lspet/val: {len(lsp)} people; nobody: "
-        + ", ".join(f"{name} {len(paths)}" for name, paths in empty.items()),
-        "",
-        f"| | at least | moonshot | {' | '.join(SYSTEMS)} |",
-        "| --- " * (3 + len(SYSTEMS)) + "|",
-    ]
 
-    def row(
-        what: str, least: str, best: str, measure: Callable[[str, dict[str, Any]], float | str]
-    ) -> None:
-        if given.only not in what:
-            return
-        values = [measure(name, options) for name, options in SYSTEMS.items()]
+    nobody = ", ".join(f"{name} {len(paths)}" for name, paths in empty.items())
+    lines = [
+        f"coco_val: {counted(coco)}; lspet/val: {len(lsp)} people; nobody: {nobody}",
+        "",
+        head("", "at least", "moonshot", *SYSTEMS),
+    ]
+    for goal in goals(Measures(coco, lsp, empty)):
+        if given.only not in goal.what:
+            continue
+        values = [goal.measure(name, options) for name, options in SYSTEMS.items()]
         cells = [value if isinstance(value, str) else f"{value:.3f}" for value in values]
-        lines.append(f"| {what} | {least} | {best} | {' | '.join(cells)} |")
+        lines.append(row(goal.what, goal.least, goal.best, *cells))
         print(lines[-1], file=sys.stderr, flush=True)
 
-    for turn in (0, 90, 180, 270):
-        goals = (".55", ".65") if turn else (".60", ".68")
-        row(
-            f"SPPE, true boxes, {turn}°: AP",
-            *goals,
-            lambda _, options, t=turn: measures.pose(options, t, true=True),
-        )
-    for turn in (0, 90, 180, 270):
-        goals = (".54", ".62") if not turn else ("–", "–") if turn == 180 else (".45", ".58")
-        row(
-            f"whole pipeline, {turn}°: AP",
-            *goals,
-            lambda _, options, t=turn: measures.pose(options, t, true=False),
-        )
-    for turn in (0, 90, 180, 270):
-        goals = (".50", ".60") if not turn else (".40", ".55") if turn == 90 else ("–", "–")
-        row(f"boxes, {turn}°: AP", *goals, lambda _, options, t=turn: measures.box(options, t))
-    row("LSPET, PCK@0.2", ".70", ".85", lambda _, options: measures.sport(options))
-    sets = " / ".join(name.removeprefix("neg_") for name in empty)
-    row(
-        f"false people per picture: {sets}",
-        ".10",
-        ".03",
-        lambda _, options: measures.false(options),
-    )
-
-    def both(name: str, _: dict[str, Any]) -> str:
-        times.update(times or milliseconds(coco))
-        return " / ".join(f"{value:.1f}" for value in times[name])
-
-    row("ms per person / per picture", "12 / 14, fast 4 / 6", "8 / 9, fast 2 / 4", both)
     print("\n".join(lines))
     if given.output:
         given.output.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,19 +1,17 @@
 """Memory of a long stream and time to the first result.
 
-    python benchmarks/memory.py [FRAMES]
+    python -m benchmarks.memory [--frames 10000]
 
-A generated video of 10,000 small frames through the whole pipeline, with networks of known answer
-(`tests/nets.py`): resident memory at frame 500 and at the end, frames in and out. Then, in cold
-processes, `import everybody` and the first result on examples/class.jpg with the public models.
+A generated video of small frames through the whole pipeline, with networks of known answer
+(`synthetic/nets.py`): resident memory at frame 500 and at the end, frames in and out. Then, in cold
+processes, `import everybody` and the first result on examples/class.jpg with the bundled models.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,77 +19,83 @@ import av
 import numpy as np
 import psutil
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks.common import ROOT, by_turns, medians, parsed, parser
+from everybody import run as job
+from everybody.estimator import Estimator
+from synthetic import nets
+
+EARLY = 500  # frames after which memory should not grow
 
 
 def make_video(path: Path, frames: int) -> None:
-    from tests import nets
-
+    """A spot that jumps to and fro."""
     pictures = [nets.blob(320, 240, 40 + 30 * i, 100) for i in range(8)]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("h264", rate=Fraction(30), options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         for i in range(frames):
-            container.mux(
-                stream.encode(av.VideoFrame.from_ndarray(pictures[i // 10 % 8], format="rgb24"))
-            )
+            frame = av.VideoFrame.from_ndarray(pictures[i // 10 % 8], format="rgb24")
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
 
-def long_stream(frames: int) -> None:
-    from everybody import run as job
-    from everybody.estimator import Estimator
-    from tests import nets
+def estimator(folder: Path) -> Estimator:
+    """Three boxes in every picture, joints at the bright spot."""
+    boxes = np.array([[10 + 20 * i, 10, 60 + 20 * i, 150, 0.9] for i in range(3)], np.float32)
+    return Estimator(
+        detector=nets.rtmdet_constant(folder / "d.onnx", boxes),
+        pose=nets.heatmap_finder(folder / "p.onnx", 17),
+        skeleton="coco-17",
+        codec="heatmap,alignment=corner",
+        det_size=(160, 160),
+        pose_nms="none",
+    )
 
-    with tempfile.TemporaryDirectory() as folder:
-        at = Path(folder)
-        make_video(at / "v.mp4", frames)
-        boxes = np.array([[10 + 20 * i, 10, 60 + 20 * i, 150, 0.9] for i in range(3)], np.float32)
-        estimator = Estimator(
-            detector=nets.rtmdet_constant(at / "d.onnx", boxes),
-            pose=nets.heatmap_finder(at / "p.onnx", 17),
-            skeleton="coco-17",
-            codec="heatmap,alignment=corner",
-            det_size=(160, 160),
-            pose_nms="none",
-        )
+
+def long_stream(frames: int) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        make_video(folder / "v.mp4", frames)
         process, memory, order = psutil.Process(), {}, []
 
         def progress(frame: job.Frame) -> None:
             order.append(frame.index)
-            if len(order) in (500, frames):
+            if len(order) in (EARLY, frames):
                 memory[len(order)] = process.memory_info().rss / 1e6
 
-        summary = job.run(
-            at / "v.mp4", estimator, job.Results(out=at / "o", formats=("coco",)), progress=progress
-        )
-        print(f"{frames} frames in, {summary.frames} out, in order: {order == list(range(frames))}")
-        print(
-            f"resident at 500: {memory[500]:.1f} MB, at {frames}: {memory[frames]:.1f} MB", end=""
-        )
-        print(
-            f", growth {memory[frames] - memory[500]:+.1f} MB; {summary.frames / summary.seconds:.0f} frames/s"
-        )
+        results = job.Results(out=folder / "o", formats=("coco",))
+        done = job.run(folder / "v.mp4", estimator(folder), results, progress=progress)
+
+    in_order = order == list(range(frames))
+    print(f"{frames} frames in, {done.frames} out, in order: {in_order}")
+    early, late = memory[EARLY], memory[frames]
+    print(f"resident at {EARLY}: {early:.1f} MB, at {frames}: {late:.1f} MB, ", end="")
+    print(f"growth {late - early:+.1f} MB; {done.frames / done.seconds:.0f} frames/s")
 
 
 def cold() -> None:
-    os.environ.setdefault("EVERYBODY_WEIGHTS", str(ROOT.parent / "shared/weights"))
-    first = (
-        f"import everybody; assert len(everybody.estimate({str(ROOT / 'examples/class.jpg')!r}))"
-    )
-    for name, code in (
-        ("import everybody", "import everybody"),
-        ("first result, cold process", first),
-    ):
-        times = []
-        for _ in range(5):
-            begun = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True)
-            times.append(time.perf_counter() - begun)
-        print(f"{name}: median of 5 {sorted(times)[2]:.2f} s (with Python's own start)")
+    picture = str(ROOT / "examples/class.jpg")
+    codes = {
+        "import everybody": "import everybody",
+        "first result, cold process": (
+            f"import everybody; assert len(everybody.estimate({picture!r}))"
+        ),
+    }
+    ways = {
+        name: lambda code=code: subprocess.run([sys.executable, "-c", code], check=True)
+        for name, code in codes.items()
+    }
+    for name, spent in medians(by_turns(ways, 5)).items():
+        print(f"{name}: median of 5 {spent / 1e3:.2f} s (with Python's own start)")
+
+
+def main() -> None:
+    command = parser(__doc__)
+    command.add_argument("--frames", type=int, default=10_000)
+    given = parsed(command)
+    cold()
+    long_stream(given.frames)
 
 
 if __name__ == "__main__":
-    cold()
-    long_stream(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
+    main()

@@ -1,6 +1,6 @@
 """How fast judging is, against pycocotools in the same run.
 
-    python benchmarks/metrics.py [--pictures 5000] [--turns 3]
+    python -m benchmarks.metrics [--pictures 5000] [--turns 3]
 
 Generated, seeded: 4 labelled people and 20 found ones per picture. Ratios are medians of runs that
 take turns.
@@ -8,18 +8,17 @@ take turns.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.common import by_turns, medians, parsed, parser
 from everybody.data.read import read, read_results
 from everybody.metrics import oks, pck
 from everybody.metrics.direct import direct
@@ -67,12 +66,6 @@ def world(
     return {"images": images, "annotations": annotations, "categories": [category]}, results
 
 
-def seconds(function: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
 def reference(truth: Path, results: Path) -> tuple[float, float, list[float]]:
     """pycocotools: seconds of loading and of judging, and its ten figures."""
     from pycocotools.coco import COCO
@@ -114,23 +107,24 @@ def in_python(truth: Path, results: Path) -> tuple[float, float, list[float]]:
 
 
 def joints(people: int = 62_500, turns: int = 7) -> float:
-    """Seconds of PCK@0.2 of a million joints, distances and all: the median of some turns."""
+    """Milliseconds of PCK@0.2 of a million joints, distances included: the median."""
     random = np.random.default_rng(0)
     truth = random.uniform(0, 500, (people, len(COCO17) - 1, 2))
     found = truth + random.normal(0, 10, truth.shape)
     counted, torso = np.ones(truth.shape[:2], bool), random.uniform(50, 150, people)
-    return float(
-        np.median(
-            [
-                seconds(lambda: pck.pck(pck.distances(found, truth), counted, torso, 0.2))
-                for _ in range(turns)
-            ]
-        )
-    )
+
+    def work() -> None:
+        pck.pck(pck.distances(found, truth), counted, torso, 0.2)
+
+    return medians(by_turns({"pck": work}, turns))["pck"]
 
 
-def main(pictures: int = 5000, turns: int = 3) -> None:
-    """pycocotools and everybody take turns on the same files; ratios are of medians."""
+def main() -> None:
+    command = parser(__doc__)
+    command.add_argument("--pictures", type=int, default=5000)
+    command.add_argument("--turns", type=int, default=3)
+    given = parsed(command)
+    pictures, turns = given.pictures, given.turns
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("truth.json", "results.json")]
         for file, content in zip(files, world(pictures), strict=True):
@@ -157,13 +151,8 @@ def main(pictures: int = 5000, turns: int = 3) -> None:
         for a, b in zip(values[name], values["pycocotools"], strict=True)
     )
     print(f"greatest difference of the ten figures: {gap:.1e}")
-    print(f"PCK of a million joints: {1000 * joints():.1f} ms")
+    print(f"PCK of a million joints: {joints():.1f} ms")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--pictures", type=int, default=5000)
-    parser.add_argument("--turns", type=int, default=3)
-    main(**vars(parser.parse_args()))
+    main()

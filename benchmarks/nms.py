@@ -1,44 +1,64 @@
 """Pose NMS: what is left of many candidates, how good it is, and how long removing takes.
 
-    python benchmarks/nms.py quality [--pose tinypose-256x192 tinypose-128x96] [--cache DIR] [--plot FILE.svg]
-    python benchmarks/nms.py turned [--cache DIR]        # boxes in boxes of --det-turns 4
-    python benchmarks/nms.py speed
+    python -m benchmarks.nms quality [--pose NAME ...] [--cache DIR] [--plot FILE.svg]
+    python -m benchmarks.nms turned [--cache DIR]        # boxes in boxes of --det-turns 4
+    python -m benchmarks.nms speed
 
 quality: three sorts of candidates on ../shared/data/coco_val (`everybody.nms.tune.candidates`):
 dense (each true box 8 times beside its place, IoU > .5), crowds (the same where real people were
 pasted in front of others), detected (--det-score 0.05). Poses per person counts labelled people;
-precision is the share of what is kept that has a labelled person to itself at OKS .5 (people whom
-nobody labelled count as false). Intervals are 95 %, by a bootstrap over pictures, differences
+precision is the share of kept poses that have a labelled person to themselves at OKS .5 (unlabelled
+people count as false). Intervals are 95 %, by a bootstrap over pictures, differences
 paired.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import pickle
-import time
 from collections.abc import Callable
 from functools import partial
+from math import exp, hypot, tanh
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from benchmarks.common import (
+    COCO_VAL,
+    DETECTOR,
+    POSE,
+    counted,
+    head,
+    interval,
+    milliseconds,
+    parsed,
+    parser,
+    row,
+)
+from everybody.data.dataset import Dataset
 from everybody.data.read import read
 from everybody.estimator import Estimator
 from everybody.metrics import bootstrap, charts
 from everybody.metrics.judge import Figure, judge
 from everybody.metrics.matching import similarities
+from everybody.metrics.predict import answers
 from everybody.nms import PoseNms, oks_nms, pose_nms
 from everybody.nms.tune import Candidates, Sets, candidates
 from everybody.people import People
 from everybody.skeletons import COCO17
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-DETECTOR = "rtmdet-nano-person"
 DRAWS = 1000
+# People, candidates of each, width of the picture in pixels.
+CROWDS = (
+    (2, 5, 640),
+    (10, 1, 640),
+    (12, 8, 1280),
+    (100, 1, 1280),
+    (125, 8, 1920),
+    (1000, 1, 3840),
+)
 METHODS = {
     "parametric (the default)": "parametric",
     "the same, not merged": "parametric,merge=0",
@@ -54,7 +74,7 @@ METHODS = {
 
 
 def cached(path: Path | None, make: Callable[[], Any]) -> Any:
-    """What was made, from a file where it was made before: poses take minutes."""
+    """What `make` makes, kept in a file for the next time: poses take minutes."""
     if path is None:
         return make()
     if not path.is_file():
@@ -90,34 +110,37 @@ def quality(given: argparse.Namespace) -> None:
 
         sets: Sets = cached(given.cache and given.cache / f"{given.data.name}-{pose}.pickle", made)
         for name, some in sets.items():
-            people = int((~some.truth.ignored).sum())
-            print(f"\n{pose}, {name}: {len(some.truth)} pictures, {people} people\n")
-            print("| pose NMS | poses per person | precision of kept | AP | ours is better by |")
-            print("| --- | --- | --- | --- | --- |")
-            figures: dict[str, Figure] = {}
-            for label, text in METHODS.items():
-                figures[label] = judge(some.truth, some.left(pose_nms(text)), ["AP"])[0]
-            weights = bootstrap.draws(len(some.truth), DRAWS, np.random.default_rng(0))
-            samples = dict(
-                zip(figures, bootstrap.sample(list(figures.values()), weights), strict=True)
-            )
-            first = next(iter(figures))
-            for label, text in METHODS.items():
-                low, high = bootstrap.interval(samples[label])
-                gap = bootstrap.difference(
-                    samples[label], samples[first], figures[first].value - figures[label].value
-                )
-                method, value = pose_nms(text), figures[label].value
-                better = (
-                    "" if label == first else f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
-                )
-                print(
-                    f"| {label} | {some.each(method):.2f} | {precision(some, method):.3f} | "
-                    f"{value:.3f} [{low:.3f}, {high:.3f}] | {better} |",
-                    flush=True,
-                )
+            print(f"\n{pose}, {name}: {counted(some.truth)}\n")
+            print_quality(some)
         if given.plot:
             curves(sets, given.plot)
+
+
+def print_quality(some: Candidates) -> None:
+    """The table of one sort of candidates: all methods, and how much better the first is."""
+    print(head("pose NMS", "poses per person", "precision of kept", "AP", "ours is better by"))
+    figures: dict[str, Figure] = {}
+    for label, text in METHODS.items():
+        figures[label] = judge(some.truth, some.left(pose_nms(text)), ["AP"])[0]
+    weights = bootstrap.draws(len(some.truth), DRAWS, np.random.default_rng(0))
+    samples = dict(zip(figures, bootstrap.sample(list(figures.values()), weights), strict=True))
+
+    first = next(iter(figures))
+    for label, text in METHODS.items():
+        method, value = pose_nms(text), figures[label].value
+        low, high = bootstrap.interval(samples[label])
+        less = figures[first].value - value
+        better = bootstrap.difference(samples[label], samples[first], less)
+        print(
+            row(
+                label,
+                f"{some.each(method):.2f}",
+                f"{precision(some, method):.3f}",
+                f"{value:.3f} [{low:.3f}, {high:.3f}]",
+                "" if label == first else interval(better),
+            ),
+            flush=True,
+        )
 
 
 def curves(sets: Sets, path: Path) -> None:
@@ -138,7 +161,7 @@ def curves(sets: Sets, path: Path) -> None:
 
 
 def inside(people: People) -> np.ndarray:
-    """[N]: whose box lies to four fifths in that of somebody more confident."""
+    """[N] bool: four fifths of the box lie in that of a more confident person."""
     boxes = people.boxes.astype(np.float64)
     sides = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - np.maximum(
         boxes[:, None, :2], boxes[None, :, :2]
@@ -150,51 +173,36 @@ def inside(people: People) -> np.ndarray:
 
 def turned_pictures(given: argparse.Namespace) -> None:
     """The detector looks in four quarter turns, which finds parts of turned people too."""
-    from everybody.metrics.predict import answers
-
     truth = read(given.data)
     truth = truth.subset(range(min(given.limit or len(truth), len(truth))))
-    print(
-        f"{len(truth)} pictures, {(~truth.ignored).sum()} people, --det-score 0.3, --orientation any\n"
-    )
-    print(
-        "| pictures | pose NMS | poses per picture | of them in the box of a more confident one | precision | AP |"
-    )
-    print("| --- | --- | --- | --- | --- | --- |")
+    print(f"{given.data.name}: {counted(truth)}, --det-score 0.3, --orientation any\n")
+    nested = "of them in the box of a more confident one"
+    print(head("pictures", "pose NMS", "poses per picture", nested, "precision", "AP"))
+
     for quarters in (0, 1):
-
-        def made(quarters: int = quarters) -> Candidates:
-            estimator = Estimator(
-                detector=DETECTOR,
-                pose="tinypose-256x192",
-                det_turns=4,
-                pose_nms="none",
-                threads=given.threads,
-            )
-            found = answers(truth, estimator, name="", boxes="detected", quarters=quarters)
-            return Candidates(truth, [found.people(i) for i in range(len(truth))])
-
-        some = cached(
-            given.cache
-            and given.cache / f"{given.data.name}-turned-{quarters}-{given.limit}.pickle",
-            made,
-        )
+        file = f"{given.data.name}-turned-{quarters}-{given.limit}.pickle"
+        make = partial(turned_candidates, truth, quarters, given.threads)
+        some: Candidates = cached(given.cache and given.cache / file, make)
         for label, text in METHODS.items():
             method = pose_nms(text)
             kept = [method(people) for people in some.people]
-            nested = sum(int(inside(people).sum()) for people in kept) / len(kept)
+            within = sum(int(inside(people).sum()) for people in kept) / len(kept)
             each = sum(map(len, kept)) / len(kept)
-            print(
-                f"| turned by {90 * quarters}° | {label} | {each:.2f} | {nested:.2f} | {precision(some, method):.3f} | "
-                f"{some.precision(method):.3f} |",
-                flush=True,
-            )
+            shares = f"{precision(some, method):.3f}", f"{some.precision(method):.3f}"
+            cells = f"turned by {90 * quarters}°", label, f"{each:.2f}", f"{within:.2f}", *shares
+            print(row(*cells), flush=True)
+
+
+def turned_candidates(truth: Dataset, quarters: int, threads: int) -> Candidates:
+    estimator = Estimator(
+        detector=DETECTOR, pose=POSE, det_turns=4, pose_nms="none", threads=threads
+    )
+    found = answers(truth, estimator, name="", boxes="detected", quarters=quarters)
+    return Candidates(truth, [found.people(i) for i in range(len(truth))])
 
 
 def plain(nms: PoseNms, people: People) -> list[int]:
     """The same in plain Python, two loops over people and one over joints; without merging."""
-    from math import exp, hypot, tanh
-
     order = sorted(range(len(people)), key=lambda i: -people.scores[i])
     joints, boxes, kept = people.keypoints.tolist(), people.boxes.tolist(), []
     gone: set[int] = set()
@@ -228,65 +236,42 @@ def bodies(random: np.random.Generator, people: int, each: int, width: float) ->
     )
 
 
-def milliseconds(function: Callable[[], Any], least: float = 1.0) -> float:
-    """The fastest of many calls: what else runs on the machine only ever adds."""
-    spent, times = 0.0, []
-    while spent < least:
-        begun = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - begun)
-        spent += times[-1]
-    return 1e3 * min(times)
+def fastest(work: Callable[[], object], least: float = 1000.0) -> float:
+    """Milliseconds of the fastest of many calls: what else runs on the machine only ever adds."""
+    times: list[float] = []
+    while sum(times) < least:
+        times.append(milliseconds(work))
+    return min(times)
 
 
 def speed(given: argparse.Namespace) -> None:
-    random, nms = np.random.default_rng(0), PoseNms()
-    still = PoseNms(merge=False)
-    print(
-        "| candidates | people | parametric | without merging | OKS NMS | plain Python | OKS : ours | plain : ours |"
-    )
-    print("| --- " * 8 + "|")
-    for people, each, width in (
-        (2, 5, 640),
-        (10, 1, 640),
-        (12, 8, 1280),
-        (100, 1, 1280),
-        (125, 8, 1920),
-        (1000, 1, 3840),
-    ):
-        some = bodies(random, people, each, width)
-        assert still(some).ids.tolist() == plain(still, some)  # type: ignore[union-attr]
-        ours, unmerged, oks, python = (
-            milliseconds(function)
-            for function in (
-                lambda: nms(some),
-                lambda: still(some),
-                lambda: oks_nms(some),
-                lambda: plain(still, some),  # noqa: B023
-            )
-        )
-        print(
-            f"| {len(some)} | {people} | {ours:.3f} ms | {unmerged:.3f} ms | {oks:.3f} ms | {python:.1f} ms | "
-            f"{oks / ours:.1f} | {python / ours:.0f} |",
-            flush=True,
-        )
+    random = np.random.default_rng(0)
+    methods = ("parametric", "without merging", "OKS NMS", "plain Python")
+    print(head("candidates", "people", *methods, "OKS : ours", "plain : ours"))
+    for people, each, width in CROWDS:
+        print(row_of_speed(bodies(random, people, each, width), people), flush=True)
+
+
+def row_of_speed(some: People, people: int) -> str:
+    """How long each method takes on these candidates."""
+    nms, still = PoseNms(), PoseNms(merge=False)
+    assert still(some).ids.tolist() == plain(still, some)  # type: ignore[union-attr]
+    works = [partial(nms, some), partial(still, some), partial(oks_nms, some)]
+    ours, unmerged, oks, python = map(fastest, [*works, partial(plain, still, some)])
+    times = f"{ours:.3f} ms", f"{unmerged:.3f} ms", f"{oks:.3f} ms", f"{python:.1f} ms"
+    return row(len(some), people, *times, f"{oks / ours:.1f}", f"{python / ours:.0f}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("what", choices=["quality", "turned", "speed"])
-    parser.add_argument("--pose", nargs="+", default=["tinypose-256x192"])
-    parser.add_argument("--data", type=Path, default=SHARED / "data/coco_val")
-    parser.add_argument("--cache", type=Path, help="folder that keeps the poses for the next time")
-    parser.add_argument(
-        "--limit", type=int, default=0, help="of pictures, where they are turned; 0: all"
-    )
-    parser.add_argument("--plot", type=Path)
-    parser.add_argument("--threads", type=int, default=0)
-    given = parser.parse_args()
-    os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
+    command = parser(__doc__)
+    command.add_argument("what", choices=["quality", "turned", "speed"])
+    command.add_argument("--pose", nargs="+", default=[POSE])
+    command.add_argument("--data", type=Path, default=COCO_VAL)
+    command.add_argument("--cache", type=Path, help="folder that keeps the poses for the next time")
+    command.add_argument("--limit", type=int, default=0, help="pictures to turn; 0: all")
+    command.add_argument("--plot", type=Path)
+    command.add_argument("--threads", type=int, default=0)
+    given = parsed(command)
     {"quality": quality, "turned": turned_pictures, "speed": speed}[given.what](given)
 
 

@@ -1,8 +1,8 @@
-"""Where a data set puts a joint that another calls the same: the weights of `skeletons.PLACED`, and
-their worth.
+"""Where a data set puts a joint that another data set calls the same: the weights of
+`skeletons.PLACED`, and what they are worth.
 
     everybody run ../shared/data/lspet/train -o results
-    python benchmarks/placement.py ../shared/data/lspet/train.npz results --joint left_hip \\
+    python -m benchmarks.placement ../shared/data/lspet/train.npz results --joint left_hip \\
         --of left_hip right_hip left_shoulder
 
 A joint of the data is a sum of the results' joints whose weights add up to 1: so it turns, moves
@@ -13,18 +13,16 @@ the torso is of the third that nothing was fitted on.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common import parsed, parser
 from everybody.data.dataset import Dataset
 from everybody.data.read import read
 from everybody.metrics import pck
 
-AGREE = (
-    0.6  # of the labelled joints within a fifth of the person, for a result to be of that person
-)
+AGREE = 0.6  # share of labelled joints within a fifth of the person's size: it is that person
 SEEN = 0.2  # score that a result's joints need
 HELD = 3  # one person in so many is held back
 
@@ -76,16 +74,14 @@ def fit(wanted: np.ndarray, parents: np.ndarray, sizes: np.ndarray, rounds: int 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("truth", type=Path)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--joint", required=True, help="of the data, on one side of the body")
-    parser.add_argument(
+    command = parser(__doc__)
+    command.add_argument("truth", type=Path)
+    command.add_argument("results", type=Path)
+    command.add_argument("--joint", required=True, help="of the data, on one side of the body")
+    command.add_argument(
         "--of", nargs="+", required=True, help="joints of the results, that of the same name first"
     )
-    given = parser.parse_args()
+    given = parsed(command)
     truth, results = read(given.truth), read(given.results)
     labelled, found = pairs(truth, results)
     torso = pck.torso_length(labelled, labelled[..., 2] > 0, truth.skeleton)
@@ -104,10 +100,8 @@ def main() -> None:
     lengths = np.nanmax(np.where(np.isfinite(sizes), sizes, 1), axis=1)
     rows = [(wanted, parents, lengths, known & ~held) for wanted, parents, known in sides]
     weights = fit(*(np.concatenate([row[i][row[3]] for row in rows]) for i in range(3)))
-    print(
-        f"{len(labelled)} people;",
-        ", ".join(f"{name} {value:.3f}" for name, value in zip(given.of, weights, strict=True)),
-    )
+    told = [f"{name} {value:.3f}" for name, value in zip(given.of, weights, strict=True)]
+    print(f"{len(labelled)} people; {', '.join(told)}")
     for name, place in (("as it is", np.eye(len(weights))[0]), ("placed", weights)):
         close = [
             np.linalg.norm(np.einsum("p,npc->nc", place, parents) - wanted, axis=1)[known & held]

@@ -1,12 +1,13 @@
 """What RMPE's parts are worth: robustness against wrong boxes and turned bodies, the ablation, and
 the time they take.
 
-    python benchmarks/rmpe.py boxes    --system plain=tinypose-256x192 --system sstn=tinypose-256x192+sstn.onnx
-    python benchmarks/rmpe.py turns    --system plain=tinypose-256x192 --system sstn=tinypose-256x192+sstn.onnx
-    python benchmarks/rmpe.py train    --out models -d shards --sstn sstn.safetensors   # equal fine-tunes, one per row
-    python benchmarks/rmpe.py ablation --models models
-    python benchmarks/rmpe.py look     --sstn sstn.onnx
-    python benchmarks/rmpe.py speed    --pose tinypose-256x192 --sstn sstn.onnx --rmpe rmpe.onnx
+    S="--system plain=tinypose-256x192 --system sstn=tinypose-256x192+sstn.onnx"
+    python -m benchmarks.rmpe boxes $S
+    python -m benchmarks.rmpe turns $S
+    python -m benchmarks.rmpe train --out models -d shards --sstn sstn.safetensors
+    python -m benchmarks.rmpe ablation --models models
+    python -m benchmarks.rmpe look --sstn sstn.onnx
+    python -m benchmarks.rmpe speed --pose tinypose-256x192 --sstn sstn.onnx --rmpe rmpe.onnx
 
 A system is an SPPE (a name or an ONNX file, RMPE in one graph too), or an SPPE + an SSTN's file.
 All systems see the same people in the same wrong boxes and turns: differences are paired, with 95 %
@@ -19,36 +20,48 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
+from everybody.methods.open import Engine, load_detector, load_sppe
 
+from benchmarks.common import (
+    COCO_VAL,
+    DATA,
+    DETECTOR,
+    POSE,
+    VIDEO,
+    by_turns,
+    counted,
+    gap,
+    head,
+    parsed,
+    parser,
+    picture,
+    pictures,
+    row,
+)
 from everybody import geometry
 from everybody.data.dataset import Dataset, with_margin
 from everybody.data.read import read
 from everybody.data.results import gathered
 from everybody.draw import draw as draw_people
-from everybody.media.images import decode
 from everybody.media.read import Selection
 from everybody.media.read import read as read_frames
-from everybody.methods.open import Engine, load_detector, load_sppe
 from everybody.methods.sppe import Sppe
-from everybody.metrics import bootstrap
 from everybody.metrics.judge import Figure, judge
 from everybody.nms import pose_nms
-from everybody.people import People
+from everybody.people import Image, People
 from everybody.skeletons import COCO17
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 DRAWS = 300
+Curves = dict[tuple[str, str], list[tuple[float, float]]]  # of a data set and a system: (x, AP)
 SIGMAS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
 AREA = 0.53  # of a box: what COCO's areas come to, for data without
 
@@ -57,7 +70,7 @@ def datasets(names: Sequence[str], limit: int) -> list[Dataset]:
     """The truth, all as COCO's joints, in boxes as a detector draws them."""
     found = []
     for name in names:
-        truth = replace(read(SHARED / "data" / name), name=name.removesuffix(".npz"))
+        truth = replace(read(DATA / name), name=name.removesuffix(".npz"))
         if truth.skeleton != COCO17:
             boxes = with_margin(truth.boxes, truth.keypoints)
             areas = AREA * geometry.area(boxes)
@@ -85,31 +98,14 @@ def systems(given: Sequence[str]) -> dict[str, Sppe]:
     return made
 
 
-def pictures(truth: Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Each picture and the rows of those of its people who are to be found."""
-    for index, rows in enumerate(truth.rows()):
-        path = truth.path(index)
-        yield decode(path.read_bytes(), str(path)), rows[~truth.ignored[rows]]
-
-
 def figure(truth: Dataset, people: Sequence[People]) -> Figure:
     """AP."""
-    return judge(truth, gathered(people, truth.pictures, COCO17, name="", boxes_from="gt"), ["AP"])[
-        0
-    ]
-
-
-def gap(first: Figure, second: Figure, count: int) -> str:
-    """By how much the second is better, and its interval."""
-    samples = bootstrap.sample(
-        [first, second], bootstrap.draws(count, DRAWS, np.random.default_rng(0))
-    )
-    known = bootstrap.difference(samples[0], samples[1], second.value - first.value)
-    return f"{known.value:+.3f} [{known.low:+.3f}, {known.high:+.3f}]"
+    found = gathered(people, truth.pictures, COCO17, name="", boxes_from="gt")
+    return judge(truth, found, ["AP"])[0]
 
 
 def scored(poses: list[People]) -> list[People]:
-    """Scores that do not know the box: the mean of the joints, as boxes are given."""
+    """With the mean of the joints as the score, because the given boxes have none."""
     return [replace(some, scores=some.keypoints[..., 2].mean(1)) for some in poses]
 
 
@@ -129,63 +125,69 @@ def wrong(boxes: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarr
     return np.concatenate([middle - half, middle + half], 1)
 
 
+@dataclass
+class Errors:
+    """What wrong boxes lead to: per σ and system the poses, per σ the IoU with the true boxes, per
+    system the pairs (IoU of the box, OKS of the pose).
+    """
+
+    poses: dict[float, dict[str, list[People]]]
+    overlaps: dict[float, list[float]]
+    similar: dict[str, list[tuple[float, float]]]
+
+
 def boxes(given: argparse.Namespace) -> None:
+    """AP by how wrong the boxes are."""
     loaded = systems(given.system)
-    curves: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    curves: Curves = {}
     for truth in datasets(given.data, given.limit):
-        judged = {sigma: {name: [] for name in loaded} for sigma in SIGMAS}
-        overlaps: dict[float, list[float]] = {sigma: [] for sigma in SIGMAS}
-        similar: dict[str, list[tuple[float, float]]] = {name: [] for name in loaded}
-        rng = np.random.default_rng(0)
-        for image, rows in pictures(truth):
-            true = truth.boxes[rows]
-            for sigma in SIGMAS:
-                seen = wrong(true, sigma, rng) if sigma else true
-                overlap = np.diagonal(geometry.iou(true, seen)).tolist()
-                overlaps[sigma] += overlap
-                for name, sppe in loaded.items():
-                    (poses,) = sppe([image], [People.from_boxes(seen)])
-                    judged[sigma][name].append(poses)
-                    oks = np.diagonal(
-                        geometry.oks(
-                            truth.keypoints[rows],
-                            poses.keypoints,
-                            truth.areas[rows],
-                            COCO17.sigmas,
-                            (truth.keypoints[rows, :, 2] > 0).astype(float),
-                        )
-                    )
-                    similar[name] += zip(overlap, oks.tolist(), strict=True)
-        print(
-            f"\n{truth.name}: {len(truth)} pictures, {len(overlaps[0.0])} people; AP by box error\n"
-        )
+        errors = posed_in_wrong_boxes(truth, loaded)
+        print(f"\n{truth.name}: {counted(truth)}; AP by box error\n")
         names = list(loaded)
-        print("| σ | mean IoU | " + " | ".join(names) + f" | {names[-1]} − {names[0]} |")
-        print("| --- " * (3 + len(names)) + "|")
+        print(head("σ", "mean IoU", *names, f"{names[-1]} − {names[0]}"))
         for sigma in SIGMAS:
-            figures = {name: figure(truth, scored(poses)) for name, poses in judged[sigma].items()}
-            mean = float(np.mean(overlaps[sigma]))
+            poses = errors.poses[sigma]
+            figures = {name: figure(truth, scored(some)) for name, some in poses.items()}
+            mean = float(np.mean(errors.overlaps[sigma]))
             for name, found in figures.items():
                 curves.setdefault((truth.name, name), []).append((mean, found.value))
-            values = " | ".join(f"{found.value:.3f}" for found in figures.values())
-            print(
-                f"| {sigma:g} | {mean:.2f} | {values} | {gap(figures[names[0]], figures[names[-1]], len(truth))} |"
-            )
-        print(
-            "\n| IoU of the box | people | " + " | ".join(f"OKS, {name}" for name in names) + " |"
-        )
-        print("| --- " * (2 + len(names)) + "|")
-        for low in (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.0):
-            high = 1.01 if low == 0.9 else 0.4 if low == 0 else low + 0.1
-            bins = {
-                name: [o for iou, o in pairs if low <= iou < high]
-                for name, pairs in similar.items()
-            }
-            values = " | ".join(
-                f"{np.mean(found):.3f}" if found else "–" for found in bins.values()
-            )
-            print(f"| {low:g} to {min(high, 1):g} | {len(bins[names[0]])} | {values} |")
+            values = [f"{found.value:.3f}" for found in figures.values()]
+            better = gap(figures[names[0]], figures[names[-1]], len(truth), DRAWS)
+            print(row(f"{sigma:g}", f"{mean:.2f}", *values, better))
+        print_similarity(errors.similar)
     draw(given.plot, curves, "mean IoU of box and person", [1.0, 0.8, 0.6, 0.4], flip=True)
+
+
+def posed_in_wrong_boxes(truth: Dataset, loaded: dict[str, Sppe]) -> Errors:
+    errors = Errors(
+        {sigma: {name: [] for name in loaded} for sigma in SIGMAS},
+        {sigma: [] for sigma in SIGMAS},
+        {name: [] for name in loaded},
+    )
+    rng = np.random.default_rng(0)
+    for image, rows in pictures(truth):
+        true, labelled = truth.boxes[rows], (truth.keypoints[rows, :, 2] > 0).astype(float)
+        for sigma in SIGMAS:
+            seen = wrong(true, sigma, rng) if sigma else true
+            overlap = np.diagonal(geometry.iou(true, seen)).tolist()
+            errors.overlaps[sigma] += overlap
+            for name, sppe in loaded.items():
+                (poses,) = sppe([image], [People.from_boxes(seen)])
+                errors.poses[sigma][name].append(poses)
+                both = truth.keypoints[rows], poses.keypoints
+                oks = geometry.oks(*both, truth.areas[rows], COCO17.sigmas, labelled)
+                errors.similar[name] += zip(overlap, np.diagonal(oks).tolist(), strict=True)
+    return errors
+
+
+def print_similarity(similar: dict[str, list[tuple[float, float]]]) -> None:
+    """Mean OKS by the IoU of the box."""
+    print("\n" + head("IoU of the box", "people", *(f"OKS, {name}" for name in similar)))
+    for low in (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.0):
+        high = 1.01 if low == 0.9 else 0.4 if low == 0 else low + 0.1
+        bins = [[oks for iou, oks in pairs if low <= iou < high] for pairs in similar.values()]
+        values = [f"{np.mean(found):.3f}" if found else "–" for found in bins]
+        print(row(f"{low:g} to {min(high, 1):g}", len(bins[0]), *values))
 
 
 # --- turned bodies
@@ -220,40 +222,41 @@ def around(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def turns(given: argparse.Namespace) -> None:
+    """AP by the angle of the pictures."""
     loaded = systems(given.system)
     names = list(loaded)
-    curves: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    curves: Curves = {}
     for truth in datasets(given.data, given.limit):
-        print(
-            f"\n{truth.name}: {len(truth)} pictures, {(~truth.ignored).sum()} people; AP by the angle of the pictures\n"
-        )
-        print("| angle | " + " | ".join(names) + f" | {names[-1]} − {names[0]} |")
-        print("| --- " * (2 + len(names)) + "|")
+        print(f"\n{truth.name}: {counted(truth)}; AP by the angle of the pictures\n")
+        print(head("angle", *names, f"{names[-1]} − {names[0]}"))
         for angle in range(0, 360, given.step):
-            shown = truth.keypoints.copy()
-            found: dict[str, list[People]] = {name: [] for name in loaded}
-            for image, rows in pictures(truth):
-                image, matrix = turned(image, angle)
-                some = np.broadcast_to(matrix, (len(rows), 2, 3))
-                shown[rows] = geometry.transform(some, shown[rows])
-                seen = People.from_boxes(around(truth.boxes[rows], matrix))
-                for name, sppe in loaded.items():
-                    found[name].append(sppe([image], [seen])[0])
-            figures = {
-                name: figure(replace(truth, keypoints=shown), scored(poses))
-                for name, poses in found.items()
-            }
+            figures = turned_figures(truth, loaded, angle)
             for name, value in figures.items():
                 curves.setdefault((truth.name, name), []).append((angle, value.value))
-            values = " | ".join(f"{value.value:.3f}" for value in figures.values())
-            difference = gap(figures[names[0]], figures[names[-1]], len(truth))
-            print(f"| {angle}° | {values} | {difference} |", flush=True)
+            values = [f"{value.value:.3f}" for value in figures.values()]
+            better = gap(figures[names[0]], figures[names[-1]], len(truth), DRAWS)
+            print(row(f"{angle}°", *values, better), flush=True)
     draw(given.plot, curves, "degrees clockwise", [0, 90, 180, 270])
+
+
+def turned_figures(truth: Dataset, loaded: dict[str, Sppe], angle: float) -> dict[str, Figure]:
+    shown = truth.keypoints.copy()
+    found: dict[str, list[People]] = {name: [] for name in loaded}
+    for image, rows in pictures(truth):
+        image, matrix = turned(image, angle)
+        some = np.broadcast_to(matrix, (len(rows), 2, 3))
+        shown[rows] = geometry.transform(some, shown[rows])
+        seen = People.from_boxes(around(truth.boxes[rows], matrix))
+        for name, sppe in loaded.items():
+            found[name].append(sppe([image], [seen])[0])
+
+    judged = replace(truth, keypoints=shown)
+    return {name: figure(judged, scored(poses)) for name, poses in found.items()}
 
 
 def draw(
     path: Path | None,
-    curves: dict[tuple[str, str], list[tuple[float, float]]],
+    curves: Curves,
     label: str,
     ticks: list[float],
     *,
@@ -322,93 +325,65 @@ def train(given: argparse.Namespace) -> None:
         "freeze_norm": "true",
         "evaluate_every": given.steps,
     }
-    common = [part for key, value in equal.items() for part in ("--set", f"{key}={value}")]
+    shared = [part for key, value in equal.items() for part in ("--set", f"{key}={value}")]
     start = {"tinypose-256": "everybody-accurate", "tinypose-128": "everybody-fast"}[given.net]
+    everybody = [sys.executable, "-m", "everybody"]
     for name, (recipe, settings, _) in ROWS.items():
         out, chosen = given.out / f"{name} {given.seed}", recipe.format(net=given.net)
         if Path(f"{out}.onnx").is_file():  # of a run before
             continue
-        mine = (
-            [f"sppe={start}", f"sstn={given.sstn}"]
-            if chosen.startswith("rmpe")
-            else [f"start={start}"]
-        )
-        command = [
-            sys.executable,
-            "-m",
-            "everybody",
-            "train",
-            chosen,
-            "-o",
-            str(out),
-            "--device",
-            "cpu",
-            *common,
-        ]
+
+        joint = chosen.startswith("rmpe")
+        mine = [f"sppe={start}", f"sstn={given.sstn}"] if joint else [f"start={start}"]
+        command = [*everybody, "train", chosen, "-o", str(out), "--device", "cpu", *shared]
         command += [part for setting in [*settings, *mine] for part in ("--set", setting)]
         command += [part for folder in given.data for part in ("-d", folder)]
         print(" ".join(command), file=sys.stderr, flush=True)
         subprocess.run(command, check=True)
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "everybody",
-                "export",
-                str(out / "last.safetensors"),
-                f"{out}.onnx",
-            ],
-            check=True,
-        )
+        export = [*everybody, "export", str(out / "last.safetensors"), f"{out}.onnx"]
+        subprocess.run(export, check=True)
 
 
 def ablation(given: argparse.Namespace) -> None:
+    """AP of every row."""
     for truth in datasets(given.data, given.limit):
-        detector = load_detector(
-            "rtmdet-nano-person", score=given.det_score, engine=Engine(threads=1)
-        )
-        frames = [(image, rows, detector([image])[0]) for image, rows in pictures(truth)]
-        rows: dict[str, tuple[Figure, float | None]] = {}
-        missing = []
-        full: list[People] = []
-        for name, (_, _, paper) in ROWS.items():
-            path = given.models / f"{name} {given.seed}.onnx"
-            if not path.is_file():
-                missing.append(name)
-                continue
-            sppe = load_sppe(path, engine=Engine(threads=1))
-            posed = [sppe([image], [people])[0] for image, _, people in frames]
-            way = pose_nms("none" if name == "two-step" else "parametric")
-            rows[name] = (figure(truth, [way(people) for people in posed]), paper)
-            if name == "full":
-                full = posed
-                true = [
-                    sppe([image], [People.from_boxes(truth.boxes[some])])[0]
-                    for image, some, _ in frames
-                ]
-                ceiling = figure(truth, scored(true))
-        for name, (way, paper) in SUPPRESSED.items():
-            if full:
-                rows[name] = (figure(truth, [pose_nms(way)(people) for people in full]), paper)
-            else:
-                missing.append(name)
-        if full:
-            rows["true boxes"] = (ceiling, 84.2)
-        people = int((~truth.ignored).sum())
-        print(
-            f"\n{truth.name}: {len(truth)} pictures, {people} people; boxes detected from {given.det_score:g} on; "
-            f"seed {given.seed}\n"
-        )
-        print("| row | AP | against full | paper (MPII val mAP) |\n| --- | --- | --- | --- |")
+        rows = ablated(given, truth)
+        boxes_from = f"boxes detected from {given.det_score:g} on"
+        print(f"\n{truth.name}: {counted(truth)}; {boxes_from}; seed {given.seed}\n")
+        print(head("row", "AP", "against full", "paper (MPII val mAP)"))
         for name, (found, paper) in rows.items():
-            difference = (
-                gap(rows["full"][0], found, len(truth))
-                if "full" in rows and name != "full"
-                else "–"
-            )
-            print(f"| {name} | {found.value:.3f} | {difference} | {paper or '–'} |")
-        for name in missing:
-            print(f"| {name} | not measured | – | – |")
+            known = "full" in rows and name != "full"
+            worse = gap(rows["full"][0], found, len(truth), DRAWS) if known else "–"
+            print(row(name, f"{found.value:.3f}", worse, paper or "–"))
+        for name in {**ROWS, **SUPPRESSED}:
+            if name not in rows:
+                print(row(name, "not measured", "–", "–"))
+
+
+def ablated(given: argparse.Namespace, truth: Dataset) -> dict[str, tuple[Figure, float | None]]:
+    """Each row's AP, and the paper's; rows whose model is not there are left out."""
+    detector = load_detector(DETECTOR, score=given.det_score, engine=Engine(threads=1))
+    frames = [(image, rows, detector([image])[0]) for image, rows in pictures(truth)]
+    out: dict[str, tuple[Figure, float | None]] = {}
+    last: dict[str, tuple[Figure, float | None]] = {}
+    for name, (_, _, paper) in ROWS.items():
+        path = given.models / f"{name} {given.seed}.onnx"
+        if not path.is_file():
+            continue
+
+        sppe = load_sppe(path, engine=Engine(threads=1))
+        posed = [sppe([image], [people])[0] for image, _, people in frames]
+        way = pose_nms("none" if name == "two-step" else "parametric")
+        out[name] = figure(truth, [way(people) for people in posed]), paper
+        if name != "full":
+            continue
+
+        for other, (text, value) in SUPPRESSED.items():
+            last[other] = figure(truth, [pose_nms(text)(people) for people in posed]), value
+        given_boxes = [(image, People.from_boxes(truth.boxes[rows])) for image, rows, _ in frames]
+        true = [sppe([image], [people])[0] for image, people in given_boxes]
+        last["true boxes"] = figure(truth, scored(true)), 84.2
+    return out | last
 
 
 # --- to look at
@@ -418,57 +393,47 @@ def look(given: argparse.Namespace) -> None:
     """A frame of class.mp4, upright and turned, in wrong boxes: before (box) and after (region of
     the SSTN) -> JPEG.
     """
-    before, after = (
-        load_sppe(given.pose, sstn=sstn, engine=Engine(threads=1)) for sstn in (None, given.sstn)
-    )
+    engine = Engine(threads=1)
+    before, after = (load_sppe(given.pose, sstn=sstn, engine=engine) for sstn in (None, given.sstn))
     assert after.sstn is not None
-    frame = next(
-        read_frames(str(SHARED / "data/video/class.mp4"), select=Selection.parse("100", None, None))
-    ).image
-    true = load_detector("rtmdet-nano-person", engine=Engine(threads=1))([frame])[0].boxes
-    rows = []
+    one = Selection.parse("100", None, None)
+    frame = next(read_frames(str(VIDEO / "class.mp4"), select=one)).image
+    true = load_detector(DETECTOR, engine=engine)([frame])[0].boxes.astype(np.float64)
+
+    strips = []
     for angle in given.angles:
         image, matrix = turned(frame, angle)
-        seen = wrong(
-            around(true.astype(np.float64), matrix), given.sigma, np.random.default_rng(given.seed)
-        )
-        people, still = People.from_boxes(seen), np.zeros(len(seen), np.intp)
-        # Where the corners of the network's input lie in the picture.
+        random = np.random.default_rng(given.seed)
+        seen = wrong(around(true, matrix), given.sigma, random)
+        still = np.zeros(len(seen), np.intp)
         shown = [
-            geometry.crop_matrices(seen, before.input.size, before.padding),
-            after.sstn([image] * len(seen), seen, still, after.input.size),
+            (before, geometry.crop_matrices(seen, before.input.size, before.padding)),
+            (after, after.sstn([image] * len(seen), seen, still, after.input.size)),
         ]
-        width, height = before.input.size
-        corners = np.array(
-            [[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]]
-        )
-        row = []
-        for sppe, matrices in zip((before, after), shown, strict=True):
-            (poses,) = sppe([image], [people])
-            drawn = draw_people(image, poses)
-            for quad in geometry.transform(
-                geometry.invert(matrices), np.broadcast_to(corners, (len(seen), 4, 2))
-            ):
-                cv2.polylines(drawn, [quad.round().astype(np.int32)], True, (255, 255, 255), 2)
-                cv2.line(
-                    drawn, *quad[:2].round().astype(int).tolist(), (255, 60, 60), 4
-                )  # its upper edge
-            row.append(
-                cv2.resize(
-                    drawn,
-                    None,
-                    fx=304 / drawn.shape[0],
-                    fy=304 / drawn.shape[0],
-                    interpolation=cv2.INTER_AREA,
-                )
-            )
-        rows.append(np.hstack(row))
-    side = max(row.shape[1] for row in rows)
-    rows = [
-        cv2.copyMakeBorder(row, 0, 8, 0, side - row.shape[1], cv2.BORDER_CONSTANT, value=(255,) * 3)
-        for row in rows
-    ]
-    cv2.imwrite(str(given.out), np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 78])
+        people = People.from_boxes(seen)
+        strips.append(np.hstack([seen_by(sppe, image, people, way) for sppe, way in shown]))
+
+    side = max(strip.shape[1] for strip in strips)
+    white = {"borderType": cv2.BORDER_CONSTANT, "value": (255,) * 3}
+    strips = [cv2.copyMakeBorder(s, 0, 8, 0, side - s.shape[1], **white) for s in strips]
+    cv2.imwrite(str(given.out), np.vstack(strips)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 78])
+
+
+def seen_by(sppe: Sppe, image: Image, people: People, matrices: np.ndarray) -> Image:
+    """The poses over the picture, 304 pixels high, with the outline of each input of the network
+    in white and its upper edge in red.
+    """
+    (poses,) = sppe([image], [people])
+    drawn = draw_people(image, poses)
+    right, bottom = sppe.input.size[0] - 0.5, sppe.input.size[1] - 0.5
+    corners = np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
+    inputs = np.broadcast_to(corners, (len(people), 4, 2))
+    for quad in geometry.transform(geometry.invert(matrices), inputs):
+        ends = quad.round().astype(np.int32)
+        cv2.polylines(drawn, [ends], True, (255, 255, 255), 2)
+        cv2.line(drawn, *ends[:2].tolist(), (255, 60, 60), 4)
+    factor = 304 / drawn.shape[0]
+    return cv2.resize(drawn, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
 
 
 # --- time
@@ -482,33 +447,27 @@ def speed(given: argparse.Namespace) -> None:
     made["SPPE + SSTN"] = load_sppe(given.pose, sstn=given.sstn, engine=Engine(threads=1))
     if given.rmpe:
         made["one graph"] = load_sppe(given.rmpe, engine=Engine(threads=1))
-    image = decode((SHARED / "data/coco_val").glob("images/*").__next__().read_bytes(), "")
+
+    image = picture(read(COCO_VAL), 0)
     people = People.from_boxes(np.tile([[50.0, 50, 200, 350]], (4, 1)))
-    spent: dict[str, list[float]] = {name: [] for name in made}
-    for _ in range(given.repeats):
-        for name, sppe in made.items():
-            begun = time.perf_counter()
-            sppe([image], [people])
-            spent[name].append((time.perf_counter() - begun) / len(people) * 1e3)
-    base = np.array(spent["SPPE"])
-    for name, values in spent.items():
-        ratio = np.median(np.array(values) / base)
-        print(
-            f"{name:12} {np.median(values):6.2f} ms a person, fastest {min(values):6.2f}; {ratio:.3f} of the SPPE's"
-        )
+    works = {name: partial(sppe, [image], [people]) for name, sppe in made.items()}
+    spent = {
+        name: np.array(times) / len(people)
+        for name, times in by_turns(works, given.repeats).items()
+    }
+    for name, times in spent.items():
+        told = f"{np.median(times):6.2f} ms a person, fastest {times.min():6.2f}"
+        ratio = np.median(times / spent["SPPE"])
+        print(f"{name:12} {told}; {ratio:.3f} of the SPPE's")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(required=True)
+    whole = parser(__doc__)
+    commands = whole.add_subparsers(required=True)
 
-    def command(
-        what: Callable[[argparse.Namespace], None], **options: Any
-    ) -> argparse.ArgumentParser:
+    def command(what: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
         added = commands.add_parser(what.__name__, help=(what.__doc__ or "").partition("\n")[0])
-        added.set_defaults(what=what, **options)
+        added.set_defaults(what=what)
         return added
 
     for what in (boxes, turns, ablation):
@@ -523,30 +482,31 @@ def main() -> None:
     one.add_argument("--models", type=Path, required=True)
     one.add_argument("--det-score", type=float, default=0.1)
     one.add_argument("--seed", type=int, default=1)
-    training = command(train)
-    training.add_argument("--out", type=Path, required=True)
-    training.add_argument("-d", "--data", action="append", required=True)
-    training.add_argument(
-        "--sstn", required=True, help="safetensors that all rows with an SSTN start from"
-    )
-    training.add_argument("--net", default="tinypose-256", choices=["tinypose-256", "tinypose-128"])
-    training.add_argument("--steps", type=int, default=400)
-    training.add_argument("--batch", type=int, default=32)
-    training.add_argument("--seed", type=int, default=1)
-    picture = command(look)
-    picture.add_argument("--pose", default="tinypose-256x192")
-    picture.add_argument("--sstn", required=True)
-    picture.add_argument("--out", type=Path, default=Path("docs/images/rmpe.jpg"))
-    picture.add_argument("--angles", type=float, nargs="+", default=[0.0, 180.0])
-    picture.add_argument("--sigma", type=float, default=0.15)
-    picture.add_argument("--seed", type=int, default=1)
-    timing = command(speed)
-    timing.add_argument("--pose", default="tinypose-256x192")
-    timing.add_argument("--sstn", required=True)
-    timing.add_argument("--rmpe")
-    timing.add_argument("--repeats", type=int, default=40)
-    given = parser.parse_args()
-    os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
+
+    one = command(train)
+    one.add_argument("--out", type=Path, required=True)
+    one.add_argument("-d", "--data", action="append", required=True)
+    one.add_argument("--sstn", required=True, help="safetensors; all rows with an SSTN start there")
+    one.add_argument("--net", default="tinypose-256", choices=["tinypose-256", "tinypose-128"])
+    one.add_argument("--steps", type=int, default=400)
+    one.add_argument("--batch", type=int, default=32)
+    one.add_argument("--seed", type=int, default=1)
+
+    one = command(look)
+    one.add_argument("--pose", default=POSE)
+    one.add_argument("--sstn", required=True)
+    one.add_argument("--out", type=Path, default=Path("docs/images/rmpe.jpg"))
+    one.add_argument("--angles", type=float, nargs="+", default=[0.0, 180.0])
+    one.add_argument("--sigma", type=float, default=0.15)
+    one.add_argument("--seed", type=int, default=1)
+
+    one = command(speed)
+    one.add_argument("--pose", default=POSE)
+    one.add_argument("--sstn", required=True)
+    one.add_argument("--rmpe")
+    one.add_argument("--repeats", type=int, default=40)
+
+    given = parsed(whole)
     cv2.setNumThreads(1)
     given.what(given)
 

@@ -1,8 +1,8 @@
 """Detecting now and then: what it saves and what it costs, and frames per second against rtmlib's
 PoseTracker.
 
-    python benchmarks/skipping.py [--frames 150] [--every 1 10 0] [--bundled]
-    pip install rtmlib --no-deps tqdm && python benchmarks/skipping.py --rtmlib
+    python -m benchmarks.skipping [--frames 150] [--every 1 10 0] [--bundled]
+    pip install rtmlib --no-deps tqdm && python -m benchmarks.skipping --rtmlib
 
 every: the detector looks at each n-th frame; 0: where needed, the default. HOTA and PoseTrack's AP
 compare with what looking at every frame gives; the film of cut-out people (`cutouts.py`) also with
@@ -13,16 +13,15 @@ time, as users run it.
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import cv2
 
-from benchmarks.cutouts import PHOTOS, SHARED, cut_outs, pictures
+from benchmarks.common import PUBLIC, VIDEO, WEIGHTS, parsed, parser
+from benchmarks.cutouts import PHOTOS, cut_outs, pictures
 from everybody.estimator import Estimator
 from everybody.follow import Follow
 from everybody.geometry import iou
@@ -30,11 +29,11 @@ from everybody.media.encode import VideoWriter
 from everybody.media.read import Selection
 from everybody.metrics.tracking import Scene, clear, figures, hota, precision
 from everybody.people import People
-from tests.walkers import Scenery, walkers
+from synthetic.walkers import Scenery, walkers
 
 
 class Counted(Estimator):
-    """Counts what its networks are asked."""
+    """Counts the pictures that its detector sees and the poses that it estimates."""
 
     looks = poses = 0
 
@@ -60,19 +59,15 @@ def ours(estimator: Counted, source: Path, every: int, frames: int) -> tuple[flo
 
 
 def theirs(source: Path, every: int, frames: int) -> float:
-    from functools import partial
-
-    import cv2
     from rtmlib import Custom, PoseTracker
 
-    weights = SHARED / "weights"
     solution = partial(
         Custom,
         det_class="RTMDet",
-        det=str(weights / "rtmdet-nano-person.onnx"),
+        det=str(WEIGHTS / f"{PUBLIC['detector']}.onnx"),
         det_input_size=(416, 416),
         pose_class="ViTPose",
-        pose=str(weights / "tinypose-256x192.onnx"),
+        pose=str(WEIGHTS / f"{PUBLIC['pose']}.onnx"),
         pose_input_size=(192, 256),
     )
     body = PoseTracker(
@@ -89,11 +84,21 @@ def theirs(source: Path, every: int, frames: int) -> float:
 
 
 def boxes(truth: list[People], people: list[People]) -> str:
-    """By IoU: the joints of photos are not those of the truth."""
+    """By IoU of boxes: the joints of cut-out photos are not where the truth has them."""
     scenes = [
-        Scene(t.ids, p.ids, iou(t.boxes, p.boxes)) for t, p in zip(truth, people, strict=True)
-    ]  # type: ignore[arg-type]
-    return f"HOTA {hota(scenes)['HOTA']:.3f}  MOTA {(seen := clear(scenes))['MOTA']:.3f}  switches {seen['switches']:.0f}"
+        Scene(t.ids, p.ids, iou(t.boxes, p.boxes))  # type: ignore[arg-type]
+        for t, p in zip(truth, people, strict=True)
+    ]
+    seen, switches = clear(scenes), clear(scenes)["switches"]
+    return f"HOTA {hota(scenes)['HOTA']:.3f}  MOTA {seen['MOTA']:.3f}  switches {switches:.0f}"
+
+
+def against(reference: list[People], people: list[People]) -> str:
+    """By joints: as well as what looking at every frame gives."""
+    pairs = list(zip(reference, people, strict=True))
+    known = figures(pairs)
+    told = f"HOTA {known['HOTA']:.3f}  MOTA {known['MOTA']:.3f}  switches {known['switches']:.0f}"
+    return f"{told}  AP {precision(pairs)['mAP']:.3f}"
 
 
 def synthetic(folder: Path, frames: int) -> tuple[Path, list[People]]:
@@ -106,40 +111,29 @@ def synthetic(folder: Path, frames: int) -> tuple[Path, list[People]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--frames", type=int, default=150)
-    parser.add_argument("--every", type=int, nargs="*", default=[1, 2, 5, 10, 0])
-    parser.add_argument("--films", nargs="*", default=["class", "taiji", "jump", "cut-outs"])
-    parser.add_argument("--rtmlib", action="store_true", help="against rtmlib, too")
-    parser.add_argument(
+    command = parser(__doc__)
+    command.add_argument("--frames", type=int, default=150)
+    command.add_argument("--every", type=int, nargs="*", default=[1, 2, 5, 10, 0])
+    command.add_argument("--films", nargs="*", default=["class", "taiji", "jump", "cut-outs"])
+    command.add_argument("--rtmlib", action="store_true", help="against rtmlib, too")
+    command.add_argument(
         "--bundled", action="store_true", help="our own models, as `everybody run` uses them"
     )
-    given = parser.parse_args()
-    os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
-    public = {
-        "detector": "rtmdet-nano-person",
-        "pose": "tinypose-256x192",
-        "orientation": "upright",
-    }
-    estimator = Counted(**{} if given.bundled else public)
+    given = parsed(command)
+    estimator = Counted(**{} if given.bundled else PUBLIC)
     with tempfile.TemporaryDirectory() as folder:
         for name in given.films:
-            source, truth = SHARED / f"data/video/{name}.mp4", None
+            source, truth = VIDEO / f"{name}.mp4", None
             if name == "cut-outs":
                 source, truth = synthetic(Path(folder), given.frames)
             reference = None
             for every in given.every:
                 rate, people = ours(estimator, source, every, given.frames)
-                count = len(people)
                 reference = reference or people
                 told = f"{name:8} every {every or 'auto':>4}  {rate:6.2f} frames/s"
-                told += f"  looks {estimator.looks / count:.2f}  poses {estimator.poses / count:.2f} per frame"
-                pairs = list(zip(reference, people, strict=True))
-                against = figures(pairs)
-                told += (
-                    f"  | to every frame: HOTA {against['HOTA']:.3f}  MOTA {against['MOTA']:.3f}"
-                )
-                told += f"  switches {against['switches']:.0f}  AP {precision(pairs)['mAP']:.3f}"
+                looks, poses = (n / len(people) for n in (estimator.looks, estimator.poses))
+                told += f"  looks {looks:.2f}  poses {poses:.2f} per frame"
+                told += f"  | to every frame: {against(reference, people)}"
                 if truth:
                     told += f"  | to the truth: {boxes(truth, people)}"
                 if given.rtmlib and every and name != "cut-outs":

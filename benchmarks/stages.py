@@ -1,7 +1,7 @@
 """Where the time goes: seconds per frame of each stage, one after the other in one thread, and all
 that is not network as a share of the networks' own time.
 
-    python benchmarks/stages.py [--engine onnxruntime] [SOURCE ...]
+    python -m benchmarks.stages [--engine onnxruntime] [SOURCE ...]
 
 A sum of single-threaded times is what the work costs; in a stream the stages overlap
 (benchmarks/throughput.py).
@@ -9,24 +9,26 @@ A sum of single-threaded times is what the work costs; in a stream the stages ov
 
 from __future__ import annotations
 
-import argparse
-import os
 import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common import DATA, PUBLIC, VIDEO, parsed, parser
 from everybody.estimator import Estimator
 from everybody.media.read import read
 from everybody.results.journal import Journal
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-PUBLIC: Any = {
-    "detector": "rtmdet-nano-person",
-    "pose": "tinypose-256x192",
-    "orientation": "upright",
-}
+PARTS = (
+    "decode",
+    "detector network",
+    "find, besides",
+    "pose network",
+    "pose, besides",
+    "write",
+    "besides networks",
+)
 SOURCES = ("video/taiji.mp4", "video/class.mp4", "coco_val/images")
 
 
@@ -59,7 +61,7 @@ class Timed:
 def measure(source: Path, engine: str) -> None:
     estimator, watch = Estimator(**PUBLIC, engine=engine, workers=1, threads=1), Stopwatch()
     assert estimator.detector is not None
-    estimator(list(read(SHARED / "data/video/class.mp4"))[:2])  # warm
+    estimator(list(read(VIDEO / "class.mp4"))[:2])  # warm
     for stage, name in ((estimator.detector, "detector network"), (estimator.sppe, "pose network")):
         object.__setattr__(stage, "session", Timed(stage.session, name, watch))
     frames, people = 0, 0
@@ -76,32 +78,22 @@ def measure(source: Path, engine: str) -> None:
     seconds["find, besides"] = seconds.pop("find") - seconds["detector network"]
     seconds["pose, besides"] = seconds.pop("pose") - seconds.get("pose network", 0)
     networks = seconds["detector network"] + seconds.get("pose network", 0)
+    seconds["besides networks"] = sum(seconds.values()) - networks
+
     print(f"{source.name}: {frames} frames, {people / frames:.1f} people each, engine {engine}")
-    for name in (
-        "decode",
-        "detector network",
-        "find, besides",
-        "pose network",
-        "pose, besides",
-        "write",
-    ):
+    for name in PARTS:
+        spent = seconds.get(name, 0)
         print(
-            f"  {name:18} {1e3 * seconds.get(name, 0) / frames:7.2f} ms/frame {seconds.get(name, 0) / networks:7.1%}"
+            f"  {name:18} {1e3 * spent / frames:7.2f} ms/frame {spent / networks:7.1%}", flush=True
         )
-    print(
-        f"  {'besides networks':18} {1e3 * (sum(seconds.values()) - networks) / frames:7.2f} ms/frame "
-        f"{sum(seconds.values()) / networks - 1:7.1%}",
-        flush=True,
-    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("sources", nargs="*", type=Path)
-    parser.add_argument("--engine", default="auto")
-    given = parser.parse_args()
-    os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
-    for source in given.sources or [SHARED / "data" / name for name in SOURCES]:
+    command = parser(__doc__)
+    command.add_argument("sources", nargs="*", type=Path)
+    command.add_argument("--engine", default="auto")
+    given = parsed(command)
+    for source in given.sources or [DATA / name for name in SOURCES]:
         measure(source, given.engine)
 
 

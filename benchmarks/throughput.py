@@ -1,7 +1,7 @@
 """Frames per second of the whole pipeline against rtmlib: same files, same pictures, same detector
 size, one run.
 
-    pip install rtmlib --no-deps tqdm && python benchmarks/throughput.py [--engine onnxruntime]
+    pip install rtmlib --no-deps tqdm && python -m benchmarks.throughput [--engine onnxruntime]
 
 Sources: the videos taiji.mp4 (one person) and class.mp4 (six), all of coco_val, its pictures of 1
 and of 4 to 6 people, and mosaics of four of the latter (about 20). Both start from files (decode,
@@ -11,32 +11,26 @@ detect, pose, results as lists); models are loaded and warm. Everybody and rtmli
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import shutil
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-PUBLIC: Any = {
-    "detector": "rtmdet-nano-person",
-    "pose": "tinypose-256x192",
-    "orientation": "upright",
-}
+import cv2
+import numpy as np
+
+from benchmarks.common import COCO_VAL, DATA, PUBLIC, VIDEO, WEIGHTS, parsed, parser
+from everybody.estimator import Estimator
+from everybody.media.read import Selection
+from everybody.results.records import encode
 
 
 def ours(source: object, engine: str) -> tuple[float, int, int]:
-    from everybody.estimator import Estimator
-    from everybody.media.read import Selection
-    from everybody.results.records import encode
-
     estimator = Estimator(**PUBLIC, engine=engine, det_score=0.3)
-    for _ in estimator.stream(SHARED / "data/video/class.mp4", select=Selection(end=4)):
+    for _ in estimator.stream(VIDEO / "class.mp4", select=Selection(end=4)):
         pass
     begun, frames, people = time.perf_counter(), 0, 0
     for frame in estimator.stream(source):
@@ -47,16 +41,14 @@ def ours(source: object, engine: str) -> tuple[float, int, int]:
 
 
 def theirs(source: Path) -> tuple[float, int, int]:
-    import cv2
     from rtmlib import Custom
 
-    weights = SHARED / "weights"
     body = Custom(
         det_class="RTMDet",
-        det=str(weights / "rtmdet-nano-person.onnx"),
+        det=str(WEIGHTS / f"{PUBLIC['detector']}.onnx"),
         det_input_size=(416, 416),
         pose_class="ViTPose",
-        pose=str(weights / "tinypose-256x192.onnx"),
+        pose=str(WEIGHTS / f"{PUBLIC['pose']}.onnx"),
         pose_input_size=(192, 256),
         backend="onnxruntime",
         device="cpu",
@@ -81,15 +73,9 @@ def theirs(source: Path) -> tuple[float, int, int]:
 
 def by_count(folder: Path) -> dict[str, Path]:
     """Folders of coco_val's pictures by how many people they show."""
-    import cv2
-    import numpy as np
-
-    truth = json.loads((SHARED / "data/coco_val/annotations.json").read_text())
+    truth = json.loads((COCO_VAL / "annotations.json").read_text())
     counts = Counter(person["image_id"] for person in truth["annotations"])
-    files = {
-        image["id"]: SHARED / "data/coco_val/images" / image["file_name"]
-        for image in truth["images"]
-    }
+    files = {image["id"]: COCO_VAL / "images" / image["file_name"] for image in truth["images"]}
     several = [files[number] for number, count in sorted(counts.items()) if 4 <= count <= 6]
     chosen = {
         "1 person": [files[number] for number, count in sorted(counts.items()) if count == 1],
@@ -111,25 +97,21 @@ def by_count(folder: Path) -> dict[str, Path]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--engine", default="auto")
-    parser.add_argument("--repeats", type=int, default=3)
-    given = parser.parse_args()
-    os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
+    command = parser(__doc__)
+    command.add_argument("--engine", default="auto")
+    command.add_argument("--repeats", type=int, default=3)
+    given = parsed(command)
     names = ("video/taiji.mp4", "video/class.mp4", "coco_val/images")
     with tempfile.TemporaryDirectory() as folder:
-        for name, source in (
-            {name: SHARED / "data" / name for name in names} | by_count(Path(folder))
-        ).items():
+        sources = {name: DATA / name for name in names} | by_count(Path(folder))
+        for name, source in sources.items():
             runs = [(*ours(source, given.engine), *theirs(source)) for _ in range(given.repeats)]
             runs.sort(key=lambda run: run[0] / run[3])
-            a, frames, people, b, _, their_people = runs[len(runs) // 2]
-            print(
-                f"{name:18} {frames:4} frames  everybody {a:6.2f}/s ({people / frames:.1f} people)  "
-                f"rtmlib {b:6.2f}/s ({their_people / frames:.1f} people)  "
-                f"ratio {a / b:.2f} ({', '.join(f'{run[0] / run[3]:.2f}' for run in runs)})",
-                flush=True,
-            )
+            a, frames, people, b, _, other = runs[len(runs) // 2]
+            ratios = ", ".join(f"{run[0] / run[3]:.2f}" for run in runs)
+            told = f"everybody {a:6.2f}/s ({people / frames:.1f} people)  "
+            told += f"rtmlib {b:6.2f}/s ({other / frames:.1f} people)  ratio {a / b:.2f} ({ratios})"
+            print(f"{name:18} {frames:4} frames  {told}", flush=True)
 
 
 if __name__ == "__main__":

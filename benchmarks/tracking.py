@@ -1,12 +1,14 @@
 """Trackers against synthetic truth: HOTA, IDF1 and id switches, the same detections for all.
 
-    python benchmarks/tracking.py [--seeds 3]
-    PYTHONPATH=... python benchmarks/tracking.py     # with `pip install --no-deps --target ... trackers supervision`
+    python -m benchmarks.tracking [--seeds 3]
+    PYTHONPATH=FOLDER python -m benchmarks.tracking  # with ByteTrack, after
+        pip install --no-deps --target FOLDER trackers supervision
 
-SORT:         boxes and IoU alone, as Bewley et al. (2016) describe it: Kalman, Hungarian, IoU .3, three hits, one miss
+SORT:         boxes and IoU alone, as Bewley et al. (2016) describe it: Kalman, Hungarian, IoU .3,
+              three hits, one miss
 ByteTrack:    of the package `trackers`, where that is installed
 OKS:          our tracker, without pictures
-+ appearance: with embeddings: a random unit vector per person, cosine about .8 with each view of that person
++ appearance: with embeddings: a random unit vector per person, cosine about .8 with each view
 flow:         with hindsight of a second, after PoseFlow (Xiu et al. 2018), without pictures
 + camera:     with pictures of a textured background, which shakes where the scene does
 + colours:    with pictures of people cut out of photos (`cutouts.py`), as `--track` does it
@@ -15,24 +17,19 @@ truth:        the true ids on what was found, the most that any tracker could re
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from benchmarks.cutouts import PHOTOS, SHARED, Cutout, cut_outs, pictures
+from benchmarks.common import BLANK, parsed, parser
+from benchmarks.cutouts import PHOTOS, Cutout, cut_outs, pictures
 from everybody.metrics.tracking import figures
 from everybody.people import Frame, People
 from everybody.track import Rules, Tracker
 from everybody.track.flow import Stitch, tracking
-from tests.walkers import Moment, Scenery, walkers
+from synthetic.walkers import Moment, Scenery, walkers
 
 SCENES = {
     "come and go": Scenery(people=12),
@@ -81,21 +78,18 @@ def with_appearance(film: Film) -> list[People]:
         views[who == 0] = rng.normal(size=(int((who == 0).sum()), 64))
         return views / np.maximum(np.linalg.norm(views, axis=1, keepdims=True), 1e-9)
 
-    tracker, picture = Tracker(embed=embed, camera=False), np.zeros((8, 8, 3), np.uint8)
-    out = []
+    tracker, out = Tracker(embed=embed, camera=False), []
     for moment in film:
         now[:] = [moment]
-        out.append(tracker.update(moment.found, moment.time, image=picture))
+        out.append(tracker.update(moment.found, moment.time, image=BLANK))
     return out
 
 
 def with_camera(film: Film) -> list[People]:
     coarse = np.random.default_rng(1).integers(0, 255, (180, 280, 3), np.uint8)
     world = cv2.resize(coarse, (2240, 1440), interpolation=cv2.INTER_CUBIC)
-    tracker, out = (
-        Tracker(Rules(appearance=0, reentry=0)),
-        [],
-    )  # nobody is to be seen on these pictures
+    rules = Rules(appearance=0, reentry=0)  # nobody is to be seen on these pictures
+    tracker, out = Tracker(rules), []
     for moment in film:
         x, y = np.rint(np.array([480, 360]) - moment.camera).clip((0, 0), (960, 720)).astype(int)
         out.append(
@@ -149,10 +143,8 @@ def byte_track(film: Film) -> list[People]:
     import supervision
     import trackers
 
-    tracker, out = (
-        trackers.ByteTrackTracker(frame_rate=round(1 / (film[1].time - film[0].time))),
-        [],
-    )
+    rate = round(1 / (film[1].time - film[0].time))
+    tracker, out = trackers.ByteTrackTracker(frame_rate=rate), []
     for moment in film:
         found = moment.found
         detections = supervision.Detections(
@@ -172,11 +164,11 @@ def byte_track(film: Film) -> list[People]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--ways", nargs="*", help="only these")
-    parser.add_argument("--scenes", nargs="*", help="only these")
-    given = parser.parse_args()
+    command = parser(__doc__)
+    command.add_argument("--seeds", type=int, default=3)
+    command.add_argument("--ways", nargs="*", help="only these")
+    command.add_argument("--scenes", nargs="*", help="only these")
+    given = parsed(command)
     ways = {
         "SORT": plain(SORT),
         "OKS": plain(Rules()),
@@ -185,7 +177,6 @@ def main() -> None:
         "flow": with_hindsight,
     }
     if PHOTOS.is_dir():
-        os.environ.setdefault("EVERYBODY_WEIGHTS", str(SHARED / "weights"))
         people = cast()
         ways |= {"+ colours": with_colours(people), "flow, colours": with_both(people)}
     try:
@@ -209,10 +200,8 @@ def main() -> None:
             ]
             hota, idf1 = (np.mean([one[key] for one in told]) for key in ("HOTA", "IDF1"))
             switches = np.sum([one["switches"] for one in told])
-            print(
-                f"{name:18} {way:13} HOTA {hota:.3f}  IDF1 {idf1:.3f}  switches {switches:4.0f}",
-                flush=True,
-            )
+            scores = f"HOTA {hota:.3f}  IDF1 {idf1:.3f}  switches {switches:4.0f}"
+            print(f"{name:18} {way:13} {scores}", flush=True)
 
 
 if __name__ == "__main__":

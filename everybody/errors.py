@@ -9,9 +9,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from .messages import clean
+
 
 class EverybodyError(Exception):
-    """Base of all errors that everybody raises on purpose."""
+    """Base of all errors that everybody raises on purpose.
+
+    Its text is one line without escape codes, whatever names are in it (`messages.clean`).
+    """
+
+    def __str__(self) -> str:
+        return clean(super().__str__())
 
 
 class InputError(EverybodyError):

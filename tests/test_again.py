@@ -10,8 +10,8 @@ import pytest
 from everybody import geometry
 from everybody.methods import orientation as orient
 from everybody.methods.orientation import FAINT, MOST, LookAgain, open_turn_net
+from synthetic import nets
 
-from . import nets
 from .loaded import load_detector
 
 SIDE = 320

@@ -18,8 +18,7 @@ from everybody.cli.eval import evaluate
 from everybody.errors import DataError, EverybodyError, OptionError
 from everybody.methods.orientation import ALONE
 from everybody.skeletons import COCO17, MPII16
-
-from . import nets
+from synthetic import nets
 
 app = typer.Typer()
 app.command()(evaluate)

@@ -11,9 +11,9 @@ from everybody.metrics.tracking import figures
 from everybody.people import Frame, People
 from everybody.track import Rules, Tracker
 from everybody.track.flow import Stitch, tracking
+from synthetic.walkers import Scenery, walkers
 
 from .test_track import standing
-from .walkers import Scenery, walkers
 
 PICTURE = np.zeros((720, 1280, 3), np.uint8)
 RULES = Rules(appearance=0)

@@ -8,15 +8,18 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import everybody
+from everybody import schedule
 from everybody.cli import main
 from everybody.errors import EverybodyError, ModelError, OptionError
-from everybody.follow import Follow, _looked, kept, skipping
+from everybody.follow import IN_FLIGHT, AsNeeded, Follow, kept
 from everybody.media.trails import Trails
+from everybody.method import Stage, enough
 from everybody.people import Frame, People
 from everybody.results.formats import FORMATS, read_results
 from everybody.results.journal import last_id
@@ -24,8 +27,9 @@ from everybody.runtime import load
 from everybody.skeletons import BOX
 from everybody.track import Tracker
 from everybody.track.appearance import Embedder, load_embedder
+from synthetic import nets
 
-from . import movies, nets
+from . import movies
 from .test_journal import disk
 from .test_track import standing
 
@@ -41,6 +45,14 @@ class Scripted:
 
     def __init__(self, people) -> None:
         self.people, self.looked, self.posed = people, [], []
+
+    @property
+    def method(self):
+        stages = (
+            Stage("finding people", self.find, enough(1)),
+            Stage("pose", self.pose, enough(1)),
+        )
+        return SimpleNamespace(stages=stages, poser=self.pose)
 
     def frames(self, frames):
         return (self.pose(self.find([frame]))[0] for frame in frames)
@@ -67,6 +79,11 @@ class Scripted:
         return out
 
 
+def skipping(estimator, frames, tracker: Tracker, every: int):
+    guide = AsNeeded(estimator, tracker, every)
+    return schedule.guided(guide, frames, workers=estimator.workers, most=IN_FLIGHT)
+
+
 def film(count: int) -> list[Frame]:
     return [Frame(PICTURE, n, n / 25, "a.mp4") for n in range(count)]
 
@@ -78,7 +95,7 @@ def walking(index: int) -> People:
 @pytest.mark.parametrize("every", [1, 2, 5, 10])
 def test_every_frame_comes_out_once_with_the_same_ids_however_seldom_one_looks(every):
     estimator = Scripted(walking)
-    frames = list(Follow(detect_every=every, camera=False)(estimator, film(40)))  # type: ignore[arg-type]
+    frames = list(Follow(detect_every=every, camera=False)(estimator, film(40)))
     assert [frame.index for frame in frames] == list(range(40))
     for frame in frames:
         truth = walking(frame.index)
@@ -99,7 +116,7 @@ def test_live_reads_nothing_before_there_is_a_worker_for_it():
             read.append(frame.index)
             yield frame
 
-    for frame in Follow(live=True, camera=False)(Scripted(walking), source()):  # type: ignore[arg-type]
+    for frame in Follow(live=True, camera=False)(Scripted(walking), source()):
         assert frame.people.ids.tolist() == [1, 2]
         assert len(read) <= frame.index + Scripted.workers
     assert read == list(range(20))
@@ -110,7 +127,7 @@ def test_who_is_missed_makes_the_detector_look_again():
         return walking(index) if index < 12 else standing((700, 220), (1000 - 2 * index, 220))
 
     estimator = Scripted(people)
-    frames = list(skipping(estimator, film(40), Tracker(camera=False), 20))  # type: ignore[arg-type]
+    frames = list(skipping(estimator, film(40), Tracker(camera=False), 20))
     assert [frame.index for frame in frames] == list(range(40))
     assert any(12 < index <= 16 for index in estimator.looked)
     assert len(frames[18].people) == 2
@@ -119,13 +136,13 @@ def test_who_is_missed_makes_the_detector_look_again():
 def test_each_source_is_looked_at_first_and_nobody_is_always_legal():
     estimator = Scripted(lambda index: People.empty(standing((1, 1)).skeleton))
     frames = film(12) + [replace(frame, source="b.mp4") for frame in film(3)]
-    out = list(skipping(estimator, frames, Tracker(), 10))  # type: ignore[arg-type]
+    out = list(skipping(estimator, frames, Tracker(), 10))
     assert [(frame.source, frame.index) for frame in out] == [
         (frame.source, frame.index) for frame in frames
     ]
     assert estimator.looked == [0, 10, 0]
     assert all(len(frame.people) == 0 for frame in out)
-    assert list(skipping(estimator, [], Tracker(), 10)) == []  # type: ignore[arg-type]
+    assert list(skipping(estimator, [], Tracker(), 10)) == []
 
 
 @pytest.mark.parametrize("broken", ["find", "pose", "source"])
@@ -148,7 +165,7 @@ def test_an_error_anywhere_ends_the_chain_and_is_told(broken):
             yield frame
 
     got = []
-    tracked = skipping(Breaking(walking), source(), Tracker(camera=False), 5)  # type: ignore[arg-type]
+    tracked = skipping(Breaking(walking), source(), Tracker(camera=False), 5)
     told = broken if broken == "source" else rf"failed at a.mp4 \[1\d\]: {broken}"
     with pytest.raises(ValueError if broken == "source" else EverybodyError, match=told):
         got.extend(frame.index for frame in tracked)
@@ -175,7 +192,7 @@ def resting(index: int) -> People:
 
 def test_where_nothing_moves_the_detector_rests_and_poses_are_kept():
     estimator = Scripted(resting)
-    frames = list(Follow()(estimator, shown(resting, 50)))  # type: ignore[arg-type]
+    frames = list(Follow()(estimator, shown(resting, 50)))
     assert [frame.people.ids.tolist() for frame in frames] == [[1, 2]] * 50
     assert 4 <= len(estimator.looked) <= 8
     assert max(np.diff(estimator.looked)) / 25 < 0.45
@@ -192,7 +209,8 @@ def test_who_rests_keeps_the_pose_when_the_detector_looks_unless_something_is_un
 
     def looked(people: People, quiet: set[int]) -> tuple[int, set[int]]:
         estimator.people = lambda _: people
-        found, kept = _looked(estimator, frame, expected, quiet)  # type: ignore[arg-type]
+        guide = AsNeeded(estimator, Tracker(), 0)
+        found, kept = guide._looked(frame, expected, quiet)
         return len(found.people), kept
 
     assert looked(resting(0), {7, 8}) == (0, {7, 8})
@@ -207,7 +225,7 @@ def test_who_moves_is_estimated_in_each_frame_and_who_rests_is_not():
         return standing((100 + 3 * index, 220), (900, 220))
 
     estimator = Scripted(people)
-    frames = list(Follow(camera=False)(estimator, shown(people, 60)))  # type: ignore[arg-type]
+    frames = list(Follow(camera=False)(estimator, shown(people, 60)))
     assert [sorted(frame.people.ids.tolist()) for frame in frames] == [[1, 2]] * 60
     assert {index for index, _ in estimator.posed} | set(estimator.looked) == set(range(60))
     assert sum(count for _, count in estimator.posed) < 2 * 60 - 20
@@ -226,7 +244,7 @@ def test_somebody_new_is_looked_at_as_soon_as_something_moves(score):
         )
 
     estimator = Scripted(people)
-    frames = list(Follow()(estimator, shown(people, 40)))  # type: ignore[arg-type]
+    frames = list(Follow()(estimator, shown(people, 40)))
     assert min(index for index in estimator.looked if index >= 20) <= 23
     known = [frame.index for frame in frames if 3 in frame.people.ids]
     assert known == list(range(known[0], 40))
@@ -236,7 +254,7 @@ def test_somebody_new_is_looked_at_as_soon_as_something_moves(score):
 def test_a_folder_of_pictures_is_looked_at_picture_by_picture():
     estimator = Scripted(walking)
     frames = [replace(frame, source=f"{frame.index}.png", index=0, time=0.0) for frame in film(9)]
-    out = list(Follow()(estimator, frames))  # type: ignore[arg-type]
+    out = list(Follow()(estimator, frames))
     assert len(estimator.looked) == 9
     assert [frame.people.ids.tolist() for frame in out] == [[1, 2]] * 9
 

@@ -16,8 +16,7 @@ from everybody.data.dataset import Dataset, Picture
 from everybody.errors import DataError
 from everybody.metrics.predict import predict
 from everybody.skeletons import COCO17
-
-from . import nets
+from synthetic import nets
 
 SPOTS = ((60.0, 50.0), (90.0, 40.0))  # of the bright spot on each picture of 160 × 120
 

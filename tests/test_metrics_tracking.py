@@ -22,8 +22,7 @@ from everybody.metrics.tracking import (
 )
 from everybody.people import People
 from everybody.skeletons import COCO17
-
-from .walkers import Scenery, walkers
+from synthetic.walkers import Scenery, walkers
 
 
 def scenes(*frames: tuple[list[int], list[int]]) -> list[Scene]:

@@ -22,8 +22,7 @@ from everybody.nms import PoseNms, pose_nms
 from everybody.nms.tune import Candidates, search
 from everybody.people import People
 from everybody.skeletons import COCO17
-
-from . import nets
+from synthetic import nets
 
 
 def standing(

@@ -15,8 +15,8 @@ from everybody.methods import orientation as orient
 from everybody.methods.orientation import open_turn_net
 from everybody.people import People
 from everybody.skeletons import COCO17
+from synthetic import nets
 
-from . import nets
 from .loaded import Posed, load_sppe
 from .test_track import standing
 

@@ -111,7 +111,7 @@ def test_the_export_finds_what_the_public_file_finds_also_many_at_once(public, s
         best = geometry.iou(sure.boxes, people.boxes).max(1, initial=0)
         assert (best > 0.97).all()
     assert isinstance(ours, Detector)
-    assert ours._batches
+    assert ours.batches
 
 
 def test_files_to_start_from_are_told_apart(public, tmp_path):

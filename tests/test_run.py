@@ -24,8 +24,7 @@ from everybody.methods.orientation import ALONE
 from everybody.results.formats import read_results
 from everybody.results.journal import read_journal
 from everybody.skeletons import SKELETONS
-
-from . import nets
+from synthetic import nets
 
 BOX = np.array([[20, 20, 116, 148, 0.9]], np.float32)
 SPOT = (60.0, 70.0)

@@ -16,9 +16,9 @@ from everybody.people import Frame, People
 from everybody.skeletons import COCO17
 from everybody.smooth import NAMES, Smooth
 from everybody.smooth.methods import METHODS, butterworth, kalman
+from synthetic.walkers import Scenery, walkers
 
 from .test_track import standing
-from .walkers import Scenery, walkers
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 WAITING = tuple(METHODS)

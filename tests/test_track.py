@@ -16,8 +16,7 @@ from everybody.track.affinity import with_appearance
 from everybody.track.camera import IDENTITY, Camera
 from everybody.track.colours import colours
 from everybody.track.motion import Motion
-
-from .walkers import STANDING, Scenery, walkers
+from synthetic.walkers import STANDING, Scenery, walkers
 
 
 def standing(*feet: tuple[float, float], tall: float = 200.0, score: float = 0.8) -> People:

@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 
 from everybody import geometry, runtime  # noqa: E402
 from everybody.cli import main  # noqa: E402
-from everybody.codecs import Heatmap  # noqa: E402
+from everybody.codecs import Heatmap, PicodetBoxes  # noqa: E402
 from everybody.data.dataset import Dataset, Picture  # noqa: E402
 from everybody.data.read import read  # noqa: E402
 from everybody.errors import DataError, ModelError, OptionError, OutputError  # noqa: E402
@@ -41,8 +41,8 @@ from everybody.train import (
 )
 from everybody.train.networks import detector, network, sppe, tinypose, turn  # noqa: E402
 from everybody.train.recipe import BASE, RECIPES, UNCHANGED, Recipe, recipe  # noqa: E402
+from synthetic import nets  # noqa: E402
 
-from . import nets  # noqa: E402
 from .loaded import load_detector, load_sppe  # noqa: E402
 
 SIZE = (48, 64)
@@ -435,7 +435,7 @@ def test_cross_entropy_is_least_at_the_truth_and_blind_to_unlabelled_joints():
 def test_heatmap_error_is_least_at_the_truth_and_one_for_an_empty_map():
     truth = torch.tensor([[[5.0, 7.0, 1.0], [2.0, 3.0, 0.0]]])
     map_ = torch.from_numpy(
-        Heatmap((48, 64), 4, 1.0, "corner").encode(np.float32([[[20, 28, 1], [8, 12, 1]]]))[0]
+        Heatmap((48, 64), 4, 1.0, "corner").encode(np.float32([[[20, 28, 1], [8, 12, 1]]]))[0][0]
     )
     right, weight = losses.heatmap_error(map_, truth, sigma=1.0)
     assert weight == 1
@@ -660,7 +660,7 @@ def test_a_detector_learns_a_few_scenes_by_heart_and_its_export_finds_them(tmp_p
     difference = export.export(tmp_path / "last.safetensors", tmp_path / "net.onnx")
     assert difference <= export.CLOSE
     finder = load_detector(tmp_path / "net.onnx", size=(128, 128), score=0.05)
-    assert finder.layout == "picodet"
+    assert isinstance(finder.codec, PicodetBoxes)
     assert len(finder([task.learnt.images[0], task.learnt.images[1]])) == 2
 
 
@@ -1157,7 +1157,7 @@ def test_an_exported_sppe_is_the_trained_one_and_runs_as_any_other(tmp_path):
         tmp_path / "net.onnx",
         skeleton="coco-17",
         codec="heatmap,sigma=1.5",
-        size=SIZE,
+        input_size=SIZE,
         normalise="imagenet",
     )
     pack = crops(3)
@@ -1166,7 +1166,7 @@ def test_an_exported_sppe_is_the_trained_one_and_runs_as_any_other(tmp_path):
     chosen, net = export.load(tmp_path / "run/last.safetensors")
     assert len(together) == 3
     with torch.no_grad():
-        matrices = geometry.crop_matrices(pack.boxes, SIZE, sppe.padding)
+        matrices = geometry.crop_matrices(pack.boxes, SIZE, sppe.look.padding)
         images = augment.warp(
             torch.from_numpy(pack.images), torch.from_numpy(matrices).float(), SIZE
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from . import nets
+from synthetic import nets
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Every connection fails, as on a machine without network.

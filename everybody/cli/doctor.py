@@ -15,7 +15,6 @@ from rich.table import Table
 
 from .. import runtime
 from ..errors import EverybodyError
-from ..weights import fetch, manifest
 
 PACKAGES = (
     "numpy",
@@ -44,6 +43,8 @@ def doctor() -> None:
     """Say what is installed, which devices and weights there are, and prove that the default models
     load.
     """
+    from ..weights import fetch, manifest
+
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")

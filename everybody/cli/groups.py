@@ -27,7 +27,7 @@ class Flags(dict[str, Any]):
 def grouped(function: Callable[..., None]) -> Callable[..., None]:
     """A command whose parameters are groups -> one that takes the fields of all groups as flags."""
     hints = get_type_hints(function, include_extras=True)
-    kinds = {name: hints[name] for name in inspect.signature(function).parameters}
+    kinds: dict[str, Any] = {name: hints[name] for name in inspect.signature(function).parameters}
     parameters = [p for name, kind in kinds.items() for p in _flags(name, kind, function)]
 
     def command(**flags: Any) -> None:
@@ -36,7 +36,7 @@ def grouped(function: Callable[..., None]) -> Callable[..., None]:
         for name, kind in kinds.items():
             if kind is Flags:
                 values[name] = Flags({k: v for k, v in given.items() if v is not None})
-            elif is_dataclass(kind):
+            elif isinstance(kind, type) and is_dataclass(kind):
                 values[name] = kind(**{field.name: flags[field.name] for field in fields(kind)})
             else:
                 values[name] = flags[name]

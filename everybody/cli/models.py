@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from ..weights import fetch, manifest
-
 app = typer.Typer(help="List the models, or fetch one.", invoke_without_command=True)
 
 
@@ -30,6 +28,8 @@ def models(
     """
     if context.invoked_subcommand:
         return
+    from ..weights import fetch, manifest
+
     rows, default = manifest.load()
     entries = [
         {
@@ -90,6 +90,8 @@ def pull(
     names: Annotated[list[str], typer.Argument(help="Names from `everybody models`.")],
 ) -> None:
     """Fetch models into the cache, going on where an earlier try broke off, checksums proven."""
+    from ..weights import fetch
+
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

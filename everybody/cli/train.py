@@ -62,7 +62,9 @@ def label(
 ) -> None:
     """Let several teachers label pictures together: results like those of run, to be packed."""
     from .. import run as job
-    from ..methods.open import Engine, load_detector, load_sppe
+    from ..methods.detector import open_detector
+    from ..methods.topdown import open_sppe
+    from ..options import Engine, FindOptions, PoseOptions
     from ..train.distill import Teachers
 
     sizes = [pair(size, "--det-size") for size in det_sizes or []] or [None]
@@ -73,19 +75,19 @@ def label(
         raise OptionError(f"--paddings {paddings}: expected numbers, as in 1.1,1.25") from None
     teachers = Teachers(
         [
-            load_detector(name, size=size, score=det_score, engine=engine)
+            open_detector(FindOptions(detector=name, size=size, score=det_score), engine)
             for name in detectors or [None]
             for size in sizes
         ],
         [
-            load_sppe(name, flip_test=flip_test, engine=engine)
+            open_sppe(PoseOptions(model=name, flip_test=flip_test), engine)
             for name in poses or [None]
             if name != "none"
         ],
         grown,
     )
-    results = job.Results(out=Path(out), existing="resume" if resume else "refuse")
-    summary = job.run(sources, teachers, results, say=_say, warn=_say)
+    results = job.Outputs(out=Path(out), existing="resume" if resume else "refuse")
+    summary = job.run(sources, teachers, results, messages=job.Messages(say=_say, warn=_say))
     _say(f"{summary.frames} pictures, {summary.people} people -> {out}")
     if summary.problems or summary.interrupted:
         raise typer.Exit(130 if summary.interrupted else 1)
@@ -146,9 +148,10 @@ def pack(
     if turns:
         if pictures:
             raise OptionError("--turns is for crops, not for --pictures")
-        from ..methods.open import load_sppe
+        from ..methods.topdown import open_sppe
+        from ..options import PoseOptions
 
-        scores = partial(distill.turn_scores, load_sppe(turns))
+        scores = partial(distill.turn_scores, open_sppe(PoseOptions(model=turns)))
     teachers = None if teacher is None else read(teacher)
     for number, path in enumerate(data):
         labelled = distill.nobody(path) if nobody else read(path)
@@ -208,12 +211,13 @@ def proposals(
 
     from ..data.dataset import with_margin
     from ..data.read import read
-    from ..methods.open import Engine, load_detector
+    from ..methods.detector import open_detector
+    from ..options import Engine, FindOptions
     from ..train import proposals as pgpg
 
     sets = [read(path) for path in data]
     teachers = [
-        load_detector(name, score=0.3, engine=Engine(threads=1)) for name in detectors or [None]
+        open_detector(FindOptions(detector=name), Engine(threads=1)) for name in detectors or [None]
     ]
     found = []
     for labelled in sets:

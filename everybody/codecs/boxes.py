@@ -32,6 +32,7 @@ class RtmdetBoxes:
     """RTMDet with NMS in the graph: boxes with scores, and classes."""
 
     MEANING: ClassVar = "dets [B, N, 5] and labels [B, N]"
+    SUPPRESSED: ClassVar = True  # the graph holds the NMS
 
     person: int = 0  # the class of people
     offset: float = -0.5  # from the file's coordinates to pixel centres
@@ -55,6 +56,7 @@ class YoloxBoxes:
     """
 
     MEANING: ClassVar = "one raw grid [B, A, 5 + classes]"
+    SUPPRESSED: ClassVar = False
 
     person: int = 0
     offset: float = -0.5
@@ -78,6 +80,7 @@ class PicodetBoxes:
     """Boxes and scores apart, one per cell."""
 
     MEANING: ClassVar = "boxes [B, A, 4] and scores [B, classes, A]"
+    SUPPRESSED: ClassVar = False
 
     person: int = 0
     offset: float = -0.5

@@ -27,7 +27,8 @@ def frames(
         if not camera.isOpened():
             report(
                 InputError(
-                    f"{name}: there is no such camera, or another program holds it; the first one is 0"
+                    f"{name}: there is no such camera, or another program holds it; "
+                    "the first one is 0"
                 )
             )
             return

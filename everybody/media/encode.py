@@ -20,8 +20,8 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from ..errors import OutputError
+from ..messages import Say, warn
 from ..people import Image
-from ..results.records import Say, warn
 
 _TICKS = 90_000  # per second: what MPEG counts time in, and fine enough for every camera
 _FRAGMENT = 1.0  # seconds
@@ -30,7 +30,8 @@ _CONTAINER = {
     # sound.
     "movflags": "frag_keyframe+empty_moov+default_base_moof+delay_moov",
     "flush_packets": "1",  # a fragment goes to the system when it is complete
-    "max_interleave_delta": "1000000",  # microseconds: pictures wait no longer for sound that has ended
+    # Microseconds: pictures wait no longer for sound that has ended.
+    "max_interleave_delta": "1000000",
 }
 # No B-frames: then frames are stored in the order they are shown, and the file starts at 0 without
 # an edit list.

@@ -8,19 +8,24 @@ and it is not ours to move.
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from PIL import Image as Pillow
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.TgaImagePlugin import TgaImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
@@ -29,10 +34,11 @@ from ..people import Image
 
 MAX_PIXELS = 200_000_000
 SUFFIXES = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
-    ".avif", ".heic", ".heif", ".hif",
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif",
+    ".tiff", ".gif", ".avif", ".heic", ".heif", ".hif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf",
+    ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga",
 )  # fmt: skip
-FORMATS = "JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC"
+FORMATS = "JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, HEIC, JPEG 2000, PPM or TGA"
 
 _OPENERS: dict[str, Callable[[BytesIO], Pillow.Image]] = {
     "JPEG": JpegImageFile,
@@ -42,15 +48,21 @@ _OPENERS: dict[str, Callable[[BytesIO], Pillow.Image]] = {
     "TIFF": TiffImageFile,
     "GIF": GifImageFile,
     "AVIF": AvifImageFile,
+    "JPEG 2000": Jpeg2KImageFile,
+    "PPM": PpmImageFile,
+    "TGA": TgaImageFile,
 }
 _STARTS = {
     b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF87a": "GIF", b"GIF89a": "GIF",
     b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF",
+    b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000", b"\xff\x4f\xff\x51": "JPEG 2000",
 }  # fmt: skip
+_PPM = re.compile(rb"P[1-6]\s+(?:#[^\n]*\n\s*)*[0-9]+\s")  # "P1" alone also starts texts
 _BMP_HEADERS = {12, 40, 52, 56, 64, 108, 124}  # "BM" alone also starts texts
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _ORIENTATION = 0x0112
+MOVING = ("PNG", "WebP", "GIF", "TIFF", "AVIF")  # formats that may hold several frames
 _quiet_lock = threading.Lock()
 
 
@@ -68,7 +80,19 @@ def picture_format(head: bytes) -> str | None:
         brands = {head[8:12]} | {head[i : i + 4] for i in range(16, min(size, len(head)), 4)}
         if head[8:12] in _HEIF_BRANDS | _AVIF_BRANDS | {b"mif1", b"msf1"}:
             return "AVIF" if brands & _AVIF_BRANDS else "HEIC"
-    return None
+    if _PPM.match(head):
+        return "PPM"
+    return "TGA" if _is_tga(head) else None
+
+
+def _is_tga(head: bytes) -> bool:
+    """Whether this is the header of a true-colour or grey TGA, which has no mark of its own: no
+    palette, a kind, a size and a depth that go together.
+    """
+    if len(head) < 18 or head[1] or any(head[3:8]) or not any(head[12:14]) or not any(head[14:16]):
+        return False
+    depths = {2: (16, 24, 32), 10: (16, 24, 32), 3: (8, 16), 11: (8, 16)}.get(head[2], ())
+    return head[16] in depths and head[17] & 0xC0 == 0
 
 
 def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image:
@@ -78,30 +102,63 @@ def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image:
     Raises InputError when it is no picture, is cut short or has more than `max_pixels` (told from
     its header).
     """
-    kind = picture_format(data[:64])
+    with opened(data, name, max_pixels) as picture:
+        return rgb(picture, name)
+
+
+@contextmanager
+def opened(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Iterator[Any]:
+    """The bytes of a picture as a Pillow image of its format, its first frame loaded.
+
+    Raises InputError when it is no picture or has more than `max_pixels`; what Pillow raises of
+    broken bytes while it is in use becomes one, too.
+    """
+    kind = picture_format(data[:512])
     if kind is None:
         raise InputError(f"{name}: is not a picture; expected {FORMATS}")
     opener = _OPENERS.get(kind) or _heif_opener(name)
     try:
         with _quiet():
             picture = opener(BytesIO(data))
-            if picture.width * picture.height > max_pixels:
-                raise InputError(_too_large(name, picture.width, picture.height, max_pixels))
+            fits(picture, name, max_pixels)
             if kind == "TIFF":  # warns while loading, too
                 picture.load()
         with picture:
             picture.load()
-            return rgb(picture, name)
+            yield picture
     except InputError:
         raise
-    except (
-        Pillow.DecompressionBombError
-    ) as error:  # WebP and TIFF ask Pillow's own limit, about 179 megapixels
+    except Pillow.DecompressionBombError as error:
+        # WebP and TIFF ask Pillow's own limit, about 179 megapixels.
         raise InputError(
             f"{name}: has more pixels than Pillow reads of a {kind}; make it smaller"
         ) from error
-    except Exception as error:  # broken bytes make Pillow raise nearly anything, SyntaxError and struct.error included
+    except Exception as error:
+        # Broken bytes make Pillow raise nearly anything, SyntaxError and struct.error included.
         raise InputError(_broken(name, f"{kind} picture", error)) from error
+
+
+def fits(picture: Pillow.Image, name: str, max_pixels: int) -> None:
+    """Raises InputError where a picture has more than `max_pixels`, or none."""
+    width, height = picture.size
+    if width * height > max_pixels:
+        raise InputError(_too_large(name, width, height, max_pixels))
+    if not width or not height:
+        raise InputError(f"{name}: is {width} × {height}, which shows nothing")
+
+
+def moving(file: Any, head: bytes) -> int:
+    """How many frames a picture file has; 1 where it is broken, as `opened` will say."""
+    kind = picture_format(head) or ""
+    still = kind == "WebP" and not (head[12:16] == b"VP8X" and head[20] & 2)
+    still |= kind == "AVIF" and b"avis" not in head[8:64]
+    if still or kind not in MOVING:
+        return 1
+    try:
+        with _quiet():
+            return getattr(_OPENERS[kind](file), "n_frames", 1)
+    except Exception:  # see `opened`
+        return 1
 
 
 def rgb(picture: Pillow.Image, name: str) -> Image:
@@ -113,7 +170,7 @@ def rgb(picture: Pillow.Image, name: str) -> Image:
     """
     try:
         picture.load()
-    except Exception as error:  # see `decode`
+    except Exception as error:  # see `opened`
         raise InputError(_broken(name, "picture", error)) from error
     if picture.mode.startswith("I;16"):
         grey = ((np.asarray(picture).astype(np.uint32) + 128) // 257).astype(np.uint8)
@@ -171,8 +228,8 @@ def _broken(name: str, what: str, error: Exception) -> str:
 
 def _too_large(name: str, width: int, height: int, max_pixels: int) -> str:
     return (
-        f"{name}: {width} × {height} is {width * height / 1e6:.0f} megapixels, more than the limit of "
-        f"{max_pixels / 1e6:g}; make it smaller or raise --max-pixels"
+        f"{name}: {width} × {height} is {width * height / 1e6:.0f} megapixels, "
+        f"more than the limit of {max_pixels / 1e6:g}; make it smaller or raise --max-pixels"
     )
 
 

@@ -18,14 +18,10 @@ from ..errors import InputError
 from ..people import Frame
 from .sources import Report
 
-PATIENCE = 2.0  # seconds to wait for a source to let go; one that hangs longer is left to its daemon thread
-DELAYS = (
-    1.0,
-    2.0,
-    4.0,
-    8.0,
-    16.0,
-)  # seconds before each further attempt to connect; then it is given up
+# Seconds to wait for a source to let go; one that hangs longer is left to its daemon thread.
+PATIENCE = 2.0
+# Seconds before each further attempt to connect; then it is given up.
+DELAYS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 def newest(frames: Iterator[Frame], dropped: Callable[[int], None]) -> Generator[Frame, None, None]:
@@ -109,13 +105,15 @@ def reconnected(
         if failures == len(delays):
             report(
                 InputError(
-                    f"{name}: gave no picture in {len(delays)} attempts; given up after {index} frames"
+                    f"{name}: gave no picture in {len(delays)} attempts; "
+                    f"given up after {index} frames"
                 )
             )
             return
         report(
             InputError(
-                f"{name}: no more pictures after {index} frames; trying again in {delays[failures]:g} s"
+                f"{name}: no more pictures after {index} frames; "
+                f"trying again in {delays[failures]:g} s"
             )
         )
         wait(delays[failures])

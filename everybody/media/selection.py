@@ -1,13 +1,14 @@
-"""Which frames to keep: by index or by time."""
+"""Which frames to keep, by index or by time, and what their sources may do."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import OptionError
 
+SLOWEST, FASTEST = 1e-6, 100_000  # frames per second
 _TOLERANCE = 1e-6  # seconds; the times of frames are rounded rationals
 _UNITS = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?|\.\d+)s)?", re.ASCII)
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:\.\d*)?)", re.ASCII)
@@ -18,13 +19,20 @@ class Selection:
     """Frames from `start` up to, not including, `end`: an int is an index, a float seconds from the
     source's start.
 
-    every: an int keeps each n-th frame, a float one frame per so many seconds. Times do not apply
-    to pictures.
+    every: an int keeps each n-th frame, a float one frame per so many seconds. fps: frames per
+    second of what does not say when its frames are seen, such as a folder of pictures; None: 25,
+    and times do not apply to pictures.
+
+    trusted: what a source may lead to. None: a list is a .txt or @FILE, and playlists stay inside
+    their own folder or host. True: playlists go anywhere. False, for what strangers send: no lists,
+    no playlists, no addresses, no cameras.
     """
 
     start: int | float | None = None
     end: int | float | None = None
     every: int | float = 1
+    fps: float | None = None
+    trusted: bool | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("start", self.start), ("end", self.end)):
@@ -32,6 +40,8 @@ class Selection:
                 raise OptionError(f"{name} must be 0 or more, got {value}")
         if not (self.every > 0 and math.isfinite(self.every)):
             raise OptionError(f"every must be more than 0, got {self.every}")
+        if self.fps is not None and not (SLOWEST <= self.fps <= FASTEST):
+            raise OptionError(f"fps must be {SLOWEST} to {FASTEST}, got {self.fps}")
         same = isinstance(self.start or 0, int) == isinstance(self.end, int) or not self.start
         if self.end is not None and same and self.end <= (self.start or 0):
             raise OptionError(
@@ -39,21 +49,37 @@ class Selection:
             )
 
     @classmethod
-    def parse(cls, start: str | None, end: str | None, every: str | None) -> Selection:
+    def parse(
+        cls,
+        start: str | None,
+        end: str | None,
+        every: str | None,
+        *,
+        fps: float | None = None,
+        trusted: bool | None = None,
+    ) -> Selection:
         """What a user types: '120' is an index; '90s', '1.5s', '2m', '1h30m', '0:10' and
         '01:02:03.5' are times.
         """
         parsed_every = _parse("every", every)
         return cls(
-            _parse("start", start), _parse("end", end), 1 if parsed_every is None else parsed_every
+            _parse("start", start),
+            _parse("end", end),
+            1 if parsed_every is None else parsed_every,
+            fps,
+            trusted,
         )
 
-    def untimed(self) -> Selection:
-        """The same for pictures, which have no time: times dropped."""
+    def of_pictures(self) -> Selection:
+        """The same for pictures, which have no time unless `fps` gives them one: times dropped."""
+        if self.fps is not None:
+            return self
         start, end = (
             None if isinstance(value, float) else value for value in (self.start, self.end)
         )
-        return Selection(start, end, 1 if isinstance(self.every, float) else self.every)
+        return replace(
+            self, start=start, end=end, every=1 if isinstance(self.every, float) else self.every
+        )
 
     def estimate(self, frames: float, rate: float) -> int:
         """About how many of so many frames, at `rate` per second, are kept."""
@@ -113,7 +139,8 @@ def _parse(name: str, text: str | None) -> int | float | None:
     match = _CLOCK.fullmatch(text) or (_UNITS.fullmatch(text) if text else None)
     if match is None:
         raise OptionError(
-            f"--{name} '{text}': expected a frame index such as 120 or a time such as 90s, 1.5s, 2m or 0:10"
+            f"--{name} '{text}': expected a frame index such as 120 "
+            "or a time such as 90s, 1.5s, 2m or 0:10"
         )
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds

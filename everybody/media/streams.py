@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from typing import Any, BinaryIO, cast
 
-from .sources import HEAD
+from .content import HEAD
 
-PICTURE_BYTES = 512 * 2**20  # no server may fill the memory
+PICTURE_BYTES = 512 * 2**20  # no picture may fill the memory
+PICTURE_SECONDS = 300.0  # that a server may take for one
+SPOOL_BYTES = 8 * 2**30  # of a video that must be whole before it can be read; they go to disk
 _MOVIE_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"uuid", b"pnot"}
 
 
 class Rewound:
     """A binary stream whose first bytes (`head`) have been looked at and are read again. It cannot
-    seek.
+    seek. Raises OSError where it gives no bytes.
     """
 
     def __init__(self, stream: Any) -> None:
         # What has arrived is better than what was asked for: a live stream should not wait until a
         # buffer is full.
-        self._read = getattr(stream, "read1", stream.read)
+        self._give = getattr(stream, "read1", stream.read)
         self.head = b""
         while len(self.head) < HEAD and (more := self._read(HEAD - len(self.head))):
             self.head += more
         self._left = self.head
+
+    def _read(self, size: int) -> bytes:
+        try:
+            data = self._give(size)
+        except ValueError as error:  # how Python's files say that they are closed
+            raise OSError(str(error)) from error
+        if isinstance(data, str):
+            raise OSError("it was opened as text; open it with mode 'rb'")
+        return data or b""  # None: one that does not wait has nothing yet
 
     def read(self, size: int = 65536) -> bytes:
         """At most `size` bytes; none at the end."""
@@ -58,11 +68,20 @@ def needs_seeking(head: bytes) -> bool:
     return True
 
 
-def spooled(stream: Rewound) -> BinaryIO:
-    """The whole stream as a temporary file, deleted when closed."""
+def spooled(stream: Rewound, limit: int | None = None) -> BinaryIO:
+    """The whole stream as a temporary file, deleted when closed. Raises OSError when it is more
+    than `limit` (`SPOOL_BYTES`) bytes.
+    """
+    limit = SPOOL_BYTES if limit is None else limit
     file = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
     try:
-        shutil.copyfileobj(cast(BinaryIO, stream), file)
+        while more := stream.read():
+            file.write(more)
+            if file.tell() > limit:
+                raise OSError(
+                    f"more than {limit // 2**20} MB of a video whose index comes last; "
+                    "save it as a file first"
+                )
     except BaseException:
         file.close()
         raise

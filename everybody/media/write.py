@@ -16,8 +16,8 @@ from ..atomic import replacing
 from ..draw import draw
 from ..errors import OutputError
 from ..geometry import clip
+from ..messages import Say, warn
 from ..people import Frame, Image
-from ..results.records import Say, warn
 from .encode import VideoWriter, unused
 from .names import Names, numbered
 from .trails import Trails

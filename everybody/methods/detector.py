@@ -1,8 +1,7 @@
-"""Picture → person boxes: the detector's input, its output layouts, and boxes from elsewhere.
+"""Picture → person boxes, by any detector whose layout is known (`codecs/boxes.py`).
 
-Layouts: `rtmdet` (Lyu et al. 2022; NMS inside the graph), `yolox` (Ge et al. 2021; raw grid),
-`picodet` (Yu et al. 2021; boxes and scores apart). Detectors are trained on boxes that count from
-the picture's corner, so half a pixel goes off every coordinate to obey the coordinate law.
+A detector is a method of the skeleton `BOX`. It can look at overlapping tiles of a picture and at
+its quarter turns; boxes of all these views come back to the picture and are suppressed together.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ from ..weights.locate import opened
 
 TURNS = (0, 1, 3, 2)  # quarter turns in the order in which they are tried: more people lie than
 # stand on their heads
-SUPPRESSED = ("rtmdet",)  # layouts whose graph holds the NMS
 NMS = 0.6  # IoU, where neither the user nor a row says otherwise
 
 
@@ -214,7 +212,7 @@ def takes_batches(session: Session, layout: str) -> bool:
     """
     if session.input.shape[0] is not None:
         return False
-    if layout not in SUPPRESSED:
+    if not PICTURE_CODECS[layout].SUPPRESSED:
         return True
     _, _, height, width = session.input.shape
     try:

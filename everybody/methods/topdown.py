@@ -173,8 +173,8 @@ def fed(spec: Input, pose: PoseOptions) -> Input:
             raise OptionError(
                 f"unknown normalisation '{pose.normalise}': known are {', '.join(NORMALISATIONS)}"
             )
-        plain = {"mean": Input.mean, "std": Input.std}
-        changes |= plain | NORMALISATIONS[pose.normalise]
+        plain = Input(size=spec.size)
+        changes |= {"mean": plain.mean, "std": plain.std} | NORMALISATIONS[pose.normalise]
     if pose.channels:
         if pose.channels not in ("rgb", "bgr"):
             raise OptionError(f"unknown channel order '{pose.channels}': known are rgb, bgr")

@@ -9,7 +9,6 @@ files are a third of their raw size.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +17,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..messages import Say as Say
+from ..messages import warn as warn
 from ..people import Frame, People
 from ..skeletons import BOX, SKELETONS, Skeleton
-
-Say = Callable[[str], None]  # takes what the user should know and that stops nothing
-warn: Say = logging.getLogger("everybody").warning
 
 _GRID = np.array([100, 100, 10_000])  # hundredths of a pixel, ten-thousandths of a score
 

@@ -63,7 +63,8 @@ def load_embedder(model: str | Path) -> Embedder:
     """By name or path. A file that no row of the manifest describes is fed raw BGR of the size it
     takes. Raises ModelError, OptionError.
     """
-    from ..methods.open import Engine, locate
+    from ..options import Engine
+    from ..weights.locate import locate
 
     path, row = locate(model, "embedding")
     session = Engine(threads=1)(path)

@@ -24,7 +24,7 @@ from ..estimator import describe
 from ..media.images import SUFFIXES
 from ..methods import orientation as orient
 from ..methods.detector import Detector
-from ..methods.sppe import Sppe, person_scores
+from ..methods.sppe import Boxed, Sppe, person_scores
 from ..nms import box_nms, oks_nms
 from ..people import Frame, People
 from ..schedule import ahead, mapped
@@ -79,7 +79,7 @@ class Teachers:
     def __call__(self, frames: Sequence[Frame]) -> list[Frame]:
         images = [frame.image for frame in frames]
         seen = zip(*(detector(images) for detector in self.detectors), strict=True)
-        boxes = [box_nms(_joined(groups), self.detectors[0].nms) for groups in seen]
+        boxes = [box_nms(People.concatenate(groups), self.detectors[0].nms) for groups in seen]
         if not self.sppes:
             people = [
                 People(
@@ -93,25 +93,20 @@ class Teachers:
             return [
                 replace(frame, people=group) for frame, group in zip(frames, people, strict=True)
             ]
+        boxed = [replace(frame, people=group) for frame, group in zip(frames, boxes, strict=True)]
         views = [
-            replace(sppe, padding=padding)(images, boxes)
+            replace(sppe, look=Boxed(padding))(boxed)
             for sppe in self.sppes
             for padding in self.paddings
         ]
         people = [
-            combined([view[place] for view in views], found) for place, found in enumerate(boxes)
+            combined([view[place].people for view in views], found)
+            for place, found in enumerate(boxes)
         ]
         return [
             replace(frame, people=oks_nms(group))
             for frame, group in zip(frames, people, strict=True)
         ]
-
-
-def _joined(groups: Sequence[People]) -> People:
-    boxes, scores = (
-        np.concatenate([getattr(group, what) for group in groups]) for what in ("boxes", "scores")
-    )
-    return People.from_boxes(boxes, scores)
 
 
 def combined(views: Sequence[People], boxes: People) -> People:

@@ -23,7 +23,7 @@ from ..runtime import ABOUT
 from ..skeletons import SKELETONS
 
 HERE = Path(__file__).parent
-TASKS = ("detector", "pose", "turn", "sstn", "embedding")
+TASKS = ("detector", "pose", "people", "turn", "sstn", "embedding")
 LAYOUTS = tuple(PICTURE_CODECS)
 
 
@@ -45,6 +45,7 @@ class Row:
     paper: str = ""
     origin: str = ""
     layout: str = ""  # detectors
+    method: str = ""  # models that are a whole method: its name in `methods.METHODS`
     nms: float = 0.6
     skeleton: str = ""  # SPPEs
     codec: Mapping[str, Any] = field(default_factory=dict)

@@ -214,7 +214,7 @@ def simcc_finder(path: Path, joints: int, size=(96, 128), split: int = 2) -> Pat
 def heatmap_constant(
     path: Path, cells: np.ndarray, size=(96, 128), stride: int = 4, batch: int | str = "batch"
 ) -> Path:
-    """An SPPE that says the same whatever it sees: joint k peaks (0.9) at cell (x, y) = cells[k]."""
+    """An SPPE of one answer: joint k peaks (0.9) at the cell (x, y) = cells[k]."""
     width, height = size
     h, w = height // stride, width // stride
     maps = np.zeros((1, len(cells), h, w), np.float32)

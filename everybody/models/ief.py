@@ -1,0 +1,142 @@
+"""Iterative Error Feedback (Carreira et al. 2016, arXiv 1507.06550): a network that sees the
+picture and its own last guess, and says how to correct it.
+
+The guess y_t is rendered as one Gaussian per joint and laid behind the picture's channels; the
+network says a correction; the corrected guess goes in again:
+
+    ε_t = f(x_t)                 (Eq. 1)
+    y_{t+1} = y_t + ε_t          (Eq. 2)
+    x_{t+1} = I ⊕ g(y_{t+1})     (Eq. 3)
+
+No step takes a joint further than `bound` pixels (L = 20 there): the network learns
+e(y, y_t) = min(L, |u|) û, u = y - y_t. Fixed-path consolidation trains it: the guesses that it sees
+are those of perfect corrections, y_{t+1} = y_t + e(y, y_t), so that no target moves while it
+learns. y_0 is the median pose of the training pictures.
+
+The paper's f is GoogLeNet; ours is the slim ResNet of `resnet.py` with a first layer for 3 + K
+channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import OptionError
+from .gaussian_maps import gaussian_maps
+from .resnet import ResNet, conv
+
+
+def bounded(step: Tensor, bound: float) -> Tensor:
+    """[..., 2] -> [..., 2]: the same direction, no longer than `bound`: min(L, |u|) û."""
+    length = step.square().sum(-1, keepdim=True).clamp(min=1e-12).sqrt()
+    return step * (bound / length.clamp(min=bound))
+
+
+def fixed_path(
+    start: Tensor, truth: Tensor, weights: Tensor, *, steps: int, bound: float
+) -> Tensor:
+    """Guess y_0 and truth [B, K, 2] in pixels, weights [B, K] -> y_0 … y_{steps-1} [B, steps, K, 2]
+    of perfect corrections; a joint of weight 0 stays where it starts.
+    """
+    path, known = [start], weights[..., None] > 0
+    for _ in range(steps - 1):
+        path.append(path[-1] + bounded(torch.where(known, truth - path[-1], 0), bound))
+    return torch.stack(path, 1)
+
+
+def median_pose(places: Tensor, weights: Tensor) -> Tensor:
+    """Poses of the training set [N, K, 2], weights [N, K] -> y_0 [K, 2]: the median of each
+    coordinate where it is known, and 0 where it never is.
+    """
+    known = places.masked_fill(weights[..., None] <= 0, float("nan"))
+    return known.nanmedian(0).values.nan_to_num(0.0)
+
+
+class IefNet(nn.Module):
+    """Crop [B, 3, H, W]; H, W multiples of 32.
+
+    start: y_0 [K, 2] (x, y) from -1 to 1 between the crop's edges, or None for its middle (a
+    buffer, saved with the weights); steps: T; bound: L, and sigma: of the rendered Gaussians, both
+    in pixels.
+    """
+
+    start: Tensor
+
+    def __init__(
+        self,
+        joints: int = 17,
+        *,
+        width: int = 32,
+        depths: Sequence[int] = (2, 2, 2, 2),
+        start: Sequence[Sequence[float]] | None = None,
+        steps: int = 4,
+        bound: float = 20.0,
+        sigma: float = 6.0,
+    ) -> None:
+        super().__init__()
+        pose = torch.zeros(joints, 2) if start is None else torch.tensor(start, dtype=torch.float32)
+        if pose.shape != (joints, 2):
+            raise OptionError(
+                f"IEF: a start of shape {tuple(pose.shape)} is no pose of {joints} joints;"
+                f" expected ({joints}, 2), x and y from -1 to 1"
+            )
+        self.register_buffer("start", pose)
+        self.steps, self.bound, self.sigma = steps, bound, sigma
+        self.backbone = ResNet(width=width, depths=depths)
+        self.backbone.stem[0] = conv(3 + joints, width // 2, stride=2)
+        self.correct = nn.Linear(self.backbone.channels[-1], 2 * joints)
+        nn.init.normal_(self.correct.weight, std=0.01)
+        nn.init.zeros_(self.correct.bias)
+
+    def correction(self, image: Tensor, pose: Tensor) -> Tensor:
+        """Image [B, 3, H, W] and guess [B, K, 2] -> ε [B, K, 2] in pixels, not yet bounded."""
+        seen = torch.cat([image, gaussian_maps(pose, image.shape[2:], self.sigma)], 1)
+        features = self.backbone(seen)[-1].mean((2, 3))
+        return self.bound * self.correct(features).unflatten(1, (-1, 2))
+
+    def first(self, image: Tensor) -> Tensor:
+        """y_0 [B, K, 2] in the pixels of this crop."""
+        size = self.start.new_tensor([image.shape[3], image.shape[2]])
+        return (((self.start + 1) * size - 1) / 2).expand(image.shape[0], -1, -1)
+
+    def forward(self, image: Tensor, path: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """-> (guesses y_0 … y_T [B, T + 1, K, 2], corrections ε_0 … ε_{T-1} [B, T, K, 2]), both in
+        pixels.
+
+        With a `path` [B, T, K, 2] (see `fixed_path`) each step corrects that guess, not its own.
+        """
+        pose, poses, corrections = self.first(image), [], []
+        for step in range(self.steps if path is None else path.shape[1]):
+            pose = pose if path is None else path[:, step]
+            said = self.correction(image, pose)
+            poses.append(pose)
+            corrections.append(said)
+            pose = pose + bounded(said, self.bound)
+        return torch.stack([*poses, pose], 1), torch.stack(corrections, 1)
+
+    def answer(self, said: Sequence[Tensor]) -> tuple[Tensor]:
+        """What `forward` says -> ([B, K, 2]): the last guess, in pixels of the crop."""
+        return (said[0][:, -1],)
+
+
+def ief_loss(
+    said: Sequence[Tensor], targets: Sequence[Tensor], weights: Tensor, *, bound: float = 20.0
+) -> tuple[Tensor, Tensor]:
+    """(guesses, corrections) of the network, (true places [B, K, 2] in pixels,), weights [B, K] ->
+    (sum, weight): Σ_t h(ε_t, e(y, y_t)) (Eq. 4); h is the squared distance, in units of `bound`.
+    """
+    poses, corrections = said
+    (truth,) = targets
+    wanted = bounded(truth[:, None] - poses[:, :-1].detach(), bound)
+    errors = ((corrections - wanted) / bound).square().sum(-1)  # [B, T, K]
+    return (errors * weights[:, None]).sum(), weights.sum()
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "ief-fast": {"width": 32},
+    "ief-accurate": {"width": 48, "depths": (2, 3, 4, 2)},
+}

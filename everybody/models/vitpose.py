@@ -1,0 +1,176 @@
+"""ViTPose (Xu et al. 2022, arXiv 2204.12484): a plain vision transformer and a light decoder.
+
+The crop is cut into patches of 16 × 16; transformer layers (Dosovitskiy et al. 2021) mix them (Eq.
+1); the last features are a map of stride 16. The `classic` decoder brings it to stride 4 by two
+deconvolutions (Eq. 2), the `simple` one by bilinear upsampling and one 3 × 3 convolution (Eq. 3).
+
+Parameter names are the published ones (ViTAE-Transformer/ViTPose, Apache-2.0), and so are two
+habits: patches are padded by 2 on each side, and the position of a class token, which is not there,
+is added to every patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn, zeros
+from torch.nn import functional
+
+from ..errors import OptionError
+from .deconvolution_head import DeconvolutionHead
+
+PATCH = 16
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention (Vaswani et al. 2017, Eq. 1): [B, N, C] -> [B, N, C]."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        mixed = functional.scaled_dot_product_attention(q, k, v)  # [B, heads, N, C / heads]
+        return self.proj(mixed.transpose(1, 2).flatten(2))
+
+
+class Mlp(nn.Module):
+    """Two layers over each token alone: [B, N, C] -> [B, N, C]."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(functional.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """F' = F + attention(norm(F)), then F' + mlp(norm(F')) (Eq. 1)."""
+
+    def __init__(self, width: int, heads: int, ratio: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = Mlp(width, ratio * width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class Patches(nn.Module):
+    """Image [B, 3, H, W] -> [B, C, H / 16, W / 16]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, PATCH, PATCH, padding=2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.proj(image)
+
+
+class Transformer(nn.Module):
+    """Image [B, 3, H, W] of `size` (width, height) -> features [B, C, H / 16, W / 16]."""
+
+    def __init__(
+        self, size: tuple[int, int], width: int, depth: int, heads: int, ratio: int
+    ) -> None:
+        super().__init__()
+        patches = (size[0] // PATCH) * (size[1] // PATCH)
+        self.pos_embed = nn.Parameter(zeros(1, 1 + patches, width))
+        self.patch_embed = Patches(width)
+        self.blocks = nn.ModuleList(Block(width, heads, ratio) for _ in range(depth))
+        self.last_norm = nn.LayerNorm(width, eps=1e-6)
+
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    def forward(self, image: Tensor) -> Tensor:
+        grid = self.patch_embed(image)
+        x = grid.flatten(2).mT + self.pos_embed[:, 1:] + self.pos_embed[:, :1]
+        for block in self.blocks:
+            x = block(x)
+        return self.last_norm(x).mT.reshape(grid.shape)
+
+
+class Simple(nn.Module):
+    """Features [B, C, h, w] -> heatmaps [B, K, 4 h, 4 w] by bilinear upsampling (Eq. 3)."""
+
+    def __init__(self, inputs: int, joints: int) -> None:
+        super().__init__()
+        self.final_layer = nn.Conv2d(inputs, joints, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        large = functional.interpolate(x.relu(), scale_factor=4.0, mode="bilinear")
+        return self.final_layer(large)
+
+
+DECODERS: dict[str, Callable[[int, int], nn.Module]] = {  # (width, joints) -> decoder
+    "classic": lambda width, joints: DeconvolutionHead(width, joints, widths=(256, 256)),  # Eq. 2
+    "simple": Simple,
+}
+
+
+class VitPoseNet(nn.Module):
+    """ViTPose of any width and depth, for crops of one size (width, height) in multiples of 16.
+
+    Raises OptionError for other sizes, for heads that do not divide the width and for an unknown
+    decoder.
+    """
+
+    def __init__(
+        self,
+        joints: int = 17,
+        *,
+        size: tuple[int, int] = (192, 256),
+        width: int = 384,
+        depth: int = 12,
+        heads: int = 12,
+        ratio: int = 4,
+        decoder: str = "classic",
+    ) -> None:
+        super().__init__()
+        if any(side < PATCH or side % PATCH for side in size):
+            raise OptionError(
+                f"ViTPose: a crop of {size[0]}x{size[1]} cannot be cut into patches;"
+                f" expected multiples of {PATCH}, as 192x256"
+            )
+        if width % heads:
+            raise OptionError(f"ViTPose: {heads} heads do not divide a width of {width}")
+        if decoder not in DECODERS:
+            raise OptionError(f"ViTPose: no decoder '{decoder}'; known: {', '.join(DECODERS)}")
+        self.backbone = Transformer(size, width, depth, heads, ratio)
+        self.keypoint_head = DECODERS[decoder](width, joints)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[B, 3, H, W] -> heatmaps [B, K, H / 4, W / 4], peaks of 1."""
+        return self.keypoint_head(self.backbone(image))
+
+
+def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What a published state says of its network: joints and decoder (only the classic one has
+    deconvolutions).
+    """
+    classic = any(name.startswith("keypoint_head.deconv_layers.") for name in state)
+    return {
+        "joints": len(state["keypoint_head.final_layer.weight"]),
+        "decoder": "classic" if classic else "simple",
+    }
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "vitpose-s": {"width": 384, "depth": 12, "heads": 12},
+    "vitpose-b": {"width": 768, "depth": 12, "heads": 12},
+    "vitpose-l": {"width": 1024, "depth": 24, "heads": 16},
+    "vitpose-h": {"width": 1280, "depth": 32, "heads": 16},
+}
