@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from .losses import Loss
@@ -52,6 +53,21 @@ class Model:
     def answers(self, net: Any, image: Tensor) -> tuple[Tensor, ...]:
         """Pictures [B, 3, H, W], normalised -> what the exported graph answers."""
         return self.answer(net, net(image))
+
+    def joints_in(self, state: Mapping[str, Tensor], codec: Any) -> int:
+        """The number of joints of the network that a state is of, from the first parameter whose
+        shape depends on it; 0 for networks that speak of no joints, and for states of others.
+        """
+        with torch.device("meta"):
+            one, two = (self.build(joints, codec).state_dict() for joints in (1, 2))
+        for name, small in one.items():
+            found, large = state.get(name), two[name]
+            if found is None or found.ndim != small.ndim:
+                continue
+            for size, first, second in zip(found.shape, small.shape, large.shape, strict=True):
+                if first != second:
+                    return 1 + (size - first) // (second - first)
+        return 0
 
 
 def family(

@@ -26,10 +26,10 @@ from .. import runtime
 from ..atomic import replacing
 from ..errors import DataError, ModelError, OptionError
 from ..models.model import Model
-from ..skeletons import skeleton as skeleton_named
 from . import checkpoint, shards
 from .augment import normalised
 from .recipe import UNCHANGED, Recipe
+from .task import codec_of
 from .tasks import task_of
 
 CLOSE = 1e-4
@@ -57,7 +57,9 @@ def load(weights: Path) -> tuple[Recipe, nn.Module]:
             f"{path}: does not say which recipe it is of: is it from `everybody train`?"
         )
     recipe = Recipe.from_json(about["recipe"])
-    net = task_of(recipe).network(recipe, len(skeleton_named(skeleton_of(path))))
+    task = task_of(recipe)
+    joints = task.row(recipe).joints_in(state, codec_of(task.row(recipe), recipe))
+    net = task.network(recipe, joints)
     checkpoint.fit(net, state, str(path))
     net.load_state_dict(state)
     return recipe, net.eval()
