@@ -624,7 +624,7 @@ def test_cells_answer_for_the_person_they_are_inside_and_fit_best():
         low, high = truth[0, number].split(2)
         assert ((cells[chosen] > low) & (cells[chosen] < high)).all()
         assert target[0, chosen].max() == pytest.approx(1.0, abs=0.01)
-        assert len(chosen) <= detect.TOP
+        assert len(chosen) <= detection.TOP
     assert (target[person < 0] == 0).all()
 
 
