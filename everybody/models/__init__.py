@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from . import deployed, detector, losses, rmpe, rtmdet, sppe, tinypose, turn_net
+from . import deployed, detector, losses, rmpe, rtmdet, simple_baseline, sppe, tinypose, turn_net
 from .detection import detection_loss
 from .losses import Loss
 from .model import Model, family
@@ -35,6 +35,7 @@ def as_heatmaps(said: Tensor, wanted: Tensor, known: Tensor, codec: Any) -> Loss
 
 CENTRE = {"type": "heatmap", "alignment": "centre"}
 CORNER = {"type": "heatmap", "alignment": "corner"}
+HEATMAPS = {"codec": CORNER, "loss": heatmaps, "difference": as_heatmaps}
 BOXES = {"kind": "pictures", "joints": False, "loss": detection_loss,
          "outputs": ("boxes", "scores"), "dynamic": True}  # fmt: skip
 
@@ -43,13 +44,12 @@ MODELS: dict[str, Model] = {
     **family(
         tinypose.TinyPoseNet,
         tinypose.VARIANTS,
-        codec=CORNER,
-        loss=heatmaps,
-        difference=as_heatmaps,
+        **HEATMAPS,
         deploy=deployed.deployed,
         restore=deployed.restored,
         read=tinypose.TinyPoseNet.from_onnx,
     ),
+    **family(simple_baseline.SimpleBaselineNet, simple_baseline.VARIANTS, **HEATMAPS),
     **family(detector.DetectorNet, detector.VARIANTS, **BOXES),
     **family(rtmdet.RTMDet, rtmdet.VARIANTS, read=rtmdet.RTMDet.from_onnx, **BOXES),
     **family(

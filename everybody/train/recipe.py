@@ -163,6 +163,10 @@ RECIPES: dict[str, Recipe] = {
     "sppe-accurate": replace(BASE, model="sppe-accurate", size=(192, 256), anywhere=0.3),
     "tinypose-256": replace(TINY, size=(192, 256), padding=1.15, sigma=2.0),
     "tinypose-128": replace(TINY, size=(96, 128), padding=1.1, sigma=1.0),
+    # Small enough for a CPU: 96 x 128 as the small PP-TinyPose.
+    "simple-baseline-18": replace(
+        BASE, model="simple-baseline-18", size=(96, 128), sigma=1.0, rate=1e-3, batch=32
+    ),
     "turn": replace(
         BASE,
         model="turn",
