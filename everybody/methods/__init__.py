@@ -37,6 +37,12 @@ def open_method(options: Options) -> Method:
     )
 
 
+def is_method(name: str | None) -> bool:
+    """Whether a name is that of a method, or of a model that is one."""
+    rows, _ = manifest.load()
+    return name is not None and (name in METHODS or bool(name in rows and rows[name].method))
+
+
 def on_this_machine(options: Options) -> Options:
     """The same options with workers and threads chosen by device and cores where they are 0: on
     CPUs, N calls of one thread each do more work per second than one call of N threads.

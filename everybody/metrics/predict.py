@@ -20,6 +20,8 @@ from ..schedule import mapped
 
 if TYPE_CHECKING:
     from ..estimator import Estimator
+    from ..methods import is_method
+    from ..options import Keywords, PoseOptions
 
 # AP profits from people whom a detector is unsure of; what is used in earnest (.3) is too high to
 # judge with.
@@ -48,15 +50,17 @@ def predict(
 
     on_truth = boxes == "gt"
     estimator = Estimator(
-        pose=pose,
-        detector=detector,
-        flip_test=flip_test,
-        orientation=orientation,
-        det_score=det_score,
-        whole=on_truth,
-        boxes=None if boxes in ("gt", "detected") else boxes,
-        **({"pose_nms": "none"} if on_truth else {"pose_nms": pose_nms} if pose_nms else {}),
-        **options,
+        **Keywords(
+            {"method": pose} if is_method(pose) else {"pose": pose},
+            detector=detector,
+            flip_test=flip_test,
+            orientation=orientation,
+            det_score=det_score,
+            whole=on_truth,
+            boxes=None if boxes in ("gt", "detected") else boxes,
+            pose_nms="none" if on_truth else pose_nms or PoseOptions().nms,
+            **options,
+        )
     )
     name = Path(pose or "default model").stem + " + flip test" * flip_test
     name += " + upright only" * (orientation == "upright")
