@@ -54,8 +54,8 @@ def tune_nms(
     """
     from ..data.read import read
     from ..estimator import Estimator
-    from ..nms import Method, PoseNms, pose_nms
-    from ..nms.tune import candidates, search, worth
+    from ..metrics.tune_nms import candidates, search, worth
+    from ..nms import PoseNms, Suppressor, pose_nms
 
     first = pose_nms(start)
     if not isinstance(first.run, PoseNms):
@@ -83,11 +83,11 @@ def tune_nms(
         steps.append(step)
         found = ", ".join(f"{name} {getattr(step.best, name):.3g}" for name in step.names)
         messages.print(f"{found}: mean AP {worth(sets, step.best):.4f}")
-    best = Method.of(steps[-1].best)
+    best = Suppressor.of(steps[-1].best)
     _show(best, [*map(pose_nms, COMPARED), best], sets, as_json)
 
 
-def _show(best: Method, methods: list[Method], sets: Sets, as_json: bool) -> None:
+def _show(best: Suppressor, methods: list[Suppressor], sets: Sets, as_json: bool) -> None:
     """AP and poses per person of each method on each set, and what to give to --pose-nms."""
     rows = {
         str(method): {
