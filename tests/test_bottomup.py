@@ -105,6 +105,25 @@ def test_pictures_together_are_as_one_by_one(tmp_path, planting):
 
 
 @EVERY
+def test_a_batch_is_decoded_as_its_pictures(planting):
+    people = planting.crossing()
+    pictures = [people, people[:1], people[:0]]
+    maps = [planting.codec.encode(planted.seen(some), SIZE) for some in pictures]
+    together = planting.codec.decode([np.stack(some) for some in zip(*maps, strict=True)], SIZE)
+    assert [len(scores) for *_, scores in together] == [2, 1, 0]
+    for found, alone in zip(together, maps, strict=True):
+        (wanted,) = planting.codec.decode([some[None] for some in alone], SIZE)
+        assert all(np.array_equal(*pair) for pair in zip(found, wanted, strict=True))
+
+
+@EVERY
+def test_soft_oks_keeps_both_who_cross(tmp_path, planting):
+    path = planting.file(tmp_path / "m.onnx", planting.crossing())
+    (frame,) = estimator(planting, path, pose_nms="soft-oks")([blank()])
+    assert len(frame.people) == 2
+
+
+@EVERY
 def test_options_of_people_count(tmp_path, planting):
     path = planting.file(tmp_path / "m.onnx", planting.crossing())
     assert len(estimator(planting, path, max_people=1)([blank()])[0].people) == 1
