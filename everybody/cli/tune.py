@@ -15,6 +15,7 @@ from .options import pair
 
 if TYPE_CHECKING:
     from ..nms import Method
+    from ..nms.tune import Sets
 
 COMPARED = ("none", "box", "oks", "soft-oks", "alphapose")
 Text = str | None
