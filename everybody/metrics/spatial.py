@@ -109,7 +109,7 @@ def _common(truth: PosesFile, found: PosesFile) -> tuple[Array, Array, tuple[str
     true = truth.positions[:, [truth.joints.index(name) for name in joints]]
     predicted = found.positions[:, [found.joints.index(name) for name in joints]]
 
-    known = np.isfinite(true).all(2)
+    known = np.isfinite(true.sum(2))
     rows = known[:, 0]
     if not np.isfinite(predicted[rows][known[rows]]).all():
         raise DataError(f"{found.name}: lacks joints that {truth.name} has: NaN is not a place")
@@ -119,7 +119,7 @@ def _common(truth: PosesFile, found: PosesFile) -> tuple[Array, Array, tuple[str
 
 def _figure(name: str, predicted: Array, true: Array, joints: tuple[str, ...]) -> Figure:
     measure, says = _MEASURES[name]
-    counted = np.isfinite(true).all(2)
+    counted = np.isfinite(true.sum(2))
     predicted, true = np.nan_to_num(predicted), np.nan_to_num(true)
 
     def again(weights: Array) -> float:
