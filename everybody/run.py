@@ -1,6 +1,6 @@
 """One run of the main job: any sources in, a folder of results out.
 
-    OUT/frames.jsonl, run.json   the journal, always; every other format is derived from it at the end
+    OUT/frames.jsonl, run.json   the journal, always; the other formats are derived from it
     OUT/images, video, crops     what was asked for
 
 Whatever ends a run (the last frame, an error, Ctrl-C, SIGTERM, a full disk), the journal is valid
@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, cast
 
+from .atomic import refused
 from .errors import DataError, EverybodyError, OptionError
 from .follow import Follow, Following
 from .media.names import Names
@@ -77,7 +78,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """What to write, and where: a folder, or a binary stream that takes the journal's lines alone."""
+    """What to write, and where: a folder, or a binary stream of the journal's lines alone."""
 
     out: Path | IO[bytes]
     formats: Sequence[str] = ()
@@ -233,9 +234,7 @@ def _print(out: IO[bytes], frame: Frame) -> None:
     except BrokenPipeError:  # whoever read it has seen enough
         raise
     except OSError as error:
-        raise DataError(
-            f"stdout: cannot be written ({error.strerror}); free space or choose another place"
-        ) from error
+        raise refused("stdout", error) from error
 
 
 def _derive(outputs: Outputs, out: Path, summary: Summary, say: Callable[[str], None]) -> None:

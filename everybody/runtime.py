@@ -94,6 +94,18 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def describe(task: str, session: Session) -> dict[str, str]:
+    """What run.json says of a loaded model."""
+    return {
+        "task": task,
+        "name": session.path.stem,
+        "path": str(session.path),
+        "sha256": sha256(session.path),
+        "engine": session.engine,
+        "device": session.device,
+    }
+
+
 def load(
     path: Path | str,
     *,

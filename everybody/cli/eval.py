@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..errors import OptionError, OutputError
+from ..atomic import refused
+from ..errors import OptionError
 from .options import listed
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def _save(
             boxes = found.boxes_from or "not said"
             write_report(report, truth, found, conditions=[f"boxes: {boxes}"])
     except OSError as error:
-        raise OutputError(f"{error.filename}: cannot be written ({error.strerror})") from None
+        raise refused(error.filename or "the report", error) from None
 
 
 def _show(verdicts: list[Verdict]) -> None:

@@ -14,8 +14,8 @@ from ..errors import OptionError
 from .options import pair
 
 if TYPE_CHECKING:
-    from ..nms import Method
-    from ..nms.tune import Sets
+    from ..metrics.tune_nms import Sets
+    from ..nms import Suppressor
 
 COMPARED = ("none", "box", "oks", "soft-oks", "alphapose")
 Text = str | None
@@ -55,8 +55,8 @@ def tune_nms(
     """
     from ..data.read import read
     from ..estimator import Estimator
-    from ..nms import Method, PoseNms, pose_nms
-    from ..nms.tune import candidates, search, worth
+    from ..metrics.tune_nms import candidates, search, worth
+    from ..nms import PoseNms, Suppressor, pose_nms
 
     first = pose_nms(start)
     if not isinstance(first.run, PoseNms):
@@ -84,11 +84,11 @@ def tune_nms(
         steps.append(step)
         found = ", ".join(f"{name} {getattr(step.best, name):.3g}" for name in step.names)
         messages.print(f"{found}: mean AP {worth(sets, step.best):.4f}")
-    best = Method.of(steps[-1].best)
+    best = Suppressor.of(steps[-1].best)
     _show(best, [*map(pose_nms, COMPARED), best], sets, as_json)
 
 
-def _show(best: Method, methods: list[Method], sets: Sets, as_json: bool) -> None:
+def _show(best: Suppressor, methods: list[Suppressor], sets: Sets, as_json: bool) -> None:
     """AP and poses per person of each method on each set, and what to give to --pose-nms."""
     rows = {
         str(method): {

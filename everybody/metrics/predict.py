@@ -45,12 +45,14 @@ def predict(
     `Estimator`; pose_nms by default its own.
     """
     from ..estimator import Estimator
+    from ..methods import is_method
 
     on_truth = boxes == "gt"
     if on_truth or pose_nms:
         options["pose_nms"] = "none" if on_truth else pose_nms
     estimator = Estimator(
-        pose=pose,
+        method=pose if is_method(pose) else None,
+        pose=None if is_method(pose) else pose,
         detector=detector,
         flip_test=flip_test,
         orientation=orientation,
