@@ -193,6 +193,17 @@ def test_a_playlist_stays_at_its_host(strangers: tuple[str, str, list[str]]) -> 
     assert asked == ["/a.ts"]
 
 
+def test_a_missing_piece_is_told_and_the_others_are_read(film: Path) -> None:
+    data = (film / "a.ts").read_bytes()
+    text = playlist("a.ts", "gone.ts", "a.ts")
+    (film / "a.m3u8").write_text(text)
+    with serving({"/a.m3u8": whole(text.encode()), "/a.ts": whole(data)}) as site:
+        for source in (film / "a.m3u8", f"{site.url}/a.m3u8"):
+            problems: list[EverybodyError] = []
+            assert len(list(read(source, problem=problems.append))) == 10
+            assert ["gone.ts" in str(problem) for problem in problems] == [True]
+
+
 def test_servers_lead_to_no_other_protocol(film: Path) -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
