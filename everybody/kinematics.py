@@ -44,10 +44,8 @@ class Path:
 
 
 def paths(records: Iterable[Record], skeleton: Skeleton, *, id: int | None = None) -> list[Path]:
-    """Records of tracked people -> a path per source and id, in the order of their coming; with
-    `id`, of that one.
-
-    Raises DataError where nobody has an id, or nobody has this one.
+    """Records of tracked people -> a path per source and id, in the order of their appearance; with
+    `id`, only that one. Raises DataError where there are no ids, or not this one.
     """
     rows: dict[tuple[str, int], list[tuple[int, float, Array]]] = {}
     known: set[int] = set()
@@ -75,9 +73,7 @@ def paths(records: Iterable[Record], skeleton: Skeleton, *, id: int | None = Non
 
 
 def angle_names(skeleton: Skeleton) -> dict[str, tuple[int, int, int]]:
-    """The angles that a skeleton has, by name: places of the three joints, the angle's own in the
-    middle.
-    """
+    """The angles of a skeleton by name: places of the three joints, the vertex in the middle."""
     place = {joint: k for k, joint in enumerate(skeleton.joints)}
     out = {}
     for side in ("left", "right"):
@@ -89,8 +85,8 @@ def angle_names(skeleton: Skeleton) -> dict[str, tuple[int, int, int]]:
 
 
 def angles(keypoints: Array, skeleton: Skeleton, *, min_score: float = 0.2) -> dict[str, Array]:
-    """[..., K, 3] -> each angle [...] in degrees, 0 to 180; NaN where one of the three joints
-    scores less.
+    """[..., K, 3] -> each angle [...] in degrees, 0 to 180; NaN where one of its joints scores
+    less than `min_score`.
     """
     out = {}
     for name, (a, b, c) in angle_names(skeleton).items():
@@ -103,9 +99,8 @@ def angles(keypoints: Array, skeleton: Skeleton, *, min_score: float = 0.2) -> d
 
 
 def velocities(keypoints: Array, times: Array) -> Array:
-    """[F, K, 2+] at times [F] -> [F, K, 2] in pixels per second, of the parabola through each
-    sample and its two neighbours, so that uneven times do no harm. Zero where there is one frame
-    only.
+    """[F, K, 2+] at times [F] -> [F, K, 2] in pixels per second: the slope of the parabola through
+    each sample and its two neighbours, so that uneven times do no harm. 0 for a single frame.
     """
     points = keypoints[..., :2].astype(np.float64)
     if len(times) < 2:
@@ -128,5 +123,6 @@ def series(path: Path, name: str) -> tuple[Array, str]:
         return path.keypoints[:, place, "xy".index(part)], "pixels"
     known = ", ".join(angle_names(path.skeleton))
     raise OptionError(
-        f"unknown quantity '{name}': angles are {known}; joints have .x, .y and .speed (left_wrist.speed)"
+        f"unknown quantity '{name}': angles are {known}; "
+        f"joints have .x, .y and .speed (left_wrist.speed)"
     )

@@ -18,6 +18,7 @@ from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from ..atomic import refused
 from ..errors import OutputError
 from ..messages import Say, warn
 from ..people import Image
@@ -150,10 +151,7 @@ class VideoWriter:
                 with suppress(FFmpegError, OSError):  # it failed already, and says so below
                     self._container.close()
             self._release()
-            reason = getattr(error, "strerror", None) or error
-            raise OutputError(
-                f"{self.path}: cannot be written ({reason}); free space or choose another place"
-            ) from error
+            raise refused(self.path, error) from error
 
     def _release(self) -> None:
         self._closed = True
