@@ -54,13 +54,16 @@ class Video:
         problems, self.beside.problems = self.beside.problems, []
         return problems
 
+    def close(self) -> None:
+        self.container.close()
+        if self.beside:
+            self.beside.close()
+
     def __enter__(self) -> Video:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.container.close()
-        if self.beside:
-            self.beside.close()
+        self.close()
 
 
 def open_video(
