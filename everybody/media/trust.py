@@ -20,6 +20,7 @@ from . import network
 # Seconds without a frame after which a playlist is given up: at a host, and in a folder.
 STALLED = 20.0
 STALLED_HERE = 10.0
+PLAYLIST_BYTES = 16 * 2**20  # which name some hundred thousand pieces
 
 # Demuxers that read the one file they are given, by FFmpeg's names.
 FORMATS = (
@@ -89,6 +90,8 @@ def playlist(file: Any, head: bytes, name: str, trusted: bool | None) -> dict[st
         raise InputError(
             f"{name}: is a playlist without a place of its own; if you trust it: --trust"
         )
+    if file.startswith("file:") and os.path.getsize(_local(file)) > PLAYLIST_BYTES:
+        raise InputError(f"{name}: is a playlist of more than {PLAYLIST_BYTES // 2**20} MB")
     if head.startswith(b"#EXTM3U"):
         options = {"format_whitelist": f"hls,{FORMATS}", "http_persistent": "0"}
         return {"format": "hls", "options": options, "io_open": Beside(file, name)}
@@ -112,7 +115,7 @@ class Beside:
         self._folder = os.path.realpath(os.path.dirname(playlist.removeprefix("file:")) or ".")
         self._refused = False
         self.problems: list[InputError] = []  # not told yet
-        self._open: list[BinaryIO | network.Answer] = []
+        self._open: list[BinaryIO | _Piece] = []
         self.alive()
 
     def alive(self) -> None:
@@ -158,13 +161,35 @@ class Beside:
                 "if you trust it: --trust"
             )
 
-    def _opened(self, url: str, options: dict[str, str]) -> BinaryIO | network.Answer:
+    def _opened(self, url: str, options: dict[str, str]) -> BinaryIO | _Piece:
         if self._host is not None:
-            return network.fetch(url, within=self._host, part=_part(options))
+            return _Piece(network.fetch(url, within=self._host, part=_part(options)))
         try:
             return open(_local(url), "rb")
         except OSError as error:
             raise InputError(f"{self._name}: {url} cannot be opened ({error.strerror})") from error
+
+
+class _Piece:
+    """What a server answers; a playlist ends at `PLAYLIST_BYTES`, a video goes on."""
+
+    def __init__(self, answer: network.Answer) -> None:
+        self._answer, self._playlist, self._count = answer, False, 0
+
+    def read(self, size: int) -> bytes:
+        data = self._answer.read(size)
+        self._playlist |= not self._count and data.startswith(b"#EXTM3U")
+        self._count += len(data)
+        if self._playlist and self._count > PLAYLIST_BYTES:
+            raise OSError(f"a playlist of more than {PLAYLIST_BYTES // 2**20} MB")
+        return data
+
+    @property
+    def closed(self) -> bool:
+        return self._answer.closed
+
+    def close(self) -> None:
+        self._answer.close()
 
 
 def _local(url: str) -> str:

@@ -104,7 +104,8 @@ def open_video(
     except BaseException as error:
         for opened in filter(None, (container, beside)):
             opened.close()
-        missing = beside.problems[:1] if beside and isinstance(error, Exception) else []
+        unreadable = isinstance(error, (InvalidDataError, ArgumentError))
+        missing = beside.problems[:1] if beside and unreadable else []
         raise (missing or [_refused(name, error)])[0] from error
 
 
