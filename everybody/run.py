@@ -1,6 +1,6 @@
 """One run of the main job: any sources in, a folder of results out.
 
-    OUT/frames.jsonl, run.json   the journal, always; every other format is derived from it at the end
+    OUT/frames.jsonl, run.json   the journal, always; the other formats are derived from it
     OUT/images, video, crops     what was asked for
 
 Whatever ends a run (the last frame, an error, Ctrl-C, SIGTERM, a full disk), the journal is valid
@@ -78,7 +78,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """What to write, and where: a folder, or a binary stream that takes the journal's lines alone."""
+    """What to write, and where: a folder, or a binary stream of the journal's lines alone."""
 
     out: Path | IO[bytes]
     formats: Sequence[str] = ()

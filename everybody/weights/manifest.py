@@ -147,7 +147,8 @@ def variant(name: str) -> Variant:
     variants = _load(_paths())[2]
     if name not in variants:
         raise OptionError(
-            f"unknown variant '{name}': known are {', '.join(variants)}; single models: --detector, --pose"
+            f"unknown variant '{name}': known are {', '.join(variants)}; "
+            f"single models: --detector, --pose"
         )
     return variants[name]
 
