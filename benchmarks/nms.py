@@ -41,7 +41,8 @@ from everybody.data.dataset import Dataset
 from everybody.data.read import read
 from everybody.estimator import Estimator
 from everybody.metrics import bootstrap, charts
-from everybody.metrics.judge import Figure, judge
+from everybody.metrics.figure import Figure
+from everybody.metrics.judge import judge
 from everybody.metrics.matching import similarities
 from everybody.metrics.predict import answers
 from everybody.metrics.tune_nms import Candidates, Sets, candidates

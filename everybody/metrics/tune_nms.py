@@ -20,7 +20,7 @@ from scipy.ndimage import uniform_filter
 
 from ..data.crowds import crowds, jittered
 from ..data.dataset import Dataset
-from ..data.results import gathered
+from ..data.frames import gathered
 from ..errors import DataError
 from ..nms import PoseNms, Suppress
 from ..people import Frame, Image, People
