@@ -171,9 +171,7 @@ def metres_per_pixel(path: Path, height: float, *, min_score: float = 0.2) -> fl
 
 
 def angle_names(skeleton: Skeleton) -> dict[str, tuple[int, int, int]]:
-    """The angles that a skeleton has, by name: places of the three joints, the angle's own in the
-    middle.
-    """
+    """The angles of a skeleton by name: places of the three joints, the vertex in the middle."""
     place = {joint: k for k, joint in enumerate(skeleton.joints)}
     out = {}
     for side in ("left", "right"):
@@ -185,8 +183,8 @@ def angle_names(skeleton: Skeleton) -> dict[str, tuple[int, int, int]]:
 
 
 def angles(keypoints: Array, skeleton: Skeleton, *, min_score: float = 0.2) -> dict[str, Array]:
-    """[..., K, 3] -> each angle [...] in degrees, 0 to 180; NaN where one of the three joints
-    scores less.
+    """[..., K, 3] -> each angle [...] in degrees, 0 to 180; NaN where one of its joints scores
+    less than `min_score`.
     """
     out = {}
     for name, (a, b, c) in angle_names(skeleton).items():
@@ -199,9 +197,8 @@ def angles(keypoints: Array, skeleton: Skeleton, *, min_score: float = 0.2) -> d
 
 
 def velocities(keypoints: Array, times: Array) -> Array:
-    """[F, K, 2+] at times [F] -> [F, K, 2] in pixels per second, of the parabola through each
-    sample and its two neighbours, so that uneven times do no harm. Zero where there is one frame
-    only.
+    """[F, K, 2+] at times [F] -> [F, K, 2] in pixels per second: the slope of the parabola through
+    each sample and its two neighbours, so that uneven times do no harm. 0 for a single frame.
     """
     points = keypoints[..., :2].astype(np.float64)
     if len(times) < 2:
@@ -224,5 +221,6 @@ def series(path: Path, name: str) -> tuple[Array, str]:
         return path.keypoints[:, place, "xy".index(part)], "pixels"
     known = ", ".join(angle_names(path.skeleton))
     raise OptionError(
-        f"unknown quantity '{name}': angles are {known}; joints have .x, .y and .speed (left_wrist.speed)"
+        f"unknown quantity '{name}': angles are {known}; "
+        f"joints have .x, .y and .speed (left_wrist.speed)"
     )

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, cast
 
+from .atomic import refused
 from .errors import DataError, EverybodyError, OptionError
 from .follow import Follow, Following
 from .media.names import Names
@@ -233,9 +234,7 @@ def _print(out: IO[bytes], frame: Frame) -> None:
     except BrokenPipeError:  # whoever read it has seen enough
         raise
     except OSError as error:
-        raise DataError(
-            f"stdout: cannot be written ({error.strerror}); free space or choose another place"
-        ) from error
+        raise refused("stdout", error) from error
 
 
 def _derive(outputs: Outputs, out: Path, summary: Summary, say: Callable[[str], None]) -> None:

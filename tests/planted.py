@@ -1,12 +1,9 @@
-"""Drawn people and the maps that a perfect network would say of them."""
+"""People at known places, and whether they are those that were found."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from everybody.methods.grouping import Layout
 from everybody.skeletons import Skeleton
 
 # Of a body of height 1 about its middle, seen from the front: the person's left is at larger x.
@@ -49,78 +46,9 @@ def body(
     return (np.array(points) * (spread, 1)) @ rotation * height + centre
 
 
-def heatmaps(people: np.ndarray, size: tuple[int, int], sigma: float = 2.0) -> np.ndarray:
-    """Points [P,K,2] in cells, (width, height) -> [K,h,w]: the highest of the Gaussians."""
-    x, y = np.arange(size[0]), np.arange(size[1])
-    along_x = np.exp(-np.square(x - people[..., :1]) / (2 * sigma**2))
-    along_y = np.exp(-np.square(y - people[..., 1:]) / (2 * sigma**2))
-    maps = along_y[..., :, None] * along_x[..., None, :]
-    return maps.max(0, initial=0).astype(np.float32)
-
-
-def fields(
-    people: np.ndarray, layout: Layout, size: tuple[int, int], width: float = 2.0
-) -> np.ndarray:
-    """-> [2L,h,w]: unit vectors on the cells within `width` of a limb, their mean where several are
-    on a cell.
-    """
-    grid = np.stack(np.meshgrid(np.arange(size[0]), np.arange(size[1])), -1)
-    maps = np.zeros((2 * len(layout.limbs), size[1], size[0]), np.float32)
-    for (a, b), channel in zip(layout.limbs, layout.channels, strict=True):
-        count = np.zeros(size[::-1])
-        for start, end in people[:, [a, b]]:
-            length = np.hypot(*(end - start))
-            along = (end - start) / length
-            offset = grid - start
-            forward = offset @ along
-            across = np.abs(offset @ (-along[1], along[0]))
-
-            on = (forward >= -width) & (forward <= length + width) & (across <= width)
-            count += on
-            maps[channel] += on * along[0]
-            maps[channel + 1] += on * along[1]
-        maps[channel : channel + 2] /= np.maximum(count, 1)
-    return maps
-
-
-def personlab(
-    people: np.ndarray,
-    edges: Sequence[tuple[int, int]],
-    size: tuple[int, int],
-    *,
-    stride: int = 8,
-    radius: float = 16.0,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Points [P,K,2] in pixels, (width, height) in cells -> heatmaps, offsets, displacements.
-
-    On the cells within `radius` pixels of a joint; where several people's joints are close, those
-    of the nearest person.
-    """
-    grid = stride * np.stack(np.meshgrid(np.arange(size[0]), np.arange(size[1])), -1)
-    gaps = people[:, :, None, None] - grid  # [P,K,h,w,2]
-    nearest = np.hypot(gaps[..., 0], gaps[..., 1]).argmin(0) if len(people) else None
-
-    def of_nearest(joint: int, vectors: np.ndarray) -> np.ndarray:
-        """[P,h,w,2] -> y then x [2,h,w] of the person whose joint is nearest, 0 far from it."""
-        own = np.take_along_axis(vectors, nearest[joint][None, ..., None], 0)[0]
-        gap = np.take_along_axis(gaps[:, joint], nearest[joint][None, ..., None], 0)[0]
-        near = np.hypot(gap[..., 0], gap[..., 1]) <= radius
-        return np.moveaxis(own[..., ::-1] * near[..., None], -1, 0)
-
-    def stacked(some: list[np.ndarray]) -> np.ndarray:
-        return np.concatenate([np.array(some)[:, 0], np.array(some)[:, 1]]).astype(np.float32)
-
-    joints = range(people.shape[1])
-    if nearest is None:
-        empty = [np.zeros((2, *size[::-1]))]
-        there = stacked(empty * len(edges))
-        return heatmaps(people, size), stacked(empty * len(joints)), there, there
-
-    offsets = [of_nearest(k, gaps[:, k]) for k in joints]
-    there = [of_nearest(a, gaps[:, b]) for a, b in edges]
-    back = [of_nearest(b, gaps[:, a]) for a, b in edges]
-    scores = heatmaps(people / stride, size, sigma=1.0)
-    return scores, stacked(offsets), stacked(there), stacked(back)
+def seen(people: np.ndarray) -> np.ndarray:
+    """Points [P,K,2] -> keypoints [P,K,3], all labelled."""
+    return np.concatenate([people, np.ones((*people.shape[:2], 1))], 2)
 
 
 def same_people(found: np.ndarray, planted: np.ndarray, within: float) -> bool:

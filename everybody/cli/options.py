@@ -13,9 +13,6 @@ from ..messages import clean
 FPS = "Frames per second of what has no times, as pictures and results of OpenPose; 25."
 
 
-FPS = "Frames per second of what has no times, as pictures and results of OpenPose; 25."
-
-
 def pair(text: str | None, option: str, *, single: bool = True) -> tuple[int, int] | None:
     """'416x320' or, where one number is enough, '416' -> (416, 320) or (416, 416). Raises
     OptionError.

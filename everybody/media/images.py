@@ -12,7 +12,7 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -148,17 +148,21 @@ def fits(picture: Pillow.Image, name: str, max_pixels: int) -> None:
 
 
 def moving(file: Any, head: bytes) -> int:
-    """How many frames a picture file has; 1 where it is broken, as `opened` will say."""
+    """How many frames a picture file has; 2 where there are more than one and the rest is broken, 1
+    where all is, as `opened` will say.
+    """
     kind = picture_format(head) or ""
     still = kind == "WebP" and not (head[12:16] == b"VP8X" and head[20] & 2)
     still |= kind == "AVIF" and b"avis" not in head[8:64]
     if still or kind not in MOVING:
         return 1
+    frames = 1
     try:
-        with _quiet():
-            return getattr(_OPENERS[kind](file), "n_frames", 1)
+        with _quiet(), closing(_OPENERS[kind](file)) as picture:
+            frames = 2
+            return getattr(picture, "n_frames", 1)
     except Exception:  # see `opened`
-        return 1
+        return frames
 
 
 def rgb(picture: Pillow.Image, name: str) -> Image:
@@ -185,6 +189,8 @@ def rgb(picture: Pillow.Image, name: str) -> Image:
         image = np.array(Pillow.alpha_composite(white, cutout).convert("RGB"))
     else:
         image = np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
+    if not image.size:
+        raise InputError(f"{name}: is {picture.width} × {picture.height}, which shows nothing")
     return upright(image, _orientation(picture))
 
 

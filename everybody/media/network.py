@@ -116,6 +116,7 @@ class _Redirecting(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
         if request and self._host is not None and host(request.full_url) != self._host:
+            fp.close()
             raise OSError(f"leads to another host, {host(request.full_url)}")
         return request
 
@@ -142,6 +143,10 @@ class Answer:
         return data
 
     read = read1
+
+    @property
+    def closed(self) -> bool:
+        return self._response.isclosed()
 
     def close(self) -> None:
         self._response.close()

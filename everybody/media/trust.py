@@ -107,23 +107,33 @@ class Beside:
         self._name = name
         self._host = None if playlist.startswith("file:") else network.host(playlist)
         self._folder = os.path.realpath(os.path.dirname(playlist.removeprefix("file:")) or ".")
+        self._open: list[BinaryIO | network.Answer] = []
         self.alive()
 
     def alive(self) -> None:
         self._since = time.monotonic()
+
+    def close(self) -> None:
+        """Closes what FFmpeg has left open."""
+        for file in self._open:
+            file.close()
 
     def __call__(self, url: str, flags: int, options: dict[str, str]) -> BinaryIO | network.Answer:
         if time.monotonic() - self._since > STALLED:
             raise InputError(f"{self._name}: stalls; given up {STALLED:.0f} s after its last frame")
         if self._host is not None and url.lower().startswith(("http://", "https://")):
             if network.host(url) == self._host:
-                return network.fetch(url, within=self._host, part=_part(options))
+                return self._kept(network.fetch(url, within=self._host, part=_part(options)))
         elif self._host is None and (file := self._below(url)):
-            return open(file, "rb")
+            return self._kept(open(file, "rb"))
         raise InputError(
             f"{self._name}: leads out of its own {'folder' if self._host is None else 'host'}, to "
             f"{network.shown(url)}; if you trust it: --trust"
         )
+
+    def _kept(self, file: Any) -> Any:
+        self._open = [*(one for one in self._open if not one.closed), file]
+        return file
 
     def _below(self, url: str) -> str | None:
         """The path of a file below the playlist's folder, links followed; None for all others."""
