@@ -33,7 +33,7 @@ ANGLES = {
 }
 
 
-# Of body height, between joints one above the other (Drillis and Contini 1966): trunk, thigh, shank.
+# Trunk, thigh and shank: their share of body height (Drillis and Contini 1966).
 SEGMENTS = {("shoulder", "hip"): 0.288, ("hip", "knee"): 0.245, ("knee", "ankle"): 0.246}
 
 

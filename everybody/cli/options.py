@@ -9,7 +9,6 @@ from contextlib import suppress
 from ..errors import OptionError
 from ..messages import clean
 
-
 FPS = "Frames per second of what has no times, as pictures and results of OpenPose; 25."
 
 

@@ -5,7 +5,8 @@ killed keeps all frames it has finished, and `existing="resume"` goes on behind 
 format is written from the journal.
 
     {"source": "a.mp4", "frame": 12, "time": 0.48, "width": 1280, "height": 720,
-     "people": [{"id": 7, "score": 0.91, "box": [x0, y0, x1, y1], "keypoints": [[x, y, score], ...]}]}
+     "people": [{"id": 7, "score": 0.91, "box": [x0, y0, x1, y1],
+                 "keypoints": [[x, y, score], ...]}]}
 
 One writer at a time has the folder (`lock`). run.json tells, beside the options as they were given,
 the `settings`: all that the results depend on, by which a run that resumes is compared.
@@ -96,7 +97,9 @@ class Journal:
             self._file = open(self.path, "ab" if resumed else "wb", buffering=0)  # noqa: SIM115
 
     def _adopt(self, old: dict[str, Any], force: bool) -> None:
-        """Take over what a resumed run has found; OptionError if this one would not find the same."""
+        """Take over what a resumed run has found. Raises OptionError if this one would not find the
+        same.
+        """
         if not old:
             raise OptionError(
                 f"{self.path}: has no {RUN} beside it to tell how to go on; say --overwrite to "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,11 +70,12 @@ class RunShape(msgspec.Struct):
 
 @dataclass(slots=True)
 class Progress:
-    """What a journal holds: the index of the last frame of each source, in the order of their
-    coming, how many frames and people, and the greatest id.
+    """What a journal holds: of each source, in the order of their coming, the index of the last
+    frame and how many there are; all frames and people; and the greatest id.
     """
 
     last: dict[str, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
     frames: int = 0
     people: int = 0
     greatest: int = 0
@@ -103,6 +105,7 @@ def progress(path: Path | str, *, say: Say = warn) -> Progress:
             source, index, ids = parsed.source, parsed.frame, parsed.people
             numbers = [person.id for person in parsed.people if person.id is not None]
         found.last[source] = index
+        found.counts[source] += 1
         found.frames += 1
         found.people += len(ids)
         found.greatest = max(found.greatest, *numbers, 0)

@@ -1,4 +1,4 @@
-"""One writer per folder: a lock that survives kills and works where several machines see the folder.
+"""One writer per folder: a lock that survives kills, also where several machines see the folder.
 
 The lock is a file that is made only if it is not there (O_EXCL), which network file systems keep
 to. It says who holds it: host, process, when that process began. The holder touches it every

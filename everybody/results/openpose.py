@@ -4,8 +4,9 @@ file per frame.
 `NAME_keypoints.json` for pictures, `NAME_000000000012_keypoints.json` for frames of videos, frames
 without people too:
 
-    {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": [x, y, score, ...], "face_keypoints_2d": [...],
-                                 "hand_left_keypoints_2d": [...], "hand_right_keypoints_2d": [...], ...}]}
+    {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": [x, y, score, ...],
+                                 "face_keypoints_2d": [...], "hand_left_keypoints_2d": [...],
+                                 "hand_right_keypoints_2d": [...], ...}]}
 
 The body is in the order BODY_25 (or COCO-18), joints copied by name, neck and mid-hip derived where
 they are lacking, and 0, 0, 0 for what nobody knows: so are the pupils, the last two of OpenPose's

@@ -97,7 +97,7 @@ def as_people(
 def checked(record: Record, where: Path | str) -> Record:
     """The record, if its frame, time and size can be those of a picture. Raises DataError."""
     numbers = (record.index, record.width, record.height)
-    if not (0 <= min(numbers) and max(numbers) < 2**31 and abs(record.time) <= FARTHEST):
+    if not (min(numbers) >= 0 and max(numbers) < 2**31 and abs(record.time) <= FARTHEST):
         raise DataError(
             f"{where}: frame {record.index} of '{record.source}', time {record.time}, size "
             f"{record.width} × {record.height}: no picture has these"

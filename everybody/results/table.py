@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
@@ -83,7 +83,7 @@ def _as_text(kind: pa.DataType) -> pa.DataType:
 
 
 def _with_commas(numbers: pa.Array) -> pa.Array:
-    return pa.compute.replace_substring(numbers.cast(pa.string()), ".", ",")
+    return pc.replace_substring(numbers.cast(pa.string()), ".", ",")
 
 
 def write_parquet(results: Results, path: Path, say: Say) -> None:
