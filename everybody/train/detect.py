@@ -97,7 +97,8 @@ class DetectorTask(OneNetwork):
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
         images, boxes, real, ignored = self.augmented(rows, rng)
         cells = cells_of(self.recipe.size, images.device, self.net.MIDDLE)
-        return self.model.loss(net(normalised(images)), cells, boxes, real, ignored)
+        said = net(normalised(images))
+        return self.model.loss(self.net, said, cells, boxes, real, ignored)
 
     def evaluate(self, net: Any) -> dict[str, float]:
         """AP at IoU 0.5 of whole pictures: upright, turned by a quarter, and the mean of both."""
