@@ -48,7 +48,10 @@ FAMILIES: dict[str, dict] = {
     "rtmpose-t": {"width": 8, "hidden": 32, "shared": 16},
     "vitpose-s": {"width": 48, "depth": 2, "heads": 4},
 }
-LARGE = {"deeppose-tiny": (96, 128), "tompson-small": (64, 64)}  # sides where 64 are too few
+# Crops larger than 64 x 64: where layers would be too small, or normalised over too few cells.
+LARGE = dict.fromkeys(
+    ("deeppose-tiny", "deeppose-resnet-tiny", "deeppose-resnet-tiny-rle", "rtmpose-t"), (96, 128)
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
