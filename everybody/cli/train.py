@@ -100,7 +100,7 @@ Distrust = Annotated[
     str, typer.Option(help="Joints to take from the teacher: left_hip,right_hip for LSP.")
 ]
 Sure = Annotated[
-    float, typer.Option(help="For detectors: who scores less is neither to find nor false.")
+    float, typer.Option(help="For detectors: people who score less are neither to find nor false.")
 ]
 Grid = Annotated[int, typer.Option(help="For detectors: so many pictures side by side, and below.")]
 Nobody = Annotated[
