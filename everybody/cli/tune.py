@@ -72,19 +72,17 @@ def tune_nms(
         pose_nms="none",
         threads=threads,
     )
-    if truth.skeleton != estimator.skeleton:
-        truth = truth.to(estimator.skeleton)
+    truth = truth.to(estimator.skeleton)
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
     messages.print(
         f"{len(truth)} pictures, {(~truth.ignored).sum()} people: estimating the candidates' poses"
     )
     sets = candidates(truth, estimator, jitter=jitter, seed=seed)
-    steps = []
+    best = first
     for step in search(lambda setting: worth(sets, setting, price), first.run):
-        steps.append(step)
+        best = Suppressor.of(step.best)
         found = ", ".join(f"{name} {getattr(step.best, name):.3g}" for name in step.names)
         messages.print(f"{found}: mean AP {worth(sets, step.best):.4f}")
-    best = Suppressor.of(steps[-1].best)
     _show(best, [*map(pose_nms, COMPARED), best], sets, as_json)
 
 
