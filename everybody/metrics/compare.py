@@ -41,7 +41,7 @@ def judge_all(
         results, labelled = common(one, truth, mapped=mapped)
         results = outside(results, labelled)
         about = About.of(labelled, results.name, results.boxes_from, results.notes)
-        figures = judge(labelled, results, names, by=by)  # type: ignore[arg-type]  # which checks it
+        figures = judge(labelled, results, names, by=by)  # type: ignore[arg-type]
         judged.append(Judged(about, figures, results, labelled))
     return judged
 
