@@ -41,6 +41,7 @@ from .results.lock import Lock
 from .results.records import encode
 from .results.resume import Known
 from .skeletons import Skeleton
+from .smooth import Smooth
 
 if TYPE_CHECKING:
     from .estimator import Estimator
@@ -220,10 +221,10 @@ def settings(
     said |= {name: getattr(select, name) for name in ("start", "every", "fps")}
     said |= {"max_pixels": max_pixels, "track": bool(follow)}
     if follow:
-        smooth = follow.smoothing()
+        smooth = follow.smooth
         said |= {
             "detect_every": follow.detect_every,
-            "smooth": smooth and asdict(smooth),
+            "smooth": asdict(smooth) if isinstance(smooth, Smooth) else smooth,
             "select": follow.keep,
             "flow": follow.flow,
             "camera": follow.camera,
