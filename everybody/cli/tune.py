@@ -14,7 +14,8 @@ from ..errors import OptionError
 from .options import pair
 
 if TYPE_CHECKING:
-    from ..nms import Method
+    from ..metrics.tune_nms import Sets
+    from ..nms import Suppressor
 
 COMPARED = ("none", "box", "oks", "soft-oks", "alphapose")
 Text = str | None
