@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
@@ -68,16 +67,18 @@ def write_csv_eu(results: Results, path: Path, say: Say) -> None:
         table.writerow(SCHEMA.names)
 
         def write(batch: pa.RecordBatch) -> None:
-            columns = [_with_commas(column).to_pylist() for column in batch.columns]
+            columns = [_with_commas(column) for column in batch.columns]
             table.writerows(zip(*columns, strict=True))
 
         _write(results, write)
 
 
-def _with_commas(column: pa.Array) -> pa.Array:
+def _with_commas(column: pa.Array) -> list[Any]:
+    """The values of a column, numbers with a fraction as text."""
     if not pa.types.is_floating(column.type):
-        return column
-    return pc.replace_substring(column.cast(pa.string()), ".", ",")
+        return column.to_pylist()
+    texts = column.cast(pa.string()).to_pylist()
+    return [text and text.replace(".", ",") for text in texts]
 
 
 def write_parquet(results: Results, path: Path, say: Say) -> None:
