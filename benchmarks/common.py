@@ -24,7 +24,7 @@ from everybody.data.dataset import Dataset
 from everybody.data.rotate import turned
 from everybody.media.images import decode
 from everybody.metrics import bootstrap
-from everybody.metrics.judge import Figure
+from everybody.metrics.figure import Figure
 from everybody.people import Frame, Image, People
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -40,8 +40,8 @@ from benchmarks.common import (
     row,
 )
 from everybody.data.dataset import Dataset
+from everybody.data.frames import gathered
 from everybody.data.read import read
-from everybody.data.results import gathered
 from everybody.data.rotate import turned
 from everybody.media.images import SUFFIXES, decode
 from everybody.metrics import bootstrap, boxes

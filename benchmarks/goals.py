@@ -39,7 +39,8 @@ from benchmarks.common import (
     row,
 )
 from benchmarks.detectors import JUDGED, Finder, empty_pictures, false_people, found
-from everybody.data.dataset import Dataset, common
+from everybody.data.dataset import Dataset
+from everybody.data.join import common
 from everybody.data.read import read
 from everybody.data.rotate import turned
 from everybody.estimator import Estimator

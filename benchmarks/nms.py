@@ -4,7 +4,7 @@
     python -m benchmarks.nms turned [--cache DIR]        # boxes in boxes of --det-turns 4
     python -m benchmarks.nms speed
 
-quality: three sorts of candidates on ../shared/data/coco_val (`everybody.nms.tune.candidates`):
+quality: three sorts of candidates on ../shared/data/coco_val (`metrics.tune_nms.candidates`):
 dense (each true box 8 times beside its place, IoU > .5), crowds (the same where real people were
 pasted in front of others), detected (--det-score 0.05). Poses per person counts labelled people;
 precision is the share of kept poses that have a labelled person to themselves at OKS .5 (unlabelled
@@ -41,11 +41,12 @@ from everybody.data.dataset import Dataset
 from everybody.data.read import read
 from everybody.estimator import Estimator
 from everybody.metrics import bootstrap, charts
-from everybody.metrics.judge import Figure, judge
+from everybody.metrics.figure import Figure
+from everybody.metrics.judge import judge
 from everybody.metrics.matching import similarities
 from everybody.metrics.predict import answers
+from everybody.metrics.tune_nms import Candidates, Sets, candidates
 from everybody.nms import PoseNms, oks_nms, pose_nms
-from everybody.nms.tune import Candidates, Sets, candidates
 from everybody.people import People
 from everybody.skeletons import COCO17
 

@@ -35,11 +35,12 @@ from benchmarks.common import (
     turned_frames,
 )
 from everybody.data.dataset import Dataset
+from everybody.data.frames import gathered
 from everybody.data.read import read
-from everybody.data.results import gathered
 from everybody.estimator import Estimator
 from everybody.methods.orientation import ORIENTATIONS
-from everybody.metrics.judge import Figure, judge
+from everybody.metrics.figure import Figure
+from everybody.metrics.judge import judge
 from everybody.people import Frame, People
 
 DRAWS = 500

@@ -49,13 +49,14 @@ from benchmarks.common import (
 )
 from everybody import geometry
 from everybody.data.dataset import Dataset, with_margin
+from everybody.data.frames import gathered
 from everybody.data.read import read
-from everybody.data.results import gathered
 from everybody.draw import draw as draw_people
 from everybody.media.read import Selection
 from everybody.media.read import read as read_frames
 from everybody.methods.sppe import Sppe
-from everybody.metrics.judge import Figure, judge
+from everybody.metrics.figure import Figure
+from everybody.metrics.judge import judge
 from everybody.nms import pose_nms
 from everybody.people import Image, People
 from everybody.skeletons import COCO17

@@ -19,8 +19,8 @@ import numpy as np
 from everybody.methods.open import load_sppe, load_turn
 
 from benchmarks.common import COCO_TRAIN, counted, head, parsed, parser, picture, rotated, row
+from everybody.data.frames import gathered
 from everybody.data.read import read
-from everybody.data.results import gathered
 from everybody.data.rotate import turned
 from everybody.methods import orientation as orient
 from everybody.metrics.judge import judge

@@ -59,7 +59,7 @@ def draw(
     canvas = np.array(image, order="C")
     extents = _extents(people, min_score)
     size = np.max(extents[:, 2:] - extents[:, :2], axis=1, initial=0)
-    width = float(max(canvas.shape[:2]))
+    width = extent(canvas)
     fitting = np.clip(size / 75, max(1.25, width / 900), max(1.5, width / 110)).tolist()
     widths: list[float] = [thickness] * len(people) if thickness else fitting
     show_ids = people.ids is not None and ids is not False
@@ -77,6 +77,14 @@ def draw(
         if words:
             _draw_label(canvas, "  ".join(words), extents[n], widths[n], one)
     return canvas
+
+
+def extent(image: Image) -> float:
+    """Pixels that widths of lines are measured by: the longer side of the picture, or of a panorama
+    the longer side of the 16:9 picture of its height, since people in it are no larger for its
+    width.
+    """
+    return min(float(max(image.shape[:2])), min(image.shape[:2]) * 16 / 9)
 
 
 def _extents(people: People, min_score: float) -> Floats:
@@ -184,18 +192,19 @@ def _draw_box(canvas: Image, box: Floats, width: float, colour: Colour) -> None:
         cv2.rectangle(canvas, (x0, y0), (x1, y1), paint, line, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_label(canvas: Image, text: str, extent: Floats, width: float, colour: Colour) -> None:
-    """A tag above the person's upper left corner, moved into the picture where it would stick out."""
-    height = min(
-        max(3.2 * width, 11, max(canvas.shape) / 90), canvas.shape[0] / 4
-    )  # of the letters, in pixels
+def _draw_label(canvas: Image, text: str, place: Floats, width: float, colour: Colour) -> None:
+    """A tag above the upper left corner of the person's place, moved into the picture where it
+    would stick out.
+    """
+    # Of the letters, in pixels.
+    height = min(max(3.2 * width, 11, extent(canvas) / 90), canvas.shape[0] / 4)
     scale, weight = height / 22, max(1, round(height / 10))
     (wide, high), _ = cv2.getTextSize(text, _FONT, scale, weight)
     pad = round(0.45 * height)
-    x = int(np.clip(np.nan_to_num(extent[0]), 0, max(0, canvas.shape[1] - wide - 2 * pad)))
+    x = int(np.clip(np.nan_to_num(place[0]), 0, max(0, canvas.shape[1] - wide - 2 * pad)))
     y = int(
         np.clip(
-            np.nan_to_num(extent[1]) - high - 2 * pad, 0, max(0, canvas.shape[0] - high - 2 * pad)
+            np.nan_to_num(place[1]) - high - 2 * pad, 0, max(0, canvas.shape[0] - high - 2 * pad)
         )
     )
     canvas[y : y + high + 2 * pad, x : x + wide + 2 * pad] = DARK

@@ -45,6 +45,6 @@ class OutputError(EverybodyError):
 def unknown(what: str, name: object, known: Iterable[str]) -> OptionError:
     """The error for a name that is none of the known ones: it lists them, the nearest first."""
     names = list(known)
-    near = difflib.get_close_matches(str(name), names, 3, 0.6)
+    near = difflib.get_close_matches(str(name), names, 3, 0.5)
     hint = f": did you mean {' or '.join(near)}? Known are " if near else ": known are "
     return OptionError(f"unknown {what} '{name}'{hint}{', '.join(names)}")

@@ -1,4 +1,4 @@
-"""`Estimator` holds the loaded models of a method; `estimate` does one picture, `stream` any source.
+"""`Estimator` holds a method's loaded models; `estimate` does one picture, `stream` any source.
 
     read ──ahead──▶ find (pool) ──▶ pose (pool) ──▶ frames
 
@@ -47,7 +47,7 @@ class Estimator:
 
     def models(self) -> list[dict[str, str]]:
         """Which files are loaded: task, name, path, sha256, engine and device of each."""
-        return [describe(task, session) for task, session in self.method.sessions.items()]
+        return [runtime.describe(task, session) for task, session in self.method.sessions.items()]
 
     def remarks(self) -> list[str]:
         """What a user should know at the end of a run, as boxes that belong to no frame."""
@@ -117,18 +117,6 @@ class Estimator:
         read and estimated.
         """
         return schedule.run(self.method.stages, frames, workers=self.workers)
-
-
-def describe(task: str, session: runtime.Session) -> dict[str, str]:
-    """What run.json says of a loaded model."""
-    return {
-        "task": task,
-        "name": session.path.stem,
-        "path": str(session.path),
-        "sha256": runtime.sha256(session.path),
-        "engine": session.engine,
-        "device": session.device,
-    }
 
 
 def estimate(source: Any, **keywords: Unpack[Keywords]) -> People:

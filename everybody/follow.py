@@ -17,22 +17,25 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from . import schedule
 from .errors import OptionError
-from .estimator import Estimator, describe
 from .geometry import area, iou, oks, whole
 from .methods.orientation import turns_of
 from .people import Frame, People
+from .runtime import describe
 from .skeletons import BOX
 from .smooth import Smooth
 from .track import Rules, Tracker
 from .track.flow import Stitch, tracking
 from .track.still import Still
 from .track.watch import Watch
+
+if TYPE_CHECKING:
+    from .estimator import Estimator
 
 IN_FLIGHT = 3  # frames
 ELSEWHERE = 0.3  # IoU with all detections, below which the detector has missed an expected person
@@ -138,7 +141,7 @@ class Following:
 
 
 class Work(NamedTuple):
-    """What came of a frame: its people, and the ids of quiet people, whose last pose still holds."""
+    """What came of a frame: its people, and the ids of the quiet ones, whose last pose holds."""
 
     frame: Frame
     quiet: set[int]

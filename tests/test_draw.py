@@ -146,3 +146,13 @@ def test_a_flipped_view_is_drawn_like_its_copy():
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
     people = someone(COCO17)
     assert (draw(image[:, ::-1, ::-1], people) == draw(image[:, ::-1, ::-1].copy(), people)).all()
+
+
+def test_lines_on_a_panorama_are_as_wide_as_its_people_need():
+    someone_small = someone(COCO17)
+    usual = draw(grey(320, 180), someone_small)
+    panorama = draw(grey(3200, 180), someone_small)
+    assert (panorama[:, :320] == usual).all()
+    assert (panorama[:, 320:] == 128).all()
+    upright = draw(grey(180, 3200), someone_small)
+    assert (upright[:140, :140] == usual[:140, :140]).all()

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from everybody.data.coco import read_coco, read_coco_results
+from everybody.data.coco import read_coco
+from everybody.data.coco_results import read_coco_results
+from everybody.data.join import joined
 from everybody.metrics import oks
 from everybody.metrics.direct import direct
 from everybody.skeletons import COCO17
@@ -25,15 +27,19 @@ World = tuple[dict[str, Any], list[dict[str, Any]]]
 def short(folder: Path, truth: dict[str, Any], results: Any) -> dict[str, float] | None:
     path = folder / "results.json"
     path.write_text(results if isinstance(results, str) else json.dumps(results))
-    dataset = read_coco(Path("truth.json"), truth)
+    dataset = read_coco(Path("truth.json"), json.dumps(truth).encode())
     ready = direct(dataset, path)
     return ready and oks.summary(oks.evaluated(*ready, COCO17.sigmas).eval or {})
 
 
 def by_readers(truth: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, float]:
-    dataset = read_coco(Path("truth.json"), truth)
+    dataset = read_coco(Path("truth.json"), json.dumps(truth).encode())
     return oks.figures(
-        dataset, read_coco_results(Path("results.json"), results, skeleton=COCO17).join(dataset)
+        dataset,
+        joined(
+            read_coco_results(Path("results.json"), json.dumps(results).encode(), skeleton=COCO17),
+            dataset,
+        ),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everybody.data.dataset import Dataset, Picture
+from everybody.data.dataset import COLUMNS, Dataset, Picture
 from everybody.data.read import read, read_results
 from everybody.errors import OptionError
 from everybody.metrics import bootstrap, oks
@@ -229,16 +229,8 @@ def test_drawing_a_picture_twice_is_having_it_twice() -> None:
             pictures=tuple(Picture(f"{n}.jpg", n + 1) for n in range(len(drawn))),
             **{
                 name: np.concatenate([getattr(part, name) for part in group])
-                for name in (
-                    "keypoints",
-                    "boxes",
-                    "areas",
-                    "scores",
-                    "heads",
-                    "crowd",
-                    "ignored",
-                    "tracks",
-                )
+                for name in COLUMNS
+                if name not in ("ids", "picture")
             },
             ids=np.arange(1, 1 + sum(len(part.picture) for part in group)),
             picture=np.repeat(np.arange(len(drawn)), [len(part.picture) for part in group]),

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everybody.data.coco import read_coco, read_coco_results
+from everybody.data.coco import read_coco
+from everybody.data.coco_results import read_coco_results
+from everybody.data.join import joined
 from everybody.geometry import oks
 from everybody.metrics.oks import figures
 from everybody.skeletons import COCO17
@@ -43,9 +45,13 @@ def reference(truth: dict[str, Any], results: list[dict[str, Any]]) -> dict[str,
 
 
 def ours(truth: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, float]:
-    dataset = read_coco(Path("truth.json"), truth)
+    dataset = read_coco(Path("truth.json"), json.dumps(truth).encode())
     return figures(
-        dataset, read_coco_results(Path("results.json"), results, skeleton=COCO17).join(dataset)
+        dataset,
+        joined(
+            read_coco_results(Path("results.json"), json.dumps(results).encode(), skeleton=COCO17),
+            dataset,
+        ),
     )
 
 

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from everybody.data.coco import PARTS, read_coco, read_coco_results
+from everybody.data.coco import PARTS, read_coco
+from everybody.data.coco_results import read_coco_results
+from everybody.data.join import joined
 from everybody.metrics.judge import judge
 from everybody.skeletons import CROWDPOSE14, WHOLEBODY133
 
@@ -54,8 +56,11 @@ def test_crowdpose_by_crowding() -> None:
         for person in truth["annotations"]
         if random.random() < 0.8
     ]
-    dataset = read_coco(Path("truth.json"), truth)
-    found = read_coco_results(Path("results.json"), results, skeleton=CROWDPOSE14).join(dataset)
+    dataset = read_coco(Path("truth.json"), json.dumps(truth).encode())
+    found = joined(
+        read_coco_results(Path("results.json"), json.dumps(results).encode(), skeleton=CROWDPOSE14),
+        dataset,
+    )
     ours = {figure.name: figure.value for figure in judge(dataset, found, ["AP"])}
     expected = reference(truth, results, "keypoints_crowd", use_area=False)
     names = ["AP", "AP50", "AP75", "AR", "AR50", "AR75"]
@@ -103,8 +108,13 @@ def whole_bodies(random: np.random.Generator) -> tuple[dict[str, Any], list[dict
 
 def test_whole_bodies_by_part() -> None:
     truth, results = whole_bodies(np.random.default_rng(1))
-    dataset = read_coco(Path("truth.json"), truth)
-    found = read_coco_results(Path("results.json"), results, skeleton=WHOLEBODY133).join(dataset)
+    dataset = read_coco(Path("truth.json"), json.dumps(truth).encode())
+    found = joined(
+        read_coco_results(
+            Path("results.json"), json.dumps(results).encode(), skeleton=WHOLEBODY133
+        ),
+        dataset,
+    )
     ours = {figure.name: figure.value for figure in judge(dataset, found, ["AP"])}
     kinds = {
         "AP": "keypoints_wholebody",

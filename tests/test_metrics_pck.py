@@ -94,11 +94,10 @@ def test_auc_of_a_step() -> None:
 
 
 def test_nme_leaves_out_people_who_were_not_found() -> None:
-    rates = pck.nme(
-        np.array([[5.0, 15], [np.inf, np.inf]]), np.ones((2, 2), bool), np.array([10.0, 10])
-    )
-    assert rates.over_all == 1.0
-    assert rates.counted.tolist() == [1, 1]
+    distance = np.array([[5.0, 15], [np.inf, np.inf]])
+    ratios, counted = pck.errors(distance, np.ones((2, 2), bool), np.array([10.0, 10]))
+    assert ratios.tolist() == [[0.5, 1.5], [0, 0]]
+    assert counted.tolist() == [[True, True], [False, False]]
 
 
 def test_pcp_strict_and_loose() -> None:
@@ -146,7 +145,7 @@ def test_laws(pair: np.ndarray, scale: float, shuffle: object) -> None:
         return [
             pck.pck(distance, labelled, reference, 0.2).over_all,
             pck.auc(distance, labelled, reference, 0.5),
-            pck.nme(distance, labelled, reference).over_all,
+            float(pck.errors(distance, labelled, reference)[0].sum()),
             pck.pcp(others, ends, known).over_all,
         ]
 

@@ -47,7 +47,7 @@ def world(region: tuple[np.ndarray, ...]) -> tuple[Dataset, Dataset]:
     return truth, replace(truth, picture=np.zeros(3, int), keypoints=found, scores=scores, **EMPTY)
 
 
-EMPTY = dict.fromkeys(("boxes", "areas", "ids", "tracks", "heads", "crowd", "ignored"))
+EMPTY = dict.fromkeys(("boxes", "areas", "ids", "tracks", "category", "heads", "crowd", "ignored"))
 
 
 def test_who_is_in_a_region_is_left_out_and_said() -> None:

@@ -18,7 +18,6 @@ from everybody.metrics.tracking import (
     per_joint,
     precision,
     scene,
-    switches_per_minute,
 )
 from everybody.people import People
 from everybody.skeletons import COCO17
@@ -84,7 +83,6 @@ def test_a_switch_a_miss_and_a_false_person_by_hand():
     ass = (2 * 2 / 4 + 1 * 1 / 5) / 3
     assert hota(film)["AssA"] == pytest.approx(ass)
     assert hota(film)["HOTA"] == pytest.approx(np.sqrt(ass * 3 / 6))
-    assert switches_per_minute(film, 5.0) == 12
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -156,8 +154,6 @@ def test_people_without_ids_and_wrong_scenes_are_refused():
         Scene(np.array([1]), np.array([1, 2]), np.zeros((2, 1)))
     with pytest.raises(ValueError, match="must differ"):
         Scene(np.array([1]), np.array([2, 2]), np.zeros((1, 2)))
-    with pytest.raises(ValueError, match="more than 0"):
-        switches_per_minute([], 0)
 
 
 def test_jitter_is_the_error_of_the_acceleration_at_uneven_times():

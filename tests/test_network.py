@@ -22,10 +22,11 @@ import pytest
 from PIL import Image
 
 from everybody.errors import EverybodyError, InputError
-from everybody.media import live, network, streams
+from everybody.media import live, network, reader
 from everybody.media.read import Selection, count, expand, read
 
 from .movies import encode, grey, number
+from .servers import dripping, serving, whole
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +133,7 @@ def test_a_movie_with_its_index_last_is_sought_where_the_server_can(
     encode(tmp_path / "a.mp4", noise)
     assert len(list(read(f"{site}/a.mp4"))) == 4  # through a temporary file
     monkeypatch.setattr(
-        streams, "spooled", lambda *_: pytest.fail("spooled though it can be sought")
+        reader, "spooled", lambda *_: pytest.fail("spooled though it can be sought")
     )
     assert len(list(read(f"{site}/ranges/a.mp4"))) == 4
     assert any(wanted and wanted != "bytes=0-" for _, _, wanted in Handler.seen)
@@ -154,7 +155,7 @@ def test_what_is_not_there_or_no_picture(
     assert "refused" in line(f"http://127.0.0.1:{closed_port()}/a.jpg").lower()
     assert "cannot be reached" in line("http:///a.jpg")
     assert "cannot be reached" in line("http://[::1/a.jpg")
-    monkeypatch.setattr("everybody.media.read.PICTURE_BYTES", 50)
+    monkeypatch.setattr("everybody.media.reader.PICTURE_BYTES", 50)
     assert "more than" in line(f"{site}/a.png")
 
 
@@ -198,7 +199,8 @@ class Rtsp(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         sets, frames = packets(self.frames)
         sdp = (
-            b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=test\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+            b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=test\r\nt=0 0\r\n"
+            b"m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
             b"a=fmtp:96 packetization-mode=1;sprop-parameter-sets="
             + sets
             + b"\r\na=control:track\r\n"
@@ -302,3 +304,67 @@ def test_an_rtsp_stream_that_falls_silent_is_given_up(
 
 def test_rtsp_that_is_not_there() -> None:
     assert "refused" in line(f"rtsp://127.0.0.1:{closed_port()}/live").lower()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    monkeypatch.setattr(network, "GRACE", 0.3)
+    return threading.Event()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nX-Long: ",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n\x89PNG\r\n\x1a\n" + bytes(5000),
+    ],
+)
+def test_a_server_that_sends_byte_by_byte_is_given_up(start: bytes, hasty: threading.Event) -> None:
+    with serving({"/a.png": dripping(start, hasty, 0.03)}) as site:
+        problems: list[EverybodyError] = []
+        assert list(read(f"{site.url}/a.png", problem=problems.append)) == []
+        assert len(problems) == 1
+        assert "too slow" in str(problems[0]) or "timed out" in str(problems[0])
+        assert len(site.asked) == 1
+        hasty.set()
+
+
+def test_a_picture_that_takes_too_long_is_given_up(
+    hasty: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "GRACE", 60.0)
+    monkeypatch.setattr("everybody.media.reader.PICTURE_SECONDS", 0.2)
+    start = b"HTTP/1.1 200 OK\r\n\r\n\x89PNG\r\n\x1a\n" + bytes(5000)
+    with serving({"/a.png": dripping(start, hasty, 0.03)}) as site:
+        assert "was not whole after" in line(f"{site.url}/a.png")
+        hasty.set()
+
+
+def test_answers_cut_short_are_told(tmp_path: Path) -> None:
+    Image.fromarray(grey(3)).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes() * 40
+
+    def chunked(handler: Any) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n")
+        handler.wfile.write(data)
+
+    answers = {"/chunked.png": chunked, "/short.png": whole(data, short=5)}
+    answers["/short.mp4"] = whole(encode(tmp_path / "a.mp4").read_bytes() + bytes(9000), short=7000)
+    with serving(answers) as site:
+        for path in ("chunked.png", "short.png"):
+            assert "broke off" in line(f"{site.url}/{path}")
+        problems: list[EverybodyError] = []
+        sources = [f"{site.url}/chunked.png", tmp_path / "a.png"]
+        assert len(list(read(sources, problem=problems.append))) == 1
+        assert len(problems) == 1
+
+
+def test_spooled_videos_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = list(np.random.default_rng(0).integers(0, 255, (4, 240, 320, 3), dtype=np.uint8))
+    data = encode(tmp_path / "a.mp4", noise).read_bytes()
+    monkeypatch.setattr("everybody.media.streams.SPOOL_BYTES", len(data) // 2)
+    with serving({"/a.mp4": whole(data)}) as site:
+        assert "save it as a file first" in line(f"{site.url}/a.mp4")

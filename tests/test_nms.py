@@ -12,7 +12,7 @@ from everybody.errors import OptionError
 from everybody.geometry import iou
 from everybody.nms import (
     ALPHAPOSE,
-    METHODS,
+    SUPPRESSORS,
     PoseNms,
     box_nms,
     greedy,
@@ -312,7 +312,7 @@ def test_soft_nms_lowers_the_scores_of_duplicates_only():
 
 def test_methods_are_told_by_text_and_tell_themselves():
     people = crowd(np.random.default_rng(3), 5, 6)
-    for name in METHODS:
+    for name in SUPPRESSORS:
         method = pose_nms(name)
         again = pose_nms(str(method))
         assert again.numbers == method.numbers

@@ -18,8 +18,8 @@ from everybody.data.dataset import Dataset, Picture
 from everybody.errors import DataError, OptionError
 from everybody.geometry import iou
 from everybody.metrics.oks import figures
+from everybody.metrics.tune_nms import Candidates, search
 from everybody.nms import PoseNms, pose_nms
-from everybody.nms.tune import Candidates, search
 from everybody.people import People
 from everybody.skeletons import COCO17
 from synthetic import nets

@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 
 from everybody.errors import ModelError
-from everybody.methods.personlab import EDGES, Decoding, decode
+from everybody.methods.personlab import EDGES, Decoding, PersonLabMaps, decode
 from everybody.skeletons import COCO17
-from tests import golden, planted
+from synthetic import planted
+from tests import golden
 
 SIZE, STRIDE = (45, 41), 8
-WIDTH = (SIZE[0] - 1) * STRIDE + 1  # of the picture, whose first and last cells are at its edges
+PIXELS = (SIZE[0] - 1) * STRIDE + 1, (SIZE[1] - 1) * STRIDE + 1  # cells are at its edges
+WIDTH = PIXELS[0]
 OPTIONS = Decoding(stride=STRIDE, threshold=0.4)
 
 
 def maps(people):
-    return planted.personlab(people, EDGES, SIZE, stride=STRIDE)
+    return PersonLabMaps(options=OPTIONS).encode(planted.seen(people), PIXELS, radius=16.0)
 
 
 def crossing():

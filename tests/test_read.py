@@ -18,7 +18,7 @@ from PIL import Image
 
 from everybody.errors import EverybodyError, InputError
 from everybody.media import live
-from everybody.media.read import Item, Selection, count, expand, read
+from everybody.media.read import Item, Selection, count, expand, one, read
 from everybody.people import Frame
 
 from .movies import encode, grey, number
@@ -146,7 +146,7 @@ def test_sources_of_all_kinds_in_one_list(tmp_path: Path) -> None:
 def test_arrays() -> None:
     assert [(f.source, f.index, f.time) for f in read([picture(1), picture(2)])] == [
         ("array", 0, 0.0),
-        ("array", 1, 0.0),
+        ("array", 1, 0.04),
     ]
     assert values(np.stack([picture(5), picture(6)])) == [5, 6]
     (grey,) = read(np.full((4, 6), 8, np.uint8))
@@ -236,8 +236,7 @@ def test_every_bad_source_has_its_line(tmp_path: Path) -> None:
     assert "no such file" in line(tmp_path / "missing.jpg")
     assert "no such file" in line(tmp_path / "empty.jpg" / "a.jpg")
     assert "is empty (0 bytes)" in line(tmp_path / "empty.jpg")
-    assert "is text, neither picture nor video" in line(tmp_path / "text.jpg")
-    assert "is text" in line(tmp_path / "text.jpg")
+    assert "is text (a web page or a list?), neither a picture" in line(tmp_path / "text.jpg")
     assert "lists no paths" in line(tmp_path / "blank.txt")
     assert "holds no pictures or videos (1 other files)" in line(tmp_path / "sub")
     assert "no file matches" in line(f"{tmp_path}/*.jpeg")
@@ -443,7 +442,97 @@ def test_a_camera_that_is_not_there_is_one_line(capfd: pytest.CaptureFixture[str
     assert cv2.utils.logging.getLogLevel() == level
 
 
+@pytest.mark.parametrize("number", [-1, 100, 2**31, 10**30])
+def test_camera_numbers_that_no_driver_takes(number: int) -> None:
+    assert f"camera:{number}: there is no such camera" in line(number)
+    if number >= 0:
+        assert "there is no such camera" in line(str(number))
+    assert "there is no such camera" in line(np.int64(-7))
+
+
 def test_digits_may_name_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(tmp_path / "a.png", 4).rename(tmp_path / "7")
     monkeypatch.chdir(tmp_path)
     assert values("7") == [4]
+
+
+def test_streams_that_are_no_bytes_or_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "a.png", 5)
+    closed = open(path, "rb")  # noqa: SIM115 (it is to be closed)
+    closed.close()
+    assert "closed file" in line(closed)
+    (tmp_path / "a.txt").write_text("text")
+    with open(tmp_path / "a.txt") as text:
+        assert "open it with mode 'rb'" in line(text)
+    with io.StringIO("text") as text:
+        assert "open it with mode 'rb'" in line(text)
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "stdin: is closed" in line("-")
+
+
+def test_pictures_without_pixels() -> None:
+    assert "no pixels" in line(Frame(np.zeros((0, 4, 3), np.uint8), source="mine"))
+    assert "0 × 5" in line(Image.new("RGB", (0, 5)))
+    assert "array" in line(np.zeros((0, 0, 3), np.uint8))
+
+
+def test_one_frame_and_no_other_number(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", 5)
+    assert one(path).source == str(path)
+    for source, message in ((iter([]), "no frames"), ([path, path], "several frames")):
+        with pytest.raises(InputError, match=message):
+            one(source)
+
+
+def test_what_breaks_in_one_source_is_its_problem_alone(tmp_path: Path) -> None:
+    class Broken:
+        name = "mine"
+
+        def read(self, size: int) -> bytes:
+            raise LookupError("unplugged")
+
+    class Strange:
+        def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+            raise RuntimeError("on another device")
+
+    problems: list[EverybodyError] = []
+    sources = [Broken(), Strange(), save(tmp_path / "a.png", 5)]
+    assert values(sources, problem=problems.append) == [5]
+    assert str(problems[0]) == "mine: cannot be read any further (LookupError: unplugged)"
+    assert "on another device" in str(problems[1])
+
+
+def test_what_a_callback_raises_is_the_callers(tmp_path: Path) -> None:
+    def refuse(error: EverybodyError) -> None:
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        list(read([tmp_path / "none.png", tmp_path / "none.png"], problem=refuse))
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(KeyError, match="enough"):
+        list(read(tmp_path / "a.png", problem=refuse))
+
+
+def test_names_with_colons_and_protocols_are_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    encode(tmp_path / "interview.mp4", 3)
+    for name in ("10:30.mp4", "concat:interview.mp4", "http:a.mp4", "file:b.mp4", "a|b.mp4"):
+        encode(tmp_path / name, 5)
+        assert [frame.index for frame in read(name)] == list(range(5))
+        assert count(expand(name)) == 5
+
+
+def test_enormous_files_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, start in (("a.png", b"\x89PNG\r\n\x1a\n"), ("zeros.mp4", b"")):
+        with open(tmp_path / name, "wb") as file:
+            file.write(start)
+            file.truncate(5 * 2**30)  # which takes no place on the disk
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("read"))
+    assert "5120 MB, more than 512 MB" in line(tmp_path / "a.png")
+    assert "neither a picture" in line(tmp_path / "zeros.mp4")

@@ -17,9 +17,11 @@ from everybody import geometry  # noqa: E402
 from everybody.data.dataset import Dataset, Picture  # noqa: E402
 from everybody.errors import DataError, ModelError, OptionError  # noqa: E402
 from everybody.methods.detector import Detector  # noqa: E402
+from everybody.models import MODELS  # noqa: E402
+from everybody.models.detector import cells_of  # noqa: E402
 from everybody.models.rtmdet import Pool, RTMDet  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
-from everybody.train import (
+from everybody.train import (  # noqa: E402
     augment,
     checkpoint,
     detect,
@@ -31,12 +33,13 @@ from everybody.train import (
     relative,
     shards,
 )
-from everybody.train.networks import network  # noqa: E402
 from everybody.train.recipe import RECIPES, UNCHANGED  # noqa: E402
+from everybody.train.tasks import network  # noqa: E402
 
 from .loaded import load_detector  # noqa: E402
 
 RECIPE = RECIPES["rtmdet-nano"]
+ROW = MODELS["rtmdet-nano"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -56,7 +59,7 @@ def public(request) -> Path:
 
 
 def test_the_public_numbers_give_the_public_answers(public, tmp_path):
-    """Logits and boxes before the suppression of duplicates, on noise of two shapes, within 1e-3."""
+    """Logits and boxes before duplicates are suppressed, on noise of two shapes, within 1e-3."""
     import onnx
     import onnxruntime
 
@@ -67,7 +70,7 @@ def test_the_public_numbers_give_the_public_answers(public, tmp_path):
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     net = network(RECIPE).eval()
-    checkpoint.load_weights(public, net)
+    checkpoint.load_weights(public, net, ROW)
     for height, width in ((96, 128), (160, 64)):
         image = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(height))
         logits, boxes = map(
@@ -86,7 +89,7 @@ def test_the_export_finds_what_the_public_file_finds_also_many_at_once(public, s
     """
     chosen = replace(RECIPE, size=(96, 96))
     net = network(chosen)
-    checkpoint.load_weights(public, net)
+    checkpoint.load_weights(public, net, ROW)
     checkpoint.save_weights(
         tmp_path / "w.safetensors", net.state_dict(), {"recipe": chosen.to_json()}
     )
@@ -118,14 +121,14 @@ def test_files_to_start_from_are_told_apart(public, tmp_path):
     with pytest.raises(DataError, match="DetectorNet starts from safetensors"):
         checkpoint.load_weights(public, network(RECIPES["detector-fast"]))
     with pytest.raises(ModelError, match=r"has \d+ weights and biases, RTMDet \d+"):
-        checkpoint.load_weights(public, RTMDet(depths=(1, 1, 1, 1)))
+        checkpoint.load_weights(public, RTMDet(depths=(1, 1, 1, 1)), ROW)
     with pytest.raises(ModelError, match=r"'stem\.0\.0\.weight'"):
-        checkpoint.load_weights(public, RTMDet(width=8))
+        checkpoint.load_weights(public, RTMDet(width=8), ROW)
     (tmp_path / "text.onnx").write_text("hello")
     with pytest.raises(ModelError, match="not an ONNX file"):
-        checkpoint.load_weights(tmp_path / "text.onnx", network(RECIPE))
+        checkpoint.load_weights(tmp_path / "text.onnx", network(RECIPE), ROW)
     with pytest.raises(ModelError, match="not an ONNX file"):
-        checkpoint.load_weights(tmp_path / "nothing.onnx", network(RECIPE))
+        checkpoint.load_weights(tmp_path / "nothing.onnx", network(RECIPE), ROW)
 
 
 def test_three_small_pools_are_the_large_ones():
@@ -335,7 +338,7 @@ class Sees(torch.nn.Module):
 
     def forward(self, image):
         side = image.shape[2]
-        at = detect.cells_of((side, side), image.device, 0.0)
+        at = cells_of((side, side), image.device, 0.0)
         grid = (at / side * 2 - 1).expand(len(image), 1, -1, 2)
         bright = torch.nn.functional.grid_sample(
             image[:, :1], grid, align_corners=False, padding_mode="border"
@@ -411,7 +414,7 @@ def test_the_start_agrees_with_itself_upright_and_nobody_is_taught_where_nobody_
     task = equivariant.EquivariantTask(
         replace(RECIPE, size=(64, 64), held_back=0.3, start=str(public), **still), scene(10, 64)
     )
-    checkpoint.load_weights(public, task.net)
+    checkpoint.load_weights(public, task.net, ROW)
     rows, rng = torch.arange(4), torch.Generator().manual_seed(0)
     loss, _ = task.loss(task.net, rows, rng)
     assert loss.abs() < 1e-3

@@ -15,13 +15,13 @@ from everybody.metrics.tracking import jitter
 from everybody.people import Frame, People
 from everybody.skeletons import COCO17
 from everybody.smooth import NAMES, Smooth
-from everybody.smooth.methods import METHODS, butterworth, kalman
+from everybody.smooth.filters import FILTERS, butterworth, kalman
 from synthetic.walkers import Scenery, walkers
 
 from .test_track import standing
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
-WAITING = tuple(METHODS)
+WAITING = tuple(FILTERS)
 
 
 def film(people, times) -> list[Frame]:

@@ -13,7 +13,7 @@ from everybody.people import Frame, People
 from everybody.skeletons import BOX, COCO17
 from everybody.track import Rules, Tracker
 from everybody.track.affinity import with_appearance
-from everybody.track.camera import IDENTITY, Camera
+from everybody.track.camera_motion import IDENTITY, Camera
 from everybody.track.colours import colours
 from everybody.track.motion import Motion
 from synthetic.walkers import STANDING, Scenery, walkers

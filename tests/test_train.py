@@ -24,10 +24,19 @@ from everybody.codecs import Heatmap, PicodetBoxes  # noqa: E402
 from everybody.data.dataset import Dataset, Picture  # noqa: E402
 from everybody.data.read import read  # noqa: E402
 from everybody.errors import DataError, ModelError, OptionError, OutputError  # noqa: E402
-from everybody.models import deployed  # noqa: E402
+from everybody.models import (  # noqa: E402
+    MODELS,
+    deployed,
+    detection,
+    detector,
+    losses,
+    sppe,
+    tinypose,
+    turn_net,
+)
 from everybody.people import People  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
-from everybody.train import (
+from everybody.train import (  # noqa: E402
     augment,
     checkpoint,
     detect,
@@ -35,17 +44,18 @@ from everybody.train import (
     export,
     log,
     loop,
-    losses,
     pose,
     shards,
 )
-from everybody.train.networks import detector, network, sppe, tinypose, turn  # noqa: E402
 from everybody.train.recipe import BASE, RECIPES, UNCHANGED, Recipe, recipe  # noqa: E402
+from everybody.train.tasks import network  # noqa: E402
+from everybody.train.turn import TurnTask, turned_scores  # noqa: E402
 from synthetic import nets  # noqa: E402
 
 from .loaded import load_detector, load_sppe  # noqa: E402
 
 SIZE = (48, 64)
+TINYPOSE = MODELS["tinypose"]
 STILL = replace(
     BASE,
     size=SIZE,
@@ -76,11 +86,14 @@ def small_models():
     """
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sppe.VARIANTS, "tiny", {"width": 8, "head": 8, "depths": (1, 1, 1, 1)})
-        patch.setitem(turn.VARIANTS, "tiny-turn", {"width": 4})
-        patch.setitem(
-            detector.VARIANTS, "tiny-detector", {"width": 8, "head": 8, "depths": (1, 1, 1, 1)}
-        )
+        thin = {"width": 8, "head": 8, "depths": (1, 1, 1, 1)}
+        builds = {
+            "tiny": ("sppe-fast", lambda k, codec: sppe.SppeNet(k, sigma=codec.sigma, **thin)),
+            "tiny-turn": ("turn", lambda k, codec: turn_net.TurnNet(width=4)),
+            "tiny-detector": ("detector-fast", lambda k, codec: detector.DetectorNet(**thin)),
+        }
+        for name, (like, build) in builds.items():
+            patch.setitem(MODELS, name, replace(MODELS[like], build=build))
         yield
 
 
@@ -191,7 +204,7 @@ class Patches(torch.nn.Module):
     corner.
     """
 
-    def heatmaps(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
         blurred = torch.nn.functional.avg_pool2d(image[:, :1], 9, 1, 4, count_include_pad=False)
         return blurred[:, :, ::4, ::4].expand(-1, 17, -1, -1)
 
@@ -250,7 +263,7 @@ def test_the_teacher_sees_people_upright_and_its_answer_is_turned_back(tmp_path,
     assert upright[:, [0, 1], [1, 0]].abs().max() < 1e-5
     assert (upright[:, 1, 1] > 0).all()
     assert torch.equal(upright[:, 0, 0] < 0, flip)
-    itself = Patches().heatmaps(augment.normalised(images))
+    itself = Patches()(augment.normalised(images))
     assert known.float().mean() > 0.5
     off = ((wanted - itself).abs() * known).amax(1)
     spread = itself.amax((1, 2, 3)) - itself.amin((1, 2, 3))
@@ -337,12 +350,10 @@ def test_the_scores_of_a_turn_go_round_with_the_picture():
     scores = torch.tensor([[0.9, 0.4, 0.1, 0.2]])
     straight, mirrored = torch.tensor([False]), torch.tensor([True])
     for quarter in range(-3, 6):
-        moved = pose.turned_scores(scores, torch.tensor([quarter * math.pi / 2]), straight)
+        moved = turned_scores(scores, torch.tensor([quarter * math.pi / 2]), straight)
         assert torch.allclose(moved, scores.roll(quarter, 1), atol=1e-5)
-    assert torch.allclose(
-        pose.turned_scores(scores, torch.zeros(1), mirrored), scores[:, [0, 3, 2, 1]]
-    )
-    half = pose.turned_scores(scores, torch.tensor([math.pi / 4]), straight)
+    assert torch.allclose(turned_scores(scores, torch.zeros(1), mirrored), scores[:, [0, 3, 2, 1]])
+    half = turned_scores(scores, torch.tensor([math.pi / 4]), straight)
     assert torch.allclose(half, (scores + scores.roll(1, 1)) / 2, atol=1e-5)
 
 
@@ -386,7 +397,7 @@ def test_turns_are_packed_and_wanted(tmp_path):
     assert without.turns is None
     assert shards.load([tmp_path / "t", tmp_path / "plain"]).turns is None
     with pytest.raises(DataError, match="--turns"):
-        pose.TurnTask(replace(STILL, task="turn", model="tiny-turn", size=(64, 64)), without)
+        TurnTask(replace(STILL, model="tiny-turn", size=(64, 64)), without)
 
 
 def test_boxes_of_all_data_have_a_margin():
@@ -416,33 +427,38 @@ def test_shrunk_packs_keep_their_keypoints():
 
 
 def test_cross_entropy_is_least_at_the_truth_and_blind_to_unlabelled_joints():
-    truth = torch.tensor([[[5.0, 7.0, 1.0], [2.0, 3.0, 0.0]]])
+    codec = Heatmap((48, 64), 4, 1.5, "corner")
+    (target,), weights = map_to_torch(codec.encode(np.float32([[[20, 28, 1], [8, 12, 0]]])))
     x, y = torch.arange(12), torch.arange(16)
 
-    def logits(at_x: float, at_y: float):
+    def loss(at_x: float, at_y: float):
         one = -((x - at_x).square()[None] + (y - at_y).square()[:, None]) / (2 * 1.5**2)
-        return torch.stack([one, torch.randn(16, 12)])[None]
+        logits = torch.stack([one, torch.randn(16, 12)])[None]
+        return losses.spatial_cross_entropy(logits, target, weights)
 
-    right, weight = losses.spatial_cross_entropy(logits(5, 7), truth, sigma=1.5)
+    right, weight = loss(5, 7)
     assert weight == 1
     for other in ((6, 7), (5, 6), (1, 1)):
-        assert losses.spatial_cross_entropy(logits(*other), truth, sigma=1.5)[0] > right
-    assert torch.isclose(
-        losses.spatial_cross_entropy(logits(5, 7), truth, sigma=1.5)[0], right, atol=1e-5
-    )
+        assert loss(*other)[0] > right
+    assert torch.isclose(loss(5, 7)[0], right, atol=1e-5)
 
 
 def test_heatmap_error_is_least_at_the_truth_and_one_for_an_empty_map():
-    truth = torch.tensor([[[5.0, 7.0, 1.0], [2.0, 3.0, 0.0]]])
-    map_ = torch.from_numpy(
-        Heatmap((48, 64), 4, 1.0, "corner").encode(np.float32([[[20, 28, 1], [8, 12, 1]]]))[0][0]
-    )
-    right, weight = losses.heatmap_error(map_, truth, sigma=1.0)
+    codec = Heatmap((48, 64), 4, 1.0, "corner")
+    (target,), weights = map_to_torch(codec.encode(np.float32([[[20, 28, 1], [8, 12, 0]]])))
+    said = target.clone()
+    said[0, 1] = torch.randn(16, 12)
+    right, weight = losses.heatmap_error(said, target, weights, sigma=1.0)
     assert weight == 1
     assert right < 1e-6
-    assert losses.heatmap_error(map_.roll(1, 3), truth, sigma=1.0)[0] > 0.1
-    empty = losses.heatmap_error(torch.zeros_like(map_), truth, sigma=1.0)[0]
+    assert losses.heatmap_error(said.roll(1, 3), target, weights, sigma=1.0)[0] > 0.1
+    empty = losses.heatmap_error(torch.zeros_like(said), target, weights, sigma=1.0)[0]
     assert empty == pytest.approx(1, abs=0.01)
+
+
+def map_to_torch(encoded):
+    targets, weights = encoded
+    return tuple(map(torch.from_numpy, targets)), torch.from_numpy(weights)
 
 
 @pytest.mark.parametrize("name", ["tinypose-256x192", "tinypose-128x96"])
@@ -450,7 +466,7 @@ def test_public_numbers_load_and_answer_alike(shared, name):
     """Our PP-TinyPose with the public file's numbers is the public file."""
     path = shared / f"weights/{name}.onnx"
     net = tinypose.TinyPoseNet().eval()
-    checkpoint.load_weights(path, net)
+    checkpoint.load_weights(path, net, TINYPOSE)
     height, width = map(int, name.rpartition("-")[2].split("x"))
     image = torch.randn(2, 3, height, width, generator=rng())
     wanted = runtime.load(path, device="cpu", engine="onnxruntime")(image.numpy())[0]
@@ -481,11 +497,11 @@ def test_a_network_laid_out_for_engines_is_the_same_function(tmp_path):
         ("half.onnx", 1e-3),
     ):  # and the numbers can be had back, to go on from
         again = tinypose.TinyPoseNet(joints=5)
-        checkpoint.load_weights(tmp_path / name, again)
+        checkpoint.load_weights(tmp_path / name, again, TINYPOSE)
         for key, value in again.state_dict().items():
             assert (value - net.state_dict()[key]).abs().max() <= close
     with pytest.raises(DataError, match="other joints"):
-        checkpoint.load_weights(tmp_path / "net.onnx", tinypose.TinyPoseNet(joints=6))
+        checkpoint.load_weights(tmp_path / "net.onnx", tinypose.TinyPoseNet(joints=6), TINYPOSE)
     nodes = {node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node}
     assert "Conv" in nodes
     assert not nodes & {"Split", "Slice", "Gather", "Transpose", "Unsqueeze"}
@@ -494,12 +510,12 @@ def test_a_network_laid_out_for_engines_is_the_same_function(tmp_path):
 def test_a_start_is_of_the_same_architecture(tmp_path):
     path = nets.heatmap_finder(tmp_path / "other.onnx", 17)
     with pytest.raises(ModelError, match="not those of PP-TinyPose"):
-        checkpoint.load_weights(path, tinypose.TinyPoseNet())
+        checkpoint.load_weights(path, tinypose.TinyPoseNet(), TINYPOSE)
     with pytest.raises(DataError, match="starts from safetensors"):
         checkpoint.load_weights(path, network(replace(STILL, model="tiny"), 17))
     (tmp_path / "broken.onnx").write_bytes(b"no")
     with pytest.raises(ModelError, match="not an ONNX file"):
-        checkpoint.load_weights(tmp_path / "broken.onnx", tinypose.TinyPoseNet())
+        checkpoint.load_weights(tmp_path / "broken.onnx", tinypose.TinyPoseNet(), TINYPOSE)
 
 
 @pytest.mark.parametrize(
@@ -564,9 +580,7 @@ def scenes(count: int = 12, side: int = 128) -> shards.Pack:
 
 
 def detector_task(**changes) -> detect.DetectorTask:
-    chosen = replace(
-        STILL, task="detector", model="tiny-detector", size=(128, 128), batch=4, **changes
-    )
+    chosen = replace(STILL, model="tiny-detector", size=(128, 128), batch=4, **changes)
     return detect.DetectorTask(chosen, scenes())
 
 
@@ -598,32 +612,32 @@ def test_people_cut_by_the_edge_are_neither_to_find_nor_false():
 
 
 def test_cells_answer_for_the_person_they_are_inside_and_fit_best():
-    cells = detect.cells_of((128, 128), torch.device("cpu"))
+    cells = detector.cells_of((128, 128), torch.device("cpu"))
     truth = torch.tensor([[[8.0, 8, 40, 72], [80, 60, 120, 124], [0, 0, 0, 0]]])
     real = torch.tensor([[True, True, False]])
     boxes = truth[0, 0].expand(1, len(cells), 4).clone()
     boxes[:, ::2] = truth[0, 1]
-    person, target = detect.assign(torch.full((1, len(cells)), 0.1), boxes, cells, truth, real)
+    person, target = detection.assign(torch.full((1, len(cells)), 0.1), boxes, cells, truth, real)
     assert set(person.unique().tolist()) == {-1, 0, 1}
     for number in (0, 1):
         chosen = (person[0] == number).nonzero()[:, 0]
         low, high = truth[0, number].split(2)
         assert ((cells[chosen] > low) & (cells[chosen] < high)).all()
         assert target[0, chosen].max() == pytest.approx(1.0, abs=0.01)
-        assert len(chosen) <= detect.TOP
+        assert len(chosen) <= detection.TOP
     assert (target[person < 0] == 0).all()
 
 
 def test_the_loss_of_perfect_boxes_is_least_and_ignored_people_cost_nothing():
-    cells = detect.cells_of((128, 128), torch.device("cpu"))
+    cells = detector.cells_of((128, 128), torch.device("cpu"))
     truth, real = torch.tensor([[[16.0, 16, 80, 112]]]), torch.tensor([[True]])
     right = truth[0].expand(len(cells), 4)[None]
-    owner, _ = detect.assign(torch.full((1, len(cells)), 0.1), right, cells, truth, real)
+    owner, _ = detection.assign(torch.full((1, len(cells)), 0.1), right, cells, truth, real)
     sure, unsure = torch.where(owner == 0, 6.0, -9.0), torch.where(owner == 0, -3.0, -9.0)
     none = torch.zeros_like(real)
 
     def value(logits, boxes, real=real, ignored=none):
-        loss, weight = detect.detection_loss(logits, boxes, cells, truth, real, ignored)
+        loss, weight = detection.detection_loss((logits, boxes), cells, truth, real, ignored)
         return (loss / weight).item()
 
     assert value(unsure, right) > value(sure, right)
@@ -851,16 +865,14 @@ def test_a_gradient_that_is_no_number_reaches_no_weights(tmp_path):
 
 def test_a_turn_net_trains_and_is_judged(tmp_path):
     """Who is told apart by where the bright spot lies is set right more often than by chance."""
-    chosen = replace(
-        STILL, task="turn", model="tiny-turn", size=(64, 64), steps=60, batch=12, evaluate_every=60
-    )
+    chosen = replace(STILL, model="tiny-turn", size=(64, 64), steps=60, batch=12, evaluate_every=60)
     pack = crops(36)
     turns = np.tile(np.float32([0.9, 0.2, 0.2, 0.2]), (36, 1))
     for i, image in enumerate(pack.images):
         image[...] = nets.blob(96, 96, 48, 20 + i % 8, sigma=9)  # above the middle: that is upright
     pack = replace(pack, turns=turns, boxes=np.tile(np.float32([16, 16, 80, 80]), (36, 1)))
     pack.keypoints[..., :2] = np.linspace(20, 76, 17)[None, :, None]
-    progress = loop.train(chosen, pose.TurnTask(chosen, pack), tmp_path)
+    progress = loop.train(chosen, TurnTask(chosen, pack), tmp_path)
     judged = [row for row in progress.rows if "kept" in row][-1]
     assert judged["upright"] > 0.5
     assert judged["turned"] > 0.5
@@ -868,7 +880,7 @@ def test_a_turn_net_trains_and_is_judged(tmp_path):
 
 
 def test_a_run_says_what_it_is_now(tmp_path):
-    """Settings that change on the way are written down; checkpoints without a recipe are nobody's."""
+    """Settings that change on the way are written down; checkpoints need their recipe."""
     run(tmp_path, steps=1)
     run(tmp_path, steps=2)
     assert Recipe.from_json((tmp_path / "recipe.json").read_text()).steps == 2
@@ -879,11 +891,11 @@ def test_a_run_says_what_it_is_now(tmp_path):
 
 def test_another_run_in_the_folder_is_refused(tmp_path):
     run(tmp_path, steps=1)
-    chosen = replace(STILL, task="turn", model="tiny-turn", size=(64, 64), steps=2)
-    with pytest.raises(DataError, match="holds a run of pose 'tiny', not tiny-turn"):
+    chosen = replace(STILL, model="tiny-turn", size=(64, 64), steps=2)
+    with pytest.raises(DataError, match="holds a run of 'tiny', not 'tiny-turn'"):
         loop.train(
             chosen,
-            pose.TurnTask(chosen, replace(crops(24), turns=np.ones((24, 4), np.float32))),
+            TurnTask(chosen, replace(crops(24), turns=np.ones((24, 4), np.float32))),
             tmp_path,
         )
 
@@ -1171,7 +1183,7 @@ def test_an_exported_sppe_is_the_trained_one_and_runs_as_any_other(tmp_path):
             torch.from_numpy(pack.images), torch.from_numpy(matrices).float(), SIZE
         )
         decoded = Heatmap(SIZE, 4, chosen.sigma, "centre").decode(
-            [net.heatmaps(augment.normalised(images)).numpy()]
+            [MODELS["tiny"].answers(net, augment.normalised(images))[0].numpy()]
         )
     expected = geometry.transform(geometry.invert(matrices), decoded)
     for i, found in enumerate(together):
@@ -1241,7 +1253,7 @@ def test_mixed_weights_lie_between_the_start_and_what_was_learnt(tmp_path, joint
     )
     export.export(tmp_path / "after.safetensors", tmp_path / "net.onnx", mix=0.25)
     found = tinypose.TinyPoseNet(joints)
-    checkpoint.load_weights(tmp_path / "net.onnx", found)
+    checkpoint.load_weights(tmp_path / "net.onnx", found, TINYPOSE)
     for name, value in found.state_dict().items():
         wanted = 0.75 * before.state_dict()[name] + 0.25 * after.state_dict()[name]
         assert torch.allclose(value, wanted, atol=1e-6)
@@ -1282,7 +1294,7 @@ def test_int8_is_smaller_and_says_nearly_the_same(tmp_path, task):
         "detector": ("detector-fast", (64, 64)),
         "turn": ("turn", (64, 64)),
     }[task]
-    chosen = replace(STILL, task=task, model=model, size=size)
+    chosen = replace(STILL, model=model, size=size)
     net = network(chosen, 17)
     checkpoint.save_weights(
         tmp_path / "w.safetensors", net.state_dict(), {"recipe": chosen.to_json()}

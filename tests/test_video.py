@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from everybody.errors import EverybodyError, InputError, OptionError
 from everybody.media import video
 from everybody.media.images import upright
 from everybody.media.read import Selection, count, expand, read
+from everybody.media.shape import ORIENTATIONS, Shown
 from everybody.people import Frame
 
 from .movies import FAST, encode, grey, number, spoil
@@ -145,7 +147,7 @@ def test_selections_that_make_no_sense() -> None:
 def test_skipped_frames_are_not_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     monkeypatch.setattr(
-        video, "_rgb", lambda frame, *_: calls.append(1) or np.zeros((48, 64, 3), np.uint8)
+        Shown, "__call__", lambda *_: calls.append(1) or np.zeros((48, 64, 3), np.uint8)
     )
     assert numbers(
         encode(tmp_path / "a.mp4"), select=Selection(4, 10, 2), after={str(tmp_path / "a.mp4"): 4}
@@ -178,7 +180,7 @@ def test_rotation_and_mirroring_are_undone(tmp_path: Path, degrees: float, mirro
 
 
 def test_the_orientations_of_matrices_are_those_of_exif() -> None:
-    for (a, b, c, d), orientation in video._ORIENTATIONS.items():
+    for (a, b, c, d), orientation in ORIENTATIONS.items():
         image = np.arange(6, dtype=np.uint8).reshape(2, 3, 1).repeat(3, 2)
         shown = upright(image, orientation)
         for y in range(2):
@@ -261,6 +263,24 @@ def test_a_video_cut_short_gives_what_it_has(tmp_path: Path) -> None:
     assert [number(frame) for frame in frames][:-1] == [frame.index for frame in frames][:-1]
 
 
+@pytest.mark.parametrize("kept", [0.4, 0.6, 0.8, 0.9])
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "webm", "avi", "flv"])
+def test_a_video_shorter_than_it_says_is_told(tmp_path: Path, suffix: str, kept: float) -> None:
+    random = np.random.default_rng(0)
+    pictures = list(random.integers(0, 255, (50, 48, 64, 3), dtype=np.uint8))
+    codec = "libvpx-vp9" if suffix == "webm" else "libx264"
+    front = {"movflags": "faststart"} if suffix in ("mp4", "mov") else {}
+    file = encode(tmp_path / f"a.{suffix}", pictures, codec=codec, container=front)
+    assert numbers(file) == list(range(50))  # and nothing is told of a whole one
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * kept)])
+    problems: list[EverybodyError] = []
+    found = numbers(file, problem=problems.append)
+    assert len(found) < 50
+    said = " | ".join(map(str, problems))
+    assert re.search(rf"holds {len(found)} of about 5[0-2] frames; cut short", said)
+    assert numbers(file, select=Selection(0, 3)) == [0, 1, 2]  # its end is nobody's concern
+
+
 def test_the_size_may_change(tmp_path: Path) -> None:
     first, second = tmp_path / "1.h264", tmp_path / "2.h264"
     encode(first, 5)
@@ -319,23 +339,13 @@ def test_closing_early_closes_the_container(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[str] = []
-    real = video.open_video
+    real = video.Video.__exit__
 
-    class Closing:
-        def __init__(self, container: Any) -> None:
-            self._container = container
+    def close(self: video.Video, *error: object) -> None:
+        real(self, *error)
+        closed.append("yes")
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._container, name)
-
-        def __enter__(self) -> Any:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self._container.close()
-            closed.append("yes")
-
-    monkeypatch.setattr(video, "open_video", lambda *a, **k: Closing(real(*a, **k)))
+    monkeypatch.setattr(video.Video, "__exit__", close)
     frames: Any = read(encode(tmp_path / "a.mp4"))
     assert next(frames).index == 0
     assert not closed

@@ -290,6 +290,42 @@ def test_a_source_is_not_overwritten_by_its_overlay(tmp_path, talkie):
             assert source.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["10:30.mp4", "concat:interview.mp4", "http:x.mp4", "50%d.mp4"])
+def test_names_that_look_like_addresses_keep_their_own_sound(tmp_path, talkie, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    film(tmp_path / "interview.mp4", [plain()] * 5, [i / 25 for i in range(5)])  # silent
+    shutil.copy(talkie, tmp_path / name)
+    path = tmp_path / "out:1" / name
+    with Overlays(path.parent, say=pytest.fail) as overlays:
+        for one in read(name):
+            overlays.write(one)
+    (written,) = path.parent.iterdir()
+    with av.open(f"file:{written}") as video:
+        heard = [p.pts * p.time_base for p in video.demux(audio=0) if p.pts is not None]
+    assert float(heard[-1]) == pytest.approx(2, abs=0.05)
+
+
+def test_the_handed_name_with_a_colon(tmp_path, shared):
+    path = tmp_path / "10:30.mp4"
+    shutil.copy(shared / "cases" / "colon-in-names" / "rename_me.mp4", path)
+    with Overlays(tmp_path / "out", say=pytest.fail) as overlays:
+        for one in read(path):
+            written = overlays.write(one)
+    with av.open(f"file:{written}") as video:
+        assert len(video.streams.audio) == 1
+
+
+def test_sound_of_a_playlist_is_copied_and_pictures_have_none(tmp_path, talkie):
+    record(tmp_path / "a.ts", "aac")
+    listed = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n#EXT-X-ENDLIST\n"
+    (tmp_path / "a.m3u8").write_text(listed)
+    times = [i / 25 for i in range(50)]
+    film(tmp_path / "o.mp4", [plain()] * 50, times, audio=str(tmp_path / "a.m3u8"), say=pytest.fail)
+    assert sound(tmp_path / "o.mp4")[-1] == pytest.approx(2, abs=0.1)
+    save_image(tmp_path / "a.webp", plain())
+    film(tmp_path / "p.mp4", [plain()], [0], audio=str(tmp_path / "a.webp"), say=pytest.fail)
+
+
 def test_unused(tmp_path):
     path = tmp_path / "a.mp4"
     assert unused(path) == path

@@ -11,218 +11,234 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from ..errors import OptionError, OutputError
+from ..atomic import refused
+from ..errors import OptionError
 from .options import listed
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
-    from ..metrics.judge import Figure
-    from ..metrics.tables import About, Verdict
+    from ..metrics.compare import Judged
+    from ..metrics.tables import Verdict
 
 MODEL, OUTPUT = "Run and judge at once", "What comes out"
-Text = str | None
+
+
+def _option(*names: str, help: str, panel: str | None = None) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel)
+
+
+Results = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Results: frames.jsonl or its folder, COCO's list of results, MPII's .mat."
+    ),
+]
+Data = Annotated[
+    Path, _option(help="The truth: COCO JSON, MPII, LSP, YOLO-pose …, told by content.")
+]
+Category = Annotated[
+    str | None,
+    _option(help="Categories of the data to judge: names or ids; by default those of people."),
+]
+Metrics = Annotated[
+    list[str],
+    _option(
+        help="AP, OKS, PCKh@0.5, PCK@0.2, PCKb@0.2, PDJ@0.2, PCP@0.5, PCPl@0.5, AUC@0.5, NME; "
+        "of tracks HOTA, DetA, AssA, MOTA, MOTP, IDF1, SwitchesPerMinute, PoseTrackAP; "
+        "of poses in space MPJPE, PA-MPJPE, PCK3D, AUC3D."
+    ),
+]
+Match = Annotated[str, _option(help="How people are paired for PCK and the like: oks, box, order.")]
+Joints = Annotated[str | None, _option(help="Joints of the results, where the file does not say.")]
+DataJoints = Annotated[str | None, _option(help="Joints of the data, where the file does not say.")]
+Mapped = Annotated[bool, _option("--map", help="Judge the joints that results and data share.")]
+Bootstrap = Annotated[
+    int,
+    _option(help="Draws of pictures for 95 % intervals and for significance; 1000 is usual."),
+]
+Seed = Annotated[int, _option(help="Of the draws.")]
+
+Model = Annotated[
+    list[str], _option(help="Name from `everybody models` or an ONNX file.", panel=MODEL)
+]
+Detector = Annotated[str | None, _option(help="As --model.", panel=MODEL)]
+Boxes = Annotated[
+    str | None,
+    _option(help="gt, detected (default) or a COCO detections file.", panel=MODEL),
+]
+FlipTest = Annotated[
+    bool, _option("--flip-test", help="Average with the mirrored crop.", panel=MODEL)
+]
+Orientation = Annotated[
+    str, _option(help="any: people who lie or hang too; or upright.", panel=MODEL)
+]
+DetTurns = Annotated[
+    int,
+    _option(help="Quarter turns the detector looks in, 1 to 4; 0: as in run.", panel=MODEL),
+]
+DetScore = Annotated[float, _option(help="Least score of a box.", panel=MODEL)]
+PoseNms = Annotated[str | None, _option(help="As in run; by default its default.", panel=MODEL)]
+Turn = Annotated[
+    int, _option(help="Degrees, counter-clockwise, by which it sees the pictures.", panel=MODEL)
+]
+
+AsJson = Annotated[
+    bool, _option("--json", help="One JSON object on stdout instead of tables.", panel=OUTPUT)
+]
+Csv = Annotated[Path | None, _option(help="Write a tidy CSV.", panel=OUTPUT)]
+Latex = Annotated[Path | None, _option(help="Write a LaTeX table.", panel=OUTPUT)]
+Plots = Annotated[Path | None, _option(help="Folder for SVG plots.", panel=OUTPUT)]
+Report = Annotated[
+    Path | None, _option(help="Diagnosis of the first results, one HTML file.", panel=OUTPUT)
+]
 
 
 def evaluate(
-    results: Annotated[
-        list[Path],
-        typer.Argument(
-            help="Results: frames.jsonl or its folder, COCO's list of results, MPII's .mat."
-        ),
-    ] = [],  # noqa: B006 (typer copies it)
-    data: Annotated[
-        Path, typer.Option(help="The truth: COCO JSON, MPII, LSP, YOLO-pose …, told by content.")
-    ] = ...,  # type: ignore[assignment]
-    metrics: Annotated[
-        list[str],
-        typer.Option(
-            help="AP, OKS, PCKh@0.5, PCK@0.2, PCKb@0.2, PDJ@0.2, PCP@0.5, PCPl@0.5, AUC@0.5, NME; of tracks "
-            "HOTA, DetA, AssA, MOTA, MOTP, IDF1, PoseTrackAP."
-        ),
-    ] = [],  # noqa: B006
-    match: Annotated[
-        str, typer.Option(help="Who is who for PCK and the like: oks, box or order.")
-    ] = "oks",
-    skeleton: Annotated[
-        Text, typer.Option(help="Joints of the results, where the file does not say.")
-    ] = None,
-    data_skeleton: Annotated[
-        Text, typer.Option(help="Joints of the data, where the file does not say.")
-    ] = None,
-    mapped: Annotated[
-        bool, typer.Option("--map", help="Judge the joints that results and data share.")
-    ] = False,
-    bootstrap: Annotated[
-        int,
-        typer.Option(
-            help="Draws of pictures for 95 % intervals and for significance; 1000 is usual."
-        ),
-    ] = 0,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
-    model: Annotated[
-        list[str],
-        typer.Option(help="Name from `everybody models` or an ONNX file.", rich_help_panel=MODEL),
-    ] = [],  # noqa: B006
-    detector: Annotated[Text, typer.Option(help="As --model.", rich_help_panel=MODEL)] = None,
-    boxes: Annotated[
-        Text,
-        typer.Option(
-            help="gt, detected (default) or a COCO detections file.", rich_help_panel=MODEL
-        ),
-    ] = None,
-    flip_test: Annotated[
-        bool,
-        typer.Option("--flip-test", help="Average with the mirrored crop.", rich_help_panel=MODEL),
-    ] = False,
-    orientation: Annotated[
-        str,
-        typer.Option(help="any: people who lie or hang too; or upright.", rich_help_panel=MODEL),
-    ] = "any",
-    det_turns: Annotated[
-        int,
-        typer.Option(
-            help="Quarter turns the detector looks in, 1 to 4; 0: as in run.", rich_help_panel=MODEL
-        ),
-    ] = 0,
-    det_score: Annotated[
-        float, typer.Option(help="Least score of a box.", rich_help_panel=MODEL)
-    ] = 0.05,
-    pose_nms: Annotated[
-        Text, typer.Option(help="As in run; by default its default.", rich_help_panel=MODEL)
-    ] = None,
-    turn: Annotated[
-        int,
-        typer.Option(
-            help="Degrees, counter-clockwise, by which it sees the pictures.", rich_help_panel=MODEL
-        ),
-    ] = 0,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="One JSON object on stdout instead of tables.", rich_help_panel=OUTPUT
-        ),
-    ] = False,
-    csv: Annotated[
-        Path | None, typer.Option(help="Write a tidy CSV.", rich_help_panel=OUTPUT)
-    ] = None,
-    latex: Annotated[
-        Path | None, typer.Option(help="Write a LaTeX table.", rich_help_panel=OUTPUT)
-    ] = None,
-    save_plots: Annotated[
-        Path | None, typer.Option(help="Folder for SVG plots.", rich_help_panel=OUTPUT)
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Diagnosis of the first results, one HTML file.", rich_help_panel=OUTPUT),
-    ] = None,
+    results: Results = [],  # noqa: B006 (typer copies it)
+    data: Data = ...,  # type: ignore[assignment]
+    category: Category = None,
+    metrics: Metrics = [],  # noqa: B006
+    match: Match = "oks",
+    skeleton: Joints = None,
+    data_skeleton: DataJoints = None,
+    mapped: Mapped = False,
+    bootstrap: Bootstrap = 0,
+    seed: Seed = 0,
+    model: Model = [],  # noqa: B006
+    detector: Detector = None,
+    boxes: Boxes = None,
+    flip_test: FlipTest = False,
+    orientation: Orientation = "any",
+    det_turns: DetTurns = 0,
+    det_score: DetScore = 0.05,
+    pose_nms: PoseNms = None,
+    turn: Turn = 0,
+    as_json: AsJson = False,
+    csv: Csv = None,
+    latex: Latex = None,
+    save_plots: Plots = None,
+    report: Report = None,
 ) -> None:
     """Judge results, or models, against labelled data. Several are compared with the first."""
-    from ..data.dataset import common
+    how: dict[str, Any] = {
+        "detector": detector,
+        "boxes": boxes,
+        "flip_test": flip_test,
+        "orientation": orientation,
+        "det_turns": det_turns,
+        "pose_nms": pose_nms,
+        "quarters": turn // 90,
+    }
+    _check(results, model, how, turn)
+    how |= {"boxes": boxes or "detected", "det_score": det_score}
     from ..data.read import read
-    from ..metrics import tables
-    from ..metrics.judge import defaults, judge
-    from ..metrics.regions import outside
-    from ..metrics.tables import About
-    from ..skeletons import skeleton as named
+    from ..metrics import spatial
+    from ..metrics.compare import judge_all, precision_of_files
+    from ..metrics.judge import defaults
+    from ..metrics.tables import to_json, verdicts
 
-    if not results and not model:
+    names, judged = listed(metrics), None
+    if data.is_file() and spatial.holds_poses(data):
+        judged = spatial.judge_files(results, data, names)
+    else:
+        truth = read(data, skeleton=_skeleton(data_skeleton), category=category)
+        names = names or defaults(truth)
+        if names == ["AP"] and not (model or skeleton or save_plots or report):
+            judged = precision_of_files(results, truth)
+        if judged is None:
+            found = _found(results, truth, skeleton, model, how)
+            judged = judge_all(found, truth, names, by=match, mapped=mapped)  # type: ignore[arg-type]
+
+    repeats = bootstrap or (1000 if len(judged) > 1 else 0)
+    decided = verdicts([(one.about, one.figures) for one in judged], repeats=repeats, seed=seed)
+    if as_json:
+        print(json.dumps(to_json(decided)))
+    else:
+        _show(decided)
+    _save(decided, judged, csv, latex, save_plots, report)
+
+
+def _check(results: list[Path], models: list[str], how: dict[str, Any], turn: int) -> None:
+    """Raises OptionError for options that make no sense together."""
+    if not results and not models:
         raise OptionError("nothing to judge: give RESULTS, or --model NAME")
-    if not model and (
-        detector or flip_test or boxes or turn or orientation != "any" or det_turns or pose_nms
+    if not models and (
+        turn
+        or how["orientation"] != "any"
+        or any(value for name, value in how.items() if name != "orientation")
     ):
         raise OptionError(
-            "--detector, --boxes, --flip-test, --turn, --orientation, --det-turns, --pose-nms are for --model, "
-            "which is not given"
+            "--detector, --boxes, --flip-test, --turn, --orientation, --det-turns, --pose-nms are "
+            "for --model, which is not given"
         )
-    if pose_nms and boxes == "gt":
+    if how["pose_nms"] and how["boxes"] == "gt":
         raise OptionError(
-            "--pose-nms removes duplicates among detected people; --boxes gt has none: leave one out"
+            "--pose-nms removes duplicates among detected people; --boxes gt has none: "
+            "leave one out"
         )
     if turn not in (0, 90, 180, 270):
         raise OptionError(f"--turn {turn}: pictures are turned by 90, 180 or 270 degrees")
-    truth = read(data, skeleton=named(data_skeleton) if data_skeleton else None)
-    names = listed(metrics) or defaults(truth)
-    pairs: list[tuple[Dataset, Dataset]] = []
-    judged = None
-    if names == ["AP"] and not (model or skeleton or save_plots or report):
-        judged = _straight(results, truth)
-    if judged is None:
-        how: dict[str, Any] = {
-            "detector": detector,
-            "boxes": boxes or "detected",
-            "det_score": det_score,
-            "det_turns": det_turns,
-            "flip_test": flip_test,
-            "orientation": orientation,
-            "quarters": turn // 90,
-            "pose_nms": pose_nms,
-        }
-        found = _found(results, truth, skeleton, model, how)
-        shared = [common(one, truth, mapped=mapped) for one in found]
-        pairs = [(outside(one, labelled), labelled) for one, labelled in shared]
-        judged = [
-            (
-                About.of(truth, found.name, found.boxes_from, found.notes),
-                judge(truth, found, names, by=match),
-            )  # type: ignore[arg-type]
-            for found, truth in pairs
-        ]
-    verdicts = tables.verdicts(
-        judged, repeats=bootstrap or (1000 if len(judged) > 1 else 0), seed=seed
-    )
-    if as_json:
-        print(json.dumps(tables.to_json(verdicts)))
-    else:
-        _show(verdicts)
+
+
+def _skeleton(name: str | None) -> Any:
+    from ..skeletons import skeleton
+
+    return skeleton(name) if name else None
+
+
+def _found(
+    results: list[Path],
+    truth: Dataset,
+    skeleton: str | None,
+    models: list[str],
+    how: dict[str, Any],
+) -> list[Dataset]:
+    """Results, read or made (`how`: options of `predict`)."""
+    from ..data.read import read_results
+
+    joints = _skeleton(skeleton)
+    found = [read_results(path, truth, skeleton=joints) for path in results]
+    if models:
+        from ..metrics.predict import predict
+
+        found += [predict(truth, pose=model, **how) for model in models]
+    return found
+
+
+def _save(
+    verdicts: list[Verdict],
+    judged: list[Judged],
+    csv: Path | None,
+    latex: Path | None,
+    plots: Path | None,
+    report: Path | None,
+) -> None:
+    """The files that were asked for. Raises OutputError."""
+    from ..metrics import tables
+
+    pairs: list[Any] = [(one.results, one.truth) for one in judged]
     try:
         if csv:
             csv.write_text(tables.to_csv(verdicts), encoding="utf-8")
         if latex:
             latex.write_text(tables.to_latex(verdicts), encoding="utf-8")
-        if save_plots:
-            from ..metrics.plots import save_plots as save
+        if (plots or report) and None in pairs[0]:
+            raise OptionError("--save-plots and --report draw people in pictures: these have none")
+        if plots:
+            from ..metrics.plots import save_plots
 
-            save(save_plots, verdicts, pairs)
+            save_plots(plots, verdicts, pairs)
         if report:
             from ..metrics.report import write_report
 
             found, truth = pairs[0]
-            write_report(
-                report, truth, found, conditions=[f"boxes: {found.boxes_from or 'not said'}"]
-            )
+            boxes = found.boxes_from or "not said"
+            write_report(report, truth, found, conditions=[f"boxes: {boxes}"])
     except OSError as error:
-        raise OutputError(f"{error.filename}: cannot be written ({error.strerror})") from None
-
-
-def _straight(results: list[Path], truth: Dataset) -> list[tuple[About, list[Figure]]] | None:
-    """AP of COCO's lists of results by the short way, None if one of them cannot go it."""
-    from ..metrics import oks
-    from ..metrics.direct import direct
-    from ..metrics.judge import precision_figures
-    from ..metrics.tables import About
-
-    judged = []
-    for path in results:
-        if not (path.is_file() and (loaded := direct(truth, path))):
-            return None
-        evaluator = oks.evaluated(*loaded, truth.skeleton.sigmas)
-        judged.append((About.of(truth, path.name), precision_figures(evaluator, truth)))
-    return judged
-
-
-def _found(
-    results: list[Path], truth: Dataset, skeleton: Text, models: list[str], how: dict[str, Any]
-) -> list[Dataset]:
-    """Results, read or made (`how`: options of `predict`)."""
-    from ..data.read import read_results
-    from ..metrics.predict import predict
-    from ..skeletons import skeleton as named
-
-    joints = named(skeleton) if skeleton else None
-    found = [read_results(path, truth, skeleton=joints) for path in results]
-    return found + [predict(truth, pose=model, **how) for model in models]
+        raise refused(error.filename or "the report", error) from None
 
 
 def _show(verdicts: list[Verdict]) -> None:
@@ -230,14 +246,13 @@ def _show(verdicts: list[Verdict]) -> None:
     from ..metrics.tables import notes
 
     console, first = Console(highlight=False), verdicts[0].about
-    console.print(
-        f"[bold]{first.data}[/bold]: {first.pictures} pictures, {first.people} people × {first.skeleton.name}"
-    )
+    people = f"{first.people} people × {first.skeleton.name}"
+    console.print(f"[bold]{escape(first.data)}[/bold]: {first.pictures} pictures, {people}")
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("")
     for verdict in verdicts:
-        boxes = verdict.about.boxes or "not said"
-        table.add_column(f"{verdict.about.results}\n[dim]boxes: {boxes}[/dim]", justify="right")
+        boxes, name = verdict.about.boxes or "not said", escape(verdict.about.results)
+        table.add_column(f"{name}\n[dim]boxes: {escape(boxes)}[/dim]", justify="right")
         if verdict.differences:
             table.add_column("difference\n[dim]to the first, p[/dim]", justify="right")
     for i, figure in enumerate(verdicts[0].figures):

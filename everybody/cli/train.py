@@ -133,7 +133,7 @@ def pack(
     turns: Annotated[
         str,
         typer.Option(
-            help="An SPPE that says how well it finds people in each quarter turn: for the turn net."
+            help="For the turn net: an SPPE that says how well it finds people in each quarter turn."
         ),
     ] = "",
 ) -> None:
@@ -229,11 +229,13 @@ def proposals(
             offsets = pgpg.detected(labelled, boxes, teacher, most=pictures, say=_say)
             found.append((labelled, offsets))
             _say(
-                f"{labelled.name}, {teacher.session.path.stem}: {int((~np.isnan(offsets[:, 0])).sum())} people found"
+                f"{labelled.name}, {teacher.session.path.stem}: "
+                f"{int((~np.isnan(offsets[:, 0])).sum())} people found"
             )
     if not found:
         raise DataError(
-            f"{', '.join(map(str, data))}: no data set has its pictures beside it, to detect people on"
+            f"{', '.join(map(str, data))}: no data set has its pictures beside it "
+            "to detect people on"
         )
     fitted = pgpg.fit(
         sets, found, atoms=atoms, gaussians=gaussians, rng=np.random.default_rng(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,14 +13,22 @@ from rich.table import Table
 from ..errors import OptionError
 from .options import pair
 
+if TYPE_CHECKING:
+    from ..metrics.tune_nms import Sets
+    from ..nms import Suppressor
+
 COMPARED = ("none", "box", "oks", "soft-oks", "alphapose")
 Text = str | None
 
 
 def tune_nms(
     data: Annotated[
-        Path, typer.Argument(help="Labelled pictures, which are not judged on: COCO JSON, MPII, …")
+        Path,
+        typer.Argument(help="Labelled pictures that are not used to judge: COCO JSON, MPII, …"),
     ],
+    category: Annotated[
+        Text, typer.Option(help="Categories of the data: names or ids; by default of people.")
+    ] = None,
     start: Annotated[
         str, typer.Option(help="Where the search begins, as --pose-nms of run.")
     ] = "parametric",
@@ -47,15 +55,15 @@ def tune_nms(
     """
     from ..data.read import read
     from ..estimator import Estimator
-    from ..nms import Method, PoseNms, pose_nms
-    from ..nms.tune import candidates, search, worth
+    from ..metrics.tune_nms import candidates, search, worth
+    from ..nms import PoseNms, Suppressor, pose_nms
 
     first = pose_nms(start)
     if not isinstance(first.run, PoseNms):
         raise OptionError(
             f"--start {start}: only parametric and alphapose have parameters to learn"
         )
-    truth = read(data)
+    truth = read(data, category=category)
     estimator = Estimator(
         detector=detector,
         det_size=pair(det_size, "--det-size"),
@@ -76,13 +84,18 @@ def tune_nms(
         steps.append(step)
         found = ", ".join(f"{name} {getattr(step.best, name):.3g}" for name in step.names)
         messages.print(f"{found}: mean AP {worth(sets, step.best):.4f}")
-    best = Method.of(steps[-1].best)
+    best = Suppressor.of(steps[-1].best)
+    _show(best, [*map(pose_nms, COMPARED), best], sets, as_json)
+
+
+def _show(best: Suppressor, methods: list[Suppressor], sets: Sets, as_json: bool) -> None:
+    """AP and poses per person of each method on each set, and what to give to --pose-nms."""
     rows = {
         str(method): {
             name: {"AP": some.precision(method), "poses per person": some.each(method)}
             for name, some in sets.items()
         }
-        for method in (*map(pose_nms, COMPARED), best)
+        for method in methods
     }
     if as_json:
         print(json.dumps({"pose_nms": str(best), "results": rows}))
@@ -90,8 +103,7 @@ def tune_nms(
     table = Table("AP, poses per person", *sets, box=None, header_style="bold", pad_edge=False)
     for method, cells in rows.items():
         name = "tuned" if method == str(best) else method.partition(",")[0]
-        table.add_row(
-            name, *(f"{cell['AP']:.4f} {cell['poses per person']:6.2f}" for cell in cells.values())
-        )
+        figures = (f"{cell['AP']:.4f} {cell['poses per person']:6.2f}" for cell in cells.values())
+        table.add_row(name, *figures)
     Console(highlight=False).print(table)
     print(f"--pose-nms {best}")

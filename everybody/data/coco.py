@@ -1,8 +1,8 @@
 """COCO's keypoint JSON (Lin et al. 2014) and every set that speaks it: CrowdPose, AIC, OCHuman,
-Halpe, COCO-WholeBody, PoseTrack18; and COCO's list of results.
+Halpe, COCO-WholeBody, PoseTrack18.
 
 COCO keypoints are pixel indices and stay; its boxes count from the picture's corner and move by
-half a pixel.
+half a pixel. Ids may be whole numbers, written in any way (7, 7.0, "7"), or any text.
 """
 
 from __future__ import annotations
@@ -11,174 +11,284 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..skeletons import WHOLEBODY133, Skeleton
-from .dataset import Dataset, Picture, extents, image_folder
-from .formats import recognise
-from .records import Array, Records, load_json
+from ..typed import Id, decode, read_bytes
+from .categories import Category, Choice, choose
+from .dataset import UNKNOWN, Dataset, Picture, extents, image_folder
+from .joints import recognise
+from .records import FARTHEST, GREATEST, Array, Records, identities
 
 # COCO's areas are of masks; where a set has none, this share of the box stands in (CrowdPose, Li et
 # al. 2019).
 AREA_OF_BOX = 0.53
-PARTS = (
-    "keypoints",
-    "foot_kpts",
-    "face_kpts",
-    "lefthand_kpts",
-    "righthand_kpts",
-)  # COCO-WholeBody (Jin et al. 2020)
+# The lists of joints of COCO-WholeBody (Jin et al. 2020), in the order of its skeleton.
+PARTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 HEAD_SHARE = 0.6  # of the head box's diagonal: PCKh's length (Andriluka et al. 2014)
 
 
-def read_coco(path: Path, content: Any = None, *, skeleton: Skeleton | None = None) -> Dataset:
-    """Annotations in COCO's form. `skeleton` overrides the joint names in the file."""
-    content = load_json(path) if content is None else content
-    categories = content.get("categories") or [{"id": 1, "name": "person"}]
-    person = next((category for category in categories if category.get("keypoints")), categories[0])
-    images = Records.of(path, "images", content["images"])
-    people = Records.of(path, "annotations", content["annotations"])
-    people = people.keep(lambda record: record.get("category_id", person["id"]) == person["id"])
+class Person(msgspec.Struct, gc=False):
+    """What items of annotations and of results share."""
 
-    numbers = images.integers("id", unique=True)
-    pictures = tuple(_picture(record) for record in images.records)
-    picture = _places(people, numbers)
-    keypoints, skeleton = _keypoints(people, skeleton, person)
-    crowd = np.array([bool(record.get("iscrowd", 0)) for record in people.records], bool)
-    # What the file says counts, as in pycocotools: CrowdPose leaves out people of whom no joint is
-    # visible. Whole-body files count the body's joints only, and their evaluator all of them.
-    stated: Any = np.count_nonzero(keypoints[..., 2] > 0, axis=1)
-    if "face_0" not in skeleton.joints:
-        stated = [
-            record.get("num_keypoints", count)
-            for record, count in zip(people.records, stated, strict=True)
-        ]
-    boxes = _boxes(people, keypoints, keypoints[..., 2] > 0)
-    sized = np.array([record.get("area") is not None for record in people.records], bool)
-    areas = people.numbers([record.get("area") or 0 for record in people.records], None, "area")
-    stand_in = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1) * AREA_OF_BOX
-    notes = (
-        ()
-        if sized.all()
-        else (f"{(~sized).sum()} people have no area: {AREA_OF_BOX} × their box stands in",)
-    )
+    image_id: Id
+    keypoints: list[float] | None = None
+    bbox: list[float] | None = None
+    category_id: Id | None = None
+    track_id: Id | None = None  # PoseTrack: who is who
+    foot_kpts: list[float] | None = None
+    face_kpts: list[float] | None = None
+    lefthand_kpts: list[float] | None = None
+    righthand_kpts: list[float] | None = None
+
+
+class Label(Person, kw_only=True, gc=False):
+    """An item of 'annotations'."""
+
+    id: Id
+    area: float | None = None
+    iscrowd: bool | float | None = None
+    num_keypoints: float | None = None
+    bbox_head: list[float] | None = None
+
+
+class Image(msgspec.Struct, gc=False):
+    """An item of 'images'. PoseTrack18 writes one region to ignore without the outer list."""
+
+    id: Id
+    file_name: str | None = None
+    width: float | None = None
+    height: float | None = None
+    ignore_regions_x: list[list[float] | float] | None = None
+    ignore_regions_y: list[list[float] | float] | None = None
+    crowdIndex: float | None = None
+
+
+class Document(msgspec.Struct, gc=False):
+    """The whole file."""
+
+    images: list[Image]
+    annotations: list[Label]
+    categories: list[Category] | None = None
+
+
+def read_coco(
+    path: Path,
+    data: bytes | None = None,
+    *,
+    skeleton: Skeleton | None = None,
+    category: str | None = None,
+) -> Dataset:
+    """Annotations in COCO's form: `data`, or what is in the file `path`.
+
+    skeleton: overrides the joint names in the file. category: names or ids of the categories to
+    read, with commas between; by default those of people (`categories.choose`).
+    """
+    document = decode(read_bytes(path) if data is None else data, Document, path)
+    images = Records.of(path, "images", document.images)
+    everybody = Records.of(path, "annotations", document.annotations)
+    numbers = images.identifiers("id")
+    ids = everybody.identifiers("id")
+    pictures = _pictures(images, numbers)
+    picture = _places(everybody, images)
+
+    choice = choose(document.categories or [], category, path)
+    numbers_of = choice.numbers() or {1: 1}
+    counted, categories, notes = _counted(everybody, choice)
+    category_numbers = [numbers_of[key] for key in categories]
+    people = everybody.keep(counted.tolist())
+    keypoints, skeleton, blank = keypoints_of(people, skeleton, choice)
+    boxes = boxes_of(people, keypoints, keypoints[..., 2] > 0)
+    areas, estimated = _areas(people, boxes)
+    crowd = np.array([bool(value) for value in people.values("iscrowd")], bool)
+    if blank:
+        notes.append(f"{blank} people have no keypoints: they are neither to find nor false")
+    if estimated:
+        notes.append(f"{estimated} people have no area: {AREA_OF_BOX} × their box stands in")
+
     return Dataset(
         skeleton=skeleton,
         pictures=pictures,
-        picture=picture,
+        picture=picture[counted],
         keypoints=keypoints,
         boxes=boxes,
-        areas=np.where(sized, areas, stand_in),
-        ids=people.integers("id", unique=True),
-        tracks=_tracks(people),
+        areas=areas,
+        ids=np.flatnonzero(counted) + 1 if ids is None else ids[counted],
+        tracks=people.integers("track_id", default=UNKNOWN),
+        category=np.array(category_numbers, np.int64),
         heads=_heads(people),
         crowd=crowd,
-        ignored=crowd | (np.array(stated, float) == 0),
+        ignored=crowd | (_stated(people, keypoints, skeleton) == 0),
+        categories={numbers_of[key]: one.called for key, one in choice.chosen.items()},
         name=path.name,
         format="COCO annotations",
         folder=image_folder(path, pictures),
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
-def read_coco_results(path: Path, content: Any = None, *, skeleton: Skeleton) -> Dataset:
-    """COCO's list of results: image_id, keypoints, score (and bbox). Pictures are known by number
-    only, and the joints are in the order of `skeleton`, which the file does not say.
+def _counted(
+    people: Records, choice: Choice
+) -> tuple[NDArray[np.bool_], list[int | str], list[str]]:
+    """Which annotations are of the chosen categories [N], the category of each of those, and notes
+    on what is left out. An annotation without category is of the first chosen one; in a file that
+    lists no categories, all are of one.
     """
-    people = Records.of(path, "results", load_json(path) if content is None else content)
-    found, picture = np.unique(people.integers("image_id"), return_inverse=True)
-    keypoints, skeleton = _keypoints(people, skeleton, {})
-    scores = people.numbers(people.values("score"), None, "score")
-    outside = int(((scores < 0) | (scores > 1)).sum())
-    return Dataset(
-        skeleton=skeleton,
-        pictures=tuple(Picture("", int(number)) for number in found),
-        picture=picture,
-        keypoints=keypoints,
-        boxes=_boxes(people, keypoints, np.ones(keypoints.shape[:2], bool)),
-        scores=scores,
-        tracks=_tracks(people),
-        ignored=np.zeros(len(people), bool),
-        name=path.name,
-        format="COCO results",
-        notes=(f"{outside} of {len(scores)} scores lie outside [0, 1]",) if outside else (),
+    if not choice.chosen:
+        return np.ones(len(people), bool), [1] * len(people), []
+    first = next(iter(choice.chosen))
+    categories = identities(people.values("category_id"))
+    given = [first if key is None else key for key in categories]
+    counted = np.array([key in choice.chosen for key in given], bool)
+
+    left: dict[str, int] = {}
+    for key, record in zip(given, people.records, strict=True):
+        if key not in choice.chosen and (record.keypoints or key not in choice.left_out):
+            known = choice.left_out.get(key)
+            called = f"category {key}" if known is None else known.called
+            left[called] = left.get(called, 0) + 1
+    names = ", ".join(f"{count} of {called}" for called, count in left.items())
+    notes = [f"left out: {names}; --category NAME chooses"] if left else []
+    return counted, [key for key, kept in zip(given, counted, strict=True) if kept], notes
+
+
+def _pictures(images: Records, numbers: NDArray[np.int64] | None) -> tuple[Picture, ...]:
+    """Ids that are no whole numbers are kept as the pictures' keys, and numbered anew."""
+    return tuple(
+        Picture(
+            record.file_name or "",
+            place + 1 if numbers is None else int(numbers[place]),
+            _size(images, place, record.width),
+            _size(images, place, record.height),
+            _regions(images, place, record),
+            float("nan") if record.crowdIndex is None else record.crowdIndex,
+            str(record.id) if numbers is None else "",
+        )
+        for place, record in enumerate(images.records)
     )
 
 
-def _tracks(people: Records) -> NDArray[np.int64]:
-    """PoseTrack's `track_id`, -1 where there is none."""
-    return np.array([record.get("track_id", -1) for record in people.records], np.int64)
+def _size(images: Records, place: int, side: float | None) -> int:
+    if side is None:
+        return 0
+    if not 0 <= side < GREATEST or side != int(side):
+        raise images.fail(place, f"has a side of {side:g} pixels, expected a whole number")
+    return int(side)
 
 
-def _picture(record: dict[str, Any]) -> Picture:
-    xs, ys = record.get("ignore_regions_x") or [], record.get("ignore_regions_y") or []
-    if xs and not isinstance(xs[0], list):  # PoseTrack18 writes one region without the outer list
+def _regions(images: Records, place: int, record: Image) -> tuple[Array, ...]:
+    xs, ys = record.ignore_regions_x or [], record.ignore_regions_y or []
+    if xs and not isinstance(xs[0], list):
         xs, ys = [xs], [ys]
-    return Picture(
-        str(record.get("file_name", "")),
-        record["id"],
-        int(record.get("width") or 0),
-        int(record.get("height") or 0),
-        tuple(np.stack([x, y], -1).astype(np.float64) for x, y in zip(xs, ys, strict=True)),
-        float(record.get("crowdIndex", "nan")),
-    )
+    try:
+        polygons = [
+            np.stack([np.array(x, np.float64), np.array(y, np.float64)], -1)
+            for x, y in zip(xs, ys, strict=True)
+        ]
+    except (ValueError, TypeError):
+        raise images.fail(place, "has ignore_regions_x and _y of different lengths") from None
+    if not all(polygon.ndim == 2 and np.isfinite(polygon).all() for polygon in polygons):
+        raise images.fail(place, "has ignore_regions_x and _y that are no lists of numbers")
+    return tuple(polygons)
 
 
-def _places(people: Records, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    place = {int(number): i for i, number in enumerate(numbers)}
-    wanted = people.integers("image_id")
-    picture = np.array([place.get(int(number), -1) for number in wanted], np.int64)
+def _places(people: Records, images: Records) -> NDArray[np.int64]:
+    """The place of everybody's picture in 'images' [N]."""
+    place = {number: i for i, number in enumerate(identities(images.values("id")))}
+    wanted = identities(people.values("image_id"))
+    picture = np.array([place.get(key, -1) for key in wanted], np.int64)
     if (picture < 0).any():
         row = int(np.argmax(picture < 0))
         raise people.fail(row, f"is of image {wanted[row]}, which is not in 'images'")
     return picture
 
 
-def _keypoints(
-    people: Records, skeleton: Skeleton | None, person: dict[str, Any]
-) -> tuple[Array, Skeleton]:
-    """[N, K, 3] and whose joints they are; the parts of COCO-WholeBody are put together."""
-    if people.records and all("foot_kpts" in record for record in people.records):
-        rows = [list(chain(*parts)) for parts in zip(*map(people.values, PARTS), strict=True)]
-        skeleton = skeleton or WHOLEBODY133
-    elif any("keypoints" in record for record in people.records):
-        rows = people.values("keypoints")
-    elif people.records:
-        raise DataError(
-            f"{people.path}: no record of '{people.list}' has 'keypoints': is this the keypoint file?"
-        )
-    else:
-        rows = []
-    if skeleton is None:
-        names = person.get("keypoints") or []
-        count = len(rows[0]) // 3 if rows else len(names)
-        skeleton = recognise(names, count, people.path, person.get("skeleton") or [])
-    flat = people.numbers(
-        rows, 3 * len(skeleton), f"keypoints ({len(skeleton)} joints of {skeleton.name})"
+def _stated(people: Records, keypoints: Array, skeleton: Skeleton) -> Array:
+    """How many joints the file says count [N], as in pycocotools: CrowdPose leaves out people of
+    whom no joint is visible. Whole-body files count the body's joints only, and their evaluator all
+    of them.
+    """
+    labelled = np.count_nonzero(keypoints[..., 2] > 0, axis=1).astype(np.float64)
+    if "face_0" in skeleton.joints:
+        return labelled
+    rows = zip(people.records, labelled, strict=True)
+    return np.array(
+        [
+            count if one.num_keypoints is None or not one.keypoints else one.num_keypoints
+            for one, count in rows
+        ],
+        np.float64,
     )
-    return flat.reshape(len(rows), len(skeleton), 3), skeleton
 
 
-def _boxes(people: Records, keypoints: Array, seen: NDArray[np.bool_]) -> Array:
+def _areas(people: Records, boxes: Array) -> tuple[Array, int]:
+    """Areas [N], and how many of them are estimated from the box."""
+    given = people.values("area")
+    sized = np.array([area is not None for area in given], bool)
+    areas = people.numbers([area or 0.0 for area in given], None, "area", limit=FARTHEST**2)
+    stand_in = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1) * AREA_OF_BOX
+    return np.where(sized, areas, stand_in), int((~sized).sum())
+
+
+def keypoints_of(
+    people: Records, skeleton: Skeleton | None, choice: Choice | None
+) -> tuple[Array, Skeleton, int]:
+    """[N, K, 3], whose joints they are, and how many people have none; the parts of COCO-WholeBody
+    are put together.
+    """
+    rows: list[Any] = [record.keypoints or [] for record in people.records]
+    if people.records and all(record.foot_kpts is not None for record in people.records):
+        rows = _whole_bodies(people)
+        skeleton = skeleton or WHOLEBODY133
+    given = next((row for row in rows if row), None)
+    names = choice.joints if choice else ()
+    if people.records and given is None:
+        raise DataError(
+            f"{people.path}: no record of '{people.list}' has 'keypoints': "
+            "is this the keypoint file?"
+        )
+    if skeleton is None:
+        count = len(names) if given is None else len(given) // 3
+        skeleton = recognise(names, count, people.path, choice.limbs if choice else ())
+
+    blank = sum(not row for row in rows)
+    nothing = [0.0] * (3 * len(skeleton))
+    what = f"keypoints ({len(skeleton)} joints of {skeleton.name})"
+    flat = people.numbers([row or nothing for row in rows], 3 * len(skeleton), what)
+    return flat.reshape(len(rows), len(skeleton), 3), skeleton, blank
+
+
+def _whole_bodies(people: Records) -> list[list[float]]:
+    rows = []
+    for row, record in enumerate(people.records):
+        parts = [getattr(record, part) for part in PARTS]
+        if None in parts:
+            raise people.fail(row, f"has no '{PARTS[parts.index(None)]}', as whole bodies have")
+        rows.append(list(chain(*parts)))
+    return rows
+
+
+def boxes_of(people: Records, keypoints: Array, seen: NDArray[np.bool_]) -> Array:
     """'bbox' as xyxy under the coordinate law (`geometry.xyxy`, in float64); where a record has
     none, around what is seen of its keypoints.
     """
-    given = np.array([bool(record.get("bbox")) for record in people.records], bool)
+    rows = people.values("bbox")
+    given = np.array([bool(box) for box in rows], bool)
     if not given.any():
         return extents(keypoints, seen)
-    sides = people.numbers(
-        [record.get("bbox") or [0, 0, 0, 0] for record in people.records], 4, "bbox"
-    )
+    sides = people.numbers([box or (0.0,) * 4 for box in rows], 4, "bbox")
     corners = np.concatenate([sides[:, :2], sides[:, :2] + sides[:, 2:]], 1) - 0.5
     return corners if given.all() else np.where(given[:, None], corners, extents(keypoints, seen))
 
 
 def _heads(people: Records) -> Array:
     """PCKh's length from PoseTrack's head boxes, NaN where there is none."""
-    sides = people.numbers(
-        [(record.get("bbox_head") or [0, 0, 0, 0])[2:] for record in people.records], 2, "bbox_head"
-    )
-    length = HEAD_SHARE * np.hypot(sides[:, 0], sides[:, 1])
+    rows = people.values("bbox_head")
+    if not any(rows):
+        return np.full(len(rows), np.nan)
+    sides = people.numbers([box or (0.0,) * 4 for box in rows], 4, "bbox_head")
+    length = HEAD_SHARE * np.hypot(sides[:, 2], sides[:, 3])
     return np.where(length > 0, length, np.nan)

@@ -17,21 +17,19 @@ import numpy as np
 from ..geometry import iou
 from ..people import Image
 from ..skeletons import Skeleton
-from .dataset import Array, Dataset, extents
+from .dataset import COLUMNS, Array, Dataset, extents
 
-SHIFT, RESIZE = (
-    0.3,
-    1.5,
-)  # most, of the box's sides and as a factor, that a proposal is moved and resized
-LEAST_JOINTS = 0.7  # share of labelled joints of those who are cut out
+SHIFT = 0.3  # of the box's sides: the most that a proposal is moved
+RESIZE = 1.5  # the greatest factor by which a proposal is larger or smaller
+LEAST_JOINTS = 0.7  # share of joints that must be labelled for a person to be cut out
 LEAST_HEIGHT = 80.0  # of a box, in pixels
 MOST_SCALE = 2.0
 OVERLAP = (0.2, 0.6)  # IoU with the box of the person behind
 
 
 def jittered(boxes: Array, count: int, random: np.random.Generator, least: float = 0.5) -> Array:
-    """[N, 4] -> [N, count, 4]: boxes moved and resized at random that overlap theirs by more than
-    `least` IoU. A box without area comes back as it is.
+    """[N, 4] -> [N, count, 4]: each box moved and resized at random, `count` times, so that the IoU
+    with the original stays above `least`. A box without area comes back as it is.
     """
     out = np.repeat(boxes[:, None], count, axis=1)
     for row, box in enumerate(boxes):
@@ -48,8 +46,10 @@ def jittered(boxes: Array, count: int, random: np.random.Generator, least: float
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cutout:
-    """A person off a picture: the pixels around their joints, how much each shows [H, W], where
-    their upper left corner was in the picture [2], and the joints in them [K, 3].
+    """A person cut out of a picture.
+
+    image: the pixels around the joints. mask [H, W]: opacity, 0 to 1. corner [2]: where the upper
+    left pixel was in the picture. keypoints [K, 3]: in pixels of `image`.
     """
 
     image: Image
@@ -62,9 +62,8 @@ def cut_out(image: Image, keypoints: Array, skeleton: Skeleton) -> Cutout:
     """A person [K, 3] cut out of a picture along the skeleton, with soft edges."""
     labelled = keypoints[:, 2] > 0
     low, high = extents(keypoints[None], labelled[None])[0].reshape(2, 2)
-    width = max(
-        2, round(float(np.hypot(*(high - low))) / 8)
-    )  # of a limb, of the length of the body
+    # A limb is an eighth as thick as the body is long.
+    width = max(2, round(float(np.hypot(*(high - low))) / 8))
     canvas = np.zeros(image.shape[:2], np.uint8)
     points = keypoints[:, :2].round().astype(int)
     for a, b in skeleton.limbs:
@@ -89,8 +88,8 @@ def cut_out(image: Image, keypoints: Array, skeleton: Skeleton) -> Cutout:
 
 
 def pasted(image: Image, front: Cutout, scale: float, corner: Array) -> tuple[Image, Array, Array]:
-    """The picture with somebody in front, their joints [K, 3] there and how much they cover each
-    pixel [H, W].
+    """Paste a cutout, scaled, with its upper left pixel at `corner` -> the picture, the joints of
+    the pasted person in it [K, 3], and how much of each pixel is covered [H, W].
     """
     matrix = np.array([[scale, 0, corner[0]], [0, scale, corner[1]]])
     size = image.shape[1::-1]
@@ -105,9 +104,9 @@ def pasted(image: Image, front: Cutout, scale: float, corner: Array) -> tuple[Im
 def crowds(
     truth: Dataset, images: Sequence[Image], random: np.random.Generator, *, most: int = 2
 ) -> tuple[Dataset, list[Image]]:
-    """Pictures and their truth -> those in which up to `most` people have got somebody from another
-    picture in front, whose box overlaps theirs by `OVERLAP`. Joints that are covered count as
-    occluded (1), as COCO labels them.
+    """Paste people of other pictures in front of up to `most` people per picture, with boxes that
+    overlap by `OVERLAP` -> the changed pictures and their truth. Covered joints count as occluded
+    (1), as COCO labels them.
     """
     heights = truth.boxes[:, 3] - truth.boxes[:, 1]
     usable = ~truth.ignored & (heights > LEAST_HEIGHT)
@@ -138,8 +137,8 @@ def crowds(
 def _place(
     box: Array, size: Array, picture: Sequence[int], random: np.random.Generator
 ) -> Array | None:
-    """Where a box of this size has its upper left corner so that it lies in the picture and
-    overlaps another; None where no place was found.
+    """A place at random for the upper left corner of a box of this size, so that it lies in the
+    picture and overlaps `box`; None where no place was found.
     """
     sides = box[2:] - box[:2]
     corners = box[:2] + random.uniform(-1, 1, (200, 2)) * (sides + size) / 2
@@ -168,6 +167,7 @@ def _in_front(
         "scores": person.scores,
         "ids": person.ids,
         "tracks": person.tracks,
+        "category": person.category,
         "heads": person.heads * scale,
         "crowd": person.crowd,
         "ignored": person.ignored,
@@ -182,7 +182,7 @@ def _in_front(
 
 def _joined(truth: Dataset, parts: Sequence[Dataset]) -> Dataset:
     """Data sets of one picture each -> one; people and pictures numbered anew."""
-    columns = ("keypoints", "boxes", "areas", "scores", "tracks", "heads", "crowd", "ignored")
+    columns = [name for name in COLUMNS if name not in ("picture", "ids")]
     none = truth.select(np.zeros(0, np.int64))
     return Dataset(
         skeleton=truth.skeleton,
@@ -192,6 +192,7 @@ def _joined(truth: Dataset, parts: Sequence[Dataset]) -> Dataset:
             name: np.concatenate([getattr(part, name) for part in (none, *parts)])
             for name in columns
         },  # type: ignore[arg-type]
+        categories=truth.categories,
         name=f"crowds of {truth.name}",
         format=truth.format,
     )

@@ -7,8 +7,8 @@ metrics are compared to the last digit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,22 @@ from ..skeletons import Skeleton, mapping
 
 MARGIN = 0.15  # of the joints' extent, to each side: the median of coco_train's boxes
 Array = NDArray[np.float64]
+UNKNOWN = -1  # category or track of people of whom the file does not say
+
+# What `Dataset` holds one of per person.
+COLUMNS = (
+    "picture",
+    "keypoints",
+    "boxes",
+    "areas",
+    "scores",
+    "ids",
+    "tracks",
+    "category",
+    "heads",
+    "crowd",
+    "ignored",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +49,8 @@ class Picture:
     height: int = 0
     ignore: tuple[Array, ...] = ()  # polygons [P, 2] in which nobody is labelled
     crowding: float = float("nan")  # CrowdPose's crowd index
+    key: str = ""  # its id in the file, where that is no whole number
+    time: float = float("nan")  # in seconds, of a frame of a video
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -41,9 +59,10 @@ class Dataset:
 
     keypoints [N, K, 3]: x, y and, in truth, COCO's flag (0 not labelled, 1 occluded, 2 visible); in
     results, the score. boxes [N, 4] xyxy. areas [N] is what OKS divides by. scores [N]: 1 in truth.
-    ids [N]: of annotations or people. tracks [N]: who is who across pictures, -1 unknown. heads
-    [N]: PCKh's length, 0.6 × the diagonal of the head box in pixels, NaN where no head box is
-    labelled. crowd [N]: a region of many. ignored [N]: neither to find nor false.
+    ids [N]: of annotations or people. tracks [N]: who is who across pictures, UNKNOWN if not said.
+    category [N]: number of the category, UNKNOWN if not said; `categories` names them. heads [N]:
+    PCKh's length, 0.6 × the diagonal of the head box in pixels, NaN where no head box is labelled.
+    crowd [N]: a region of many. ignored [N]: neither to find nor false.
     """
 
     skeleton: Skeleton
@@ -55,9 +74,12 @@ class Dataset:
     scores: Array = None  # type: ignore[assignment]
     ids: NDArray[np.int64] = None  # type: ignore[assignment]  # default: 1, 2, 3, ...
     tracks: NDArray[np.int64] = None  # type: ignore[assignment]
+    category: NDArray[np.int64] = None  # type: ignore[assignment]
     heads: Array = None  # type: ignore[assignment]
     crowd: NDArray[np.bool_] = None  # type: ignore[assignment]
-    ignored: NDArray[np.bool_] = None  # type: ignore[assignment]  # default: crowds, and people without labelled joints
+    # default: crowds, and people without labelled joints
+    ignored: NDArray[np.bool_] = None  # type: ignore[assignment]
+    categories: Mapping[int, str] = field(default_factory=dict)
     name: str = ""
     format: str = ""
     folder: Path | None = None  # where the pictures lie, if known
@@ -68,43 +90,42 @@ class Dataset:
         count, joints = len(self.picture), len(self.skeleton)
         keypoints = np.asarray(self.keypoints, np.float64).reshape(-1, joints, 3)
         seen = keypoints[..., 2] > 0
-        boxes = (
-            extents(keypoints, seen)
-            if self.boxes is None
-            else np.asarray(self.boxes, np.float64).reshape(-1, 4)
-        )
+        boxes = extents(keypoints, seen) if self.boxes is None else self.boxes
+        boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         crowd = np.zeros(count, bool) if self.crowd is None else self.crowd
-        sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
-        columns: dict[str, tuple[ArrayLike, type]] = {
-            "picture": (self.picture, np.int64),
-            "areas": (sides.prod(1) if self.areas is None else self.areas, np.float64),
-            "scores": (np.ones(count) if self.scores is None else self.scores, np.float64),
-            "ids": (np.arange(1, count + 1) if self.ids is None else self.ids, np.int64),
-            "tracks": (np.full(count, -1) if self.tracks is None else self.tracks, np.int64),
-            "heads": (np.full(count, np.nan) if self.heads is None else self.heads, np.float64),
-            "crowd": (crowd, np.bool_),
-            "ignored": (
-                crowd | ~seen.any(1) if self.ignored is None else self.ignored,
-                np.bool_,
-            ),
+
+        defaults: dict[str, ArrayLike] = {
+            "areas": np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1),
+            "scores": np.ones(count),
+            "ids": np.arange(1, count + 1),
+            "tracks": np.full(count, UNKNOWN),
+            "category": np.full(count, UNKNOWN),
+            "heads": np.full(count, np.nan),
+            "crowd": crowd,
+            "ignored": crowd | ~seen.any(1),
         }
-        for what, (values, kind) in columns.items():
-            object.__setattr__(self, what, np.asarray(values, kind))
-        object.__setattr__(self, "keypoints", keypoints)
-        object.__setattr__(self, "boxes", boxes)
-        object.__setattr__(self, "pictures", tuple(self.pictures))
-        for what in ("keypoints", "boxes", *columns):
-            if len(getattr(self, what)) != count:
+        whole, flags = {"picture", "ids", "tracks", "category"}, {"crowd", "ignored"}
+        columns: dict[str, Any] = {"keypoints": keypoints, "boxes": boxes}
+        for what in COLUMNS:
+            if what not in columns:
+                given = getattr(self, what)
+                kind = np.int64 if what in whole else np.bool_ if what in flags else np.float64
+                columns[what] = np.asarray(defaults[what] if given is None else given, kind)
+            if len(columns[what]) != count:
                 raise ValueError(
-                    f"{what} must have {count} rows, as 'picture' has, got {len(getattr(self, what))}"
+                    f"{what} must have {count} rows, as 'picture' has, got {len(columns[what])}"
                 )
+        for what, values in columns.items():
+            object.__setattr__(self, what, values)
+        object.__setattr__(self, "pictures", tuple(self.pictures))
 
     def __len__(self) -> int:
         """How many pictures."""
         return len(self.pictures)
 
     def __repr__(self) -> str:
-        return f"Dataset({self.name}: {len(self)} pictures, {len(self.picture)} people × {self.skeleton.name})"
+        people = f"{len(self.picture)} people × {self.skeleton.name}"
+        return f"Dataset({self.name}: {len(self)} pictures, {people})"
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -128,27 +149,16 @@ class Dataset:
         """The people of these rows."""
         keypoints = self.keypoints[some].astype(np.float32)
         keypoints[..., 2] = keypoints[..., 2].clip(0, 1)
-        return People(keypoints, self.boxes[some], self.scores[some], self.skeleton, self.ids[some])  # type: ignore[arg-type]
+        boxes, scores, ids = self.boxes[some], self.scores[some], self.ids[some]
+        return People(keypoints, boxes, scores, self.skeleton, ids)  # type: ignore[arg-type]
 
     def path(self, picture: int) -> Path:
         """Where the file of a picture is."""
-        return (self.folder or Path()) / self.pictures[picture].name
+        return place_of(self.pictures[picture].name, self.folder or Path())
 
     def select(self, rows: NDArray[Any]) -> Dataset:
         """The same pictures with some of the people: a mask [N] or rows."""
-        columns = (
-            "picture",
-            "keypoints",
-            "boxes",
-            "areas",
-            "scores",
-            "ids",
-            "tracks",
-            "heads",
-            "crowd",
-            "ignored",
-        )
-        return replace(self, **{what: getattr(self, what)[rows] for what in columns})
+        return replace(self, **{what: getattr(self, what)[rows] for what in COLUMNS})
 
     def subset(self, pictures: Iterable[int]) -> Dataset:
         """Some of the pictures, with their people."""
@@ -201,67 +211,6 @@ class Dataset:
             self, skeleton=skeleton, keypoints=keypoints, ignored=blank, notes=(*self.notes, note)
         )
 
-    def join(self, truth: Dataset) -> Dataset:
-        """Results told by the pictures of the truth: `picture` then counts `truth.pictures`.
-
-        Pictures are matched by number where results have no names, else by file name, with or
-        without folders. Raises DataError that names the first picture which the truth does not
-        have.
-        """
-        by_number = not any(picture.name for picture in self.pictures)
-        known: dict[Any, int] = {}
-        if by_number:
-            known = {picture.id: i for i, picture in enumerate(truth.pictures)}
-        else:
-            for i, picture in enumerate(truth.pictures):
-                for key in {picture.name, Path(picture.name).name, Path(picture.name).stem}:
-                    known[key] = -1 if key in known else i  # -1: two pictures of that name
-            known |= {picture.name: i for i, picture in enumerate(truth.pictures)}
-        places = np.zeros(len(self), np.int64)
-        for n, picture in enumerate(self.pictures):
-            keys = (picture.id,) if by_number else _names(picture.name)
-            found = next((known[key] for key in keys if key in known), None)
-            said = f"picture {picture.id}" if by_number else f"'{picture.name}'"
-            if found is None:
-                raise DataError(
-                    f"{self.name}: {said} is not in {truth.name} ({len(truth)} pictures): are these the right data?"
-                )
-            if found < 0:
-                raise DataError(
-                    f"{self.name}: {said} fits several pictures of {truth.name}: give names with folders"
-                )
-            places[n] = found
-        if len(np.unique(places)) < len(places):
-            twice = self.pictures[int(np.flatnonzero(np.bincount(places)[places] > 1)[1])]
-            raise DataError(
-                f"{self.name}: picture '{twice.name or twice.id}' appears twice: keep one result each"
-            )
-        return replace(self, pictures=truth.pictures, picture=places[self.picture])
-
-
-def common(results: Dataset, truth: Dataset, *, mapped: bool = False) -> tuple[Dataset, Dataset]:
-    """Results and truth in the same joints.
-
-    Raises DataError where they differ, unless they shall be `mapped`: then the joints stay that the
-    results have themselves, nothing derived; what the truth puts elsewhere is moved there
-    (`skeletons.PLACED`).
-    """
-    if results.skeleton.joints == truth.skeleton.joints:
-        return results, truth
-    table = mapping(results.skeleton, truth.skeleton)
-    shared = [truth.skeleton.joints.index(name) for name in table.copied]
-    names = f"{results.name} has {results.skeleton.name}, {truth.name} has {truth.skeleton.name}"
-    if not shared:
-        raise DataError(f"{names}: they share no joint")
-    left_out = ", ".join(name for name in truth.skeleton.joints if name not in table.copied)
-    if not mapped:
-        raise DataError(
-            f"{names}: say --map to judge the {len(shared)} joints that both have (without {left_out})"
-        )
-    note = f"{names}: judged on the {len(shared)} joints that both have (without {left_out})"
-    results = replace(results, notes=(*results.notes, note)).to(truth.skeleton)
-    return replace(results.only(shared), ignored=results.ignored), truth.only(shared)
-
 
 def extents(keypoints: Array, seen: NDArray[np.bool_] | None = None) -> Array:
     """[N, K, 3], [N, K] -> boxes [N, 4] around the joints that are seen, all zeros where none are.
@@ -290,20 +239,27 @@ def image_folder(path: Path, pictures: tuple[Picture, ...]) -> Path | None:
     """Where the pictures of an annotation file lie: in 'images' beside it, beside it, or the same
     one level up.
     """
-    if not pictures:
+    if not pictures or not pictures[0].name:
         return None
-    places = (
-        path.parent / "images",
-        path.parent,
-        path.parent.parent / "images",
-        path.parent.parent,
-    )
-    return next((place for place in places if (place / pictures[0].name).is_file()), None)
+    beside, above = path.parent, path.parent.parent
+    places = (beside / "images", beside, above / "images", above)
+    first = pictures[0].name
+    return next((place for place in places if _is_file(place_of(first, place))), None)
 
 
-def _names(name: str) -> list[str]:
-    """'a/b/c.jpg' -> itself, 'a/b/c.jpg', 'b/c.jpg', 'c.jpg', 'c': absolute paths match relative
-    names.
-    """
-    path = Path(name)
-    return [name, *("/".join(path.parts[i:]) for i in range(len(path.parts))), path.stem]
+def place_of(name: str, folder: Path) -> Path:
+    """Where the picture of that name is. In names from Windows, \\ stands between folders."""
+    path = folder / name
+    return folder / slashes(name) if "\\" in name and not _is_file(path) else path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long a name, or a NUL in it
+        return False
+
+
+def slashes(name: str) -> str:
+    """A picture's name with / between folders, however it is written."""
+    return name.replace("\\", "/")

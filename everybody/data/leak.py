@@ -1,8 +1,8 @@
-"""Are pictures that we train on among those that we judge on? Near-duplicates by difference hash.
+"""Near-duplicates among pictures, by difference hash: none may be both trained and judged on.
 
-dHash (Krawetz 2013): which of two neighbours is brighter, over a grey 9 × 8 miniature: 64 bits that
-survive scaling, compression and small changes of colour. Pictures within 5 bits are taken as the
-same.
+dHash (Krawetz 2013) shrinks a picture to 9 × 8 grey pixels and compares each with its right
+neighbour: 64 bits that survive scaling, compression and small changes of colour. Two pictures
+count as the same if at most 5 bits differ.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def dhash(image: Image) -> NDArray[np.bool_]:
 
 
 def hashes(pictures: Iterable[Path]) -> tuple[Hashes, NDArray[np.bool_]]:
-    """N files -> [N, 64], and which of them could be read [N]."""
+    """N files -> hashes [N, 64], and whether each file could be read [N]."""
     found, readable = [], []
     for path in pictures:
         try:
@@ -44,7 +44,7 @@ def hashes(pictures: Iterable[Path]) -> tuple[Hashes, NDArray[np.bool_]]:
 
 
 def near(these: Hashes, those: Hashes, distance: int = NEAR) -> NDArray[np.bool_]:
-    """[N, 64], [M, 64] -> [N]: which of these have one among those within `distance` bits."""
+    """[N, 64], [M, 64] -> [N]: whether one of the M hashes is within `distance` bits of each."""
     if len(those) == 0:
         return np.zeros(len(these), bool)
     a, b = these.astype(np.float32), those.astype(np.float32)

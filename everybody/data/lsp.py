@@ -10,19 +10,18 @@ pixel indices of its own, smaller pictures.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
 from ..skeletons import LSP14
 from .dataset import Dataset, Picture, image_folder
+from .npz import read_npz
 from .records import Array, Records
 
 
-def read_lsp(path: Path, content: dict[str, Any]) -> Dataset:
-    """joints.mat of LSP or LSP-extended, told by the order of its axes."""
-    joints = np.asarray(content["joints"], np.float64)
+def read_lsp(path: Path, joints: Array) -> Dataset:
+    """'joints' of the joints.mat of LSP or LSP-extended, told by the order of its axes."""
     if joints.ndim == 3 and joints.shape[:2] == (3, 14):
         joints, digits = np.transpose(joints, (2, 1, 0)), 4
         flags = np.where(joints[..., 2] > 0, 1.0, 2.0)
@@ -31,33 +30,48 @@ def read_lsp(path: Path, content: dict[str, Any]) -> Dataset:
         flags = np.where(joints[..., 2] > 0, 2.0, 0.0)
     else:
         raise DataError(
-            f"{path}: 'joints' is {joints.shape}, expected (3, 14, N) of LSP or (14, 3, N) of LSP-extended"
+            f"{path}: 'joints' is {joints.shape}, "
+            "expected (3, 14, N) of LSP or (14, 3, N) of LSP-extended"
         )
     names = [f"im{number:0{digits}}.jpg" for number in range(1, len(joints) + 1)]
     return _dataset(path, names, np.concatenate([joints[..., :2] - 1, flags[..., None]], 2))
 
 
-def read_lsp_npz(path: Path, content: dict[str, Any]) -> Dataset:
+def read_lsp_npz(path: Path, data: bytes) -> Dataset:
     """names [N], with or without ending, and joints [N, 14, 3], 1 where labelled."""
-    names, joints = content["names"], np.asarray(content["joints"], np.float64)
-    if joints.shape != (len(names), 14, 3):
+    content = read_npz(path, data, ("names", "joints"))
+    names, joints = content["names"], content["joints"]
+    if names.dtype.kind != "U" or joints.dtype.kind not in "fiu":
         raise DataError(
-            f"{path}: 'joints' is {joints.shape}, expected {(len(names), 14, 3)} for {len(names)} names"
+            f"{path}: 'names' is of {names.dtype}, 'joints' of {joints.dtype}, "
+            "expected text and numbers"
+        )
+    if names.ndim != 1 or joints.shape != (len(names), 14, 3):
+        raise DataError(
+            f"{path}: 'names' is {names.shape}, 'joints' {joints.shape}, "
+            "expected (N,) and (N, 14, 3)"
         )
     folder = path.parent / path.stem
-    ending = next((file.suffix for file in folder.glob(f"{names[0]}*")), "") if len(names) else ""
-    return _dataset(path, [f"{name}{ending}" for name in names], joints * (1.0, 1.0, 2.0), folder)
+    ending = _ending(folder, str(names[0])) if len(names) else ""
+    keypoints = joints.astype(np.float64) * (1.0, 1.0, 2.0)
+    return _dataset(path, [f"{name}{ending}" for name in names], keypoints, folder)
+
+
+def _ending(folder: Path, name: str) -> str:
+    """The suffix of the pictures in a folder, "" if `name` has it."""
+    files = folder.iterdir() if folder.is_dir() else ()
+    return next((file.suffix for file in files if file.stem == name), "")
 
 
 def _dataset(path: Path, names: list[str], keypoints: Array, folder: Path | None = None) -> Dataset:
-    people = Records(path, "joints", [{}] * len(names), range(len(names)))
-    keypoints = people.numbers(keypoints.reshape(len(names), 42), 42, "joints").reshape(-1, 14, 3)  # type: ignore[arg-type]
+    people = Records.of(path, "joints", names)
+    flat = people.numbers(list(keypoints.reshape(len(names), 42)), 42, "joints")
     pictures = tuple(Picture(name, number) for number, name in enumerate(names, start=1))
     return Dataset(
         skeleton=LSP14,
         pictures=pictures,
         picture=np.arange(len(names)),
-        keypoints=keypoints,
+        keypoints=flat.reshape(-1, 14, 3),
         name=path.name,
         format="LSP",
         folder=folder if folder and folder.is_dir() else image_folder(path, pictures),

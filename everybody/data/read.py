@@ -2,59 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ..errors import DataError
 from ..skeletons import Skeleton
-from .coco import read_coco, read_coco_results
+from ..typed import read_bytes, without_mark
+from .coco import read_coco
+from .coco_results import read_coco_results
 from .dataset import Dataset
+from .frames import read_frames
+from .join import joined
 from .lsp import read_lsp, read_lsp_npz
+from .mat import read_mat
 from .mpii import read_mpii, read_mpii_csv, read_mpii_predictions
-from .records import collector_at_rest, load_json
-from .results import read_own
+from .records import collector_at_rest
 from .yolo import labels_folder, read_yolo
 
-KNOWN = "COCO JSON, MPII (JSON, CSV, .mat), LSP (.mat, .npz), a folder of YOLO-pose labels, or our frames.jsonl"
+KNOWN = (
+    "COCO JSON, MPII (JSON, CSV, .mat), LSP (.mat, .npz), a folder of YOLO-pose labels, "
+    "or our frames.jsonl"
+)
+HEAD = 1 << 16  # bytes that tell what a file is: more than the first record of any
 
 
 @collector_at_rest()
-def read(path: str | Path, *, skeleton: Skeleton | None = None) -> Dataset:
-    """The labelled data in a file or folder. `skeleton` is for files that do not say whose joints
-    they hold.
+def read(
+    path: str | Path, *, skeleton: Skeleton | None = None, category: str | None = None
+) -> Dataset:
+    """The labelled data in a file or folder.
+
+    skeleton: for files that do not say whose joints they hold. category: names or ids of the
+    categories to read from a COCO file, with commas between; by default those of people.
 
     Raises DataError for a file that is none of the known forms, or is broken.
     """
     path = _file(Path(path))
     if path.is_dir():
         return read_yolo(path, skeleton=skeleton)
-    match _kind(path):
-        case "mat":
-            return _read_mat(path)[0]
-        case "npz":
-            return _read_npz(path)
-        case "csv":
-            return read_mpii_csv(path)
-        case "lines":
-            return read_own(path, skeleton=skeleton)
-    content = load_json(path)
-    if isinstance(content, dict) and "images" in content and "annotations" in content:
-        return read_coco(path, content, skeleton=skeleton)
-    if (
-        isinstance(content, list)
-        and content
-        and isinstance(content[0], dict)
-        and "joints" in content[0]
-    ):
-        return read_mpii(path, content)
-    if (
-        isinstance(content, list)
-        and content
-        and isinstance(content[0], dict)
-        and "image_id" in content[0]
-    ):
-        raise DataError(f"{path}: is COCO's list of results, not labelled data: give it as RESULTS")
-    raise DataError(f"{path}: is JSON, but no labelled data that is known ({KNOWN})")
+    kind = _kind(path)
+    if kind == "results":
+        raise DataError(f"{path}: is a list of results, not labelled data: give it as RESULTS")
+    return _READERS[kind](path, skeleton, category)[0]
 
 
 @collector_at_rest()
@@ -64,13 +53,12 @@ def read_results(path: str | Path, truth: Dataset, *, skeleton: Skeleton | None 
     not given those of the truth.
     """
     path = _file(Path(path))
-    kind = "folder" if path.is_dir() else _kind(path)
-    if kind == "mat":
-        return _read_mat(path)[-1].join(truth)
-    content = load_json(path) if kind == "json" else None
-    if isinstance(content, list) and not any("joints" in record for record in content[:1]):
-        return read_coco_results(path, content, skeleton=skeleton or truth.skeleton).join(truth)
-    return read(path, skeleton=skeleton).join(truth)
+    if path.is_dir():
+        return joined(read_yolo(path, skeleton=skeleton), truth)
+    kind = _kind(path)
+    if kind == "results":
+        return joined(read_coco_results(path, skeleton=skeleton or truth.skeleton), truth)
+    return joined(_READERS[kind](path, skeleton, None)[-1], truth)
 
 
 def _file(path: Path) -> Path:
@@ -82,10 +70,12 @@ def _file(path: Path) -> Path:
             f"{path}: does not exist: give the labels of a data set as its publisher offers them "
             "(docs/datasets.md says which are read, and where they come from)"
         )
+    if not path.is_dir():
+        return path
     for name in ("frames.jsonl", "annotations.json"):
-        if path.is_dir() and (path / name).is_file():
+        if (path / name).is_file():
             return path / name
-    if path.is_dir() and labels_folder(path) is None:
+    if labels_folder(path) is None:
         raise DataError(
             f"{path}: has no frames.jsonl, no annotations.json and no .txt labels: expected {KNOWN}"
         )
@@ -93,58 +83,72 @@ def _file(path: Path) -> Path:
 
 
 def _kind(path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(4096)
+    """What a file is: a key of `_READERS`, or "results". A byte order mark and white space in front
+    do not matter.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     if head.startswith(b"MATLAB 5.0 MAT-file"):
         return "mat"
     if head.startswith(b"PK\x03\x04"):
         return "npz"
-    if not head.strip():
+
+    head = without_mark(head).lstrip()
+    line = head.partition(b"\n")[0]
+    if not head:
         raise DataError(f"{path}: is empty; expected {KNOWN}")
-    if (
-        head.lstrip()[:1] == b"{"
-        and b'"people"' in head.partition(b"\n")[0]
-        and b'"source"' in head
-    ):
-        return "lines"
-    if head.lstrip()[:1] in (b"{", b"["):
-        return "json"
-    if b"," in head.partition(b"\n")[0] and b"\0" not in head:
+    if head.startswith(b"{"):
+        return "frames" if b'"people"' in line and b'"source"' in line else "coco"
+    if head.startswith(b"["):
+        return "mpii" if b'"joints"' in head and b'"image_id"' not in head else "results"
+    if b"," in line and b"\0" not in head:
         return "csv"
     raise DataError(f"{path}: is none of the known forms: {KNOWN}")
 
 
 def _read_mat(path: Path) -> tuple[Dataset, ...]:
     """One data set, or truth and predictions."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        content: dict[str, Any] = loadmat(path)
-    except (MatReadError, ValueError, TypeError, OSError) as error:
-        raise DataError(f"{path}: is a broken .mat ({error}): is the file complete?") from None
+    content = read_mat(path, read_bytes(path))
     if "jnt_missing" in content:
         return read_mpii_predictions(path, content)
     if "joints" in content:
-        return (read_lsp(path, content),)
-    names = ", ".join(name for name in content if not name.startswith("_"))
+        return (read_lsp(path, content["joints"]),)
+    names = ", ".join(content)[:200] or "no arrays of numbers"
     raise DataError(
         f"{path}: holds {names}; expected 'joints' (LSP) or 'jnt_missing' (MPII predictions)"
     )
 
 
-def _read_npz(path: Path) -> Dataset:
-    from zipfile import BadZipFile
+def _read_coco(path: Path, skeleton: Skeleton | None, category: str | None) -> Dataset:
+    data = read_bytes(path)
+    if b'"images"' not in data or b'"annotations"' not in data:
+        raise DataError(f"{path}: is JSON, but no labelled data that is known ({KNOWN})")
+    return read_coco(path, data, skeleton=skeleton, category=category)
 
-    import numpy as np
 
-    try:
-        with np.load(path) as file:
-            content = {name: file[name] for name in file.files}
-    except (BadZipFile, ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path}: is a broken .npz ({error})") from None
-    if not {"names", "joints"} <= content.keys():
-        raise DataError(
-            f"{path}: holds {', '.join(content) or 'nothing'}; expected 'names' and 'joints'"
-        )
-    return read_lsp_npz(path, content)
+_Reader = Callable[[Path, Skeleton | None, str | None], tuple[Dataset, ...]]
+
+
+def _without_categories(reader: Callable[[Path, Skeleton | None], tuple[Dataset, ...]]) -> _Reader:
+    def read_all(
+        path: Path, skeleton: Skeleton | None, category: str | None
+    ) -> tuple[Dataset, ...]:
+        if category is not None:
+            raise DataError(f"{path}: has no categories, and --category {category} asks for one")
+        return reader(path, skeleton)
+
+    return read_all
+
+
+# What is in a file -> its reader: the truth first, results last; mostly one and the same.
+_READERS: dict[str, _Reader] = {
+    "coco": lambda path, skeleton, category: (_read_coco(path, skeleton, category),),
+    "mat": _without_categories(lambda path, skeleton: _read_mat(path)),
+    "npz": _without_categories(lambda path, skeleton: (read_lsp_npz(path, read_bytes(path)),)),
+    "csv": _without_categories(lambda path, skeleton: (read_mpii_csv(path),)),
+    "mpii": _without_categories(lambda path, skeleton: (read_mpii(path),)),
+    "frames": _without_categories(lambda path, skeleton: (read_frames(path, skeleton=skeleton),)),
+}

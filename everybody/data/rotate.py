@@ -3,8 +3,8 @@ the coordinate law:
 
     (x, y) of a picture of W × H  →  (y, W - 1 - x) of one of H × W
 
-because integers are pixel centres. A method is judged on turned pictures, and what it finds is
-turned back.
+because integers are pixel centres. To judge a method on turned pictures, turn the data set, and
+turn what the method finds back.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .dataset import Array, Dataset
 
 
 def turned(data: Dataset, quarters: int) -> Dataset:
-    """The data of the pictures after so many quarter turns. Raises DataError where a picture's size
-    is not known.
+    """The data set of the pictures after so many quarter turns. Raises DataError if the size of a
+    picture is not known.
     """
     for _ in range(quarters % 4):
         data = _quarter(data)
@@ -30,7 +30,8 @@ def _quarter(data: Dataset) -> Dataset:
     unknown = next((picture for picture in data.pictures if not picture.width), None)
     if unknown is not None:
         raise DataError(
-            f"{data.name}: the size of picture {unknown.name or unknown.id} is not given: it cannot turn"
+            f"{data.name}: the size of picture {unknown.name or unknown.id} is not given: "
+            "it cannot be turned"
         )
     widths = np.array([picture.width for picture in data.pictures])[data.picture]
     points = _turn(data.keypoints[..., :2], widths[:, None])

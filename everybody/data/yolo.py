@@ -7,14 +7,17 @@ by the size, as the tools that convert COCO write them, so they only need to be 
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError
 from ..skeletons import COCO17, Skeleton
+from ..typed import read_bytes
 from .dataset import Dataset, Picture
 
+MOST = 1e4  # shares of a picture's side: what lies farther off is no place
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 
 
@@ -29,40 +32,31 @@ def labels_folder(path: Path) -> Path | None:
 def read_yolo(path: Path, *, skeleton: Skeleton | None = None) -> Dataset:
     """A folder of labels, with the pictures in it or in the folder 'images' in place of 'labels'.
 
-    The files do not say whose joints they are: COCO-17 where there are 17, else `skeleton` must.
+    The files do not name their joints: COCO-17 where there are 17, else `skeleton` must be given.
     """
     folder = labels_folder(path)
     if folder is None:
         raise DataError(f"{path}: no .txt labels there")
-    parts = list(folder.parts)
-    if "labels" in parts:
-        parts[len(parts) - 1 - parts[::-1].index("labels")] = "images"
-    images = Path(*parts) if Path(*parts).is_dir() else folder
+    images = _images_folder(folder)
     skeleton = skeleton or COCO17
-    pictures, rows, where = [], [], []
+    pictures: list[Picture] = []
+    rows: list[list[float]] = []
+    picture: list[int] = []
     for file in sorted(folder.glob("*.txt")):
-        image = next(
-            (found for e in ENDINGS if (found := images / (file.stem + e)).is_file()), None
-        )
-        if image is None:
-            raise DataError(
-                f"{file}: no picture {file.stem}.jpg (.png, .webp …) in {images}; its size is needed"
-            )
+        image = _image(file, images)
         width, height = _size(image)
-        for number, line in enumerate(file.read_text().splitlines(), start=1):
+        for number, line in enumerate(_lines(file), start=1):
             if line.strip():
-                rows.append(
-                    _person(
-                        line, len(skeleton), width, height, f"{file}: line {number}", skeleton.name
-                    )
-                )
-                where.append(len(pictures))
+                where = f"{file}: line {number}"
+                rows.append(_person(line, skeleton, width, height, where))
+                picture.append(len(pictures))
         pictures.append(Picture(image.name, len(pictures) + 1, width, height))
+
     people = np.array(rows, np.float64).reshape(-1, 4 + 3 * len(skeleton))
     return Dataset(
         skeleton=skeleton,
         pictures=tuple(pictures),
-        picture=np.array(where, np.int64),
+        picture=np.array(picture, np.int64),
         keypoints=people[:, 4:].reshape(-1, len(skeleton), 3),
         boxes=people[:, :4],
         name=path.name,
@@ -71,34 +65,65 @@ def read_yolo(path: Path, *, skeleton: Skeleton | None = None) -> Dataset:
     )
 
 
+def _images_folder(labels: Path) -> Path:
+    """The folder 'images' in place of 'labels' in the path, if there is one; else the same."""
+    parts = list(labels.parts)
+    if "labels" not in parts:
+        return labels
+    parts[len(parts) - 1 - parts[::-1].index("labels")] = "images"
+    return Path(*parts) if Path(*parts).is_dir() else labels
+
+
+def _image(labels: Path, folder: Path) -> Path:
+    found = (folder / (labels.stem + ending) for ending in ENDINGS)
+    image = next((file for file in found if file.is_file()), None)
+    if image is None:
+        raise DataError(
+            f"{labels}: no picture {labels.stem}.jpg (.png, .webp …) in {folder}; "
+            "its size is needed"
+        )
+    return image
+
+
+def _lines(labels: Path) -> list[str]:
+    try:
+        return read_bytes(labels).decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{labels}: is not text in UTF-8 ({error})") from None
+
+
 def _size(image: Path) -> tuple[int, int]:
     from PIL import Image
 
     try:
-        with Image.open(image) as picture:
-            return picture.size
-    except OSError:
-        raise DataError(f"{image}: is not a picture that can be read; its size is needed") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large pictures: only the header is read
+            with Image.open(image) as picture:
+                return picture.size
+    except Exception as error:  # Pillow's plug-ins raise anything for a broken header
+        raise DataError(
+            f"{image}: is not a picture that can be read ({error}); its size is needed"
+        ) from None
 
 
-def _person(line: str, joints: int, width: int, height: int, where: str, name: str) -> list[float]:
+def _person(line: str, skeleton: Skeleton, width: int, height: int, where: str) -> list[float]:
+    """A line -> box xyxy and x, y, flag per joint, in pixels."""
+    joints = len(skeleton)
     try:
         values = [float(word) for word in line.split()]
     except ValueError:
         raise DataError(f"{where} has something that is not a number: {line[:40]!r}") from None
     if len(values) not in (5 + 2 * joints, 5 + 3 * joints):
         raise DataError(
-            f"{where} has {len(values)} numbers, expected {5 + 2 * joints} or {5 + 3 * joints} for {joints} joints of "
-            f"{name}; another format is chosen with --skeleton"
+            f"{where} has {len(values)} numbers, expected {5 + 2 * joints} or {5 + 3 * joints} "
+            f"for {joints} joints of {skeleton.name}; another format is chosen with --skeleton"
         )
-    if not np.isfinite(values).all():
-        raise DataError(f"{where} has a number that is not finite")
-    x, y, w, h = (
-        value * size for value, size in zip(values[1:5], (width, height) * 2, strict=True)
-    )
+    if not (np.abs(values) <= MOST).all():
+        raise DataError(f"{where} has a number that is not finite, or beyond ±{MOST:g}")
+    sizes = (width, height, width, height)
+    x, y, w, h = (value * size for value, size in zip(values[1:5], sizes, strict=True))
     box = [x - w / 2 - 0.5, y - h / 2 - 0.5, x + w / 2 - 0.5, y + h / 2 - 0.5]
     points = np.array(values[5:]).reshape(joints, -1)
     seen = points[:, 2] if points.shape[1] == 3 else np.where(points.any(1), 2.0, 0.0)
-    return (
-        box + np.column_stack([points[:, 0] * width, points[:, 1] * height, seen]).ravel().tolist()
-    )
+    keypoints = np.column_stack([points[:, 0] * width, points[:, 1] * height, seen])
+    return box + keypoints.ravel().tolist()

@@ -7,6 +7,7 @@ follow each other at `fps`; its thumbnails, masks and smaller copies are no fram
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 from ..errors import InputError
 from ..people import Frame
@@ -36,12 +37,17 @@ def frames(
         with images.opened(data, name, max_pixels) as picture:
             # The picture of a PNG for programs that know no animations may be no part of it.
             first = 1 if picture.info.get("default_image") else 0
-            for place in range(first, picture.n_frames):
-                picture.seek(place)
+            for place in count(first):
+                try:
+                    with images.quiet():
+                        picture.seek(place)
+                except EOFError:
+                    return
                 images.fits(picture, f"{name}: frame {index}", max_pixels)
                 if place and getattr(picture, "tag_v2", {}).get(_SUBFILE_TYPE, 0) & _NO_PAGE:
                     continue
-                picture.load()
+                with images.quiet():
+                    picture.load()
                 if sieve.over(index, time):
                     return
                 if sieve.keep(index, time) and index > after:

@@ -19,6 +19,10 @@ _VIDEO, _CROPS = 0xE0, {0x54CC: "left", 0x54BB: "top", 0x54DD: "right", 0x54AA: 
 _ENTRY = 78  # bytes of a visual sample entry before the boxes in it
 
 
+# What reading a file that is cut short or makes no sense raises.
+_BROKEN = (OSError, ValueError, LookupError, ArithmeticError, StopIteration, struct.error)
+
+
 class Edges(NamedTuple):
     """Columns and rows that are not shown, at each side."""
 
@@ -40,14 +44,14 @@ def edges(file: Any, format: str, place: int, size: tuple[int, int]) -> Edges:
     of = _mp4 if "mp4" in format else _matroska if "matroska" in format else None
     if of is None:
         return WHOLE
-    with suppress(OSError, ValueError, struct.error, IndexError, ZeroDivisionError, KeyError):
-        if not isinstance(file, str):
+    with suppress(*_BROKEN):
+        if hasattr(file, "seek"):
             before = file.tell()
             try:
                 return _sane(of(file, place, size), size)
             finally:
                 file.seek(before)
-        if file.startswith("file:"):
+        if isinstance(file, str) and file.startswith("file:"):
             with open(file.removeprefix("file:"), "rb") as opened:
                 return _sane(of(opened, place, size), size)
     return WHOLE

@@ -7,38 +7,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
-from io import BytesIO
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
-from av.container import InputContainer, OutputContainer
-from av.error import FFmpegError
+from av.container import OutputContainer
+from av.error import ArgumentError, FFmpegError, InvalidDataError
 from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from ..atomic import refused
 from ..errors import OutputError
 from ..messages import Say, warn
 from ..people import Image
+from . import trust
+from .clock import RATE
+from .container import OPTIONS
+from .demux import reason
+from .sound import Sound
 
 _TICKS = 90_000  # per second: what MPEG counts time in, and fine enough for every camera
 _FRAGMENT = 1.0  # seconds
-_CONTAINER = {
-    # The head comes with the first fragment: only packets tell what it has to say of some kinds of
-    # sound.
-    "movflags": "frag_keyframe+empty_moov+default_base_moof+delay_moov",
-    "flush_packets": "1",  # a fragment goes to the system when it is complete
-    # Microseconds: pictures wait no longer for sound that has ended.
-    "max_interleave_delta": "1000000",
-}
 # No B-frames: then frames are stored in the order they are shown, and the file starts at 0 without
 # an edit list.
 _H264 = {"crf": "20", "preset": "veryfast", "bf": "0", "forced-idr": "1"}
-_BT709 = (
-    1  # for primaries, transfer and matrix alike: players take unmarked video for this or for that
-)
+# For primaries, transfer and matrix alike: players take unmarked video for this or for that.
+_BT709 = 1
 
 
 def unused(path: Path) -> Path:
@@ -56,10 +52,11 @@ class VideoWriter:
     """Pictures and their times -> a video; a context manager.
 
     The first picture is shown at 0 s, the gaps are those of the times: variable rates stay
-    variable. audio: the video file whose sound goes with the pictures, copied as it is from the
-    first one's time to the last one's; where MP4 cannot hold it, `say` is told. A picture of
-    another size than the first is fitted into it with black bars. Without pictures there is no
-    file. Raises OutputError where it cannot be written, or is `audio` itself; what is there plays.
+    variable, and the last one is shown as long as the one before it. audio: the video file whose
+    sound goes with the pictures, copied as it is from the first one's time to the last one's; where
+    MP4 cannot hold it, `say` is told. A picture of another size than the first is fitted into it
+    with black bars. Without pictures there is no file. Raises OutputError where it cannot be
+    written, or is `audio` itself; what is there plays.
     """
 
     def __init__(self, path: Path | str, *, audio: str | None = None, say: Say = warn) -> None:
@@ -74,10 +71,9 @@ class VideoWriter:
                 f"{self.path}: is the source itself, which stays as it is; choose another folder"
             )
         self._audio, self._say = audio, say
-        self._container: OutputContainer | None = (
-            None  # opened with the first picture, which tells size and start
-        )
-        self._sound: _Sound | None = None
+        # Opened with the first picture, which tells size and start.
+        self._container: OutputContainer | None = None
+        self._sound: Sound | None = None
         self._closed = False
 
     def write(self, image: Image, time: float) -> None:
@@ -101,43 +97,53 @@ class VideoWriter:
             if self._key is None or pts - self._key >= _FRAGMENT * _TICKS:
                 frame.pict_type, self._key = PictureType.I, pts
             self._last_gap, self._pts = (pts - self._pts if pts else self._last_gap), pts
-            self._container.mux(self._stream.encode(frame))
+            self._container.mux(self._encoded(frame))
             self._copy_sound(pts)
+
+    def _encoded(self, frame: av.VideoFrame | None) -> list[Packet]:
+        """The encoder's packets. How long they last counts for the last one alone: the others last
+        until the next.
+        """
+        packets = self._stream.encode(frame)
+        for packet in packets:
+            packet.duration = round(Fraction(self._last_gap, _TICKS) / packet.time_base)
+        return packets
 
     def _begin(self, image: Image, time: float) -> OutputContainer:
         height, width = image.shape[:2]
-        self._start, self._pts, self._key, self._last_gap = time, -1, None, _TICKS // 25
+        self._start, self._pts, self._key = time, -1, None
+        self._last_gap = round(_TICKS / RATE)
         self._size = (width, height)
         self._converter = VideoReformatter()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        container = av.open(str(self.path), "w", format="mp4", options=_CONTAINER)
-        self._stream = stream = container.add_stream("libx264", rate=25, options=_H264)
-        stream.width, stream.height, stream.pix_fmt = (
-            width + width % 2,
-            height + height % 2,
-            "yuv420p",
-        )
+        container = av.open(trust.path(str(self.path)), "w", format="mp4", options=OPTIONS)
+        self._stream = stream = container.add_stream("libx264", rate=round(RATE), options=_H264)
+        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.pix_fmt = "yuv420p"
         context = stream.codec_context
-        context.time_base, context.gop_size = (
-            Fraction(1, _TICKS),
-            100_000,
-        )  # key frames come when time is up
+        context.time_base = Fraction(1, _TICKS)
+        context.gop_size = 100_000  # key frames come when time is up
         context.colorspace = context.color_primaries = context.color_trc = context.color_range = (
             _BT709
         )
         if self._audio is not None and Path(self._audio).is_file():
-            self._sound = _Sound.open(self._audio, container, time, self._say)
+            self._sound = Sound.open(self._audio, container, time, self._say)
         return container
 
     def _copy_sound(self, until: int) -> None:
         if self._sound and self._container:
-            self._container.mux(self._sound.until(Fraction(until, _TICKS)))
+            try:
+                self._container.mux(self._sound.until(Fraction(until, _TICKS)))
+            except (ArgumentError, InvalidDataError) as error:  # odd stamps: the pictures go on
+                self._say(f"{self._audio}: its sound breaks off ({reason(error)})")
+                self._sound.close()
+                self._sound = None
 
     def close(self) -> None:
         """Complete the file. Closing twice is closing once. Raises OutputError."""
         if not self._closed and self._container is not None:
             with self._failing():
-                self._container.mux(self._stream.encode(None))
+                self._container.mux(self._encoded(None))
                 self._copy_sound(self._pts + self._last_gap)
                 self._container.close()
         self._release()
@@ -151,10 +157,7 @@ class VideoWriter:
                 with suppress(FFmpegError, OSError):  # it failed already, and says so below
                     self._container.close()
             self._release()
-            reason = getattr(error, "strerror", None) or error
-            raise OutputError(
-                f"{self.path}: cannot be written ({reason}); free space or choose another place"
-            ) from error
+            raise refused(self.path, error) from error
 
     def _release(self) -> None:
         self._closed = True
@@ -167,63 +170,6 @@ class VideoWriter:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-class _Sound:
-    """The packets of a file's first sound track from a time on, moved so that this time is 0."""
-
-    def __init__(
-        self, source: InputContainer, container: OutputContainer, start: float, say: Say
-    ) -> None:
-        self._source, self._say = source, say
-        stream = source.streams.audio[0]
-        zero = (source.start_time or 0) / av.time_base + start  # as `video.frames` counts time
-        self._zero = round(zero / (stream.time_base or 1))
-        source.seek(int(zero * av.time_base))
-        self._copy = container.add_stream_from_template(stream)
-        self._packets = source.demux(stream)
-        self._next = self._read()
-
-    @classmethod
-    def open(cls, path: str, container: OutputContainer, start: float, say: Say) -> _Sound | None:
-        """None where there is no sound to copy, which is said where there is some."""
-        source = None
-        try:
-            source = av.open(path)
-            if source.streams.audio:
-                with av.open(
-                    BytesIO(), "w", format="mp4", options=_CONTAINER
-                ) as trial:  # not at the video's risk
-                    trial.mux(cls(source, trial, start, say).until(Fraction(1)))
-                return cls(source, container, start, say)
-        except (FFmpegError, OSError, ValueError) as error:
-            say(f"{path}: its sound cannot be copied into MP4 ({error}); the video has none")
-        if source is not None:
-            source.close()
-        return None
-
-    def _read(self) -> Packet | None:
-        """The next packet that begins at 0 or later, None after the last."""
-        try:
-            for packet in self._packets:
-                if packet.pts is not None and packet.dts is not None and packet.pts >= self._zero:
-                    packet.pts, packet.dts = packet.pts - self._zero, packet.dts - self._zero
-                    packet.stream = self._copy
-                    return packet
-        except (FFmpegError, OSError) as error:
-            self._say(f"{self._source.name}: its sound breaks off ({error})")
-        return None
-
-    def until(self, time: Fraction) -> list[Packet]:
-        """The packets that begin before that time in seconds."""
-        packets = []
-        while self._next is not None and (self._next.pts or 0) * self._next.time_base < time:
-            packets.append(self._next)
-            self._next = self._read()
-        return packets
-
-    def close(self) -> None:
-        self._source.close()
 
 
 def _fitted(image: Image, size: tuple[int, int]) -> Image:

@@ -28,8 +28,8 @@ def folder(path: str, say: Say) -> tuple[list[str], list[InputError]]:
     """
     with os.scandir(path) as entries:
         visible = [entry for entry in entries if not entry.name.startswith(".")]
-    below = sorted(entry.name for entry in visible if entry.is_dir())
-    members = sorted((entry.path for entry in visible if not entry.is_dir()), key=natural)
+    below = {entry.name for entry in visible if os.path.isdir(entry.path)}
+    members = sorted((entry.path for entry in visible if entry.name not in below), key=natural)
     found, wrong, others = _sorted_out(members)
     if not found and not wrong:
         wrong.append(
@@ -39,10 +39,8 @@ def folder(path: str, say: Say) -> tuple[list[str], list[InputError]]:
             )
         )
         return found, wrong
-    left = _counted(others, "file that is neither picture nor video", "files that are neither")
-    if below:
-        one = "folder, which needs /**"
-        left += [_counted(below, one, "folders, which need /**")[0]]
+    left = _others(others)
+    left += _counted(sorted(below), "folder, which needs /**", "folders, which need /**")
     if left:
         say(f"{path}: left out {' and '.join(left)}")
     return found, wrong
@@ -63,7 +61,7 @@ def matching(pattern: str, say: Say) -> tuple[list[str], list[InputError]]:
         )
     if not found:
         return others, wrong
-    left = _counted(others, "file that is neither picture nor video", "files that are neither")
+    left = _others(others)
     if left:
         say(f"{pattern}: left out {left[0]}")
     return found, wrong
@@ -85,6 +83,11 @@ def _sorted_out(paths: Iterable[str]) -> tuple[list[str], list[InputError], list
         else:
             others.append(path)
     return found, wrong, others
+
+
+def _others(paths: list[str]) -> list[str]:
+    one, many = "file that is", "files that are"
+    return _counted(paths, f"{one} neither picture nor video", f"{many} neither picture nor video")
 
 
 def _counted(paths: list[str], one: str, many: str) -> list[str]:

@@ -12,7 +12,7 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -118,7 +118,7 @@ def opened(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Iterator[Any
         raise InputError(f"{name}: is not a picture; expected {FORMATS}")
     opener = _OPENERS.get(kind) or _heif_opener(name)
     try:
-        with _quiet():
+        with quiet():
             picture = opener(BytesIO(data))
             fits(picture, name, max_pixels)
             if kind == "TIFF":  # warns while loading, too
@@ -148,17 +148,22 @@ def fits(picture: Pillow.Image, name: str, max_pixels: int) -> None:
 
 
 def moving(file: Any, head: bytes) -> int:
-    """How many frames a picture file has; 1 where it is broken, as `opened` will say."""
+    """How many frames a picture file has; 2 where there are more than one and the rest is broken, 1
+    where all is, as `opened` will say.
+    """
     kind = picture_format(head) or ""
     still = kind == "WebP" and not (head[12:16] == b"VP8X" and head[20] & 2)
     still |= kind == "AVIF" and b"avis" not in head[8:64]
+    still |= kind == "PNG" and b"IDAT" in head and b"acTL" not in head  # which comes before it
     if still or kind not in MOVING:
         return 1
+    frames = 1
     try:
-        with _quiet():
-            return getattr(_OPENERS[kind](file), "n_frames", 1)
+        with quiet(), closing(_OPENERS[kind](file)) as picture:
+            frames = 2
+            return getattr(picture, "n_frames", 1)
     except Exception:  # see `opened`
-        return 1
+        return frames
 
 
 def rgb(picture: Pillow.Image, name: str) -> Image:
@@ -185,6 +190,8 @@ def rgb(picture: Pillow.Image, name: str) -> Image:
         image = np.array(Pillow.alpha_composite(white, cutout).convert("RGB"))
     else:
         image = np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
+    if not image.size:
+        raise InputError(f"{name}: is {picture.width} × {picture.height}, which shows nothing")
     return upright(image, _orientation(picture))
 
 
@@ -202,7 +209,7 @@ def upright(image: Image, orientation: int) -> Image:
 
 
 def _orientation(picture: Pillow.Image) -> int:
-    with _quiet():
+    with quiet():
         try:
             return int(picture.getexif().get(_ORIENTATION, 1))
         except Exception:  # EXIF in tatters spoils no pixel: the picture is shown as it is stored
@@ -234,7 +241,7 @@ def _too_large(name: str, width: int, height: int, max_pixels: int) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No warnings about odd metadata. The filter belongs to the process, hence the lock and the
     short stay.
     """

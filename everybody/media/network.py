@@ -116,7 +116,9 @@ class _Redirecting(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
         if request and self._host is not None and host(request.full_url) != self._host:
-            raise OSError(f"leads to another host, {host(request.full_url)}")
+            fp.close()
+            there = host(request.full_url)
+            raise OSError(f"leads to another host, {there}; if you trust it: --trust")
         return request
 
 
@@ -142,6 +144,10 @@ class Answer:
         return data
 
     read = read1
+
+    @property
+    def closed(self) -> bool:
+        return self._response.isclosed()
 
     def close(self) -> None:
         self._response.close()

@@ -289,7 +289,7 @@ def _useless(name: str, kind: str) -> InputError:
     if kind == "empty":
         return InputError(f"{name}: is empty (0 bytes); copy or download it again")
     return InputError(
-        f"{name}: is text (a web page?), neither a picture ({FORMATS}) nor a video; "
+        f"{name}: is text (a web page or a list?), neither a picture ({FORMATS}) nor a video; "
         "a list of sources is a .txt, or given as @FILE"
     )
 

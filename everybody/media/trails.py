@@ -7,7 +7,7 @@ from collections import deque
 import cv2
 import numpy as np
 
-from ..draw import hue
+from ..draw import extent, hue
 from ..people import Frame, Image
 
 _SHIFT = 4  # fractional bits
@@ -36,7 +36,7 @@ class Trails:
                 path.popleft()
             if not path:
                 del self._paths[number]
-        thick = max(1, round(max(canvas.shape[:2]) / 400))
+        thick = max(1, round(extent(canvas) / 400))
         reach = 4.0 * max(canvas.shape)
         for number, path in self._paths.items():
             points = np.array([(x, y) for _, x, y in path]).clip(-reach, reach)

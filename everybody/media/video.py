@@ -30,7 +30,7 @@ from .shape import Shown
 from .sources import Report
 
 # Formats that say beforehand how long they last; others say how far their last packet goes.
-_SAY_LENGTH = {"mov", "matroska", "webm", "avi", "flv", "asf", "mxf", "gxf", "wtv", "nut"}
+_SAY_LENGTH = {"mov", "matroska", "webm", "flv", "asf", "mxf", "gxf", "wtv", "nut"}
 _SHORT = 0.02  # of its length, by which a video may be shorter than it says
 _SHORT_WITH_SOUND = 0.05  # where it says only how long the longest of its streams is
 
@@ -44,11 +44,26 @@ class Video:
     crop: Edges = WHOLE
     beside: trust.Beside | None = None  # what opens the members of a playlist
 
+    def missing(self) -> list[InputError]:
+        """The members of a playlist that could not be opened since this was last asked, which is
+        after each frame.
+        """
+        if self.beside is None:
+            return []
+        self.beside.alive()
+        problems, self.beside.problems = self.beside.problems, []
+        return problems
+
+    def close(self) -> None:
+        self.container.close()
+        if self.beside:
+            self.beside.close()
+
     def __enter__(self) -> Video:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.container.close()
+        self.close()
 
 
 def open_video(
@@ -71,16 +86,11 @@ def open_video(
     how["options"] = {**(options or {}), **how["options"]}
     if select.fps is not None:  # of formats without stamps, which would take 25
         how["options"]["framerate"] = str(select.fps)
+    beside = how.get("io_open")
+    container: Any = None
     try:
-        container: Any = av.open(file, "r", timeout=timeout, metadata_errors="replace", **how)
-    except (InvalidDataError, ArgumentError) as error:
-        raise InputError(
-            f"{name}: neither a picture ({FORMATS}) nor a video that FFmpeg can read; is it whole?"
-        ) from error
-    except (FFmpegError, OSError, ValueError) as error:  # ValueError: a stream that is closed
-        raise InputError(f"{name}: cannot be opened as a video ({reason(error)})") from error
-    try:
-        stream = _stream(container)
+        container = av.open(file, "r", timeout=timeout, metadata_errors="replace", **how)
+        stream = shown_stream(container)
         if stream is None:
             kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
             raise InputError(f"{name}: holds no video ({container.format.name} with {kinds})")
@@ -90,11 +100,24 @@ def open_video(
             )
         place = [one for one in container.streams.video if not _cover(one)].index(stream)
         size = stream.codec_context.width, stream.codec_context.height
-        crop = edges(file, container.format.name, place, size)
-    except BaseException:
-        container.close()
-        raise
-    return Video(container, stream, crop, how.get("io_open"))
+        return Video(container, stream, edges(file, container.format.name, place, size), beside)
+    except BaseException as error:
+        for opened in filter(None, (container, beside)):
+            opened.close()
+        unreadable = isinstance(error, (InvalidDataError, ArgumentError))
+        missing = beside.problems[:1] if beside and unreadable else []
+        raise (missing or [_refused(name, error)])[0] from error
+
+
+def _refused(name: str, error: BaseException) -> BaseException:
+    """Why a video cannot be opened, in a line; what is no reason of that kind as it is."""
+    if isinstance(error, (InvalidDataError, ArgumentError)):
+        return InputError(
+            f"{name}: neither a picture ({FORMATS}) nor a video that FFmpeg can read; is it whole?"
+        )
+    if isinstance(error, (FFmpegError, OSError, ValueError)):  # ValueError: a stream that is closed
+        return InputError(f"{name}: cannot be opened as a video ({reason(error)})")
+    return error
 
 
 def frames(
@@ -133,8 +156,8 @@ def frames(
                 shape.look(frame)
                 time = times(index, frame.pts)
                 count += 1
-            if video.beside:
-                video.beside.alive()
+            for problem in video.missing():
+                report(problem)
             if sieve.over(index, time):
                 return
             if trouble and index > after and sieve.within(index, time):
@@ -152,6 +175,8 @@ def frames(
                 report(InputError(f"{said}: frame {index} {why}"))
                 continue
             yield Frame(image, index, time, name)
+        for problem in video.missing():
+            report(problem)
         if (end := _ended(video, packets, count)) and not live:
             report(InputError(f"{said}: {end}"))
 
@@ -213,6 +238,8 @@ def _promised(video: Video, packets: Packets) -> int:
     formats = set(container.format.name.split(","))
     if "mov" in formats and (listed := len(stream.index_entries)):
         return listed if listed > packets.count else 0  # an edit list leaves its own out of it
+    if "avi" in formats:  # whose length FFmpeg takes from what is there, but not the number
+        return stream.frames if packets.count < stream.frames * (1 - _SHORT) - 1 else 0
     if not formats & _SAY_LENGTH:
         return 0
     rate, short = float(stream.average_rate or RATE), _SHORT
@@ -239,7 +266,7 @@ def _cover(stream: VideoStream) -> bool:
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def _stream(container: InputContainer) -> VideoStream | None:
+def shown_stream(container: InputContainer) -> VideoStream | None:
     """The video stream that is marked as the default, else the first one."""
     streams = [stream for stream in container.streams.video if not _cover(stream)]
     marked = [stream for stream in streams if stream.disposition & Disposition.default]

@@ -107,9 +107,8 @@ class Overlays:
         self._writer: VideoWriter | None = None
         self._source = ""
         self._begun: set[Path] = set()
-        self._first: tuple[str, Image, float] | None = (
-            None  # what looked like a picture and may turn out to begin a video
-        )
+        # What looked like a picture and may turn out to begin a video.
+        self._first: tuple[str, Image, float] | None = None
 
     def write(self, frame: Frame) -> Path:
         """Returns the file that the frame went to. Raises OutputError."""

@@ -10,12 +10,19 @@ from ..method import Method
 from ..options import Options
 from ..runtime import cores
 from ..weights import manifest
+from .deepcut import open_deepcut
 from .movenet import open_movenet
+from .openpose import open_openpose
+from .personlab import open_personlab
 from .topdown import open_topdown
 
+DEFAULT = "topdown"
 METHODS: dict[str, Callable[[Options], Method]] = {
     "topdown": open_topdown,
     "movenet": open_movenet,
+    "openpose": open_openpose,
+    "personlab": open_personlab,
+    "deepcut": open_deepcut,
 }
 
 
@@ -23,7 +30,7 @@ def open_method(options: Options) -> Method:
     """The method that the options name: a row of `METHODS`, or a model that is a method, by its
     name in the manifest. Raises OptionError that names the known ones, and what its opener raises.
     """
-    name = str(options.method or "topdown")
+    name = str(options.method or DEFAULT)
     if name in METHODS:
         return METHODS[name](options)
     rows, _ = manifest.load()
@@ -35,6 +42,12 @@ def open_method(options: Options) -> Method:
         f"unknown method '{name}': known are {', '.join(METHODS)}, "
         f"and the models that are one: {', '.join(whole)}"
     )
+
+
+def is_method(name: str | None) -> bool:
+    """Whether a name is that of a method, or of a model that is one."""
+    rows, _ = manifest.load()
+    return name is not None and (name in METHODS or bool(name in rows and rows[name].method))
 
 
 def on_this_machine(options: Options) -> Options:

@@ -250,9 +250,8 @@ def group(
     """Maps [K,H,W] or [K+1,H,W] (with the background), fields [2L,H,W] -> keypoints [P,K,3] in
     cells, scores [P] in [0,1].
 
-    Joints without a peak are zeros. A person's score is the sum of its peaks' and limbs' scores as
-    a share of the most that a whole body can have. Raises ModelError for maps of another layout or
-    size and for values that are not finite.
+    Joints without a peak are zeros. A person's score is the mean of its peaks and limbs. Raises
+    ModelError for maps of another layout or size and for values that are not finite.
     """
     check_maps(heatmaps, layout.joints + (len(heatmaps) == layout.joints + 1), "confidence maps")
     check_maps(fields, 2 * len(layout.limbs), "part affinity fields")
@@ -268,5 +267,5 @@ def group(
 
     some = np.column_stack([between_cells(heatmaps, peaks), peaks.score])
     some = np.concatenate([some, np.zeros((1, 3))])  # the place -1: no peak
-    whole = layout.joints + layout.tree
-    return some[bodies.peaks].astype(np.float32), np.clip(bodies.score / whole, 0, 1)
+    mean = bodies.score / (2 * bodies.parts - 1)
+    return some[bodies.peaks].astype(np.float32), np.clip(mean, 0, 1).astype(np.float32)

@@ -105,5 +105,5 @@ def open_movenet(options: Options) -> MoveNetMulti:
         input=Input(size=find.size, layout="nhwc", dtype="int32") if find.size else spec,
         score=find.score,
         max_people=find.max_people,
-        suppress=nms.pose_nms(options.pose.nms),
+        suppress=nms.pose_nms(options.pose.nms).run,
     )

@@ -137,3 +137,15 @@ def between_cells(heatmaps: Array, peaks: Peaks) -> Array:
         bend = np.minimum(before - 2 * here + after, -1e-9)
         places[inside, axis] += np.clip((before - after) / (2 * bend), -0.5, 0.5)
     return places
+
+
+def nearest(gaps: Array, seen: Array, radius: float) -> tuple[Places, NDArray[np.bool_]]:
+    """From each cell to each joint [P,K,h,w,2], which joints are labelled [P,K] -> whose joint is
+    nearest [K,h,w], and whether it is within `radius` [K,h,w].
+    """
+    if not len(gaps):
+        none = np.zeros(gaps.shape[1:4], np.intp)
+        return none, none > 0
+    distance = np.hypot(gaps[..., 0], gaps[..., 1])
+    distance[~seen] = np.inf
+    return distance.argmin(0), distance.min(0) <= radius

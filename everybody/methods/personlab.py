@@ -8,17 +8,31 @@ short-range offset of the cell it leads to. A root on a joint of an earlier body
 
 What grows from a root does not depend on the other bodies: so all roots grow at once, in as many
 steps as the tree has edges, and only the choice among them goes one by one.
+
+A model is an ONNX file that answers heatmaps (probabilities) [B, K, h, w], offsets [B, 2K, h, w]
+and displacements forwards and backwards [B, 2E, h, w], as the published PoseNet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..codecs.grid import check_ports
 from ..errors import ModelError
-from .peaks import Array, Places, check_maps
+from ..geometry import box_around
+from ..inputs import Input
+from ..options import Options
+from ..runtime import Port
+from ..skeletons import COCO17
+from .bottomup import BottomUp, bottom_up, given_model, sized
+from .peaks import Array, Places, check_maps, nearest
+
+GREY = (127.5, 127.5, 127.5)
+INPUT = Input(size=(513, 513), mean=GREY, std=GREY, fill=128)  # from -1 to 1, as published
+STRIDES = (8, 16, 32)
 
 # Of COCO's 17 joints, from the nose outwards (Papandreou et al. 2018, Fig. 2).
 EDGES = (
@@ -144,3 +158,67 @@ def _grown(
 def _distance(gaps: Array) -> Array:
     """[...,2] -> [...]"""
     return np.hypot(gaps[..., 0], gaps[..., 1])
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLabMaps:
+    """The picture codec of PoseNet: cell c lies at pixel c · stride."""
+
+    edges: tuple[tuple[int, int], ...] = EDGES
+    options: Decoding = field(default_factory=Decoding)
+
+    def encode(self, keypoints: Array, size: tuple[int, int], radius: float = 32.0) -> Maps:
+        """People [P,K,3] in input pixels, size (width, height) -> what a perfect network says: on
+        the cells within `radius` pixels of a joint of score above 0, the nearest person's.
+        """
+        stride = self.options.stride
+        cells = (size[0] - 1) // stride + 1, (size[1] - 1) // stride + 1
+        across = np.meshgrid(*(stride * np.arange(n) for n in cells))
+        gaps = keypoints[:, :, None, None, :2] - np.stack(across, -1)  # [P,K,h,w,2]
+        seen = keypoints[..., 2] > 0
+        who, near = nearest(gaps, seen, radius)
+
+        def fields(pairs: Sequence[tuple[int, int]]) -> Array:
+            """From near joint a to joint b of the same person: y of all, then x of all."""
+            maps = np.zeros((2, len(pairs), *near.shape[1:]), np.float32)
+            for place, (a, b) in enumerate(pairs if len(keypoints) else ()):
+                way = np.take_along_axis(gaps[:, b], who[a][None, ..., None], 0)[0]
+                known = (near[a] & seen[who[a], b])[..., None]
+                maps[:, place] = np.moveaxis(np.where(known, way, 0), -1, 0)[::-1]
+            return maps.reshape(-1, *near.shape[1:])
+
+        own = [(k, k) for k in range(keypoints.shape[1])]
+        back = [(b, a) for a, b in self.edges]
+        return near.astype(np.float32), fields(own), fields(self.edges), fields(back)
+
+    def decode(
+        self, outputs: Sequence[Array], size: tuple[int, int]
+    ) -> list[tuple[Array, Array, Array]]:
+        """[heatmaps, offsets, forwards, backwards] -> per picture (keypoints, boxes, scores)."""
+        width = outputs[0].shape[3]
+        fitting = [stride for stride in STRIDES if (size[0] - 1) // stride + 1 == width]
+        if not fitting:
+            raise ModelError(
+                f"maps {width} cells wide for an input of {size[0]} pixels: the stride must be one "
+                f"of {', '.join(map(str, STRIDES))}"
+            )
+        options, found = replace(self.options, stride=fitting[0]), []
+        for maps in zip(*outputs, strict=True):
+            keypoints, scores = decode(maps, options, self.edges)
+            found.append((keypoints, box_around(keypoints), scores))
+        return found
+
+    def check(self, ports: Sequence[Port], joints: int) -> None:
+        pairs = 2 * len(self.edges)
+        meaning = "heatmaps [B, K, h, w], offsets [B, 2K, h, w], displacements twice [B, 2E, h, w]"
+        counts = (joints, 2 * joints, pairs, pairs)
+        check_ports(self, meaning, [(None, count, None, None) for count in counts], ports)
+
+
+def open_personlab(options: Options) -> BottomUp:
+    """PoseNet by the options' pose model (a name, or an ONNX file). Raises ModelError,
+    OptionError.
+    """
+    session, row = given_model(options, "personlab")
+    spec = sized(row.input if row else INPUT, session, options)
+    return bottom_up(session, PersonLabMaps(), COCO17, spec, options)

@@ -87,7 +87,7 @@ def open_topdown(options: Options) -> TopDown:
             find = replace(find, detector=pair.detector, size=find.size or pair.det_size)
         pose = replace(pose, model=pose.model or pair.pose)
     engine = options.engine
-    suppress = nms.pose_nms(pose.nms)
+    suppress = nms.pose_nms(pose.nms).run
     batch = pose.batch or (2 if engine.on_cpu else 32)
 
     # Both files load at the same time: half of the wait for the first result.

@@ -28,7 +28,7 @@ def draws(pictures: int, repeats: int, random: np.random.Generator) -> Array:
 
 
 def sample(figures: Sequence[Figure], weights: Array) -> Array:
-    """[B, P] -> every figure of every draw [F, B]. Draw by draw, as figures may share work on one."""
+    """[B, P] -> every figure of every draw [F, B]. Draw by draw: figures may share work on one."""
     return (
         np.array([[figure(row) for figure in figures] for row in weights])
         .reshape(len(weights), -1)
@@ -47,7 +47,9 @@ def interval(samples: Array, level: float = 0.95) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """By how much the second beats the first, its interval, and the two-sided p that it is nothing."""
+    """By how much the second beats the first, the interval of that, and the two-sided p of no
+    difference.
+    """
 
     value: float
     low: float
@@ -56,8 +58,8 @@ class Difference:
 
 
 def difference(first: Array, second: Array, value: float, level: float = 0.95) -> Difference:
-    """Figures of the same draws [B] of two methods, and by how much the second beats the first on
-    all pictures.
+    """first, second: figures of two methods on the same draws [B]. value: by how much the second
+    beats the first on all pictures.
     """
     gaps = second - first
     known = gaps[~np.isnan(gaps)]

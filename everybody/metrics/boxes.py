@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from ..data.dataset import Dataset
 from ..data.records import collector_at_rest
 from ..geometry import xywh
-from .oks import Matches, labels
+from .oks import Matches, image_numbers, labels
 
 if TYPE_CHECKING:
     import hotcoco
 
 
 def matches(truth: Dataset, results: Dataset) -> Matches:
-    """Which found boxes are true ones: called with how often each picture counts [P], it says AP,
-    AP50, AR, …
+    """The matches of found and true boxes. Called with how often each picture counts [P], it gives
+    AP, AP50, AR, …
     """
     return Matches(evaluation(truth, results), truth)
 
@@ -30,15 +30,16 @@ def evaluation(truth: Dataset, results: Dataset) -> hotcoco.COCOeval:
     """
     import hotcoco
 
-    numbers = [picture.id for picture in truth.pictures]
+    numbers = image_numbers(truth)
     columns = zip(
         results.picture.tolist(), xywh(results.boxes).tolist(), results.scores.tolist(), strict=True
     )
+    known = labels(truth, apart=False)
+    category = known.get_cat_ids()[0]
     found = [
-        {"image_id": numbers[picture], "category_id": 1, "bbox": box, "score": score}
+        {"image_id": numbers[picture], "category_id": category, "bbox": box, "score": score}
         for picture, box, score in columns
     ]
-    known = labels(truth)
     evaluator = hotcoco.COCOeval(known, known.load_res(found), "bbox")
     evaluator.evaluate()
     evaluator.accumulate()

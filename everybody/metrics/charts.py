@@ -15,9 +15,11 @@ ROW = 24  # pixels of height of a bar and the gap below it
 
 
 def _svg(width: float, height: float, body: list[str], title: str) -> str:
+    size = f"viewBox='0 0 {width:g} {height:g}' width='{width:g}'"
+    label = f"role='img' aria-label='{escape(title, quote=True)}'"
     return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width:g} {height:g}' width='{width:g}' role='img' "
-        f"aria-label='{escape(title, quote=True)}' {FONT} font-size='12' fill='#39424e'>"
+        f"<svg xmlns='http://www.w3.org/2000/svg' {size} {label} "
+        f"{FONT} font-size='12' fill='#39424e'>"
         f"<rect width='100%' height='100%' fill='#fff'/>{''.join(body)}</svg>"
     )
 
@@ -145,9 +147,8 @@ def lines(
         points = [place(a, b) for a, b in zip(xs, ys, strict=True) if not math.isnan(b)]
         colour = COLOURS[i % len(COLOURS)]
         path = " ".join(f"{'L' if n else 'M'}{a:.1f} {b:.1f}" for n, (a, b) in enumerate(points))
-        body.append(
-            f"<path d='{path}' fill='none' stroke='{colour}' stroke-width='2.2' stroke-linejoin='round'/>"
-        )
+        style = f"fill='none' stroke='{colour}' stroke-width='2.2' stroke-linejoin='round'"
+        body.append(f"<path d='{path}' {style}/>")
         if len(series) > 1:
             body += [_rect(start, 12, 14, 4, colour), _text(start + 20, 18, name)]
             start += 40 + 7 * len(name)

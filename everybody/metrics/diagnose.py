@@ -5,8 +5,11 @@ Found people, best score first, take the free true person of the highest OKS, at
 pair, every labelled joint is sorted by its similarity ks = exp(-d² / 2s²κ²) to where it should be
 (section 3.1 there):
 
-    good .85 ≤ ks    jitter .5 ≤ ks < .85    else inversion, if ks ≥ .5 to the mirrored joint of the same person,
-                                             swap, if to this or the mirrored joint of another person, else miss
+    good       .85 ≤ ks
+    jitter     .5 ≤ ks < .85
+    inversion  else, if ks ≥ .5 to the mirrored joint of the same person
+    swap       else, if ks ≥ .5 to this or the mirrored joint of another person
+    miss       else
 
 A gain is the AP that the results would have if one kind of mistake had not been made: joints put
 where they belong, scores replaced by the OKS they stand for, false people taken away, overlooked
@@ -40,9 +43,9 @@ class Pairing:
     """found [N]: the row found for each true person, -1 none. likeness [N]: their OKS, 0 where
     none.
 
-    best [M]: the highest OKS of each found person with anybody to find. paired [M]: has a true
-    person. excused [M]: has none, but is on somebody to ignore or not among the 20 best of the
-    picture.
+    best [M]: the highest OKS of each found person with any person to find. paired [M]: stands for
+    a true person. excused [M]: stands for none, but overlaps a person to ignore, or is not among
+    the 20 best of the picture.
     """
 
     found: Rows
@@ -81,8 +84,8 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _State:
-    """Truth and results on the way to being perfect; who is taken away stays in his row, so that
-    rows keep meaning.
+    """Truth and results on the way to being perfect. kept [M]: False for people taken away; their
+    rows stay, so that row numbers keep their meaning.
     """
 
     truth: Dataset
@@ -142,7 +145,9 @@ def diagnose(truth: Dataset, results: Dataset) -> Diagnosis:
 
 
 def pair(truth: Dataset, results: Dataset, *, most: int = oks.MAX_PEOPLE) -> Pairing:
-    """Who is whose, greedily by score; at most so many of the best found of a picture."""
+    """Pair found with true people greedily, best score first; at most `most` found people of a
+    picture.
+    """
     found, likeness = np.full(len(truth.picture), -1), np.zeros(len(truth.picture))
     best, paired, excused = (np.zeros(len(results.picture), kind) for kind in (float, bool, bool))
     for true, rows in zip(truth.rows(), results.rows(), strict=True):

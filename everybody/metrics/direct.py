@@ -1,18 +1,18 @@
 """COCO's list of results straight from its file into hotcoco, without a Python object per number: a
 third of the time.
 
-The readers of `everybody.data` stay in charge: what they would refuse, understand otherwise or say
-something about is looked for here, and left to them.
+The readers of `everybody.data` stay in charge: whatever they would refuse, read otherwise or remark
+on is left to them.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
 from . import oks
@@ -20,7 +20,7 @@ from . import oks
 if TYPE_CHECKING:
     import hotcoco
 
-CACHED = 1 << 18  # bytes
+KEY = 13  # bytes before a list that tell which it is
 
 
 def direct(truth: Dataset, results: Path) -> tuple[hotcoco.COCO, hotcoco.COCO] | None:
@@ -29,15 +29,15 @@ def direct(truth: Dataset, results: Path) -> tuple[hotcoco.COCO, hotcoco.COCO] |
     """
     if oks.divisions(truth) or any(picture.ignore for picture in truth.pictures):
         return None
+    # The results are loaded against the pictures alone, while the labels are still being made.
+    pictures = oks.labels(truth.select(np.zeros(0, np.int64)))
     with ThreadPoolExecutor(1) as aside:  # hotcoco does not hold Python up
-        content = aside.submit(results.read_bytes)
+        loading = aside.submit(pictures.load_res, str(results))
         coco = oks.labels(truth)
-        text = content.result()
-        loading = aside.submit(coco.load_res, str(results))
-        count = _plain(text, len(truth.skeleton))
         try:
+            count = _plain(results.read_bytes(), len(truth.skeleton))
             found = loading.result()
-        except ValueError:  # a number, image_id or category_id is missing or no number
+        except (ValueError, OSError):  # image_id, category_id or score is missing or no number
             return None
     health = coco.healthcheck(found)
     odd = any(
@@ -51,30 +51,28 @@ def _plain(text: bytes, joints: int) -> int:
     bbox, and nothing else. 0 if one may be otherwise. (hotcoco makes sure that the first three are
     there, but not of how many joints.)
     """
-    found = np.frombuffer(text, np.uint8)
-    opened, closed, commas, colons = _places(found, b"[],:")
-    opened, closed = opened[1:], closed[:-1]  # but for the list of all
-    if len(opened) != len(closed) or (closed < opened).any():
-        return 0
-    length = np.searchsorted(commas, closed) - np.searchsorted(commas, opened) + 1
-    ends = found[opened - 3 - (found[opened - 1] == ord(" "))]  # of the key: keypointS or bboX
-    keypoints, boxes = ends == ord("s"), ends == ord("x")
-    records = text.count(b'"keypoints":')
-    plain = (length == np.where(keypoints, 3 * joints, 4)).all() and (keypoints | boxes).all()
-    return (
-        records
-        if plain and keypoints.sum() == records and len(colons) == 4 * records + boxes.sum()
-        else 0
-    )
+    lists: Counter[tuple[bytes, int]] = Counter()  # what is before a list, and its commas
+    last = text.rfind(b"]")  # of the list of all
+    before, end = 0, text.find(b"]", 0, last)
+    while end >= 0:
+        start = text.rfind(b"[", before, end)
+        lists[text[start - KEY : start], text.count(b",", start, end)] += 1
+        before, end = end + 1, text.find(b"]", end + 1, last)
 
-
-def _places(found: NDArray[np.uint8], signs: bytes) -> list[NDArray[np.intp]]:
-    """Where each sign stands; piece by piece, because what stays in the processor's cache is twice
-    as fast.
-    """
-    starts = range(0, max(1, len(found)), CACHED)
-    pieces = [
-        [start + np.flatnonzero(found[start : start + CACHED] == sign) for sign in signs]
-        for start in starts
-    ]
-    return [np.concatenate(places) for places in zip(*pieces, strict=True)]
+    records = boxes = 0
+    for (key, commas), count in lists.items():
+        if key.rstrip().endswith(b'keypoints":') and commas == 3 * joints - 1:
+            records += count
+        elif key.rstrip().endswith(b'"bbox":') and commas == 3:
+            boxes += count
+        else:
+            return 0
+    signs = np.frombuffer(text, np.uint8)
+    counts = {
+        "[": records + boxes + 1,
+        "]": records + boxes + 1,
+        ":": 4 * records + boxes,
+        '"': 2 * (4 * records + boxes),
+    }
+    plain = all(np.count_nonzero(signs == ord(sign)) == n for sign, n in counts.items())
+    return records if plain else 0

@@ -1,10 +1,10 @@
-"""Who of the found people is which true one, for measures that were made for one person per
-picture.
+"""Found people assigned to true ones, for measures that were made for one person per picture.
 
 oks:   per picture, the assignment of found to true people with the greatest sum of OKS (Kuhn 1955)
 box:   the same with the intersection over union of their boxes
-order: the first found is the first true one, and so on: for results made on true boxes, in their order
-Nobody is matched at 0. Scores play no part, and found people beyond the true ones cost nothing: AP punishes them.
+order: the first found is the first true one, and so on: for results made on true boxes, in order
+Pairs of similarity 0 are not matched. Scores play no part, and found people beyond the true ones
+cost nothing: AP punishes them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ By = Literal["oks", "box", "order"]
 
 
 def match(truth: Dataset, results: Dataset, by: By = "oks") -> Rows:
-    """For each true person [N] the row of the found one, -1 where there is none. People to ignore
+    """The row of the found person for each true one [N], -1 where there is none. People to ignore
     are not matched.
     """
     if by not in ("oks", "box", "order"):

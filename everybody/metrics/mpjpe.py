@@ -66,7 +66,7 @@ def pck3d(
     limit: float = 150.0,
     root: int | None = 0,
 ) -> Rates:
-    """[N, K, 3], [N, K, 3], [N, K] -> the share of joints within `limit` of the truth, per joint."""
+    """[N, K, 3], [N, K, 3], [N, K] -> the share of joints within `limit` of the truth, by joint."""
     if root is not None:
         predicted, truth = centred(predicted, root), centred(truth, root)
     gaps = np.linalg.norm(predicted - truth, axis=-1)

@@ -4,19 +4,20 @@ cocodataset.org).
 OKS = Σ_k exp(-d_k² / 2s²κ_k²) [v_k > 0] / Σ_k [v_k > 0], where s² is the person's area and κ_k =
 2σ_k. Found people, best score first, take the free true person of the highest OKS at or above a
 threshold; AP is the area under the precision-recall curve (101 recalls), averaged over the
-thresholds .50, .55 … .95; AR the highest recall, likewise. The matching is hotcoco's (MIT, Rust),
-which equals pycocotools to the last digit.
+thresholds .50, .55 … .95; AR the highest recall, likewise. Of several categories, each is judged
+for itself, and figures are means over categories. The matching is hotcoco's (MIT, Rust), which
+equals pycocotools to the last digit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ..data.dataset import Dataset
+from ..data.dataset import UNKNOWN, Dataset
 from ..data.records import collector_at_rest
 from ..geometry import xywh
 
@@ -48,30 +49,48 @@ def evaluation(
     """hotcoco's evaluator after `evaluate` and `accumulate`. `results` are joined to the pictures
     of `truth`.
     """
+    apart = by_category(truth, results)
+    rows = zip(
+        results.scores.tolist(),
+        _categories(results, truth, apart).tolist(),
+        _columns(results, truth),
+        strict=True,
+    )
     found = [
-        {"score": score, "category_id": 1, **columns}
-        for score, columns in zip(results.scores.tolist(), _columns(results, truth), strict=True)
+        {"score": score, "category_id": category, **columns} for score, category, columns in rows
     ]
-    coco = labels(truth)
+    coco = labels(truth, apart=apart)
     return evaluated(
         coco, coco.load_res(found), truth.skeleton.sigmas if sigmas is None else sigmas
     )
 
 
+def by_category(truth: Dataset, results: Dataset) -> bool:
+    """Whether each category is judged for itself, and figures are means over categories: where the
+    truth has several, and all results say theirs.
+    """
+    return len(truth.categories) > 1 and UNKNOWN not in results.category
+
+
 @collector_at_rest()
-def labels(truth: Dataset) -> hotcoco.COCO:
-    """The truth as hotcoco takes it."""
+def labels(truth: Dataset, *, apart: bool = True) -> hotcoco.COCO:
+    """The truth as hotcoco takes it. apart: people keep their categories; else all have one."""
     import hotcoco
 
-    joints = {"id": 1, "name": "person", "keypoints": list(truth.skeleton.joints), "skeleton": []}
+    names = truth.categories if apart and truth.categories else {_one_category(truth): "person"}
+    categories = [
+        {"id": number, "name": name, "keypoints": list(truth.skeleton.joints), "skeleton": []}
+        for number, name in names.items()
+    ]
     images = [
-        {"id": p.id, "file_name": p.name, "width": p.width, "height": p.height}
-        for p in truth.pictures
+        {"id": number, "file_name": p.name, "width": p.width, "height": p.height}
+        for number, p in zip(image_numbers(truth), truth.pictures, strict=True)
     ]
     ids = truth.ids - min(0, truth.ids.min(initial=1) - 1)  # the evaluators take 0 for "no match"
     counts = np.where(truth.ignored, 0, np.maximum(truth.labelled.sum(1), 1))
     rows = zip(
         ids.tolist(),
+        _categories(truth, truth, apart).tolist(),
         truth.areas.tolist(),
         truth.crowd.astype(int).tolist(),
         counts.tolist(),
@@ -81,15 +100,32 @@ def labels(truth: Dataset) -> hotcoco.COCO:
     people = [
         {
             "id": number,
-            "category_id": 1,
+            "category_id": category,
             "area": area,
             "iscrowd": crowd,
             "num_keypoints": count,
             **columns,
         }
-        for number, area, crowd, count, columns in rows
+        for number, category, area, crowd, count, columns in rows
     ]
-    return hotcoco.COCO({"images": images, "annotations": people, "categories": [joints]})
+    return hotcoco.COCO({"images": images, "annotations": people, "categories": categories})
+
+
+def image_numbers(truth: Dataset) -> list[int]:
+    """How the evaluator calls the pictures: by their ids; anew where one is negative."""
+    numbers = [picture.id for picture in truth.pictures]
+    return numbers if min(numbers, default=0) >= 0 else list(range(1, len(numbers) + 1))
+
+
+def _one_category(truth: Dataset) -> int:
+    return next(iter(truth.categories), 1)
+
+
+def _categories(people: Dataset, truth: Dataset, apart: bool) -> NDArray[np.int64]:
+    """Everybody's category [N] as the evaluator calls it."""
+    if apart and len(truth.categories) > 1:
+        return people.category
+    return np.full(len(people.picture), _one_category(truth))
 
 
 def evaluated(
@@ -105,7 +141,7 @@ def evaluated(
     return evaluator
 
 
-def likeness(distance: Array, areas: Array, sigmas: Sequence[float]) -> Array:
+def likeness(distance: Array, areas: Array, sigmas: ArrayLike) -> Array:
     """[N, K] in pixels, [N], K -> [N, K]: the summands of OKS, joint by joint; 0 at an infinite
     distance.
     """
@@ -114,19 +150,22 @@ def likeness(distance: Array, areas: Array, sigmas: Sequence[float]) -> Array:
 
 
 def summary(curves: dict[str, Any]) -> dict[str, float]:
-    """The ten figures from precision [T, R, 1, sizes, 1] and recall [T, 1, sizes, 1]; NaN where
-    undefined.
+    """The ten figures from precision [T, R, C, sizes, 1] and recall [T, C, sizes, 1]: means over
+    those of the C categories for which they are defined (-1: undefined), NaN if there is none.
     """
-    out = {}
-    for name, values in (("AP", curves["precision"]), ("AR", curves["recall"])):
-        values = np.asarray(values)
-        per_threshold = values.reshape(len(THRESHOLDS), -1, len(SIZES)).mean(1)  # [T, sizes]
-        per_threshold[per_threshold < 0] = np.nan
-        out[name], out[name + "50"], out[name + "75"] = (
-            per_threshold[:, 0].mean(),
-            *per_threshold[[0, 5], 0],
-        )
-        out |= {f"{name}{size}": per_threshold[:, i].mean() for i, size in enumerate(SIZES) if size}
+    out: dict[str, float] = {}
+    precision = np.asarray(curves["precision"]).mean(1)
+    for name, values in (("AP", precision), ("AR", np.asarray(curves["recall"]))):
+        values = values[..., 0]
+        defined = values >= 0
+        total, count = np.where(defined, values, 0).sum(1), defined.sum(1)
+        means = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+        out |= {
+            name: means[:, 0].mean(),
+            f"{name}50": means[0, 0],
+            f"{name}75": means[5, 0],
+        }
+        out |= {f"{name}{size}": means[:, i].mean() for i, size in enumerate(SIZES) if size}
     return {name: float(value) for name, value in out.items()}
 
 
@@ -143,85 +182,100 @@ def divisions(truth: Dataset) -> list[tuple[str, NDArray[np.int64], list[int]]]:
             out.append((label, pictures[(crowding >= low) & (crowding < high)], joints))
     names = truth.skeleton.joints
     if "face_0" in names:
-        first = {"face": names.index("face_0"), "left hand": names.index("left_hand_0")}
-        first["right hand"] = names.index("right_hand_0")
+        face, left = names.index("face_0"), names.index("left_hand_0")
+        right = names.index("right_hand_0")
         feet = [i for i, name in enumerate(names) if name.endswith(("_toe", "_heel"))]
-        body = [i for i in range(first["face"]) if i not in feet]
         groups = {
-            "body": body,
+            "body": [i for i in range(face) if i not in feet],
             "feet": feet,
-            "face": list(range(first["face"], first["left hand"])),
+            "face": list(range(face, left)),
+            "left hand": list(range(left, right)),
+            "right hand": list(range(right, len(names))),
         }
-        groups["left hand"] = list(range(first["left hand"], first["right hand"]))
-        groups["right hand"] = list(range(first["right hand"], len(names)))
         out += [(label, pictures, group) for label, group in groups.items() if group]
     return out
 
 
-class Matches:
-    """Who was matched, kept so that the figures can be computed again for other weights of the
-    pictures.
+class _Ranked(NamedTuple):
+    """Found people, best score first, of one size (and category)."""
 
-    With all weights 1 the figures are those of `figures`.
+    positives: Array  # [P]: people to find on each picture
+    picture: NDArray[np.int64]  # [D]: of each found person
+    right: NDArray[np.bool_]  # [T, D]
+    wrong: NDArray[np.bool_]  # [T, D]; neither: not counted
+    scores: Array  # [D]
+
+    @classmethod
+    def of(cls, records: Sequence[dict[str, Any]], place: dict[int, int]) -> _Ranked:
+        """From the evaluator's records per picture; `place` of each image id among P pictures."""
+        rows = np.array([place[record["image_id"]] for record in records], np.int64)
+        positives = np.zeros(len(place))
+        np.add.at(positives, rows, [np.logical_not(r["gtIgnore"]).sum() for r in records])
+        scores = np.concatenate([np.zeros(0), *(record["dtScores"] for record in records)])
+        order = np.argsort(-scores, kind="mergesort")
+        picture = np.repeat(rows, [len(record["dtScores"]) for record in records])[order]
+
+        def flags(key: str) -> NDArray[np.bool_]:
+            none = np.zeros((len(THRESHOLDS), 0), bool)
+            parts = [np.array(r[key], bool).reshape(len(THRESHOLDS), -1) for r in records]
+            return np.concatenate([none, *parts], axis=1)[:, order]
+
+        matched, counted = flags("dtMatched"), ~flags("dtIgnore")
+        return cls(positives, picture, matched & counted, ~matched & counted, scores[order])
+
+
+class Matches:
+    """The matches of an evaluation, kept so that the figures can be computed again for other
+    weights of the pictures. With all weights 1 the figures are those of `figures`.
     """
 
     def __init__(
         self, evaluator: hotcoco.COCOeval, truth: Dataset, pictures: NDArray[np.int64] | None = None
     ) -> None:
         """pictures [len(truth)]: where the weight of each picture stands, if not in their order."""
-        place = {picture.id: i for i, picture in enumerate(truth.pictures)}
+        place = {number: i for i, number in enumerate(image_numbers(truth))}
         self._pictures = np.arange(len(truth)) if pictures is None else pictures
         records = sorted(
             (r for r in evaluator.eval_imgs if r is not None), key=lambda record: record["image_id"]
         )
-        self._sizes = {}
-        for size, (low, high) in SIZES.items():
-            some = [r for r in records if tuple(r["aRng"]) == (low, high)]
-            rows = np.array([place[r["image_id"]] for r in some], np.int64)
-            positives = np.zeros(len(truth))
-            np.add.at(positives, rows, [np.logical_not(r["gtIgnore"]).sum() for r in some])
-            scores = np.concatenate([np.zeros(0), *(r["dtScores"] for r in some)])
-            order = np.argsort(-scores, kind="mergesort")
-            picture = np.repeat(rows, [len(r["dtScores"]) for r in some])[order]
-            matched, ignored = (
-                np.concatenate(
-                    [np.zeros((len(THRESHOLDS), 0), bool)]
-                    + [np.array(r[key], bool).reshape(len(THRESHOLDS), -1) for r in some],
-                    axis=1,
-                )[:, order]
-                for key in ("dtMatched", "dtIgnore")
-            )
-            self._sizes[size] = (
-                positives,
-                picture,
-                matched & ~ignored,
-                ~matched & ~ignored,
-                scores[order],
-            )
+        categories = list(dict.fromkeys(record["category_id"] for record in records)) or [1]
+        self._pooled: dict[str, _Ranked] = {}
+        self._apart: dict[tuple[str, int], _Ranked] = {}
+        for size, limits in SIZES.items():
+            some = [record for record in records if tuple(record["aRng"]) == limits]
+            self._pooled[size] = _Ranked.of(some, place)
+            for category in categories:
+                part = [record for record in some if record["category_id"] == category]
+                self._apart[size, category] = _Ranked.of(part, place)
+        self._shape = len(categories), len(SIZES)
         self._last: tuple[Any, dict[str, float]] = (None, {})
 
     def curve(self, threshold: int = 0, size: str = "") -> tuple[Array, Array, Array]:
         """Recall, precision and score at every found person, at one threshold."""
-        positives, _, right, wrong, scores = self._sizes[size]
+        positives, _, right, wrong, scores = self._pooled[size]
         hits, misses = right[threshold].cumsum(), wrong[threshold].cumsum()
         return hits / max(positives.sum(), 1), hits / np.maximum(hits + misses, 1), scores
 
     def __call__(self, weights: Array) -> dict[str, float]:
         """The ten figures where picture p counts weights[p] times."""
-        if self._last[0] is not weights:
-            precision = np.full((len(THRESHOLDS), len(RECALLS), 1, len(SIZES), 1), -1.0)
-            recall = np.full((len(THRESHOLDS), 1, len(SIZES), 1), -1.0)
-            mine = weights[self._pictures]
-            for i, (positives, picture, right, wrong, _) in enumerate(self._sizes.values()):
-                total = positives @ mine
-                if total > 0:
-                    weight = mine[picture]
-                    hits, misses = (right * weight).cumsum(1), (wrong * weight).cumsum(1)
-                    recall[:, 0, i, 0] = hits[:, -1] / total if hits.shape[1] else 0
-                    precision[:, :, 0, i, 0] = _interpolated(
-                        hits / total, hits / (hits + misses + np.spacing(1))
-                    )
-            self._last = weights, summary({"precision": precision, "recall": recall})
+        if self._last[0] is weights:
+            return self._last[1]
+        categories, sizes = self._shape
+        precision = np.full((len(THRESHOLDS), len(RECALLS), categories, sizes, 1), -1.0)
+        recall = np.full((len(THRESHOLDS), categories, sizes, 1), -1.0)
+        own = weights[self._pictures]
+        for place, ranked in enumerate(self._apart.values()):
+            total = ranked.positives @ own
+            if total > 0:
+                size, category = divmod(place, categories)
+                weight = own[ranked.picture]
+                hits = (ranked.right * weight).cumsum(1)
+                misses = (ranked.wrong * weight).cumsum(1)
+                recall[:, category, size, 0] = hits[:, -1] / total if hits.shape[1] else 0
+                precision[:, :, category, size, 0] = _interpolated(
+                    hits / total, hits / (hits + misses + np.spacing(1))
+                )
+        self._last = weights, summary({"precision": precision, "recall": recall})
         return self._last[1]
 
 
@@ -238,7 +292,7 @@ def _interpolated(recall: Array, precision: Array) -> Array:
 
 def _columns(people: Dataset, truth: Dataset) -> Iterator[dict[str, Any]]:
     """image_id, bbox and keypoints of everybody, as COCO writes them."""
-    numbers = [picture.id for picture in truth.pictures]
+    numbers = image_numbers(truth)
     keypoints = people.keypoints.reshape(-1, 3 * len(people.skeleton)).tolist()
     for picture, box, row in zip(
         people.picture.tolist(), xywh(people.boxes).tolist(), keypoints, strict=True

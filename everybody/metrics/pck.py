@@ -1,12 +1,14 @@
 """Single-person measures: PCK, PCKh, PDJ, PCP, AUC, NME, as functions of distances.
 
 All count a joint as right where d ≤ α · reference; they differ in the reference:
-  torso  left shoulder to right hip: PDJ, and PCK as LSP reports it (Sapp & Taskar 2013; Toshev & Szegedy 2014)
+  torso  left shoulder to right hip: PDJ, and PCK as LSP reports it (Sapp & Taskar 2013; Toshev &
+         Szegedy 2014)
   head   0.6 × the diagonal of the head box: PCKh (Andriluka et al. 2014)
   box    the longer side of the person's box: PCK as first defined (Yang & Ramanan 2013)
   a number, in pixels, or in millimetres for 3D
-PCP asks for limbs instead, relative to their own length (Ferrari et al. 2008). A distance is infinite where nobody was
-found: a miss. Rates average over the labelled joints of all people (`over all`), or first per joint (`over joints`).
+PCP asks for limbs instead, relative to their own length (Ferrari et al. 2008). The distance of a
+person who was not found is infinite: a miss. Rates average over the labelled joints of all people
+(`over_all`), or first per joint (`over_joints`).
 """
 
 from __future__ import annotations
@@ -148,14 +150,6 @@ def errors(distance: Array, counted: Mask, reference: ArrayLike) -> tuple[Array,
     counted = countable(counted, reference) & np.isfinite(distance)
     lengths = np.broadcast_to(np.asarray(reference, np.float64), len(counted))
     return np.where(counted, distance, 0) / np.where(lengths > 0, lengths, 1)[:, None], counted
-
-
-def nme(distance: Array, counted: Mask, reference: ArrayLike) -> Rates:
-    """Normalised mean error, per joint: Σ d / reference / Σ 1 over what `errors` counts; smaller is
-    better.
-    """
-    ratios, counted = errors(distance, counted, reference)
-    return Rates(ratios.sum(0), counted.sum(0).astype(np.float64))
 
 
 _PAIRS = (

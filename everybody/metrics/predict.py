@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.dataset import Dataset, with_margin
-from ..data.results import gathered
+from ..data.frames import gathered
 from ..data.rotate import turned
 from ..errors import DataError
 from ..people import Frame, People
@@ -45,18 +45,21 @@ def predict(
     `Estimator`; pose_nms by default its own.
     """
     from ..estimator import Estimator
+    from ..methods import is_method
 
     on_truth = boxes == "gt"
+    if on_truth or pose_nms:
+        options["pose_nms"] = "none" if on_truth else pose_nms
     estimator = Estimator(
-        pose=pose,
+        method=pose if is_method(pose) else None,
+        pose=None if is_method(pose) else pose,
         detector=detector,
         flip_test=flip_test,
         orientation=orientation,
         det_score=det_score,
         whole=on_truth,
         boxes=None if boxes in ("gt", "detected") else boxes,
-        **({"pose_nms": "none"} if on_truth else {"pose_nms": pose_nms} if pose_nms else {}),
-        **options,
+        **options,  # type: ignore[reportCallIssue]  # those of `Keywords` that are not above
     )
     name = Path(pose or "default model").stem + " + flip test" * flip_test
     name += " + upright only" * (orientation == "upright")
@@ -96,7 +99,8 @@ def decoded(shown: Dataset, quarters: int = 0) -> Iterator[Frame]:
         path = shown.path(i)
         if not path.is_file():
             raise DataError(
-                f"{shown.name}: picture {picture.name or picture.id} is not beside it: expected {path}"
+                f"{shown.name}: picture {picture.name or picture.id} is not beside it: "
+                f"expected {path}"
             )
         image = np.ascontiguousarray(np.rot90(decode(path.read_bytes(), str(path)), quarters))
         yield Frame(image, source=str(path))

@@ -33,7 +33,9 @@ SAYS = {
 def write_report(
     path: Path, truth: Dataset, results: Dataset, *, worst: int = 12, conditions: Sequence[str] = ()
 ) -> Diagnosis:
-    """Diagnose and write. conditions: how the results came about, as far as known. Returns the diagnosis."""
+    """Diagnose and write a page. conditions: how the results came about, as far as known. Returns
+    the diagnosis.
+    """
     found = diagnose(truth, results)
     path.write_text(_page(truth, results, found, worst, conditions), encoding="utf-8")
     return found
@@ -42,83 +44,87 @@ def write_report(
 def _page(
     truth: Dataset, results: Dataset, found: Diagnosis, worst: int, conditions: Sequence[str]
 ) -> str:
+    style = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(results.name)}: diagnosis</title><style>{style}</style></head><body><main>
+{_head(truth, results, found, conditions)}
+<div class="grid">
+{_charts(truth, results, found)}
+{_wide(truth, results, found, worst)}
+</div></main></body></html>
+"""
+
+
+def _head(truth: Dataset, results: Dataset, found: Diagnosis, conditions: Sequence[str]) -> str:
+    """What was judged, and the figures."""
     cards = "".join(
-        f"<div class='card{' first' * (name == 'AP')}'><b>{_number(value)}</b><span>{name}</span></div>"
+        f"<div class='card{' first' * (name == 'AP')}'>"
+        f"<b>{_number(value)}</b><span>{name}</span></div>"
         for name, value in found.figures.items()
     )
     people = int((~truth.ignored).sum())
     sure = int((results.scores >= SURE).sum())
-    notes = "".join(f"<li>{escape(note)}</li>" for note in (*truth.notes, *results.notes))
-    style = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(results.name)}: diagnosis</title><style>{style}</style></head><body><main>
-<h1>{escape(results.name)}</h1>
-<p>judged on {escape(truth.name)}: {len(truth)} pictures, {people} people of {
-        truth.skeleton.name
-    } to find,
-{len(results.picture)} found, {sure} of score {SURE} and more{
-        "".join(f"; {escape(said)}" for said in conditions)
-    }</p>
-<div class="cards">{cards}</div>
-<div class="grid">
-{
-        _section(
+    said = "".join(f"; {escape(condition)}" for condition in conditions)
+    return f"""<h1>{escape(results.name)}</h1>
+<p>judged on {escape(truth.name)}: {len(truth)} pictures, {people} people of
+{escape(truth.skeleton.name)} to find, {len(results.picture)} found, {sure} of score {SURE} and
+more{said}</p>
+<div class="cards">{cards}</div>"""
+
+
+def _charts(truth: Dataset, results: Dataset, found: Diagnosis) -> str:
+    sections = (
+        (
             "What costs AP",
             "What AP gains if this one kind of mistake is taken away and all others stay.",
             _gains(found),
-        )
-    }
-{
-        _section(
+        ),
+        (
             "From here to the top",
             "AP as the mistakes are taken away one after the other. What is left below 1 are "
             "joints that count as good.",
             _stairs(found),
-        )
-    }
-{
-        _section(
+        ),
+        (
             "Joints",
-            "Labelled joints of people who were found: good within OKS .85, jitter within .5, inverted with the "
-            "other side, swapped with another person, or missed.",
+            "Labelled joints of people who were found: good within OKS .85, jitter within .5, "
+            "inverted with the other side, swapped with another person, or missed.",
             _joints(truth, found),
-        )
-    }
-{
-        _section(
+        ),
+        (
             "Precision and recall",
             "Of the people found above a score, how many are right; of the people there are, how "
             "many are found. By the OKS that counts as right.",
             _curves(truth, results),
-        )
-    }
-{
-        _section(
+        ),
+        (
             "What makes it hard",
-            "Recall, averaged over OKS .50 … .95, of people by sort; the number of people at the right.",
+            "Recall, averaged over OKS .50 … .95, of people by sort; the number of people at the "
+            "right.",
             _slices(found),
-        )
-    }
-{
-        _section(
+        ),
+        (
             "Scores",
-            "Whether a score says how good a pose is: the mean OKS of the people found, by score. On the dashed "
-            "line it would be the OKS itself. AP only needs the curve to rise.",
+            "Whether a score says how good a pose is: the mean OKS of the people found, by score. "
+            "On the dashed line it would be the OKS itself. AP only needs the curve to rise.",
             _scores(results, found),
+        ),
+    )
+    return "\n".join(_section(*section) for section in sections)
+
+
+def _wide(truth: Dataset, results: Dataset, found: Diagnosis, worst: int) -> str:
+    says = f"Labels on the left, results on the right (joints and people of score {SURE} and more)."
+    pictures = _pictures(truth, results, found, worst)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in (*truth.notes, *results.notes))
+    return "\n".join(
+        (
+            _section("Worst pictures", says, pictures, wide=True),
+            _section("How this was made", "", _how(notes), wide=True),
         )
-    }
-{
-        _section(
-            "Worst pictures",
-            f"Labels on the left, results on the right (joints and people of score {SURE} and more).",
-            _pictures(truth, results, found, worst),
-            wide=True,
-        )
-    }
-{_section("How this was made", "", _how(notes), wide=True)}
-</div></main></body></html>
-"""
+    )
 
 
 def _section(title: str, says: str, body: str, *, wide: bool = False) -> str:
@@ -244,13 +250,14 @@ def _pictures(truth: Dataset, results: Dataset, found: Diagnosis, worst: int) ->
         )
         rows = rows[~truth.ignored[rows]]
         overlooked = int((found.pairing.found[rows] < 0).sum())
-        caption = f"{escape(truth.pictures[picture].name)} · {len(rows)} labelled, {overlooked} overlooked"
+        name = escape(truth.pictures[picture].name)
+        caption = f"{name} · {len(rows)} labelled, {overlooked} overlooked"
         caption += f", mean OKS {found.pairing.likeness[rows].mean():.2f}" if len(rows) else ""
         figures.append(
             f"<figure><div class='pair'>{pair}</div><figcaption>{caption}</figcaption></figure>"
         )
     if not figures:
-        return "<p>No mistakes, or the pictures of these data were not found beside the annotations.</p>"
+        return "<p>No mistakes, or the pictures were not found beside the annotations.</p>"
     return f"<div class='pictures'>{''.join(figures)}</div>"
 
 
@@ -281,8 +288,9 @@ def _drawn(image: Image, people: People) -> str:
 
 
 def _how(notes: str) -> str:
-    return f"""<p>Figures by hotcoco, equal to pycocotools. Kinds of mistakes after Ronchi &amp; Perona, ICCV 2017: a
-found person, best score first, stands for the free labelled person of the highest OKS, at least .1. A joint is good
-where its own similarity is .85 or more, jitter from .5; otherwise an inversion if it is near the other side's joint of
-the same person, a swap if near this or the other side's joint of somebody else, else a miss. People whom nobody has
-labelled count as false, as everywhere in COCO.</p><ul>{notes}</ul>"""
+    return f"""<p>Figures by hotcoco, equal to pycocotools. Kinds of mistakes after Ronchi &amp;
+Perona, ICCV 2017: a found person, best score first, stands for the free labelled person of the
+highest OKS, at least .1. A joint is good where its own similarity is .85 or more, jitter from .5;
+otherwise an inversion if it is near the other side's joint of the same person, a swap if near this
+or the other side's joint of another person, else a miss. Found people without a label count as
+false, as everywhere in COCO.</p><ul>{notes}</ul>"""

@@ -1,4 +1,4 @@
-"""Figures of one or several results as JSON, CSV and LaTeX; how sure they are, and who is better."""
+"""Figures of one or several results as JSON, CSV and LaTeX; how sure they and differences are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ import numpy as np
 from ..data.dataset import Dataset
 from ..skeletons import Skeleton
 from .bootstrap import Difference, difference, draws, interval, sample
-from .judge import Figure
+from .figure import Figure
+
+COUNTS = ("MPJPE", "PA-MPJPE", "SwitchesPerMinute")  # not shares, so not in percent
+SMALLER = ("NME", *COUNTS)  # is better
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,9 @@ class About:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdict:
-    """The figures of some results and, with a bootstrap, the interval of each and its difference to the first results."""  # noqa: E501
+    """The figures of some results and, with a bootstrap, the interval of each and its difference
+    to the first results.
+    """
 
     about: About
     figures: list[Figure]
@@ -78,7 +83,7 @@ def number(value: float) -> float | None:
 
 
 def to_json(found: Sequence[Verdict]) -> dict[str, Any]:
-    """One object: the figures by name at the top where one result was judged, else under 'results'."""
+    """One object: figures by name, at the top where one result was judged, else in 'results'."""
 
     def one(verdict: Verdict) -> dict[str, Any]:
         out: dict[str, Any] = {figure.name: number(figure.value) for figure in verdict.figures}
@@ -141,7 +146,7 @@ def to_csv(found: Sequence[Verdict]) -> str:
 
 
 def to_latex(found: Sequence[Verdict]) -> str:
-    """A booktabs table: a row per result, a column per measure, in percent; the best of several is bold."""
+    """A booktabs table: a row per result, a column per measure, in percent; the best is bold."""
     names = [figure.name for figure in found[0].figures]
     lines = [r"\begin{tabular}{ll" + "r" * len(names) + "}", r"\toprule"]
     lines += [" & ".join(["Method", "Boxes", *map(_latex, names)]) + r" \\", r"\midrule"]
@@ -151,8 +156,9 @@ def to_latex(found: Sequence[Verdict]) -> str:
         for name in names:
             value = row.get(name, math.nan)
             known = [other[name] for other in rows if not math.isnan(other.get(name, math.nan))]
-            best = (min if name.startswith("NME") else max)(known, default=math.nan)
-            text = "--" if math.isnan(value) else f"{100 * value:.1f}"
+            best = (min if name.startswith(SMALLER) else max)(known, default=math.nan)
+            scale = 1 if name.startswith(COUNTS) else 100
+            text = "--" if math.isnan(value) else f"{scale * value:.1f}"
             cells.append(rf"\textbf{{{text}}}" if len(found) > 1 and value == best else text)
         lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"

@@ -1,4 +1,4 @@
-"""How well people are tracked, from who was there, who was found, and how alike they are, frame by
+"""How well people are tracked, from true ids, found ids and the similarity of people, frame by
 frame.
 
 hota:     HOTA, DetA, AssA, LocA (Luiten et al. 2021, equations 11-17; matching as in section 5.1)
@@ -37,7 +37,8 @@ class Scene:
     def __post_init__(self) -> None:
         if self.similarity.shape != (len(self.true), len(self.found)):
             raise ValueError(
-                f"similarity must be [{len(self.true)}, {len(self.found)}], got {list(self.similarity.shape)}"
+                f"similarity must be [{len(self.true)}, {len(self.found)}], "
+                f"got {list(self.similarity.shape)}"
             )
         for what, ids in (("true", self.true), ("found", self.found)):
             if len(np.unique(ids)) < len(ids):
@@ -70,16 +71,15 @@ def figures(pairs: Iterable[tuple[People, People]]) -> dict[str, float]:
 def per_joint(
     pairs: Sequence[tuple[People, People]], threshold: float = 0.5
 ) -> dict[str, dict[str, float]]:
-    """MOTA and MOTP of each joint, by name, as if it were all there is of a person; a joint nobody
-    has is left out.
+    """MOTA and MOTP of each joint, by name, as if people had only this joint; joints that are
+    labelled nowhere are left out.
     """
     out = {}
     joints = pairs[0][0].skeleton.joints if pairs else ()
     for joint, name in enumerate(joints):
         scenes = [scene(true, found, joint) for true, found in pairs]
         if any(len(one.true) for one in scenes):
-            # who is found may lack the joint in the truth of this frame: then nobody can say it is
-            # false
+            # Where no true person has this joint in a frame, found ones cannot be called false.
             scenes = [_labelled(one) for one in scenes]
             out[name] = {
                 key: value
@@ -150,7 +150,7 @@ def _labelled(one: Scene) -> Scene:
 
 
 def hota(scenes: Sequence[Scene]) -> dict[str, float]:
-    """HOTA, DetA, AssA and LocA, means over the thresholds .05, .10 … .95; 0 where there is nobody."""
+    """HOTA, DetA, AssA and LocA, means over the thresholds .05, .10 … .95; 0 without people."""
     true, found, scenes = _numbered(scenes)
     potential = np.zeros((true, found))
     true_count, found_count = np.zeros(true), np.zeros(found)
@@ -241,13 +241,6 @@ def identity(scenes: Sequence[Scene], threshold: float = 0.5) -> dict[str, float
         "IDP": float(hits / max(1, told)),
         "IDR": float(hits / max(1, there)),
     }
-
-
-def switches_per_minute(scenes: Sequence[Scene], seconds: float) -> float:
-    """Id switches per minute of film. Raises ValueError for a film without length."""
-    if not seconds > 0:
-        raise ValueError(f"seconds must be more than 0, got {seconds}")
-    return clear(scenes)["switches"] * 60 / seconds
 
 
 def jitter(true: Array, found: Array, times: Array) -> float:

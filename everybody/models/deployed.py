@@ -1,14 +1,14 @@
-"""PP-TinyPose as engines like it: the same function of the same numbers, but no channel is split
-off or shuffled.
+"""PP-TinyPose laid out for inference engines: the same function of the same numbers, but no channel
+is split off or shuffled.
 
 A shuffle unit passes half of its channels on, transforms the others and interleaves both. On a CPU
-that moving takes as long as the convolutions, whose channels engines keep in blocks. What a network
-computes can be laid out anew once it is trained (structural re-parameterisation, Ding et al. 2021,
-RepVGG; 1 × 1 convolutions of zeros and ones as in ACNet, Ding et al. 2019): here a unit leaves the
-passing channels where they are and writes over those that it read, and who reads the channels next
-has its weights in that order. Where branches are fused, the finest one counts twice by doubled
-weights, and what comes from coarser ones goes up together, from the coarsest on: all sums then
-follow a convolution, and engines make one step of both.
+that moving takes as long as the convolutions, because engines keep channels in blocks. A trained
+network can be laid out anew (structural re-parameterisation, Ding et al. 2021, RepVGG; 1 × 1
+convolutions of zeros and ones as in ACNet, Ding et al. 2019). Here a unit leaves the passing
+channels where they are and writes over the channels that it read; the next layer has its weights in
+the new order. Where branches are fused, the finest one counts twice by doubled weights, and the
+coarser ones go up together, from the coarsest on. All sums then follow a convolution, and engines
+make one step of both.
 """
 
 from __future__ import annotations
@@ -23,17 +23,14 @@ from torch.nn import functional
 
 from .tinypose import WIDTHS, Module, Stem, TinyPoseNet, Unit
 
-MARK = (
-    0.25  # the fraction of a number that only says which it is; float32 holds four million of them
-)
+# The fraction of a number that only says which number it is; float32 holds four million of them.
+MARK = 0.25
 
 
 def deployed(net: TinyPoseNet) -> TinyPoseNet:
     """A copy in eval mode, to be exported; it is not for training."""
     net = copy.deepcopy(net).eval()
-    orders = [
-        torch.arange(width) for width in WIDTHS
-    ]  # which channel of the trained network stands where
+    orders = [torch.arange(width) for width in WIDTHS]  # which trained channel stands where
     with torch.no_grad():
         net.stem = TwoWayStem(net.stem)  # type: ignore[assignment]
         for number, stage in enumerate(net.stages):
@@ -52,22 +49,19 @@ def deployed(net: TinyPoseNet) -> TinyPoseNet:
 
 
 def restored(net: TinyPoseNet, numbers: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The numbers of a deployed network by their names -> a state for the network it was made of,
-    which is of the architecture of `net`. Raises KeyError or IndexError for numbers that are of no
-    such network.
+    """The numbers of a deployed network by their names -> a state for `net`, whose architecture is
+    that of the network before it was deployed. Raises KeyError or IndexError for numbers of another
+    architecture.
     """
     marked = copy.deepcopy(net)
-    ends = (
-        torch.tensor([0, *(parameter.numel() for parameter in marked.parameters())])
-        .cumsum(0)
-        .tolist()
-    )
+    sizes = [parameter.numel() for parameter in marked.parameters()]
+    ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
     with torch.no_grad():
         for parameter, start, end in zip(marked.parameters(), ends, ends[1:], strict=False):
             parameter.copy_(torch.arange(start, end).reshape(parameter.shape) + MARK)
     found = torch.zeros(ends[-1])
     for name, marks in deployed(marked).state_dict().items():
-        for gain in (1.0, 2.0):  # tells itself by what it makes of the fraction
+        for gain in (1.0, 2.0):  # the fraction shows by which gain a number was multiplied
             mine = marks % 1 == gain * MARK
             found[(marks[mine] / gain).long()] = (
                 numbers[name][mine] / gain if mine.any() else found[:0]
@@ -157,9 +151,8 @@ class InPlaceModule(nn.Module):
         for level, (units, order) in enumerate(zip(module.branches, orders, strict=True)):
             first, second = cast(Iterable[Unit], units)
             first = InPlaceUnit(first, order)
-            second = InPlaceUnit(
-                second, first.order, gain=1.0 if level else 2.0
-            )  # read by nothing else
+            # The finest branch counts twice in the fusion, which is all that reads it.
+            second = InPlaceUnit(second, first.order, gain=1.0 if level else 2.0)
             self.branches.append(nn.Sequential(first, second))
             self.orders.append(second.order)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()

@@ -2,9 +2,9 @@
 16 and 32.
 
 Every cell says how surely a person's box belongs to it and how far its four sides are (FCOS, Tian
-et al. 2019); the head is shared by the levels. Boxes count from the picture's corner, as detectors
-do (`everybody.methods.detector` brings them to the coordinate law). Suppression of duplicates is the
-caller's.
+et al. 2019). The levels share the head. Boxes count from the picture's corner, as those of other
+detectors do (`codecs/boxes.py` brings them to the coordinate law). Duplicates are suppressed by the
+caller.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from torch.nn import functional
 from .resnet import Pyramid, ResNet, conv
 
 STRIDES = (8, 16, 32)
-PRIOR = 0.01  # score of every cell before training, so that the empty ones do not drown the others (Lin et al. 2017)
+# The score of every cell before training, so that empty cells do not drown the others (RetinaNet,
+# Lin et al. 2017).
+PRIOR = 0.01
 
 
 class DetectorNet(nn.Module):
@@ -49,12 +51,25 @@ class DetectorNet(nn.Module):
             boxes.append(torch.cat([at - sides[..., :2], at + sides[..., 2:]], 2))
         return torch.cat(logits, 1), torch.cat(boxes, 1)
 
+    def answer(self, said: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits and boxes -> boxes [B, A, 4] and scores [B, 1, A], as `PicodetBoxes` decodes."""
+        logits, boxes = said
+        return boxes, logits.sigmoid()[:, None]
+
+
+def cells_of(size: tuple[int, int], device: torch.device, middle: float = 0.5) -> Tensor:
+    """[A, 2] (x, y) from the picture's corner: where all cells of a picture of this size (width,
+    height) count from, in the order of a detector's answers.
+    """
+    levels = [centres(size[1] // s, size[0] // s, s, device, middle) for s in STRIDES]
+    return torch.cat(levels)
+
 
 def centres(
     height: int, width: int, stride: int, device: torch.device, middle: float = 0.5
 ) -> Tensor:
-    """[height · width, 2]: where the cells count from, x, y, from the picture's corner: by default
-    their middles.
+    """[height · width, 2] (x, y) from the picture's corner: where the cells of one level count
+    from; by default their middles.
     """
     x = (torch.arange(width, device=device) + middle) * stride
     y = (torch.arange(height, device=device) + middle) * stride

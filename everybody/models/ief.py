@@ -103,20 +103,29 @@ class IefNet(nn.Module):
         size = self.start.new_tensor([image.shape[3], image.shape[2]])
         return (((self.start + 1) * size - 1) / 2).expand(image.shape[0], -1, -1)
 
-    def forward(self, image: Tensor, path: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, image: Tensor, truth: Tensor | None = None, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """-> (guesses y_0 … y_T [B, T + 1, K, 2], corrections ε_0 … ε_{T-1} [B, T, K, 2]), both in
         pixels.
 
-        With a `path` [B, T, K, 2] (see `fixed_path`) each step corrects that guess, not its own.
+        With the truth [B, K, 2] in pixels and its weights [B, K], for training, the guesses are
+        those of the fixed path, and all steps are one batch: so batch normalisation learns what is
+        common to all.
         """
-        pose, poses, corrections = self.first(image), [], []
-        for step in range(self.steps if path is None else path.shape[1]):
-            pose = pose if path is None else path[:, step]
-            said = self.correction(image, pose)
-            poses.append(pose)
-            corrections.append(said)
-            pose = pose + bounded(said, self.bound)
-        return torch.stack([*poses, pose], 1), torch.stack(corrections, 1)
+        if truth is not None and weights is not None:
+            start = self.first(image)
+            path = fixed_path(start, truth, weights, steps=self.steps, bound=self.bound)
+            said = self.correction(image.repeat_interleave(self.steps, 0), path.flatten(0, 1))
+            said = said.unflatten(0, (-1, self.steps))
+            last = path[:, -1:] + bounded(said[:, -1:], self.bound)
+            return torch.cat([path, last], 1), said
+
+        poses, corrections = [self.first(image)], []
+        for _ in range(self.steps):
+            corrections.append(self.correction(image, poses[-1]))
+            poses.append(poses[-1] + bounded(corrections[-1], self.bound))
+        return torch.stack(poses, 1), torch.stack(corrections, 1)
 
     def answer(self, said: Sequence[Tensor]) -> tuple[Tensor]:
         """What `forward` says -> ([B, K, 2]): the last guess, in pixels of the crop."""

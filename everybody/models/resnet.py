@@ -34,14 +34,15 @@ class Block(nn.Module):
         )
         same = inputs == outputs and stride == 1
         self.skip = nn.Identity() if same else conv(inputs, outputs, 1, stride, active=False)
-        nn.init.zeros_(self.body[1][1].weight)  # type: ignore[index]  # starts as the identity (Goyal et al. 2017)
+        # The block starts as the identity (Goyal et al. 2017).
+        nn.init.zeros_(self.body[1][1].weight)  # type: ignore[index]
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.relu(self.body(x) + self.skip(x))
 
 
 class ResNet(nn.Module):
-    """Image [B, 3, H, W] -> features [B, C, H / s, W / s] for s in 4, 8, 16, 32; C in `channels`."""
+    """Image [B, 3, H, W] -> [B, C, H / s, W / s] for each s of 4, 8, 16, 32; C in `channels`."""
 
     def __init__(self, *, width: int = 64, depths: Sequence[int] = (2, 2, 2, 2)) -> None:
         super().__init__()

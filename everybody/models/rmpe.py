@@ -1,16 +1,16 @@
 """RMPE's transformers around any single-person pose estimator: SSTN, SDTN and the whole (Fang et
 al., ICCV 2017).
 
-A detected box is wrong by some pixels, and the SPPE behind it pays for each. The symmetric spatial
-transformer network (SSTN) looks at the crop and says where in it the dominant person is; the SPPE
-sees that region; the spatial de-transformer (SDTN) brings its answer back:
+A detected box is wrong by some pixels, and the SPPE behind it pays for each of them. The symmetric
+spatial transformer network (SSTN) looks at the crop and says where in it the dominant person is.
+The SPPE sees that region. The spatial de-transformer (SDTN) brings its answer back:
 
-    crop ──▶ SSTN θ ──▶ region ──▶ SPPE ──▶ heatmaps, coordinates ──▶ SDTN γ = θ⁻¹ ──▶ in the crop
+    crop ──▶ SSTN θ ──▶ region ──▶ SPPE ──▶ coordinates ──▶ SDTN γ = θ⁻¹ ──▶ in the crop
 
 In normalised coordinates (`affine.py`) the point t of the region lies at s = θ · (t, 1) of the crop
-(Eq. 1), and θ is the grid by which the crop is sampled. γ is the grid by which heatmaps are sampled
-back (Eq. 2-4). So *coordinates* go the other way: found ones to the crop by θ, true ones to the
-region by γ.
+(Eq. 1), and θ is the grid by which the crop is sampled. The paper samples heatmaps back by the grid
+γ (Eq. 2-4). We bring coordinates back, which go the other way and lose nothing: found ones to the
+crop by θ, true ones to the region by γ.
 
 θ is guarded: not six free numbers but a turn, a factor and a shift. A factor of exp(bounded) is
 never 0 and a turn has determinant 1, so θ is always invertible, with a determinant between LEAST²
@@ -19,41 +19,42 @@ knows no sheared people and the crop has the picture's aspect. The turn comes fr
 sin) brought to unit length rather than from an angle, which would have to jump somewhere on the
 circle. The last layer starts at zero and its vector at (1, 0): an untrained SSTN is the identity.
 
-That θ is asked to turn people upright is ours (in the paper only its losses move it): so people who
-lie or hang are as easy for the SPPE as those who stand. The body is `turn.py`'s.
+We ask θ to turn people upright; in the paper only its losses move it. So people who lie or hang are
+as easy for the SPPE as people who stand. The body is that of `turn_net.py`.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from .affine import inverse, sample
+from .affine import sample
+from .losses import Loss
+from .model import Model
 from .turn_net import body
 
 LEAST, MOST = 1 / 3, 3.0  # of the factor from the region to the crop
 LOOK = (60, 80)  # width × height of what the localisation network sees, whatever the crop
-CELLS = 6  # that is left of it behind the body
-ROOM = (
-    5 / 4
-)  # the crop's side by the region's: the region is a part of the crop, and should not lack pixels
-SEEN = (
-    120,
-    160,
-)  # the crop that an SSTN for itself takes, before any SPPE; averaged down, it has little aliasing
+ASPECT = LOOK[0] / LOOK[1]
+CELLS = 6  # what is left of it behind the body
+# The crop's side by the region's: the region is a part of the crop, and should not lack pixels.
+ROOM = 5 / 4
+# The crop that an SSTN alone takes, before any SPPE; averaged down, it has little aliasing.
+SEEN = (120, 160)
 STRAY = 1e-6  # a turn's vector shorter than this means no turn
 
 
 class Sstn(nn.Module):
-    """Crop [B, 3, H, W], normalised, of aspect 3 : 4 -> five free numbers [B, 5] that `guarded`
-    makes θ of.
+    """Crop [B, 3, H, W], normalised, of aspect 3 : 4 -> five free numbers [B, 5], of which
+    `guarded` makes θ.
 
-    H is a multiple of the height of `LOOK`: the crop is averaged down to that, so one net serves
-    crops of all sizes.
+    H is a multiple of the height of `LOOK`: the crop is averaged down to that, so one network
+    serves crops of all sizes.
     """
 
     def __init__(self, *, width: int = 24, hidden: int = 96) -> None:
@@ -85,14 +86,14 @@ def shrunk(crop: Tensor, factor: int) -> Tensor:
 
 
 def crop_size(region: tuple[int, int]) -> tuple[int, int]:
-    """(width, height) of the region that an SPPE takes -> of the crop around it. Raises ModelError
-    for sizes whose crop cannot be averaged down to `LOOK`.
+    """(width, height) of the region that an SPPE takes -> that of the crop around it. Raises
+    ModelError for sizes whose crop cannot be averaged down to `LOOK`.
     """
     width, height = (round(side * ROOM) for side in region)
     if width * LOOK[1] != height * LOOK[0] or height % LOOK[1]:
         raise ModelError(
-            f"an SSTN is for SPPEs of aspect 3 : 4 whose height is a multiple of {round(LOOK[1] / ROOM)}, as 192×256; "
-            f"not {region[0]}×{region[1]}"
+            "an SSTN is for SPPEs of aspect 3 : 4 whose height is a multiple of "
+            f"{round(LOOK[1] / ROOM)}, as 192×256; not {region[0]}×{region[1]}"
         )
     return width, height
 
@@ -126,49 +127,84 @@ def bounded(value: Tensor, most: float) -> Tensor:
     return most * torch.tanh(value / most)
 
 
-def back(theta: Tensor) -> Tensor:
-    """θ [B, 2, 3] -> γ [B, 2, 3]: [γ1 γ2] = [θ1 θ2]⁻¹, γ3 = -[γ1 γ2] θ3. Raises ModelError for a θ
-    that has none (the guarded ones all do).
-    """
-    determinant = theta[:, 0, 0] * theta[:, 1, 1] - theta[:, 0, 1] * theta[:, 1, 0]
-    if not bool((determinant.abs() > STRAY).all()):  # NaN too
-        rows = (~(determinant.abs() > STRAY)).nonzero()[:, 0].tolist()
-        raise ModelError(
-            f"θ of rows {rows} cannot be inverted: make it by `guarded`, as `Sstn` does"
-        )
-    return inverse(theta)
-
-
-def detransform(heatmaps: Tensor, theta: Tensor) -> Tensor:
-    """SDTN: heatmaps of the region [B, K, h, w] and θ -> heatmaps of the crop [B, K, h, w], 0 where
-    the region does not reach. For maps whose cells tile the crop (codec alignment "centre"); of
-    others, bring the coordinates back.
-    """
-    return sample(heatmaps, back(theta), (heatmaps.shape[3], heatmaps.shape[2]))
-
-
 class RmpeNet(nn.Module):
-    """Crop [B, 3, H, W], normalised -> what the SPPE answers to the region, and the SSTN to the
-    crop [B, 5].
+    """Crop [B, 3, H, W], normalised -> what the SPPE says of the region, and what the SSTN says of
+    the crop [B, 5].
 
-    The SPPE is any of ours; `region` (width, height) is what it takes, and `crop_size(region)` the
-    crop.
+    The SPPE is any network of ours; `region` (width, height) is the size that it takes, and
+    `crop_size(region)` that of the crop.
     """
 
     def __init__(self, sstn: Sstn, sppe: nn.Module, region: tuple[int, int]) -> None:
         super().__init__()
         self.sstn, self.sppe, self.region = sstn, sppe, region
 
-    def forward(self, crop: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, crop: Tensor) -> tuple[Any, Tensor]:
         raw = self.sstn(crop)
-        return self.sppe(
-            sample(crop, guarded(raw, self.region[0] / self.region[1]), self.region)
-        ), raw
+        return self.sppe(sample(crop, self.theta(raw), self.region)), raw
 
-    def heatmaps(self, crop: Tensor) -> tuple[Tensor, Tensor]:
-        """-> heatmaps in the region [B, K, h, w] and θ [B, 2, 3]: what the exported graph gives."""
-        theta = self.sstn.theta(crop)
-        return self.sppe.heatmaps(sample(crop, theta, self.region)), theta  # type: ignore[operator]
+    def theta(self, raw: Tensor) -> Tensor:
+        """What the SSTN says [B, 5] -> θ [B, 2, 3]."""
+        return guarded(raw, self.region[0] / self.region[1])
+
+
+def around(sppe: Model) -> Model:
+    """The row of an SPPE -> the row of RMPE around it: its outputs in the region, and θ."""
+
+    def build(joints: int, codec: Any) -> nn.Module:
+        return RmpeNet(Sstn(**VARIANTS["sstn"]), sppe.build(joints, codec), codec.size)
+
+    def answer(net: RmpeNet, said: tuple[Any, Tensor]) -> tuple[Tensor, ...]:
+        pose, raw = said
+        return *sppe.answer(net.sppe, pose), net.theta(raw)
+
+    def deploy(net: RmpeNet) -> nn.Module:
+        if sppe.deploy is not None:
+            net.sppe = sppe.deploy(net.sppe)
+        return net
+
+    return replace(
+        sppe,
+        build=build,
+        answer=answer,
+        outputs=(*sppe.outputs, "theta"),
+        deploy=deploy,
+        difference=None,
+        restore=None,
+        read=None,
+        published=None,
+    )
+
+
+def theta_distance(raw: Tensor, wanted: Tensor, aspect: float) -> Tensor:
+    """What an SSTN says [N, 5] (see `guarded`), the θ that is right [N, 2, 3], the crop's width /
+    height -> [N].
+
+    Three parts are added: the turn's vector, before it has unit length, against that of the right
+    turn (so that opposite ones attract too: on the circle their slope is 0); the log of the factor;
+    and the shift.
+    """
+    cos, sin = wanted[:, 0, 0], wanted[:, 1, 0] / aspect
+    factor = torch.hypot(cos, sin)
+    turn = torch.stack([1 + raw[:, 0] - cos / factor, raw[:, 1] - sin / factor], 1).square().sum(1)
+    scale = (bounded(raw[:, 2], math.log(MOST)) - factor.log()).abs()
+    shift = (bounded(raw[:, 3:], 1.0) - wanted[:, :, 2]).abs().sum(1)
+    return turn + 2 * scale + 2 * shift
+
+
+def theta_loss(raw: Tensor, wanted: Tensor, aspect: float) -> Loss:
+    """`theta_distance` of a batch -> (sum, count)."""
+    away = theta_distance(raw, wanted, aspect)
+    return away.sum(), away.new_tensor(float(len(away)))
+
+
+def joint_distance(found: Tensor, keypoints: Tensor) -> Tensor:
+    """[N, K, 2], true [N, K, 3] (x, y, weight), both normalised -> [N]: the mean distance of a
+    person's labelled joints that lie inside.
+    """
+    weight = keypoints[..., 2] * (keypoints[..., :2].abs() <= 1).all(-1)
+    away = (found - keypoints[..., :2]).abs().sum(-1)
+    return (away * weight).sum(1) / weight.sum(1).clamp(min=1e-6)
 
 
 def expected(heatmaps: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 """RTMDet (Lyu et al. 2022, arXiv 2212.07784) for one class: CSPNeXt backbone, CSP-PAFPN neck, a
 head per level.
 
-Blocks are depthwise: 3 × 3 and 5 × 5 kernels see far at little cost (§ 3.2 there); channels are
-weighed by what the whole picture holds (squeeze and excitation in one layer); cells answer for the
+Blocks are depthwise: 3 × 3 and 5 × 5 kernels see far at little cost (§ 3.2 there). Channels are
+weighed by what the whole picture holds (squeeze and excitation in one layer). Cells answer for the
 pixel at their corner, not their middle. Normalisation is folded into the convolutions, as in the
-files that OpenMMLab exports: `from_onnx` takes their numbers, layer by layer in the order in which
+files that OpenMMLab exports. `from_onnx` takes their numbers, layer by layer, in the order in which
 both networks compute.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import ModelError
-from .detector import PRIOR, STRIDES, centres
+from .detector import PRIOR, STRIDES, DetectorNet, centres
 
 
 def conv(
@@ -92,8 +92,8 @@ class Pool(nn.Module):
 
 class RTMDet(nn.Module):
     """Picture [B, 3, H, W], RGB, normalised; H, W multiples of 32 -> logits [B, A] and boxes [B, A,
-    4] xyxy in its pixels from its corner, A cells of all levels, the finest first: as `DetectorNet`
-    answers.
+    4] xyxy in its pixels from its corner, A cells of all levels, the finest first: as
+    `DetectorNet`.
     """
 
     MIDDLE = 0.0  # of a cell, in its sides
@@ -104,7 +104,7 @@ class RTMDet(nn.Module):
         super().__init__()
         widths = [width << level for level in range(5)]
         low, middle, high = widths[2:]
-        # In the order of the computation: so does `from_onnx` find them.
+        # Built in the order of the computation: `from_onnx` depends on it.
         self.stem = nn.Sequential(
             conv(3, width // 2, 3, 2), conv(width // 2, width // 2, 3), conv(width // 2, width, 3)
         )
@@ -158,10 +158,12 @@ class RTMDet(nn.Module):
             boxes.append(torch.cat([at - sides[..., :2], at + sides[..., 2:]], 2))
         return torch.cat(logits, 1), torch.cat(boxes, 1)
 
+    answer = DetectorNet.answer
+
     def from_onnx(self, path: Path) -> dict[str, Tensor]:
         """The numbers of an RTMDet that OpenMMLab exported for one class -> a state for this
-        network. They are told by their order; such a file takes BGR, so the first layer's inputs
-        change places. Raises ModelError for others.
+        network. The order of the layers tells which is which. Such a file takes BGR, so the first
+        layer's inputs change places. Raises ModelError for other files.
         """
         import onnx
         from google.protobuf.message import DecodeError

@@ -1,30 +1,24 @@
 """Our single-person pose estimator: a slim ResNet, a feature pyramid, one map of logits per joint.
 
-The map is a classification over its cells (a spatial softmax, as in Tompson et al. 2014's heatmaps
-trained by cross-entropy; cf. SimCC, Li et al. 2022): it learns within minutes where regressed
-heatmaps (Newell et al. 2016) learn nothing. `heatmaps` scales the softmax so that a Gaussian of the
-codec's sigma peaks at 1, so that the codec `Heatmap(alignment="centre")` decodes it and the peak's
-height is the score.
+The map is a classification over its cells: a spatial softmax, as in Tompson et al. 2014's heatmaps
+trained by cross-entropy (cf. SimCC, Li et al. 2022). It learns within minutes, where regressed
+heatmaps (Newell et al. 2016) learn nothing. `answer` scales the softmax so that a Gaussian of the
+codec's sigma peaks at 1. So the codec `Heatmap` decodes it, and the peak's height is the score.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
-from ..codecs import Alignment
 from .resnet import Pyramid, ResNet
-
-STRIDE = 4
 
 
 class SppeNet(nn.Module):
     """Crop [B, 3, H, W], normalised; H, W multiples of 32 -> logits [B, K, H / 4, W / 4]."""
-
-    alignment: ClassVar[Alignment] = "centre"
 
     def __init__(
         self,
@@ -39,21 +33,16 @@ class SppeNet(nn.Module):
         self.sigma = sigma
         self.backbone = ResNet(width=width, depths=depths)
         self.pyramid = Pyramid(self.backbone.channels, head, 1)
-        self.logits = nn.Conv2d(
-            head, joints, 1, bias=False
-        )  # a softmax over cells is blind to what all share
+        # No bias: a softmax over cells is blind to what all cells share.
+        self.logits = nn.Conv2d(head, joints, 1, bias=False)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.logits(self.pyramid(self.backbone(image))[0])
 
-    def heatmaps(self, image: Tensor) -> Tensor:
-        """-> [B, K, H / 4, W / 4]: the probability of each cell, over that of a perfect answer's
-        peak.
+    def answer(self, logits: Tensor) -> Tensor:
+        """Logits -> heatmaps [B, K, H / 4, W / 4]: the probability of each cell, over that of a
+        perfect answer's peak.
         """
-        return self.scaled(self(image))
-
-    def scaled(self, logits: Tensor) -> Tensor:
-        """What `forward` gives -> what `heatmaps` gives."""
         return logits.flatten(2).softmax(2).reshape(logits.shape) * (2 * math.pi * self.sigma**2)
 
 

@@ -3,12 +3,12 @@ from small layers.
 
 Branches at strides 4, 8, 16 and 32 run side by side and exchange what they know (HRNet, Sun et al.
 2019); each is made of shuffle units (ShuffleNet V2, Ma et al. 2018; the naive Lite-HRNet of Yu et
-al. 2021); an iterative head brings the coarse ones up to stride 4. The public PP-TinyPose
-(PaddleDetection, Apache-2.0) fixes every width, and two habits: when branches are fused, the finest
-one counts twice, and what it has become goes into the others.
+al. 2021); an iterative head brings the coarse branches up to stride 4. The public PP-TinyPose
+(PaddleDetection, Apache-2.0) fixes every width and two habits. When branches are fused, the finest
+one counts twice, and the fused finest branch goes into the other rows.
 
 There is no batch normalisation here: in the published numbers it is folded into the convolutions.
-So fine-tuning needs small steps (1e-3 wrecks it, 1e-4 does not).
+So fine-tuning needs small steps: a rate of 1e-3 destroys the network, 1e-4 does not.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..codecs import Alignment
 from ..errors import ModelError
 
-STRIDE = 4
 WIDTHS = (40, 80, 160, 320)  # of the branches, the finest first
 STAGES = ((2, 2), (3, 4), (4, 2))  # branches and modules of each stage
 
@@ -142,8 +140,6 @@ class TinyPoseNet(nn.Module):
     at each joint.
     """
 
-    alignment: ClassVar[Alignment] = "corner"
-
     def __init__(self, joints: int = 17) -> None:
         super().__init__()
         self.stem = Stem()
@@ -163,9 +159,6 @@ class TinyPoseNet(nn.Module):
         for widen, stage in zip(self.stages[1::2], self.stages[2::2], strict=True):
             features = stage([*features, widen(features[-1])])
         return self.head(features)
-
-    def heatmaps(self, image: Tensor) -> Tensor:
-        return self(image)
 
     def from_onnx(self, path: Path) -> dict[str, Tensor]:
         """The numbers of a public PP-TinyPose ONNX file -> a state for this network. Raises

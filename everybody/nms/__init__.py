@@ -23,9 +23,9 @@ from .parametric import ALPHAPOSE, PoseNms
 
 __all__ = [
     "ALPHAPOSE",
-    "METHODS",
-    "Method",
+    "SUPPRESSORS",
     "PoseNms",
+    "Suppressor",
     "box_nms",
     "greedy",
     "oks_nms",
@@ -38,12 +38,12 @@ Suppress = Callable[[People], People]
 
 def _parametric(values: PoseNms) -> tuple[Callable[..., Suppress], dict[str, float]]:
     numbers = asdict(values)
-    del numbers["weights"]  # of one skeleton, which a text cannot tell
+    del numbers["weights"]  # they belong to one skeleton, which a text does not name
     return PoseNms, numbers
 
 
 # Each way by its name: what makes it, and its parameters with their defaults.
-METHODS: dict[str, tuple[Callable[..., Suppress], dict[str, float]]] = {
+SUPPRESSORS: dict[str, tuple[Callable[..., Suppress], dict[str, float]]] = {
     "parametric": _parametric(PoseNms()),
     "alphapose": _parametric(ALPHAPOSE),
     "oks": (partial(partial, oks_nms), {"threshold": 0.9}),
@@ -54,7 +54,7 @@ METHODS: dict[str, tuple[Callable[..., Suppress], dict[str, float]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class Suppressor:
     """A way to remove duplicates, as a function of people; str() spells out all its parameters for
     `pose_nms`.
     """
@@ -64,8 +64,8 @@ class Method:
     run: Suppress
 
     @classmethod
-    def of(cls, values: PoseNms) -> Method:
-        """Parametric pose NMS as a method."""
+    def of(cls, values: PoseNms) -> Suppressor:
+        """Parametric pose NMS with these parameters."""
         return cls("parametric", _parametric(values)[1], values)
 
     def __call__(self, people: People) -> People:
@@ -75,14 +75,14 @@ class Method:
         return ",".join([self.name, *(f"{name}={value:g}" for name, value in self.numbers.items())])
 
 
-def pose_nms(text: str) -> Method:
-    """'parametric', 'none', 'oks,threshold=0.8' or 'parametric,eta=20,merge=1' -> that method;
-    parameters that are not named keep their defaults. Raises OptionError.
+def pose_nms(text: str) -> Suppressor:
+    """'parametric', 'none', 'oks,threshold=0.8' or 'parametric,eta=20,merge=1' -> that
+    suppressor; parameters that are not named keep their defaults. Raises OptionError.
     """
     name, *pairs = text.split(",")
-    if name not in METHODS:
-        raise OptionError(f"unknown pose NMS '{name}': known are {', '.join(METHODS)}")
-    make, defaults = METHODS[name]
+    if name not in SUPPRESSORS:
+        raise OptionError(f"unknown pose NMS '{name}': known are {', '.join(SUPPRESSORS)}")
+    make, defaults = SUPPRESSORS[name]
     numbers = dict(defaults)
     for pair in pairs:
         key, _, value = pair.partition("=")
@@ -95,4 +95,4 @@ def pose_nms(text: str) -> Method:
             numbers[key] = type(defaults[key])(float(value))
         except ValueError:
             raise OptionError(f"pose NMS '{text}': {key} must be a number, got '{value}'") from None
-    return Method(name, numbers, make(**numbers))
+    return Suppressor(name, numbers, make(**numbers))

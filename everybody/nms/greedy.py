@@ -33,8 +33,8 @@ def box_nms(people: People, threshold: float = 0.6) -> People:
     """People whose boxes overlap a more confident one by more than `threshold` IoU removed; most
     confident first.
 
-    As `greedy`, but of a detector's hundreds of boxes few are kept: only those are compared with
-    what is left.
+    As `greedy`, but quicker for a detector's hundreds of boxes, of which few are kept: only those
+    are compared with the others.
     """
     order = np.argsort(-people.scores, kind="stable")
     boxes, kept = people.boxes[order], []
@@ -57,8 +57,7 @@ def oks_nms(people: People, threshold: float = 0.9) -> People:
 
 def soft_oks_nms(people: People, spread: float = 0.9, least: float = 0.05) -> People:
     """Each person, most confident first, multiplies the scores of the others by exp(-OKS² /
-    spread); who scores less than `least` in the end is removed. The scores that come out are the
-    lowered ones.
+    spread); people who then score less than `least` are removed. The lowered scores are kept.
     """
     decay = np.exp(-np.square(_likeness(people)) / spread)
     scores = people.scores.astype(np.float64)

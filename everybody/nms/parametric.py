@@ -4,14 +4,14 @@ Fang et al., "RMPE: Regional Multi-Person Pose Estimation" (ICCV 2017), section 
 also Fang et al., "AlphaPose" (TPAMI 2022). The likeness of a more confident pose i and a less
 confident pose j, over their joints k:
 
-    K_sim = Σ_k [Δ_k ≤ 1] · tanh(c_i / σ1) · tanh(c_j / σ1)        matched joints that both are sure of
-    H_sim = Σ_k exp(-Δ_k² / σ2)                                    how near all joints are
-    d     = K_sim + λ · H_sim                                      i eliminates j where d ≥ η
+    K_sim = Σ_k [Δ_k ≤ 1] · tanh(c_i / σ1) · tanh(c_j / σ1)     confidence of matched joints
+    H_sim = Σ_k exp(-Δ_k² / σ2)                                 nearness of all joints
+    d     = K_sim + λ · H_sim                                   i eliminates j where d ≥ η
 
-Δ_k is the distance of the two joints divided by a tenth of the longer side of i's box: no parameter
-has pixels in it. (The paper prints the inequality the other way round, though d is large for
+Δ_k is the distance of the two joints divided by a tenth of the longer side of i's box, so that no
+parameter is in pixels. (The paper prints the inequality the other way round, though d is large for
 similar poses. It matches within a box around each joint; we match within a disc of that reach,
-which does not care how the picture is turned.)
+which is the same however the picture is turned.)
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from ..errors import OptionError
 from ..people import Floats, People
 from ..skeletons import Skeleton
 
-PUBLISHED_JOINTS = 17  # η is told for a skeleton of so many
-BLOCK = 1 << 16  # numbers of an array at a time: few calls, on arrays that the caches hold
-FAR = 50.0  # exp(-FAR) is nothing, and beyond it floats become denormal, which is slow
+PUBLISHED_JOINTS = 17  # of the skeleton that η is given for
+BLOCK = 1 << 16  # numbers of an array at a time: few calls, on arrays that fit the caches
+FAR = 50.0  # exp(-FAR) is next to 0, and beyond it floats become denormal, which is slow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoseNms:
     """People -> people, duplicates removed, most confident first, whatever the order of the input.
 
-    sigma1, sigma2, lam, eta: as above; eta is told for 17 joints and scaled to the weight of other
+    sigma1, sigma2, lam, eta: as above; eta is given for 17 joints and scaled to the weight of other
     skeletons. share: the reach of a joint, as a share of the longer side of the box. matched: so
     many matched joints eliminate too, whatever d is (AlphaPose's addition; scaled like eta; 0: no
-    such rule). merge: the pose that stays becomes the average of all that it stands for, joint by
-    joint, weighted by confidence; joints out of reach do not count. weights: of the joints, by
+    such rule). merge: a kept pose becomes the average of itself and the poses it eliminates, joint
+    by joint, weighted by confidence; joints out of reach do not count. weights: of the joints, by
     default `part_weights`. Raises OptionError for parameters that make no sense.
 
-    An exact duplicate goes if Σ w tanh²(c / σ1) + λ Σ w ≥ η Σ w / 17: always where η ≤ 17 λ, else
-    where its joints are confident: where the mean of tanh²(c / σ1) is at least η / 17 - λ.
+    An exact duplicate goes if Σ w tanh²(c / σ1) + λ Σ w ≥ η Σ w / 17: always if η ≤ 17 λ, else if
+    its joints are confident (the mean of tanh²(c / σ1) is at least η / 17 - λ).
 
     Defined for all input: a box without area (or not finite) counts as one pixel, a confidence that
     is NaN or negative as 0, a joint whose place is not finite as far from all others.
@@ -63,19 +63,11 @@ class PoseNms:
     weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name, zero in (
-            ("sigma1", 0),
-            ("sigma2", 0),
-            ("eta", 0),
-            ("share", 0),
-            ("lam", 1),
-            ("matched", 1),
-        ):
-            value = getattr(self, name)
+        for name in ("sigma1", "sigma2", "eta", "share", "lam", "matched"):
+            value, zero = getattr(self, name), name in ("lam", "matched")
             if not (0 < value < np.inf or (zero and value == 0)):
-                raise OptionError(
-                    f"pose NMS: {name} must be a number {'of at least' if zero else 'above'} 0, got {value}"
-                )
+                least = "of at least" if zero else "above"
+                raise OptionError(f"pose NMS: {name} must be a number {least} 0, got {value}")
 
     def __call__(self, people: People) -> People:
         order = confident_first(people)
@@ -100,21 +92,20 @@ class PoseNms:
         )
 
     def likeness(self, people: People) -> Floats:
-        """[N] people -> d [N, N] of each (row), if it stayed, with each (column)."""
+        """[N] people -> d [N, N] of a kept pose (row) with each pose (column)."""
         every = np.arange(len(people))
         poses = self._poses(people, every)
         with np.errstate(invalid="ignore", over="ignore"):
             return self._compare(poses, self.weigh(people.skeleton), every, every)[0]
 
     def weigh(self, skeleton: Skeleton) -> Floats:
-        """[K]. Raises OptionError where `weights` are of another skeleton."""
+        """The joints' weights [K]. Raises OptionError if `weights` are of another skeleton."""
         if self.weights is None:
             return part_weights(skeleton)
         weights = np.asarray(self.weights, np.float32)
         if weights.shape != (len(skeleton),) or not (np.isfinite(weights) & (weights >= 0)).all():
-            raise OptionError(
-                f"pose NMS: {skeleton.name} needs {len(skeleton)} weights, none below 0, got {self.weights}"
-            )
+            needed = f"{skeleton.name} needs {len(skeleton)} weights, none below 0"
+            raise OptionError(f"pose NMS: {needed}, got {self.weights}")
         return weights
 
     def _poses(self, people: People, rows: NDArray[np.intp]) -> _Poses:
@@ -126,7 +117,7 @@ class PoseNms:
         return _Poses(columns, sure, reach)
 
     def _owners(self, poses: _Poses, weights: Floats) -> NDArray[np.intp]:
-        """Poses, most confident first -> by whom each is eliminated [N]; by itself: it stays."""
+        """Poses, most confident first -> [N]: the pose that eliminates each; itself if it stays."""
         joints, count = poses.sure.shape
         scale = weights.sum() / PUBLISHED_JOINTS
         owners = np.full(count, -1)
@@ -151,8 +142,8 @@ class PoseNms:
     def _compare(
         self, poses: _Poses, weights: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp]
     ) -> tuple[Floats, Floats]:
-        """R and C of the poses -> d of each row with each column [R, C], and the weight of matched
-        joints [R, C].
+        """R and C of the poses -> d of each row with each column [R, C], and the summed weight of
+        their matched joints [R, C].
         """
         here, there = (poses.columns[:2].take(who, 2) for who in (rows, columns))
         apart = here[..., None] - there[..., None, :]  # [2, K, R, C]
@@ -173,7 +164,7 @@ class PoseNms:
 
 
 class _Poses(NamedTuple):
-    """N people, who come last so that the inner loops run over them."""
+    """N people, in the last axis so that the inner loops run over them."""
 
     columns: Floats  # [3, K, N]: x, y and confidence
     sure: Floats  # [K, N]: tanh(c / σ1)
@@ -181,8 +172,8 @@ class _Poses(NamedTuple):
 
 
 def confident_first(people: People) -> NDArray[np.intp]:
-    """The places of the people [N], best score first; who scores the same is told apart by the
-    joints, so that the order of the input does not matter. A score that is NaN comes last.
+    """The places of the people [N], best score first. Equal scores are ordered by the joints, so
+    that the order of the input does not matter. A score that is NaN comes last.
     """
     scores = -np.fmax(people.scores, -1)
     order = scores.argsort(kind="stable")
@@ -195,8 +186,8 @@ def confident_first(people: People) -> NDArray[np.intp]:
 
 @lru_cache(maxsize=64)
 def part_weights(skeleton: Skeleton) -> Floats:
-    """[K]: the joints of the body count 1 each; a face, a hand and the points of a foot together as
-    much as one joint of the body, so that a hundred points of faces and hands do not outvote it.
+    """[K]: each joint of the body counts 1. A face, a hand or the points of a foot together count
+    as much as one joint, so that a hundred points of faces and hands do not outvote the body.
     """
     parts = [_part(joint) for joint in skeleton.joints]
     return np.array([1 / parts.count(part) if part else 1 for part in parts], np.float32)
@@ -213,14 +204,13 @@ def _part(joint: str) -> str:
 
 
 def _merged(poses: _Poses, owners: NDArray[np.intp], kept: NDArray[np.intp]) -> Floats:
-    """Poses, by whom each is eliminated [N], who stays [M] -> keypoints [M, K, 3]: the mean over
-    all whom each stands for.
+    """Poses, the pose that eliminates each [N], kept poses [M] -> keypoints [M, K, 3]: the mean of
+    each kept pose and those it eliminates.
     """
     gone = (owners != np.arange(len(owners))).nonzero()[0]
     theirs = owners[gone]
-    given = (theirs[:, None] == kept).astype(
-        np.float32
-    )  # [L, M]: a product with it sums what each inherits
+    # [L, M]: a product with it sums the eliminated poses of each kept one.
+    given = (theirs[:, None] == kept).astype(np.float32)
     joints = len(poses.sure)
     summands = np.empty((4, joints, len(gone)), np.float32)
     shift, weight = summands[:3], summands[3]
@@ -233,9 +223,7 @@ def _merged(poses: _Poses, owners: NDArray[np.intp], kept: NDArray[np.intp]) -> 
     np.copyto(summands, 0, where=far)  # also of joints whose place is not finite
     sums = (summands.reshape(-1, len(gone)) @ given).reshape(4, joints, -1)
     merged = poses.columns.take(kept, 2)
-    own = np.fmax(merged[2], 0) + np.float32(
-        1e-9
-    )  # a joint of which nobody is sure stays where it is
+    own = np.fmax(merged[2], 0) + np.float32(1e-9)  # joints without any confidence stay in place
     merged += sums[:3] / (own + sums[3])
     return merged.transpose(2, 1, 0)
 

@@ -1,4 +1,4 @@
-"""Steady poses: what is noise goes, what is movement stays, at the true times of the frames.
+"""Steady poses: noise goes, movement stays, at the true times of the frames.
 
 `one-euro` answers at once and is for live use; the others wait a moment for the frames that follow,
 and are for files.
@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 from ..errors import OptionError
 from ..people import Frame
-from .live import OneEuro
-from .methods import METHODS
+from .filters import FILTERS
+from .one_euro import OneEuro
 from .repair import Unswapped
 from .window import windowed
 
-NAMES = ("one-euro", *METHODS)
+NAMES = ("one-euro", *FILTERS)
 
 __all__ = ["NAMES", "Smooth"]
 
@@ -26,9 +26,9 @@ class Smooth:
     """Frames whose people have ids -> the same frames, in order, their people smoothed.
 
     name: one of `NAMES`. minimum (Hz) and beta (Hz per body size per second) are one-euro's. The
-    others look `reach` seconds ahead, put in who is missing for at most `gap` seconds, and leave
-    out points that are more than `outliers` deviations off (0: none). swaps: put left and right
-    back where they were exchanged for a moment.
+    others look `reach` seconds ahead, insert people who are missing for at most `gap` seconds, and
+    leave out points that are more than `outliers` deviations off (0: none). swaps: put left and
+    right back where they were exchanged for a moment.
     """
 
     name: str = "one-euro"
@@ -58,7 +58,7 @@ class Smooth:
             yield from _each(frames, OneEuro(self.minimum, self.beta))
         else:
             yield from windowed(
-                frames, METHODS[self.name], reach=self.reach, gap=self.gap, deviations=self.outliers
+                frames, FILTERS[self.name], reach=self.reach, gap=self.gap, deviations=self.outliers
             )
 
 

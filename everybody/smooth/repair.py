@@ -1,10 +1,9 @@
-"""Mending what pose estimators get wrong for a moment: outliers, and left taken for right."""
+"""Mending momentary errors of pose estimators: outliers, and left taken for right."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +11,21 @@ from numpy.typing import NDArray
 from ..geometry import Array
 from ..people import Frame, People
 from ..skeletons import Skeleton
-from .people import rows, sizes
+from .points import rows, sizes
 
 LIMBS = ("shoulder elbow wrist", "hip knee ankle big_toe small_toe heel", "eye ear")
-CLEARER = 0.25  # the squared distance of exchanged joints from where they were, to that of the joints as they are
-FAR = 0.04  # body sizes that joints must have jumped, or it is no matter
+# Joints count as exchanged if the exchange divides their squared distance from the last frame by 4.
+CLEARER = 0.25
+FAR = 0.04  # body sizes that joints must have jumped
 PATIENCE = 0.4  # seconds after which an exchange is believed
-NEIGHBOURS = 3  # frames on each side with which a point is compared
+NEIGHBOURS = 3  # frames on each side that a point is compared with
 SCALE = 1.4826  # of the median absolute deviation to a standard deviation, where errors are normal
-LEAST = 0.02  # body sizes that nobody calls an outlier
+LEAST = 0.02  # body sizes: nearer points are no outliers
 
 
 def outliers(points: Array, weights: Array, sizes: Array, deviations: float) -> NDArray[np.bool_]:
-    """Points [W, N, P, 2], weights [W, N, P], body sizes [N] -> [W, N, P]: which lie further from
-    the median of their neighbours in time than so many deviations (Hampel 1974).
+    """Points [W, N, P, 2], weights [W, N, P], body sizes [N] -> [W, N, P] bool: True where a point
+    is farther from the median of its neighbours in time than so many deviations (Hampel 1974).
     """
     count = len(points)
     around = np.arange(count)[:, None] + np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
@@ -43,7 +43,7 @@ def outliers(points: Array, weights: Array, sizes: Array, deviations: float) -> 
 
 @lru_cache(maxsize=16)
 def _limbs(skeleton: Skeleton) -> NDArray[np.bool_]:
-    """[G, K]: which joints are exchanged together."""
+    """[G, K] bool: groups of joints that are exchanged together."""
     sides = np.array([side != "centre" for side in skeleton.sides])
     groups = [
         [joint.partition("_")[2] in limb.split() for joint in skeleton.joints] & sides
@@ -60,12 +60,13 @@ class _Last:
 
 
 class Unswapped:
-    """Called with each frame, returns its people with left and right limbs put back where the estimator exchanged them
-    for less than `PATIENCE`: where the limbs, exchanged, are clearly nearer to where they were.
+    """Called with each frame, returns its people with left and right limbs put back where the
+    estimator exchanged them for less than `PATIENCE`: where the limbs, exchanged, are clearly
+    nearer to their place in the last frame.
     """
 
     def __init__(self) -> None:
-        self._last: Any = None
+        self._last: _Last | None = None
         self._time, self._source = -np.inf, ""
 
     def __call__(self, frame: Frame) -> People:
@@ -77,15 +78,12 @@ class Unswapped:
         self._time, self._source = frame.time, frame.source
         keypoints = people.keypoints.copy()
         since = np.zeros((len(people), len(limbs)))
-        if (
-            self._last is not None
-            and 0 < step <= PATIENCE
-            and self._last.places.shape[1] == len(people.skeleton)
-        ):
-            row = rows(people.ids, self._last.ids)
+        last = self._last
+        if last and 0 < step <= PATIENCE and last.places.shape[1] == len(people.skeleton):
+            row = rows(people.ids, last.ids)
             known = np.flatnonzero(row >= 0)
             mirror = list(people.skeleton.mirror)
-            before, now = self._last.places[row[known]], keypoints[known]
+            before, now = last.places[row[known]], keypoints[known]
             swapped = now[:, mirror]
             weight = np.minimum(now[..., 2], swapped[..., 2])
             stay, change = (
@@ -94,7 +92,7 @@ class Unswapped:
             )  # [N, G]
             size = sizes(people.boxes[known].reshape(-1, 2, 2))
             far = np.square(FAR * size)[:, None] * (weight @ limbs.T)
-            since[known] = self._last.since[row[known]] + step
+            since[known] = last.since[row[known]] + step
             exchange = (stay > far) & (change < CLEARER * stay) & (since[known] <= PATIENCE)
             since[known] = np.where(exchange, since[known], 0.0)
             joints = exchange.astype(float) @ limbs > 0

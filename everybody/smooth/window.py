@@ -1,7 +1,8 @@
-"""Smoothing that looks ahead: each frame waits until those of the next `reach` seconds are known.
+"""Smoothing that looks ahead: each frame waits until the frames of the next `reach` seconds are
+known.
 
 Memory holds the pictures of the frames that wait and the people of twice as many, so that endless
-streams can be smoothed too. Who is missing for less than `gap` is put in between.
+streams can be smoothed, too. People who are missing for less than `gap` are inserted.
 """
 
 from __future__ import annotations
@@ -12,27 +13,27 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..geometry import Array
 from ..people import Frame, People
-from .methods import Method
-from .people import moved, points, rows, sizes
+from .filters import Filter
+from .points import moved, points, rows, sizes
 from .repair import outliers
 
 MOST = 64  # frames that wait at most, whatever their times
 
 
 def windowed(
-    frames: Iterable[Frame], method: Method, *, reach: float, gap: float, deviations: float
+    frames: Iterable[Frame], filter: Filter, *, reach: float, gap: float, deviations: float
 ) -> Generator[Frame, None, None]:
-    """Frames with ids -> the same frames, smoothed, in order. reach and gap in seconds; deviations:
-    how many make an outlier, 0 for none. Another source, or a time that does not go on, begins
-    anew.
+    """Frames with ids -> the same frames, smoothed, in order. reach and gap in seconds; deviations
+    that make an outlier, 0: none. Another source, or a time that is not later, begins anew.
     """
     past: deque[Frame] = deque()
     waiting: deque[Frame] = deque()
 
     def finish() -> Frame:
         frame = waiting.popleft()
-        people = _smoothed([*past, frame, *waiting], len(past), method, gap, deviations)
+        people = _smoothed([*past, frame, *waiting], len(past), filter, gap, deviations)
         past.append(replace(frame, image=frame.image[:1, :1].copy()))
         while past and (past[0].time < frame.time - reach or len(past) > MOST):
             past.popleft()
@@ -52,7 +53,7 @@ def windowed(
 
 
 def _smoothed(
-    window: list[Frame], place: int, method: Method, gap: float, deviations: float
+    window: list[Frame], place: int, filter: Filter, gap: float, deviations: float
 ) -> People:
     """The people of one frame of the window."""
     here = window[place].people
@@ -77,30 +78,27 @@ def _smoothed(
     if deviations:
         weights[outliers(everywhere, weights, sizes(own), deviations)] = 0.0
     everywhere = np.where(weights[..., None] > 0, everywhere, own)
-    alone = weights.sum(0) == 0  # joints nobody has seen stay where they are
+    unseen = weights.sum(0) == 0  # such joints stay where they are
     flat = (len(window), -1)
-    smooth = method(times, everywhere.reshape(*flat, 2), weights.reshape(flat), place).reshape(
-        own.shape
-    )
-    return moved(here, np.where(alone[..., None], own, smooth))
+    smooth = filter(times, everywhere.reshape(*flat, 2), weights.reshape(flat), place)
+    return moved(here, np.where(unseen[..., None], own, smooth.reshape(own.shape)))
 
 
 def _filled(window: list[Frame], place: int, gap: float) -> tuple[People, np.ndarray]:
-    """The people of a frame and, behind them, those who were there less than `gap` ago and are
-    there again less than `gap` after they went: half way in time between both, at half the score.
-    Also which of all these are filled in.
+    """The people of a frame, and behind them those who are missing between two frames at most `gap`
+    apart: interpolated, at half the score. Also [N] bool: True for the inserted ones.
     """
-    frame = window[place]
-    people = frame.people
+    frame, people = window[place], window[place].people
     before: dict[int, tuple[Frame, int]] = {}
     after: dict[int, tuple[Frame, int]] = {}
     if gap > 0:
         for other in window[:place]:
-            if frame.time - other.time <= gap and other.people.ids is not None:
-                before |= {int(i): (other, n) for n, i in enumerate(other.people.ids)}
+            if frame.time - other.time <= gap:
+                before |= _places(other)
         for other in reversed(window[place + 1 :]):
-            if other.time - frame.time <= gap and other.people.ids is not None:
-                after |= {int(i): (other, n) for n, i in enumerate(other.people.ids)}
+            if other.time - frame.time <= gap:
+                after |= _places(other)
+
     assert people.ids is not None
     missing = sorted((before.keys() & after.keys()) - set(people.ids.tolist()))
     added = []
@@ -108,23 +106,32 @@ def _filled(window: list[Frame], place: int, gap: float) -> tuple[People, np.nda
         (old, m), (new, n) = before[number], after[number]
         if new.time - old.time <= gap + 1e-9:
             share = (frame.time - old.time) / (new.time - old.time)
-            a, b = old.people[m], new.people[n]
-            added.append(
-                [
-                    (1 - share) * getattr(a, name) + share * getattr(b, name)
-                    for name in ("keypoints", "boxes", "scores")
-                ]
-                + [np.array([number])]
-            )
+            added.append((number, _between(old.people[m], new.people[n], share)))
+
     filled = np.arange(len(people) + len(added)) >= len(people)
     if added:
-        keypoints, boxes, scores, ids = (
-            np.concatenate(column) for column in zip(*added, strict=True)
-        )
-        keypoints[..., 2] *= 0.5
-        parts = ((people.keypoints, keypoints), (people.boxes, boxes), (people.scores, scores / 2))
-        keypoints, boxes, scores = (np.concatenate(part).astype(np.float32) for part in parts)
-        people = People(
-            keypoints, boxes, scores, people.skeleton, np.concatenate([people.ids, ids])
-        )
+        numbers, found = zip(*added, strict=True)
+        columns = [[people.keypoints], [people.boxes], [people.scores]]
+        for some in found:
+            for column, values in zip(columns, some, strict=True):
+                column.append(values)
+        keypoints, boxes, scores = (np.concatenate(column).astype(np.float32) for column in columns)
+        ids = np.concatenate([people.ids, np.array(numbers)])
+        people = People(keypoints, boxes, scores, people.skeleton, ids)
     return people, filled
+
+
+def _places(frame: Frame) -> dict[int, tuple[Frame, int]]:
+    """The frame and the row of each id in it."""
+    ids = frame.people.ids
+    return {} if ids is None else {number: (frame, n) for n, number in enumerate(ids.tolist())}
+
+
+def _between(old: People, new: People, share: float) -> tuple[Array, Array, Array]:
+    """Keypoints, boxes and scores a share of the way from one to the other, at half the score."""
+    keypoints, boxes, scores = (
+        (1 - share) * getattr(old, name) + share * getattr(new, name)
+        for name in ("keypoints", "boxes", "scores")
+    )
+    keypoints[..., 2] *= 0.5
+    return keypoints, boxes, scores / 2

@@ -1,5 +1,5 @@
-"""What people look like, as unit vectors: the same person's are alike (re-identification, Zheng et
-al. 2016).
+"""What people look like, as unit vectors: two views of one person are alike (re-identification,
+Zheng et al. 2016).
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import numpy as np
 from ..errors import ModelError
 from ..geometry import Array, clip
 from ..inputs import Input
+from ..options import Engine
 from ..people import Image
 from ..runtime import Session
+from ..weights.locate import locate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,23 +61,22 @@ class Embedder:
         return self.session(np.ascontiguousarray(crop[None]))[0].reshape(-1)
 
 
-def load_embedder(model: str | Path) -> Embedder:
-    """By name or path. A file that no row of the manifest describes is fed raw BGR of the size it
-    takes. Raises ModelError, OptionError.
+def load_embedder(model: str | Path, engine: Engine | None = None) -> Embedder:
+    """An embedding network by name or path, run by this engine (default: one thread). A file that
+    no row of the manifest describes is fed raw BGR pictures of the size it takes. Raises
+    ModelError, OptionError.
     """
-    from ..options import Engine
-    from ..weights.locate import locate
-
     path, row = locate(model, "embedding")
-    session = Engine(threads=1)(path)
+    session = (engine or Engine(threads=1))(path)
     if row:
         return Embedder(session=session, input=row.input)
+
     shape = session.input.shape
     sizes = [side for side in shape[1:] if side != 3]
     if len(shape) != 4 or len(sizes) != 2 or None in sizes:
         raise ModelError(
-            f"{path}: takes {session.input}, not pictures of a fixed size; describe it in a manifest.toml"
+            f"{path}: takes {session.input}, not pictures of a fixed size; "
+            f"describe it in a manifest.toml"
         )
-    return Embedder(
-        session=session, input=Input(size=(sizes[1] or 0, sizes[0] or 0), channels="bgr")
-    )
+    size = (sizes[1] or 0, sizes[0] or 0)
+    return Embedder(session=session, input=Input(size=size, channels="bgr"))

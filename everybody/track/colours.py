@@ -1,9 +1,8 @@
-"""The colours of people's clothes as unit vectors, where there is no network: the same person's are
-alike.
+"""The colours of people's clothes as unit vectors, which need no network.
 
-A histogram of CIELAB over the torso, its square roots, so that the cosine of two is their
-Bhattacharyya coefficient (Comaniciu et al. 2003 follow objects by it). What somebody nearer may
-cover is left out.
+Each is the square root of a CIELAB histogram of the torso, so that the cosine of two is their
+Bhattacharyya coefficient (Comaniciu et al. 2003 follow objects by it). Samples that a nearer person
+may cover are left out.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from ..skeletons import Skeleton
 
 TORSO = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 GRID = 10  # samples across and down
-MARGIN = 0.1  # of the torso's width and height is left out: what lies at its edges may be arms or background
+MARGIN = 0.1  # share of the torso that is left out at each edge: arms or background may be there
 LEVELS = (6, 9, 9)  # of L, a and b
-SPREAD = 14.0  # of a and b: the units (of 255) of one level; colours far from grey share the last
-ENOUGH = 0.25  # of the samples must be seen
-FAINT = 0.2  # joints that score less do not tell where the torso is; then it is in the middle of the box
+SPREAD = 14.0  # units (of 255) of a and b in one level; colours far from grey share the last one
+ENOUGH = 0.25  # share of the samples that must be seen
+FAINT = 0.2  # least score of joints that place the torso; else it is in the middle of the box
 
 
 def colours(image: Image, people: People) -> Array:
@@ -37,34 +36,28 @@ def colours(image: Image, people: People) -> Array:
     shown = edge & ~_covered(places, people)
     shown &= shown.mean(1, keepdims=True) >= ENOUGH
     x, y = np.moveaxis(np.where(shown[..., None], places, 0).astype(int), -1, 0)
-    lab = (
-        cv2.cvtColor(image[y, x].reshape(1, -1, 3), cv2.COLOR_RGB2LAB)
-        .reshape(*x.shape, 3)
-        .astype(np.float64)
-    )
+
+    lab = cv2.cvtColor(image[y, x].reshape(1, -1, 3), cv2.COLOR_RGB2LAB)
+    light, a, b = np.moveaxis(lab.reshape(*x.shape, 3).astype(np.float64), -1, 0)
     levels = np.array(LEVELS)
-    cells = np.stack(
-        [lab[..., 0] / 255 * (levels[0] - 1), *((lab[..., k] - 128) / SPREAD + 4 for k in (1, 2))],
-        -1,
-    )
+    scaled = [light / 255 * (levels[0] - 1), (a - 128) / SPREAD + 4, (b - 128) / SPREAD + 4]
+    cells = np.stack(scaled, -1)
     return _roots(cells.clip(0, levels - 1), shown)
 
 
 def _torsos(people: People) -> Array:
-    """[N, S, 2]: where the samples of each person lie."""
+    """[N, S, 2]: the places of each person's samples in the picture."""
     skeleton: Skeleton = people.skeleton
     boxes = people.boxes.astype(np.float64)
     size = boxes[:, 2:] - boxes[:, :2]
-    # left and right do not matter: corners are upper, upper, lower, lower
+    # Corners are upper, upper, lower, lower; left and right do not matter.
     middle = np.array([[0.3, 0.2], [0.7, 0.2], [0.3, 0.5], [0.7, 0.5]])
     corners = boxes[:, None, :2] + middle * size[:, None]
     if all(joint in skeleton.joints for joint in TORSO):
-        joints = people.keypoints[:, [skeleton.joints.index(joint) for joint in TORSO]].astype(
-            np.float64
-        )
-        seen = (joints[..., 2:] >= FAINT).all((1, 2), keepdims=True) & np.isfinite(joints).all(
-            (1, 2), keepdims=True
-        )
+        places = [skeleton.joints.index(joint) for joint in TORSO]
+        joints = people.keypoints[:, places].astype(np.float64)
+        sure, finite = joints[..., 2:] >= FAINT, np.isfinite(joints)
+        seen = sure.all((1, 2), keepdims=True) & finite.all((1, 2), keepdims=True)
         corners = np.where(seen, joints[..., :2], corners)
     steps = MARGIN + (np.arange(GRID) + 0.5) / GRID * (1 - 2 * MARGIN)
     across, down = (axis.ravel() for axis in np.meshgrid(steps, steps))
@@ -76,8 +69,8 @@ def _torsos(people: People) -> Array:
 
 
 def _covered(places: Array, people: People) -> NDArray[np.bool_]:
-    """[N, S]: inside the box of somebody who stands lower in the picture, so probably nearer; but
-    not of one who scores less: that may be the same person, found twice.
+    """[N, S] bool: inside the box of a person lower in the picture, who is likely nearer.
+    Boxes that score less do not count: they may be the same person, found twice.
     """
     boxes, scores = people.boxes, people.scores
     x, y = places[:, None, :, 0], places[:, None, :, 1]
@@ -88,7 +81,9 @@ def _covered(places: Array, people: People) -> NDArray[np.bool_]:
 
 
 def _roots(cells: Array, shown: NDArray[np.bool_]) -> Array:
-    """Places of samples in the histogram [N, S, 3], shared by the cells around each -> [N, D]."""
+    """Places of samples in the histogram [N, S, 3] -> its square roots [N, D]. The eight cells
+    around a sample share it.
+    """
     count, bins = len(cells), int(np.prod(LEVELS))
     low = np.minimum(np.floor(cells).astype(int), np.array(LEVELS) - 2)
     part = cells - low

@@ -1,11 +1,10 @@
-"""Who is who with hindsight: short tracks are joined to flows when what follows is known, too. For
-files.
+"""Tracking with hindsight: short tracks are joined when later frames are known. For files.
 
-Pose flows after PoseFlow (Xiu et al. 2018): a tracker that trusts nobody out of sight gives short,
-pure tracks (flows); those that show the same person twice are merged (pose flow NMS), and those of
-which one goes on where another ended are stitched, all at once over a window. Both ways of looking,
-from the end of the one forward and from the beginning of the other back, and the colours of both
-have to fit.
+Pose flows after PoseFlow (Xiu et al. 2018): a tracker that ends a track as soon as its person is
+out of sight gives short, pure tracks (flows). Two flows of one person at one time are merged (pose
+flow NMS); a flow that goes on where another ended is stitched to it, all at once over a window. The
+motion at the end of the one, the motion at the beginning of the other and the colours of both have
+to fit.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,12 +24,12 @@ from .colours import colours
 from .rules import Rules
 from .tracker import Tracker, inside
 
-SHORT = 0.1  # seconds a track is carried on unseen before it is left to stitching
+SHORT = 0.1  # seconds that a track goes on unseen before it is left to stitching
 SPEED = 0.5  # seconds over which a flow's velocity at its ends is taken
-DRIFT = 0.4  # body sizes per second by which people depart from a straight way
-START = 0.2  # and how far they are off at once
-TURNED = 0.5  # standard deviations that it costs to have turned back out of sight
-SAME = 0.8  # OKS of two flows in most frames that both have: the same person twice
+DRIFT = 0.4  # body sizes per second by which people depart from a straight line,
+START = 0.2  # and body sizes by which they are off at once
+TURNED = 0.5  # standard deviations: the cost of having turned back out of sight
+DOUBLE = 0.8  # OKS of two flows in most of their common frames: the same person twice
 
 
 def tracking(rules: Rules) -> Rules:
@@ -38,46 +39,45 @@ def tracking(rules: Rules) -> Rules:
 
 @dataclass(slots=True, eq=False)
 class _Flow:
-    """One track: what is needed of it to go on with it. Places are where the camera was at first."""
+    """What is needed of a track to continue it. Places are relative to the camera's first place."""
 
     scene: int
-    inside: list[bool] = field(
-        default_factory=list
-    )  # first and last: whether all of the box was away from the edges
-    begin: list[tuple[float, Array, float]] = field(
-        default_factory=list
-    )  # time, centre, size, for `SPEED` seconds
-    end: deque[tuple[float, Array, float]] = field(default_factory=deque)
+    inside: list[bool] = field(default_factory=list)  # first and last: box away from the edges
+    begin: list[_Place] = field(default_factory=list)  # of `SPEED` seconds
+    end: deque[_Place] = field(default_factory=deque)
     look: Array | None = None  # sum over all frames
     id: int = 0
 
-    def add(
-        self, time: float, centre: Array, size: float, look: Array | None, inside: bool
-    ) -> None:
+    def add(self, place: _Place, look: Array | None, inside: bool) -> None:
         self.inside = [self.inside[0] if self.inside else inside, inside]
-        if not self.begin or time - self.begin[0][0] <= SPEED:
-            self.begin.append((time, centre, size))
-        self.end.append((time, centre, size))
-        while time - self.end[0][0] > SPEED:
+        if not self.begin or place.time - self.begin[0].time <= SPEED:
+            self.begin.append(place)
+        self.end.append(place)
+        while place.time - self.end[0].time > SPEED:
             self.end.popleft()
         if look is not None:
             self.look = look if self.look is None else self.look + look
 
 
-def _velocity(ends: Iterable[tuple[float, Array, float]]) -> Array:
-    """[2] in pixels per second: the slope of a line, and next to nothing where few frames tell."""
+class _Place(NamedTuple):
+    """Where a person's box was: seconds, centre [2] and size in pixels."""
+
+    time: float
+    centre: Array
+    size: float
+
+
+def _velocity(ends: Iterable[_Place]) -> Array:
+    """[2] in pixels per second: the slope of a line, damped to 0 where there are few frames."""
     times, centres = (np.array(column) for column in list(zip(*ends, strict=True))[:2])
     times = times - times.mean()
     return times @ (centres - centres.mean(0)) / (np.square(times).sum() + 0.01)
 
 
 class Stitch:
-    """Called with frames whose people have ids of a `tracker` by the rules of `tracking`, gives the
-    same frames, in order and `window` seconds later, with ids that stay. Someone found twice is
-    there once.
-
-    rules: `flow_gap` is the longest time out of sight, `match` the least affinity. Without pictures
-    (of a pixel or so) colours do not count.
+    """Called with frames whose people have ids of a `tracker` of the rules `tracking`: yields the
+    same frames, in order and `flow_window` seconds later, with ids that stay. A person found twice
+    is there once. Without pictures (frames of a pixel or so) colours do not count.
     """
 
     def __init__(self, tracker: Tracker, rules: Rules, *, first: int = 1) -> None:
@@ -92,10 +92,7 @@ class Stitch:
         try:
             for frame in frames:
                 self._observe(frame)
-                while self._waiting[-1].time - self._waiting[0].time > self._rules.flow_window or (
-                    self._waiting[0].source != frame.source
-                    and (frame.index or self._waiting[0].index)
-                ):
+                while self._due(frame):
                     yield self._settled()
             while self._waiting:
                 yield self._settled()
@@ -103,8 +100,16 @@ class Stitch:
             if isinstance(frames, Generator):
                 frames.close()
 
+    def _due(self, frame: Frame) -> bool:
+        """Whether the frame that has waited longest is settled: nothing after `frame`, the newest,
+        matters to it.
+        """
+        first, last = self._waiting[0], self._waiting[-1]
+        another = first.source != frame.source and bool(frame.index or first.index)
+        return another or last.time - first.time > self._rules.flow_window
+
     def _observe(self, frame: Frame) -> None:
-        """Adds what a frame shows to the flows it belongs to."""
+        """Adds a frame's people to their flows."""
         moved = self._tracker.moved
         if moved is None or (frame.source != self._source and frame.index):
             self._scene, self._camera = self._scene + 1, np.eye(3)
@@ -114,21 +119,15 @@ class Stitch:
         self._waiting.append(frame)
         people = frame.people
         back = np.linalg.inv(self._camera)
-        centres = (
-            people.boxes.astype(np.float64).reshape(-1, 2, 2).mean(1) @ back[:2, :2].T + back[:2, 2]
-        )
+        middles = people.boxes.astype(np.float64).reshape(-1, 2, 2).mean(1)
+        centres = middles @ back[:2, :2].T + back[:2, 2]
         sizes = np.sqrt(np.maximum(area(people.boxes), 1.0) * abs(np.linalg.det(back)))
         looks = colours(frame.image, people)
         inner = inside(people.boxes, frame.size[0])
         for n, number in enumerate(_ids(people)):
             flow = self._flows.setdefault(number, _Flow(self._scene))
-            flow.add(
-                frame.time,
-                centres[n],
-                float(sizes[n]),
-                looks[n] if looks[n].any() else None,
-                bool(inner[n]),
-            )
+            place = _Place(frame.time, centres[n], float(sizes[n]))
+            flow.add(place, looks[n] if looks[n].any() else None, bool(inner[n]))
 
     def _settled(self) -> Frame:
         """The frame that has waited longest, with its people's ids."""
@@ -142,71 +141,67 @@ class Stitch:
             if not flow.id:
                 flow.id, self._next = self._next, self._next + 1
             self._ended[flow.id] = flow
-        now = frame.time - self._rules.flow_gap
-        there = {number for waiting in self._waiting for number in _ids(waiting.people)} | set(
-            _ids(frame.people)
-        )
-        self._flows = {n: flow for n, flow in self._flows.items() if n in there}
-        self._ended = {n: flow for n, flow in self._ended.items() if flow.end[-1][0] >= now}
+        self._forget(frame)
+
         ids = [self._flows[number].id for number in _ids(frame.people)]
         best: dict[int, int] = {}
         for row in np.argsort(-frame.people.scores, kind="stable").tolist():
             best.setdefault(ids[row], row)
         kept = sorted(best.values())
-        return replace(
-            frame,
-            people=replace(frame.people[kept], ids=np.array([ids[row] for row in kept], np.int64)),
-        )
+        known = np.array([ids[row] for row in kept], np.int64)
+        return replace(frame, people=replace(frame.people[kept], ids=known))
+
+    def _forget(self, frame: Frame) -> None:
+        """Drops flows that are neither in this frame nor in those that wait, and ended ones that
+        are too old to be continued.
+        """
+        there = {number for one in (frame, *self._waiting) for number in _ids(one.people)}
+        oldest = frame.time - self._rules.flow_gap
+        self._flows = {n: flow for n, flow in self._flows.items() if n in there}
+        self._ended = {n: flow for n, flow in self._ended.items() if flow.end[-1].time >= oldest}
 
     def _merge(self, frame: Frame) -> None:
-        """Pose flow NMS: of two flows that are alike in most of the frames that both have, the new
-        has the other's id.
+        """Pose flow NMS: if two flows are alike in most of their common frames, the new one gets
+        the other's id.
         """
         together: dict[tuple[int, int], list[float]] = {}
         lengths: dict[int, int] = {}
         for seen in (frame, *self._waiting):
             people, ids = seen.people, _ids(seen.people)
-            if len(ids) > 1:
-                alike = oks(
-                    people.keypoints, people.keypoints, area(people.boxes), people.skeleton.sigmas
-                )
-                for a, b in zip(*np.nonzero(np.triu(np.ones_like(alike), 1)), strict=True):
-                    together.setdefault((ids[a], ids[b]), []).append(
-                        float(max(alike[a, b], alike[b, a]))
-                    )
+            points = people.keypoints
+            alike = oks(points, points, area(people.boxes), people.skeleton.sigmas)
+            for a, b in combinations(range(len(ids)), 2):
+                pair = together.setdefault((ids[a], ids[b]), [])
+                pair.append(float(max(alike[a, b], alike[b, a])))
             for number in ids:
                 lengths[number] = lengths.get(number, 0) + 1
+
         for (a, b), values in together.items():
-            if 2 * len(values) > min(lengths[a], lengths[b]) and np.median(values) >= SAME:
+            if 2 * len(values) > min(lengths[a], lengths[b]) and np.median(values) >= DOUBLE:
                 one, other = sorted((self._flows[a], self._flows[b]), key=lambda flow: not flow.id)
                 if one.id and not other.id:
                     other.id = one.id
 
     def _join(self, now: float) -> None:
-        """Stitches the flows that begin in the window to those that have ended before, all at once,
-        and gives those that begin now their ids.
+        """Stitches flows that begin in the window to ended ones, all at once; the flows
+        that begin by `now` get their ids.
         """
         new = [flow for flow in self._flows.values() if not flow.id]
-        old = [
-            flow
-            for flow in self._ended.values()
-            if flow.end[-1][0] < max(one.begin[0][0] for one in new)
-        ]
+        latest = max(flow.begin[0].time for flow in new)
+        old = [flow for flow in self._ended.values() if flow.end[-1].time < latest]
         fit = np.array([[self._fit(a, b) for b in new] for a in old]).reshape(len(old), len(new))
         for row, column in zip(*assigned(fit, max(self._rules.flow_match, 1e-9)), strict=True):
-            if new[column].begin[0][0] <= now:
+            if new[column].begin[0].time <= now:
                 new[column].id = old[row].id
 
     def _fit(self, a: _Flow, b: _Flow) -> float:
-        """How well b goes on where a ended, in [0, 1]."""
+        """How well b continues a, in [0, 1]."""
         (ended, ending, before), (begun, beginning, after) = a.end[-1], b.begin[0]
         gap = begun - ended
-        if (
-            not 0 < gap <= self._rules.flow_gap
-            or a.scene != b.scene
-            or not (a.inside[1] and b.inside[0])
-        ):
+        hidden = a.scene == b.scene and a.inside[1] and b.inside[0]
+        if not (0 < gap <= self._rules.flow_gap and hidden):
             return 0.0
+
         spread = (START + DRIFT * gap) * np.sqrt(before * after)
         way = (_velocity(a.end) + _velocity(b.begin)) / 2 * gap
         straight, back = (
@@ -216,11 +211,11 @@ class Stitch:
         place = float(np.exp(-0.5 * off**2 - abs(np.log(after / before))))
         if a.look is None or b.look is None or not self._rules.appearance:
             return place
+
         looks = [look / max(float(np.linalg.norm(look)), 1e-9) for look in (a.look, b.look)]
         like = float(likeness(looks[0][None], looks[1][None])[0, 0])
-        return (
-            (place + self._rules.appearance * like) / (1 + self._rules.appearance) * (place > 0.01)
-        )
+        weight = self._rules.appearance
+        return (place + weight * like) / (1 + weight) * (place > 0.01)
 
 
 def _ids(people: People) -> list[int]:

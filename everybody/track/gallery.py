@@ -1,10 +1,9 @@
-"""Those whose tracks have ended, remembered, so that who comes back gets the old id.
+"""People whose tracks have ended, remembered, so that they get their old id when they come back.
 
-Who looks the same to an embedding network may come back anywhere. Without one, clothes alone do not
-tell who somebody is, but most scenes have their doors at the edges: who was lost in the middle of
-the picture is still there, hidden or overlooked, and who turns up in the middle was hidden before.
-So there, somebody within reach of where one was lost, and of colours that do not speak against it,
-is the same.
+With an embedding network, a person who looks the same may come back anywhere. Clothes alone do not
+identify a person, but most scenes have their doors at the edges: a person lost in the middle of the
+picture is still there, hidden or overlooked, and one who appears in the middle was hidden before.
+So a person who appears there, near where one was lost and in similar colours, is that one.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from .rules import Rules
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """N people: ids, when each was last seen, looks [N, D] (zeros: not known), boxes' centres [N,
-    2] and sizes [N] in pixels, and whether the whole box was well inside the picture.
+    """N people: ids, time when last seen, looks [N, D] (zeros: unknown), boxes' centres [N, 2] and
+    sizes [N] in pixels, and whether the whole box was away from the picture's edges.
     """
 
     ids: NDArray[np.int64]
@@ -39,17 +38,13 @@ class Known:
         return Known(*(getattr(self, name)[rows] for name in Known.__slots__))
 
     def joined(self, other: Known) -> Known:
-        return Known(
-            *(
-                np.concatenate([getattr(self, name), getattr(other, name)])
-                for name in Known.__slots__
-            )
-        )
+        columns = [(getattr(self, name), getattr(other, name)) for name in Known.__slots__]
+        return Known(*map(np.concatenate, columns))
 
 
 class Gallery:
-    """At most `Rules.gallery` people, the last to go; forgets each after `Rules.reentry` seconds.
-    strong: whether looks alone tell who somebody is.
+    """Holds the last `Rules.gallery` people; forgets each after `Rules.reentry` seconds. strong:
+    whether looks alone identify a person.
     """
 
     def __init__(self, rules: Rules, *, strong: bool) -> None:
@@ -57,40 +52,33 @@ class Gallery:
         self._gone: Known | None = None
 
     def add(self, ended: Known) -> None:
-        """People whose tracks have ended; those of id 0 were never known, and those of unknown
-        looks cannot be.
-        """
+        """Remember people whose tracks have ended, if they have an id and looks."""
         ended = ended[(ended.ids > 0) & ended.looks.any(1)]
         if len(ended):
-            self._gone = (self._gone.joined(ended) if self._gone else ended)[
-                slice(-self._rules.gallery, None)
-            ]
+            gone = self._gone.joined(ended) if self._gone else ended
+            self._gone = gone[slice(-self._rules.gallery, None)]
 
     def moved(self, matrix: Array) -> None:
-        """The camera has: matrix [2, 3] sends the pixels of the last picture to those of this one."""
+        """Follow the camera: matrix [2, 3] maps pixels of the last picture to this one."""
         if self._gone:
             stretch = abs(float(np.linalg.det(matrix[:, :2]))) ** 0.5
             centres = self._gone.centres @ matrix[:, :2].T + matrix[:, 2]
             self._gone = replace(self._gone, centres=centres, sizes=self._gone.sizes * stretch)
 
     def cut(self) -> None:
-        """Another scene: places mean nothing any more."""
+        """Begin another scene: the old places mean nothing there."""
         if self._gone:
             self._gone = replace(self._gone, inside=np.zeros(len(self._gone), bool))
 
     def recognised(self, new: Known, now: float, hidden: Known) -> NDArray[np.int64]:
-        """People nobody knows -> their old ids [N], 0 for the new; these leave the gallery. hidden:
-        who is not seen, but not given up either, and may be one of them too.
+        """New people -> their old ids [N], 0 for strangers; the recognised leave the gallery.
+        hidden: tracks that are out of sight but have not ended; the new may be these, too.
         """
         ids, rules = np.zeros(len(new), np.int64), self._rules
         hidden = hidden[np.logical_or.reduce(hidden.looks, axis=1)]
-        gone = (
-            hidden
-            if self._gone is None
-            else self._gone.joined(hidden)
-            if len(hidden)
-            else self._gone
-        )
+        gone = self._gone if self._gone is not None else hidden
+        if self._gone is not None and len(hidden):
+            gone = self._gone.joined(hidden)
         if not len(gone) or not new.looks.any():
             return ids
         gone = gone[now - gone.seen <= rules.reentry]

@@ -1,4 +1,4 @@
-"""What a frame shows of its people, as the arrays a tracker works on."""
+"""A frame's people as the arrays that a tracker works on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .motion import BOX_NOISE, middles, size
 from .motion import boxes as boxes_of
 
 FAINT = 0.1  # scores of joints below this are as uncertain as this
-VOTES = 0.2  # joints that score less do not vote on who somebody is
+VOTES = 0.2  # least score of joints that count when people are matched
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,22 +46,23 @@ class Observation:
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """[N]: whose box is made of finite numbers."""
+        """[N] bool: True where the box is of finite numbers."""
         return np.isfinite(self.variances[:, 0])
 
     @property
     def box_scores(self) -> Array:
-        """[N]: what the detector gave the box, from the person's score (`pose.person_scores`)."""
+        """[N]: the detector's score of the box, recovered from the person's score, which is its
+        product with the mean joint score (`methods.sppe.person_scores`).
+        """
         seen = self.joints > VOTES
         mean = (self.joints * seen).sum(1) / np.maximum(seen.sum(1), 1)
-        return np.where(
-            mean > 0, np.minimum(self.scores / np.maximum(mean, FAINT), 1.0), self.scores
-        )
+        detected = np.minimum(self.scores / np.maximum(mean, FAINT), 1.0)
+        return np.where(mean > 0, detected, self.scores)
 
 
 def observe(people: People, looks: Array | None = None) -> Observation:
-    """A joint's standard deviation is its OKS sigma, how well people themselves agree on it, over
-    its score.
+    """The standard deviation of a joint is its OKS sigma (how well annotators agree on it) divided
+    by its score.
     """
     keypoints, boxes = people.keypoints.astype(np.float64), people.boxes.astype(np.float64)
     unseen = np.zeros((len(people), 2 + keypoints.shape[1]), bool)
@@ -88,11 +89,11 @@ def observe(people: People, looks: Array | None = None) -> Observation:
 
 
 def refitted(seen: Observation, expected: Array) -> Observation:
-    """The same with boxes fitted to the poses, where the boxes were not a detector's but `expected`
-    ones.
+    """The same people with boxes that fit their poses, for boxes that were predicted rather than
+    detected.
 
-    expected [N, P, 2]: where each person's points were thought to be. The box goes along with the
-    joints' mean shift and growth, and holds all joints that are seen.
+    expected [N, P, 2]: the prediction of each person's points. The box follows the joints' mean
+    shift and growth, and holds all joints that are seen.
     """
     weight = np.where(seen.joints > VOTES, seen.joints, 0.0)[..., None]
     total = weight.sum(1, keepdims=True)
@@ -107,12 +108,9 @@ def refitted(seen: Observation, expected: Array) -> Observation:
     growth = (spread / before).clip(0.9, 1.1)
     centre, half = (expected[:, :1] - origin) * growth + to, expected[:, 1:2] * growth
     inside = weight > 0
-    low = np.minimum(
-        centre - half, np.where(inside, new, np.inf).min(1, initial=np.inf, keepdims=True)
-    )
-    high = np.maximum(
-        centre + half, np.where(inside, new, -np.inf).max(1, initial=-np.inf, keepdims=True)
-    )
+    least = np.where(inside, new, np.inf).min(1, initial=np.inf, keepdims=True)
+    most = np.where(inside, new, -np.inf).max(1, initial=-np.inf, keepdims=True)
+    low, high = np.minimum(centre - half, least), np.maximum(centre + half, most)
     fitted = np.concatenate([(low + high) / 2, (high - low) / 2], axis=1)
     fitted = np.where(known[:, None, None], fitted, expected[:, :2])
     points = np.concatenate([fitted, new], axis=1)

@@ -1,8 +1,8 @@
-"""All numbers of the tracker in one value: births, deaths, re-entry, and how much each kind of
-evidence counts.
+"""All numbers of the tracker in one value: births, deaths, re-entry, and the weight of each kind of
+evidence.
 
-Times are in seconds, so that a rule means the same at any frame rate; lengths are in body sizes,
-the square root of the area of a person's box, so that it means the same near and far.
+Times are in seconds, so that a rule means the same at any frame rate. Lengths are in body sizes
+(the square root of the area of a person's box), so that it means the same near and far.
 """
 
 from __future__ import annotations
@@ -14,54 +14,49 @@ from ..errors import OptionError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """Who gets an id, who keeps it, and when it ends."""
+    """When a person gets an id, keeps it and loses it."""
 
-    # Birth
-    sure: float = 0.5  # a person nobody knows who scores this is known at once
-    high: float = (
-        0.25  # one who scores this, after `births` frames in a row; less never makes a track
-    )
+    # Birth. A person who scores `sure` gets an id at once; one who scores `high`, after `births`
+    # frames in a row. People who score less never begin a track.
+    sure: float = 0.5
+    high: float = 0.25
     births: int = 3
 
-    # Whose: the affinity of a track and a person is a mean of evidence in [0, 1], with these
-    # weights
+    # The affinity of a track and a person is a mean of evidence in [0, 1], with these weights:
     pose: float = 2.0  # OKS of the predicted and the observed pose
     overlap: float = 0.5  # IoU of the predicted and the observed box
-    motion: float = 0.5  # where the box was expected, within the uncertainty of the expectation
-    appearance: float = 1.0  # cosine of what people look like: their colours and, where there is a network, embeddings
-    match: float = 0.15  # least affinity
-    second_match: float = (
-        0.45  # least affinity of people who score less than `high` (Zhang et al. 2022, ByteTrack)
-    )
-    patience: float = (
-        0.7  # how much of its affinity a track loses that has not been seen for `memory`
-    )
+    motion: float = 0.5  # distance from the prediction, in its standard deviations
+    appearance: float = 1.0  # cosine of colours and, if there is a network, of embeddings
 
-    # Death and re-entry
-    memory: float = 2.0  # a track that is not seen for so long ends
-    memory_frames: int = 3  # but not before so many frames, where frames are rare
-    reentry: float = 30.0  # one whose looks are known may come back so much later
-    reentry_similarity: float = (
-        0.6  # anywhere, where there is an embedding network and the cosine is at least this
-    )
-    reentry_nearby: float = (
-        0.5  # or without, where nobody can have gone out and nobody come in: away from the edges
-    )
-    reach: float = 1.5  # and not farther from where one was lost: body sizes, and as many again per second, a brisk walk
-    gallery: int = 64  # how many of the ended are remembered
+    # Least affinity of people who score `high`, and of the others (Zhang et al. 2022, ByteTrack).
+    match: float = 0.15
+    second_match: float = 0.45
+    patience: float = 0.7  # share of its affinity that a track loses when unseen for `memory`
 
-    # With hindsight (`flow`)
-    flow_window: float = 1.0  # how long a frame waits for what follows
-    flow_gap: float = 6.0  # how long somebody may be out of sight
-    flow_match: float = 0.3  # least affinity of where a track ends and another begins
+    # Death. A track ends that was not seen for `memory` seconds and `memory_frames` frames.
+    memory: float = 2.0
+    memory_frames: int = 3
 
-    # Motion: spectral density of the acceleration, body sizes² / s³
+    # Re-entry. A person of known looks may come back `reentry` seconds later: anywhere, if there is
+    # an embedding network and the cosine is `reentry_similarity`; else only away from the picture's
+    # edges, if the cosine is `reentry_nearby`, and no farther from the place of loss than `reach`
+    # body sizes, and as many again per second (a brisk walk).
+    reentry: float = 30.0
+    reentry_similarity: float = 0.6
+    reentry_nearby: float = 0.5
+    reach: float = 1.5
+    gallery: int = 64  # most ended tracks that are remembered
+
+    # With hindsight (`flow`).
+    flow_window: float = 1.0  # seconds that a frame waits for what follows
+    flow_gap: float = 6.0  # longest time out of sight
+    flow_match: float = 0.3  # least affinity of the end of one track and the beginning of another
+
+    # Motion: spectral density of the acceleration, body sizes² / s³.
     box_acceleration: float = 1.5
     joint_acceleration: float = 60.0
-    settling: float = (
-        0.15  # a joint nobody sees takes on the velocity of the body within about so long
-    )
-    drag: float = 2.0  # and a body that nobody sees comes to rest within about so long
+    settling: float = 0.15  # seconds in which an unseen joint takes on the body's velocity
+    drag: float = 2.0  # seconds in which an unseen body comes to rest
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -1,8 +1,8 @@
-"""Who has not moved since the last look at the pose: the same picture would give the same pose.
+"""People who have not moved since their pose was last estimated: equal pixels give equal poses.
 
-A grid of pixels over each person's box is compared with the same pixels when the pose was last
-estimated. Noise, a moving camera and a moving background all count as movement, so that what is not
-certain is estimated.
+A grid of pixels over each person's box is compared with the same pixels at the last estimate.
+Noise, a moving camera and a moving background all count as movement, so that a pose is estimated
+again in case of doubt.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from ..geometry import Array
 from ..people import Frame, Image, People
 
 GRID = (48, 32)  # pixels down and across
-QUIET = 16.0  # grey levels by which all but `BUSY` of the pixels change at most
-BUSY = 0.05
-HELD = 0.13  # seconds a pose is kept at most
+QUIET = 16.0  # grey levels by which a still person's pixels change at most,
+BUSY = 0.05  # but for this share of them
+HELD = 0.13  # longest time that a pose is kept, in seconds
 
 
 class Still:
-    """Called with each frame and its people with ids (boxes are enough), tells whose pose need not
-    be estimated again [N]; takes the others for estimated now.
+    """Called with each frame and its people with ids (boxes are enough): [N] bool, True where the
+    pixels under a person have not changed since the last estimate. All others are recorded as
+    estimated now.
     """
 
     def __init__(self) -> None:
         self._source: str | None = None
-        self._known: dict[
-            int, tuple[float, NDArray[np.intp], Array]
-        ] = {}  # time, places [2, G], colours [G, 3]
+        # Of each id at its last estimate: time, places [2, G], colours [G, 3].
+        self._known: dict[int, tuple[float, NDArray[np.intp], Array]] = {}
 
     def __call__(self, frame: Frame, people: People) -> NDArray[np.bool_]:
         assert people.ids is not None
@@ -52,13 +52,11 @@ class Still:
 
 
 def _places(boxes: Array, image: Image) -> NDArray[np.intp]:
-    """Boxes [N, 4] -> rows and columns of the picture [N, 2, G], at its edges for what lies
-    outside.
+    """Boxes [N, 4] -> rows and columns of the picture [N, 2, G]; for places outside of it, the
+    nearest edge.
     """
-    down, across = (
-        axis.ravel()
-        for axis in np.meshgrid(*((np.arange(n) + 0.5) / n for n in GRID), indexing="ij")
-    )
+    steps = ((np.arange(n) + 0.5) / n for n in GRID)
+    down, across = (axis.ravel() for axis in np.meshgrid(*steps, indexing="ij"))
     corner, size = boxes[:, 1::-1, None], (boxes[:, 3:1:-1] - boxes[:, 1::-1])[..., None]
     places = np.nan_to_num(corner + size * np.stack([down, across]))
     return places.clip(0, np.array(image.shape[:2])[:, None] - 1).astype(np.intp)

@@ -1,7 +1,7 @@
-"""Who is who from frame to frame: an online tracker of poses.
+"""An online tracker of poses: which person of this frame is which person of the last ones.
 
 Each frame: predict every track (Kalman), follow the camera, assign people to tracks by affinity
-(first those who score well, then the rest to the tracks that are left: Zhang et al. 2022,
+(first those who score well, then the others to the tracks that are left: Zhang et al. 2022,
 ByteTrack), correct the tracks, begin and end some (`Rules`). Nothing depends on the order in which
 a frame lists its people.
 """
@@ -19,7 +19,7 @@ from ..geometry import Array
 from ..people import Frame, Image, People
 from ..skeletons import BOX, Skeleton
 from .affinity import affinity, assigned, with_appearance
-from .camera import IDENTITY, Camera
+from .camera_motion import IDENTITY, Camera
 from .colours import colours
 from .gallery import Gallery, Known
 from .motion import Motion, boxes, size
@@ -29,27 +29,25 @@ from .rules import Rules
 Embed = Callable[[Image, Array], Array]  # picture, boxes [N, 4] -> unit vectors [N, D]
 Rows = NDArray[np.intp]
 
-FRAME_TIME = (
-    0.04  # seconds between frames whose times do not tell, as those of pictures in a folder
-)
+FRAME_TIME = 0.04  # seconds between frames whose times do not tell, as those of pictures
 LONGEST = 1.0  # seconds over which a velocity means anything
-RECENT = 0.25  # seconds somebody may be hidden and is still looked for where expected
-LEARNING = 0.2  # share of what is seen now in what is remembered of scores and appearance
-DUPLICATE = 0.7  # who is so like somebody that has been found already is nobody new
-EDGE = 0.1  # of somebody's width: nearer to the picture's left or right edge, one may have come in or gone out there
-LEAST = 0.3  # mean score of joints, where no detector looked
-FADED = 0.5  # of somebody's usual joint score: less, where no detector looked, is a miss
+RECENT = 0.25  # seconds for which an unseen person is still expected at the predicted place
+LEARNING = 0.2  # share of the present frame in the remembered scores and looks
+DUPLICATE = 0.7  # affinity to a track that was found already: a person so similar is not new
+EDGE = 0.1  # of a box's width: nearer to the left or right edge, people may come in or go out
+LEAST = 0.3  # least mean score of joints, in frames without a detection
+FADED = 0.5  # share of a person's usual joint score: less, without a detection, is a miss
 
 
 @dataclass(slots=True, eq=False)
 class _Tracks:
-    """One row per track; id 0 is somebody not known yet."""
+    """One row per track; those of id 0 have no id yet."""
 
     motion: Motion
     ids: NDArray[np.int64]
     hits: NDArray[np.int64]
     misses: NDArray[np.int64]  # frames since last seen
-    seen: Array  # clock when last seen
+    seen: Array  # [T] seconds, by the tracker's clock, when last seen
     joints: Array  # [T, K] scores
     boxes: Array  # [T] scores
     looks: Array  # [T, D]
@@ -78,11 +76,15 @@ def _begun(seen: Observation, clock: float) -> _Tracks:
 
 
 class Tracker:
-    """Gives people ids that stay: 1, 2, 3 … in the order of their coming, never the same one twice.
+    """Gives people ids that stay: 1, 2, 3 … in the order of their appearance, none of them twice.
 
-    People who are not known (yet: see `Rules`) are left out. embed: pictures and boxes ->
-    embeddings of appearance (`appearance.Embedder`). camera: follow the camera's motion, where
-    pictures are given. first: the first id.
+    People without an id (yet: see `Rules`) are left out. embed: pictures and boxes -> embeddings of
+    appearance (`appearance.Embedder`). camera: follow the camera's motion, where pictures are
+    given. first: the first id.
+
+    missed: the last frame lacked a person of the one before it, or was cut to without a detection.
+    unsure: the next detection may give a person an id. moved: the camera's motion before the last
+    frame [2, 3]; None after a cut.
     """
 
     def __init__(
@@ -94,11 +96,9 @@ class Tracker:
         first: int = 1,
     ) -> None:
         self.rules = rules or Rules()
-        self.missed = False  # whether the last frame lacked somebody who was in the one before, or was cut to without a detector
-        self.moved: Array | None = (
-            IDENTITY  # what the camera did before the last frame [2, 3]; None: it was cut
-        )
-        self.unsure = False  # whether a detector's next look may make somebody known
+        self.missed = False
+        self.unsure = False
+        self.moved: Array | None = IDENTITY
         self._next = first
         self._embed = embed
         self._camera = Camera(follow=camera)
@@ -112,7 +112,7 @@ class Tracker:
         self._last: Frame | None = None
 
     def __call__(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
-        """Frames with people -> the same frames, in order, with their people's ids."""
+        """Frames with people -> the same frames, in order, with ids."""
         try:
             for frame in frames:
                 yield self.track(frame)
@@ -121,20 +121,18 @@ class Tracker:
                 frames.close()
 
     def track(self, frame: Frame, *, detected: bool = True) -> Frame:
-        """The next frame; `detected` as in `update`. Another source ends all tracks, unless both
-        are single pictures, which are taken for a film.
+        """The next frame; `detected` as in `update`. Another source ends all tracks, but a sequence
+        of single pictures is taken for a film.
         """
         last = self._last
         if last and last.source != frame.source and (last.index or frame.index):
             self.cut()
         self._last = replace(frame, image=frame.image[:1, :1].copy(), people=frame.people[:0])
-        return replace(
-            frame,
-            people=self.update(frame.people, frame.time, image=frame.image, detected=detected),
-        )
+        people = self.update(frame.people, frame.time, image=frame.image, detected=detected)
+        return replace(frame, people=people)
 
     def cut(self) -> None:
-        """End all tracks: who comes next is somebody new, or somebody whose appearance is known."""
+        """End all tracks: the next people are new, unless their appearance is known."""
         self._end()
         self._camera.forget()
         self._time = -np.inf
@@ -142,11 +140,11 @@ class Tracker:
     def update(
         self, people: People, time: float, *, image: Image | None = None, detected: bool = True
     ) -> People:
-        """The people of the next frame, `time` in seconds -> those of them who are known, with ids.
+        """The people of the next frame, `time` in seconds -> those of them who have ids.
 
-        image [H, W, 3] shows the camera's motion, cuts and appearances. detected=False: the boxes are no detector's but
-        those that were `expected`, and are fitted to the poses. A time that does not lie behind the last one is taken
-        for the next frame's.
+        image [H, W, 3] shows the camera's motion, cuts and appearances. detected=False: the boxes
+        are the `expected` ones rather than a detector's, and are fitted to the poses. If the time
+        is not later than the last one, the time of the next frame is assumed.
         """
         if self._skeleton != people.skeleton:
             self._skeleton = people.skeleton
@@ -174,8 +172,8 @@ class Tracker:
         return replace(people, boxes=boxes, ids=ids)[back]
 
     def expected(self, time: float) -> People:
-        """Where the known people will be at `time`, and their joints, which score what they usually
-        do. Leaves out who is hidden.
+        """The people with ids as predicted for `time`, their joints with their usual scores. Hidden
+        people are left out.
         """
         tracks = self._tracks[(self._tracks.ids > 0) & (self._clock - self._tracks.seen <= RECENT)]
         ahead = float(np.clip(time - self._time, 0.0, LONGEST)) if np.isfinite(self._time) else 0.0
@@ -184,7 +182,7 @@ class Tracker:
         return People(keypoints, motion.boxes, tracks.boxes, self._skeleton or BOX, tracks.ids)  # type: ignore[arg-type]
 
     def _predict(self, image: Image | None, looks: Array | None) -> None:
-        """All tracks at the time of this frame, in its picture."""
+        """Move all tracks to the time of this frame and to the place of its camera."""
         if image is not None:
             self.moved = matrix = self._camera(image, self._tracks.motion.boxes)
             self._width = image.shape[1]
@@ -195,41 +193,18 @@ class Tracker:
                 self._tracks.motion = self._tracks.motion.moved(matrix)
                 self._gallery.moved(matrix)
         tracks = self._tracks
-        tracks.motion = tracks.motion.predicted(
-            self._step, self._clock - self._step - tracks.seen, self.rules
-        )
+        unseen = self._clock - self._step - tracks.seen
+        tracks.motion = tracks.motion.predicted(self._step, unseen, self.rules)
         if looks is not None and looks.shape[1] != tracks.looks.shape[1]:
             tracks.looks = np.zeros((len(tracks), looks.shape[1]))
 
     def _associate(self, seen: Observation, detected: bool) -> tuple[Rows, Rows, Observation]:
-        """Corrects and begins tracks; returns rows of tracks and people who belong together, and
-        what was seen.
+        """Corrects and begins tracks -> rows of tracks and of people who belong together, and the
+        people as the tracks were corrected by them.
         """
-        tracks, rules = self._tracks, self.rules
-        assert self._skeleton is not None
-        sigmas = np.asarray(self._skeleton.sigmas)
-        near = affinity(tracks.motion, tracks.joints, seen, sigmas, rules)
-        likely = near
-        if seen.looks.shape[1] and len(tracks):
-            likely = with_appearance(near, tracks.looks, seen.looks, rules)
-        hidden = np.where(
-            tracks.misses > 0, (self._clock - tracks.seen) / max(rules.memory, self._step), 0.0
-        )
-        likely = likely * (1 - rules.patience * np.minimum(hidden, 1.0))[:, None]
-        if (
-            not detected and seen.joints.shape[1]
-        ):  # where nobody is, a pose is faint, but always there
-            likely = likely * (seen.joints.mean(1) >= LEAST)
-        good = seen.scores >= rules.high
-        track, person = assigned(likely * good, rules.match)
-        if not good.all():
-            left = (tracks.misses == 0)[:, None] & ~good
-            left[track] = False
-            more_tracks, more_people = assigned(likely * left, rules.second_match)
-            track, person = (
-                np.concatenate([track, more_tracks]),
-                np.concatenate([person, more_people]),
-            )
+        tracks = self._tracks
+        near, likely = self._affinities(seen, detected)
+        track, person = self._assigned(likely, seen)
 
         lost = (tracks.ids > 0) & (tracks.misses == 0)
         lost[track] = False
@@ -237,11 +212,9 @@ class Tracker:
         if not detected:
             seen = self._fitted(seen, track, person)
         self._correct(track, seen[person], detected)
+
         if detected:
-            new = seen.usable & (seen.scores >= min(rules.high, rules.sure))
-            new[person] = False
-            new &= near[track].max(0, initial=0.0) < DUPLICATE
-            begun = np.flatnonzero(new)
+            begun = self._strangers(seen, person, near[track])
             track = np.concatenate([track, len(tracks) + np.arange(len(begun))])
             person = np.concatenate([person, begun])
             if len(begun):
@@ -250,8 +223,49 @@ class Tracker:
         self._name(track, seen.scores[person])
         return track, person, seen
 
+    def _affinities(self, seen: Observation, detected: bool) -> tuple[Array, Array]:
+        """[T, N] by place and pose, and by all evidence."""
+        tracks, rules = self._tracks, self.rules
+        assert self._skeleton is not None
+        sigmas = np.asarray(self._skeleton.sigmas)
+        near = affinity(tracks.motion, tracks.joints, seen, sigmas, rules)
+        likely = near
+        if seen.looks.shape[1] and len(tracks):
+            likely = with_appearance(near, tracks.looks, seen.looks, rules)
+
+        unseen = (self._clock - tracks.seen) / max(rules.memory, self._step)
+        hidden = np.where(tracks.misses > 0, unseen, 0.0)
+        likely = likely * (1 - rules.patience * np.minimum(hidden, 1.0))[:, None]
+        if (
+            not detected and seen.joints.shape[1]
+        ):  # an empty place still gives a pose, but a faint one
+            likely = likely * (seen.joints.mean(1) >= LEAST)
+        return near, likely
+
+    def _assigned(self, likely: Array, seen: Observation) -> tuple[Rows, Rows]:
+        """Rows of tracks and people: first those who score well, then the others."""
+        tracks, rules = self._tracks, self.rules
+        good = seen.scores >= rules.high
+        track, person = assigned(likely * good, rules.match)
+        if good.all():
+            return track, person
+
+        left = (tracks.misses == 0)[:, None] & ~good
+        left[track] = False
+        tracks_left, people_left = assigned(likely * left, rules.second_match)
+        return np.concatenate([track, tracks_left]), np.concatenate([person, people_left])
+
+    def _strangers(self, seen: Observation, person: Rows, near: Array) -> Rows:
+        """Rows of people who begin a track: those who were not assigned, and are no second find of
+        one who was; near [M, N]: affinities of the assigned tracks.
+        """
+        new = seen.usable & (seen.scores >= min(self.rules.high, self.rules.sure))
+        new[person] = False
+        new &= near.max(0, initial=0.0) < DUPLICATE
+        return np.flatnonzero(new)
+
     def _fitted(self, seen: Observation, track: Rows, person: Rows) -> Observation:
-        """Boxes that were only expected, fitted to the poses; who has faded is a miss."""
+        """The people with predicted boxes fitted to their poses; a faded pose counts as a miss."""
         tracks = self._tracks
         usual, now = tracks.joints[track].mean(1), seen.joints[person].mean(1)
         self.missed = self.missed or bool((now < FADED * usual).any())
@@ -261,46 +275,42 @@ class Tracker:
 
     def _correct(self, track: Rows, seen: Observation, detected: bool) -> None:
         tracks = self._tracks
-        tracks.misses += detected | (
-            tracks.ids > 0
-        )  # nobody has looked for those who are not known yet
+        # Without a detection, tracks without an id were not looked for.
+        tracks.misses += detected | (tracks.ids > 0)
         tracks.misses[track] = 0
         tracks.seen[track] = self._clock
         whole = len(track) == len(tracks) and bool((track == np.arange(len(track))).all())
-        if whole:  # the usual case spares copies
+        if whole:  # the usual case needs no copies
             tracks.motion = tracks.motion.corrected(seen.points, seen.variances)
         else:
-            tracks.motion = tracks.motion.replaced(
-                track, tracks.motion[track].corrected(seen.points, seen.variances)
-            )
+            corrected = tracks.motion[track].corrected(seen.points, seen.variances)
+            tracks.motion = tracks.motion.replaced(track, corrected)
+
         tracks.joints[track] += LEARNING * (seen.joints - tracks.joints[track])
         tracks.boxes[track] += LEARNING * (seen.box_scores - tracks.boxes[track])
         if seen.looks.shape[1]:
-            known = tracks.looks[track].any(1, keepdims=True)
-            looks = tracks.looks[track] + np.where(known, LEARNING, 1.0) * (
-                seen.looks - tracks.looks[track]
-            )
-            tracks.looks[track] = looks / np.maximum(
-                np.linalg.norm(looks, axis=1, keepdims=True), 1e-9
-            )
+            before = tracks.looks[track]
+            share = np.where(before.any(1, keepdims=True), LEARNING, 1.0)
+            tracks.looks[track] = _units(before + share * (seen.looks - before))
 
     def _name(self, track: Rows, scores: Array) -> None:
-        """Those who have been seen often or well enough get their ids."""
+        """Gives ids to tracks that were seen often or well enough."""
         tracks, rules = self._tracks, self.rules
-        sure = (scores >= rules.sure) | (
-            (tracks.hits[track] >= rules.births) & (scores >= rules.high)
-        )
+        often = tracks.hits[track] >= rules.births
+        sure = (scores >= rules.sure) | (often & (scores >= rules.high))
         new = track[(tracks.ids[track] == 0) & sure]
-        if len(new):
-            hidden = (tracks.ids > 0) & (self._clock - tracks.seen > RECENT)
-            ids = self._gallery.recognised(
-                self._known(tracks[new]), self._clock, self._known(tracks[hidden])
-            )
-            tracks.ids[hidden & np.isin(tracks.ids, ids)] = 0  # which ends them
-            strangers = ids == 0
-            ids[strangers] = self._next + np.arange(strangers.sum())
-            self._next += int(strangers.sum())
-            tracks.ids[new] = ids
+        if not len(new):
+            return
+
+        hidden = (tracks.ids > 0) & (self._clock - tracks.seen > RECENT)
+        before = self._known(tracks[hidden])
+        ids = self._gallery.recognised(self._known(tracks[new]), self._clock, before)
+        tracks.ids[hidden & np.isin(tracks.ids, ids)] = 0  # which ends them
+
+        strangers = ids == 0
+        ids[strangers] = self._next + np.arange(strangers.sum())
+        self._next += int(strangers.sum())
+        tracks.ids[new] = ids
 
     def _expired(self) -> NDArray[np.bool_]:
         tracks, rules = self._tracks, self.rules
@@ -313,19 +323,18 @@ class Tracker:
             self._tracks = self._tracks[~gone]
 
     def _end(self) -> None:
-        """Of the scene: all tracks."""
+        """End the scene, and with it all tracks."""
         self._bury(np.ones(len(self._tracks), bool))
         self._gallery.cut()
 
     def _looks(self, image: Image, people: People) -> Array:
-        """[N, D]: colours, beside embeddings where there is a network; zeros for who is not seen
+        """[N, D]: colours, and embeddings if there is a network; zeros for people who are not seen
         well enough.
         """
         clothes = colours(image, people)
         if self._embed is None:
             return clothes
-        both = np.concatenate([clothes, self._embed(image, people.boxes)], axis=1)
-        return both / np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-9)
+        return _units(np.concatenate([clothes, self._embed(image, people.boxes)], axis=1))
 
     def _known(self, tracks: _Tracks) -> Known:
         points = tracks.motion.position
@@ -343,3 +352,8 @@ def inside(boxes: Array, width: float) -> NDArray[np.bool_]:
     """[N, 4] xyxy -> [N]: away from the left and the right edge of a picture."""
     margin = EDGE * (boxes[:, 2] - boxes[:, 0])
     return (boxes[:, 0] > margin) & (boxes[:, 2] < width - 1 - margin)
+
+
+def _units(vectors: Array) -> Array:
+    """[N, D] -> [N, D] of length 1; zeros stay zeros."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)

@@ -1,9 +1,9 @@
-"""When to look for people again: most frames bring nobody new, and tracked people are found where
-they are expected.
+"""When the detector must run again: most frames show nobody new, and tracked people are found
+where they are expected.
 
-Between looks, somebody new shows as something that moves where nobody is expected, somebody lost as
-a pose that fades (`Tracker.missed`), and somebody not certain yet asks for another look. So does
-time: who stands still is no less there.
+Between two detections, a new person shows as movement where nobody is expected, a lost one as a
+pose that fades (`Tracker.missed`), and an uncertain one (`Tracker.unsure`) asks for another
+detection. So does time, because a person may stand still.
 """
 
 from __future__ import annotations
@@ -15,48 +15,42 @@ import numpy as np
 
 from ..geometry import Array
 from ..people import Frame, Image
-from .camera import outside
+from .camera_motion import outside
 from .tracker import Tracker
 
-BLIND = 0.35  # seconds between two looks at most
+BLIND = 0.35  # longest time between two detections, in seconds
 SMALL = 128  # pixels of the longer side of the picture in which movement is looked for
 MOVED = 20.0  # mean grey levels by which a pixel changes where something moves
-STIR = (
-    0.001  # share of the pixels that move, at least: somebody a tenth of the picture high is .002
-)
-GROWN = 0.15  # of a box on each side: where the people who are known move
+STIR = 0.001  # least share of moving pixels; a person a tenth of the picture high covers .002
+GROWN = 0.15  # share by which boxes grow on each side: known people move there
 
 
 @dataclass(slots=True)
 class Watch:
-    """Called with each frame before it is estimated, tells whether the detector must look at it:
-    always at the first of a source and where somebody is missed; every: at each n-th after a look,
-    or 0: where there may be something new.
+    """Called with each frame before it is estimated: True if the detector must run on it. That is
+    so at the first frame of a source and where a person is missed. every: also at each n-th frame
+    after a detection; 0: also where there may be a new person.
     """
 
     every: int = 0
-    looks: int = field(default=0, init=False)  # at this source, so far
+    looks: int = field(default=0, init=False)  # detections at this source so far
     _source: str | None = field(default=None, init=False)
     _since: int = field(default=0, init=False)
     _time: float = field(default=0.0, init=False)
-    _small: Any = field(
-        default=None, init=False
-    )  # the last picture looked at, and where people were expected on it
-    _boxes: Any = field(default=None, init=False)
+    _small: Any = field(default=None, init=False)  # the last picture with a detection,
+    _boxes: Any = field(default=None, init=False)  # and the boxes expected on it
 
     def __call__(self, frame: Frame, tracker: Tracker, *, looking: bool) -> bool:
-        """looking: what the detector sees in an earlier frame is not known yet."""
+        """looking: a detection in an earlier frame has no result yet."""
         first, self._source = frame.source != self._source, frame.source
         self._since += 1
         if self.every == 1 or (self.every and not first):
             due = self._since >= self.every
         else:
-            due = (
-                first
-                or not 0 <= frame.time - self._time < BLIND
-                or (not looking and self._stirred(frame, tracker))
-            )
+            late = not 0 <= frame.time - self._time < BLIND
+            due = first or late or (not looking and self._stirred(frame, tracker))
         due = due or first or ((tracker.missed or tracker.unsure) and not looking)
+
         if due:
             self.looks = 1 if first else self.looks + 1
             self._since, self._time = 0, frame.time
@@ -66,7 +60,7 @@ class Watch:
         return due
 
     def _stirred(self, frame: Frame, tracker: Tracker) -> bool:
-        """Whether something has moved since the last look where nobody is or was expected."""
+        """Whether something has moved since the last detection where nobody is or was expected."""
         small = _small(frame.image)
         if small.shape != self._small.shape:
             return True

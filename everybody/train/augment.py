@@ -18,15 +18,13 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from ..inputs import IMAGENET
 from ..models import affine
 from ..models.affine import compose as compose
 from ..models.affine import inverse, move
 
 FILL = 114.0
-MEAN, STD = (
-    (123.675, 116.28, 103.53),
-    (58.395, 57.12, 57.375),
-)  # of ImageNet, RGB: as the manifest's "imagenet"
+MEAN, STD = IMAGENET["mean"], IMAGENET["std"]
 _LUMINANCE = (
     torch.tensor(
         [  # ITU T.81, table K.1
@@ -341,7 +339,7 @@ def _rectangles(images: Tensor, low: float, high: float, rng: Generator) -> Tens
 
 
 def erase(images: Tensor, probability: float, rng: Generator) -> Tensor:
-    """[N, 3, h, w] -> cut-out (DeVries & Taylor 2017): some have a rectangle of one random colour."""
+    """[N, 3, h, w] -> some have a rectangle of a random colour (cut-out, DeVries & Taylor 2017)."""
 
     def erased(rows: Tensor, images: Tensor) -> Tensor:
         mask = _rectangles(images, 0.1, 0.4, rng)

@@ -3,8 +3,8 @@ weights.
 
     OUT/checkpoints/00001000/index.json, 000.part, 001.part, …
 
-The folder appears by a rename once everything is in it, so a full disk or a kill leaves the one
-before it as it was.
+The folder appears by a rename once everything is in it. So a full disk or a kill leaves the
+checkpoint before it as it was.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -25,8 +26,7 @@ from torch import Tensor, nn
 from .. import runtime
 from ..atomic import replacing
 from ..errors import DataError, ModelError
-from ..models.deployed import restored
-from ..models.tinypose import TinyPoseNet
+from ..models.model import Model
 from ..weights import fetch
 
 KEEP = 2
@@ -97,31 +97,70 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise DataError(f"{path}: not a safetensors file ({error})") from error
 
 
-def load_weights(path: Path, net: nn.Module) -> dict[str, str]:
-    """Fill a network from safetensors, or, where its architecture is a public one (`from_onnx`),
-    from that ONNX file or one that `everybody export` wrote; returns what the file is about. Raises
-    DataError or ModelError for another architecture.
+def load_weights(path: Path, net: nn.Module, model: Model | None = None) -> dict[str, str]:
+    """Fill a network from a file; returns what the file is about.
+
+    The file is safetensors, or, as far as the network's `model` row can read it, a checkpoint with
+    published parameter names (.pth, .pt, .safetensors), a public ONNX file, or an ONNX file that
+    `everybody export` wrote. Raises DataError or ModelError for another architecture.
     """
-    if path.suffix == ".onnx":
-        reader = getattr(net, "from_onnx", None)
-        if reader is None:
-            raise DataError(
-                f"{path}: {type(net).__name__} starts from safetensors of `everybody train`, not from ONNX"
-            )
-        numbers = exported(path)
-        try:
-            state = reader(path) if numbers is None else _of_export(net, numbers)
-        except (KeyError, IndexError) as error:
-            raise DataError(
-                f"{path}: of another architecture, or other joints, than {type(net).__name__}"
-            ) from error
-        fit(net, state, str(path))
-        net.load_state_dict(state)
-        return {}
-    weights, about = read_weights(path)
-    fit(net, weights, str(path))
-    net.load_state_dict(weights)
+    read = READERS.get(path.suffix, of_safetensors)
+    try:
+        state, about = read(path, net, model)
+    except (KeyError, IndexError) as error:
+        raise DataError(
+            f"{path}: of another architecture, or other joints, than {type(net).__name__}"
+        ) from error
+    fit(net, state, str(path))
+    net.load_state_dict(state)
     return about
+
+
+Found = tuple[dict[str, Tensor], dict[str, str]]  # a state, and what the file is about
+
+
+def of_safetensors(path: Path, net: nn.Module, model: Model | None) -> Found:
+    """Numbers by our names, or by published ones."""
+    state, about = read_weights(path)
+    return renamed(state, net, model), about
+
+
+def of_pickle(path: Path, net: nn.Module, model: Model | None) -> Found:
+    """A checkpoint of torch; no code in it is run."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        raise DataError(f"{path}: not a checkpoint of plain tensors ({error})") from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else {}
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DataError(f"{path}: holds no state dict of tensors")
+    return renamed(state, net, model), {}
+
+
+def of_onnx(path: Path, net: nn.Module, model: Model | None) -> Found:
+    """The numbers of an ONNX file that `everybody export` wrote, or of a public one."""
+    if model is None or model.read is None:
+        raise DataError(
+            f"{path}: {type(net).__name__} starts from safetensors of `everybody train`, "
+            "not from ONNX"
+        )
+    numbers = exported(path)
+    if numbers is None:
+        return model.read(net, path), {}
+    names = net.state_dict().keys()
+    if model.restore is not None and not names <= numbers.keys():
+        return model.restore(net, numbers), {}
+    return {name: numbers[name] for name in names}, {}
+
+
+READERS = {".onnx": of_onnx, ".pth": of_pickle, ".pt": of_pickle}
+
+
+def renamed(state: dict[str, Tensor], net: nn.Module, model: Model | None) -> dict[str, Tensor]:
+    """A state by our names, of one that may have published names."""
+    if model is None or model.published is None or state.keys() == net.state_dict().keys():
+        return state
+    return model.published(state)
 
 
 def exported(path: Path) -> dict[str, Tensor] | None:
@@ -144,30 +183,24 @@ def exported(path: Path) -> dict[str, Tensor] | None:
     }
 
 
-def _of_export(net: nn.Module, numbers: dict[str, Tensor]) -> dict[str, Tensor]:
-    if isinstance(net, TinyPoseNet) and "stem.write_left.weight" in numbers:
-        return restored(net, numbers)
-    return {name: numbers[name] for name in net.state_dict() if name in numbers}
-
-
-def start(name: str, net: nn.Module) -> None:
+def start(name: str, net: nn.Module, model: Model | None = None) -> None:
     """Fill a network from a file, or from the manifest's model of that name. Raises ModelError for
     what is not there, and what `load_weights` raises.
     """
     path = Path(name)
-    load_weights(path if path.suffix else fetch.resolve(fetch.row(name)), net)
+    load_weights(path if path.suffix else fetch.resolve(fetch.row(name)), net, model)
 
 
-def as_started(name: str, net: nn.Module) -> nn.Module:
+def as_started(name: str, net: nn.Module, model: Model | None = None) -> nn.Module:
     """A frozen copy of a network, filled as `start` does: a teacher of what it becomes."""
     teacher = copy.deepcopy(net).eval().requires_grad_(False)
-    start(name, teacher)
+    start(name, teacher, model)
     return teacher
 
 
 def load_matching(path: Path, net: nn.Module) -> None:
-    """Fill what of a network is of the same name and shape in safetensors. Raises DataError if
-    nothing is.
+    """Fill those parameters of a network that have the same name and shape in safetensors. Raises
+    DataError if none has.
     """
     weights, _ = read_weights(path)
     mine = net.state_dict()
@@ -184,12 +217,13 @@ def load_matching(path: Path, net: nn.Module) -> None:
 
 
 def fit(net: nn.Module, weights: dict[str, Tensor], name: str) -> None:
-    """Raises DataError that names the first parameter by which weights are not those of a network."""
+    """Raises DataError that names the first parameter in which weights differ from a network's."""
     wanted = {key: tuple(value.shape) for key, value in net.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in weights.items()}
     for key in [*wanted, *found]:
         if wanted.get(key) != found.get(key):
             raise DataError(
-                f"{name}: of another architecture than {type(net).__name__}: '{key}' is {found.get(key, 'missing')}, "
-                f"expected {wanted.get(key, 'none')}; choose its own recipe, or another folder"
+                f"{name}: of another architecture than {type(net).__name__}: '{key}' is "
+                f"{found.get(key, 'missing')}, expected {wanted.get(key, 'none')}; "
+                "choose its own recipe, or another folder"
             )

@@ -1,5 +1,5 @@
-"""What training makes, as pictures: the log of a run (loss, and the scores of what was held back),
-and proposals.
+"""What training makes, as pictures: the log of a run (loss, and scores on what was held back), and
+proposals.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def draw_proposals(fitted: Proposals, path: Path) -> None:
-    """Each atomic pose, and below it how far detectors are off, side by side of the box -> a PNG."""
+    """Each atomic pose, and below it how far detectors are off at each side of the box -> a PNG."""
     from matplotlib.figure import Figure
 
     count = len(fitted.atoms)

@@ -1,10 +1,4 @@
-"""Learning to find people in whole pictures.
-
-Which cells answer for which person is decided by how well they do already (task-aligned assignment,
-Feng et al. 2021, TOOD: score · IoU⁶, the best few per person); the score learns the IoU it will
-have (varifocal loss, Zhang et al. 2021); sides learn by generalised IoU (Rezatofighi et al. 2019).
-People who are neither to find nor false are left out.
-"""
+"""Learning to find people in whole pictures. The loss is `models/detection.py`'s."""
 
 from __future__ import annotations
 
@@ -15,108 +9,44 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
-from torch.nn import functional
 
 from .. import geometry
 from ..errors import DataError
-from ..models.detector import STRIDES, centres
+from ..inputs import IMAGENET
+from ..models.detector import cells_of
+from ..models.losses import Loss
 from ..nms import greedy
-from . import augment
+from . import augment, shards
 from .augment import normalised
-from .losses import Loss
-from .networks import network
 from .recipe import Recipe
 from .shards import Pack, held_back
-
-TOP = 10  # cells that may answer for one person
-OVERLAP = 2.0  # how much the sides weigh against the score
+from .task import OneNetwork
 
 
-def pairwise_iou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """[..., 4], [..., 4] (broadcast) -> IoU and generalised IoU [...]."""
-    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
-    both = (high - low).clamp(min=0).prod(-1)
-    union = (
-        (a[..., 2:] - a[..., :2]).clamp(min=0).prod(-1)
-        + (b[..., 2:] - b[..., :2]).clamp(min=0).prod(-1)
-        - both
-    )
-    hull = (
-        (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2]))
-        .clamp(min=0)
-        .prod(-1)
-    )
-    iou = both / union.clamp(min=1e-6)
-    return iou, iou - (hull - union) / hull.clamp(min=1e-6)
-
-
-@torch.no_grad()
-def assign(
-    scores: Tensor, boxes: Tensor, cells: Tensor, truth: Tensor, real: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Scores [B, A], boxes [B, A, 4], cells' middles [A, 2], people's boxes [B, M, 4], which of them are real [B, M] ->
-    for every cell its person [B, A] (-1: nobody) and the score it shall learn [B, A].
-    """
-    iou, _ = pairwise_iou(boxes[:, None], truth[:, :, None])  # [B, M, A]
-    inside = ((cells > truth[:, :, None, :2]) & (cells < truth[:, :, None, 2:])).all(-1) & real[
-        ..., None
-    ]
-    metric = (scores[:, None] * iou.pow(6)) * inside
-    # At first nothing overlaps well: then the cells nearest to the middle answer.
-    middle = (truth[..., :2] + truth[..., 2:]) / 2
-    near = 1e-9 / (1 + (cells - middle[:, :, None]).square().sum(-1).sqrt())
-    metric = metric + near * inside
-    best = metric.topk(min(TOP, metric.shape[2]), 2)
-    chosen = torch.zeros_like(metric).scatter_(2, best.indices, (best.values > 0).float()) > 0
-    owner = (iou * chosen + chosen * 1e-6).max(1)  # of several people, the one it fits best
-    person = torch.where(chosen.any(1), owner.indices, -1)
-    mine = chosen & (
-        torch.arange(chosen.shape[1], device=chosen.device)[:, None] == person[:, None]
-    )
-    metric, iou = metric * mine, iou * mine
-    scaled = metric * (iou.amax(2, keepdim=True) / metric.amax(2, keepdim=True).clamp(min=1e-12))
-    return person, scaled.amax(1)
-
-
-def detection_loss(
-    logits: Tensor, boxes: Tensor, cells: Tensor, truth: Tensor, real: Tensor, ignored: Tensor
-) -> Loss:
-    """Logits [B, A], boxes [B, A, 4], middles [A, 2]; people [B, M, 4], real, ignored [B, M] ->
-    (sum, weight).
-    """
-    logits, boxes = logits.float(), boxes.float()
-    person, target = assign(logits.sigmoid(), boxes, cells, truth, real)
-    positive = person >= 0
-    hidden = ((cells > truth[:, :, None, :2]) & (cells < truth[:, :, None, 2:])).all(-1) & ignored[
-        ..., None
-    ]
-    counts = positive | ~hidden.any(1)
-    focus = torch.where(positive, target, 0.75 * logits.sigmoid().square()) * counts
-    score = (
-        functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        * focus.detach()
-    ).sum()
-    theirs = truth.gather(1, person.clamp(min=0)[..., None].expand(-1, -1, 4))
-    _, overlap = pairwise_iou(boxes, theirs)
-    sides = ((1 - overlap) * target * positive).sum()
-    return score + OVERLAP * sides, target.sum().clamp(min=1.0)
-
-
-class DetectorTask:
+class DetectorTask(OneNetwork):
     """Boxes in letterboxed pictures; scored by AP at IoU 0.5 on what was held back, upright and
     turned by a quarter.
     """
 
+    kind = "pictures"
+
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
         self.recipe, self.skeleton = recipe, pack.skeleton
-        self.net: Any = network(recipe)
+        self.model = self.row(recipe)
+        self.net: Any = self.network(recipe)
         back = held_back(pack.names, recipe.held_back)
         if back.all() or not back.any():
             raise DataError(
-                f"{len(pack)} pictures are too few to hold {recipe.held_back:.0%} back; pack more of them"
+                f"{len(pack)} pictures are too few to hold {recipe.held_back:.0%} back; "
+                "pack more of them"
             )
         self.learnt, self.held = pack.subset(~back), pack.subset(back)
         self.to(torch.device("cpu"))
+
+    @classmethod
+    def told(cls, recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
+        shown = {"size": (shards.SIDE, shards.SIDE)} | IMAGENET | {"fill": shards.FILL}
+        return {"task": "detector", "layout": "picodet", "nms": 0.6, "input": shown}
 
     def __len__(self) -> int:
         return len(self.learnt)
@@ -131,9 +61,8 @@ class DetectorTask:
         mirrored.
         """
         recipe, n = self.recipe, len(rows)
-        square = torch.tensor(
-            [[-0.5, -0.5, *(side - 0.5 for side in self.images.shape[2:0:-1])]], device=rows.device
-        )
+        far = [side - 0.5 for side in self.images.shape[2:0:-1]]
+        square = torch.tensor([[-0.5, -0.5, *far]], device=rows.device)
         return augment.crops(
             square.expand(n, 4),
             recipe.size,
@@ -167,9 +96,8 @@ class DetectorTask:
 
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
         images, boxes, real, ignored = self.augmented(rows, rng)
-        logits, found = net(normalised(images))
         cells = cells_of(self.recipe.size, images.device, self.net.MIDDLE)
-        return detection_loss(logits, found, cells, boxes, real, ignored)
+        return self.model.loss(net(normalised(images)), cells, boxes, real, ignored)
 
     def evaluate(self, net: Any) -> dict[str, float]:
         """AP at IoU 0.5 of whole pictures: upright, turned by a quarter, and the mean of both."""
@@ -200,18 +128,6 @@ class DetectorTask:
                 ]
             scores.append(average_precision(found, truths))
         return {"ap50": float(np.mean(scores)), "upright": scores[0], "turned": scores[1]}
-
-
-def cells_of(size: tuple[int, int], device: torch.device, middle: float = 0.5) -> Tensor:
-    """Where all cells of a picture of this size (width, height) count from, in the order of
-    `DetectorNet`'s answers.
-    """
-    return torch.cat(
-        [
-            centres(size[1] // stride, size[0] // stride, stride, device, middle)
-            for stride in STRIDES
-        ]
-    )
 
 
 def plain(

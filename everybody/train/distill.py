@@ -20,13 +20,13 @@ from .. import geometry, runtime
 from ..data import leak
 from ..data.dataset import Array, Dataset, Picture, extents
 from ..errors import DataError, OptionError
-from ..estimator import describe
 from ..media.images import SUFFIXES
 from ..methods import orientation as orient
 from ..methods.detector import Detector
 from ..methods.sppe import Boxed, Sppe, person_scores
 from ..nms import box_nms, oks_nms
 from ..people import Frame, People
+from ..runtime import describe
 from ..schedule import ahead, mapped
 from ..skeletons import COCO17, Skeleton
 

@@ -1,14 +1,15 @@
 """A detector learns to see turned pictures as a teacher sees them upright: f(turned x) = turned
 f(x).
 
-The teacher is the network that training starts from, so that nothing pulls upright pictures away
-from what it knows: there the two agree to begin with. (The same labels as boxes, made hard by a
-threshold, raised scores everywhere within a hundred steps.) Soft answers of one network to several
-views as the target of one view are those of Radosavovic et al. (2018, data distillation); every
-cell learns, also that a cow is nobody (Hinton et al. 2015).
+The teacher is the network that training starts from. On upright pictures the two agree to begin
+with, so nothing pulls the network away from what it knows. (The same labels as boxes, made hard by
+a threshold, raised scores everywhere within a hundred steps.) Soft answers of one network to
+several views as the target of one view come from Radosavovic et al. (2018, data distillation).
+Every cell learns, also that a cow is nobody (Hinton et al. 2015).
 
-What the teacher sees in the turned picture itself counts where it is sure: whoever lies in the
-picture stands there. Pictures on which nobody is labelled hold nobody, whatever the teacher says.
+Where the teacher is sure of the turned picture itself, its answer there counts: a person who lies
+in the picture stands in the turned one. Pictures on which nobody is labelled hold nobody, whatever
+the teacher says.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from ..errors import OptionError
-from ..models.detector import STRIDES
+from ..models.detection import OVERLAP, pairwise_iou
+from ..models.detector import STRIDES, cells_of
+from ..models.losses import Loss
 from . import augment, checkpoint
 from .augment import normalised
-from .detect import OVERLAP, DetectorTask, cells_of, moved_boxes, pairwise_iou
-from .losses import Loss
+from .detect import DetectorTask, moved_boxes
 from .recipe import Recipe
 from .shards import Pack
 
@@ -47,11 +49,11 @@ class EquivariantTask(DetectorTask):
 
     @property
     def teacher(self) -> Any:
-        """The network as it was at the start, read when it is first asked: to score or export needs
-        none.
+        """The network as it was at the start. It is read when it is first asked: to score or to
+        export needs none.
         """
         if self._teacher is None:
-            self._teacher = checkpoint.as_started(self.recipe.start, self.net)
+            self._teacher = checkpoint.as_started(self.recipe.start, self.net, self.model)
         return self._teacher.to(self.images.device)
 
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
@@ -72,9 +74,9 @@ class EquivariantTask(DetectorTask):
     def taught(
         self, seen: Tensor, shown: Tensor, angle: Tensor, about: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The same pictures as they were and turned [N, 3, s, s], by which angles [N] and maps [N,
-        2, 3] -> the scores [N, A], boxes [N, A, 4] and which cells [N, A] the teacher knows of the
-        turned ones.
+        """The same pictures as they were and turned [N, 3, s, s], the angles [N] and maps [N, 2, 3]
+        of the turns -> the teacher's scores [N, A] and boxes [N, A, 4] for the turned pictures, and
+        which cells it knows [N, A].
         """
         logits, boxes = self.teacher(normalised(seen))
         place, known = sources(about, self.recipe.size[0], self.net.MIDDLE)
@@ -111,7 +113,7 @@ def sources(about: Tensor, side: int, middle: float) -> tuple[Tensor, Tensor]:
 
 def imitation(logits: Tensor, boxes: Tensor, score: Tensor, target: Tensor, known: Tensor) -> Loss:
     """Logits [N, A], boxes [N, A, 4]; the teacher's scores, boxes and what it knows [N, A] -> (sum,
-    weight): the divergence of the scores, and generalised IoU where somebody is. 0 where both
+    weight): the divergence of the scores, and generalised IoU where a person is. 0 where both
     agree.
     """
     entropy = functional.binary_cross_entropy(score, score, reduction="none")

@@ -1,8 +1,8 @@
-"""Trained weights → ONNX that `everybody run` takes, proven equal; and to int8.
+"""Trained weights → ONNX that `everybody run` takes, proven equal to torch; and to int8.
 
 Batch normalisation is folded into the convolutions; the batch is dynamic. What the file answers is
-what the codec decodes: heatmaps of peak 1 for SPPEs, probabilities of the four quarters for the
-turn net.
+what the codec decodes, by the network's row (`models/model.py`); what it says of itself, by its
+task.
 """
 
 from __future__ import annotations
@@ -25,88 +25,31 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .. import runtime
 from ..atomic import replacing
 from ..errors import DataError, ModelError, OptionError
-from ..models import rmpe, tinypose
-from ..models.deployed import deployed
-from ..models.detector import DetectorNet
-from ..models.rmpe import RmpeNet, Sstn
-from ..models.rtmdet import RTMDet
-from ..models.sppe import SppeNet
-from ..models.tinypose import TinyPoseNet
+from ..models.model import Model
 from . import checkpoint, shards
-from .augment import MEAN, STD, normalised
-from .networks import network
+from .augment import normalised
 from .recipe import UNCHANGED, Recipe
-from .tasks import TASKS
+from .task import codec_of
+from .tasks import task_of
 
 CLOSE = 1e-4
-OUTPUTS = {
-    "pose": ["heatmaps"], "turn": ["turns"], "detector": ["boxes", "scores"], "equivariant":
-    ["boxes", "scores"], "sstn": ["theta"], "rmpe": ["heatmaps", "theta"],
-}  # fmt: skip
-DETECTORS = DetectorNet | RTMDet
 
 
 class Answer(nn.Module):
     """A network with what follows it in the exported graph."""
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, model: Model) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.model = net, model
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        if isinstance(self.net, SppeNet | TinyPoseNet):
-            return (self.net.heatmaps(image),)
-        if isinstance(self.net, DETECTORS):
-            logits, boxes = self.net(image)
-            return boxes, logits.sigmoid()[:, None]
-        if isinstance(self.net, Sstn):
-            return (self.net.theta(image),)
-        if isinstance(self.net, RmpeNet):
-            return self.net.heatmaps(image)
-        return (self.net(image).softmax(1),)
-
-
-def crop_of(recipe: Recipe) -> tuple[int, int]:
-    """What the exported graph takes: (width, height)."""
-    return (
-        rmpe.crop_size(recipe.size)
-        if recipe.task == "rmpe"
-        else rmpe.SEEN
-        if recipe.task == "sstn"
-        else recipe.size
-    )
-
-
-def told(recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
-    """What the file should say of itself, as in a row of the manifest (`weights.manifest.told`), of
-    tasks that `everybody run` knows.
-    """
-    if recipe.task in ("detector", "equivariant"):
-        shown = {"size": (shards.SIDE, shards.SIDE), "mean": MEAN, "std": STD, "fill": shards.FILL}
-        return {"task": "detector", "layout": "picodet", "nms": 0.6, "input": shown}
-    if recipe.task not in ("pose", "rmpe", "sstn"):
-        return None
-    about: dict[str, Any] = {
-        "task": "sstn" if recipe.task == "sstn" else "pose",
-        "padding": recipe.padding,
-        "input": {"size": crop_of(recipe), "mean": MEAN, "std": STD},
-    }
-    if recipe.task == "sstn":
-        about["region"] = recipe.region
-    else:
-        alignment = (TinyPoseNet if recipe.model in tinypose.VARIANTS else SppeNet).alignment
-        codec = {
-            "type": "heatmap",
-            "alignment": alignment,
-            "sigma": recipe.sigma,
-            "size": recipe.size,
-        }
-        about |= {"skeleton": skeleton, "codec": codec}
-    return about
+        return self.model.answers(self.net, image)
 
 
 def load(weights: Path) -> tuple[Recipe, nn.Module]:
-    """A safetensors file of a run -> its recipe and the network, in eval mode. Raises DataError."""
+    """A safetensors file of a run -> its recipe and the network, in eval mode. Raises DataError,
+    and OptionError for a recipe whose model or task is not known.
+    """
     path = Path(weights)
     state, about = checkpoint.read_weights(path)
     if "recipe" not in about:
@@ -114,9 +57,9 @@ def load(weights: Path) -> tuple[Recipe, nn.Module]:
             f"{path}: does not say which recipe it is of: is it from `everybody train`?"
         )
     recipe = Recipe.from_json(about["recipe"])
-    last = ("logits.weight", "head.heatmaps.weight")
-    joints = next((len(value) for name, value in state.items() if name.endswith(last)), 0)
-    net = network(recipe, joints)
+    task = task_of(recipe)
+    joints = task.row(recipe).joints_in(state, codec_of(task.row(recipe), recipe))
+    net = task.network(recipe, joints)
     checkpoint.fit(net, state, str(path))
     net.load_state_dict(state)
     return recipe, net.eval()
@@ -127,15 +70,13 @@ def skeleton_of(weights: Path) -> str:
     return checkpoint.read_weights(Path(weights))[1].get("skeleton", "coco-17")
 
 
-def folded(net: nn.Module) -> nn.Module:
-    """A copy in eval mode whose convolutions hold the normalisation that followed them, and which
-    moves no channels.
+def folded(net: nn.Module, model: Model) -> nn.Module:
+    """A copy in eval mode, laid out for engines, whose convolutions hold the normalisation that
+    followed them.
     """
     net = copy.deepcopy(net).eval()
-    if isinstance(net, TinyPoseNet):
-        return deployed(net)
-    if isinstance(net, RmpeNet) and isinstance(net.sppe, TinyPoseNet):
-        net.sppe = deployed(net.sppe)
+    if model.deploy is not None:
+        net = model.deploy(net)
     for module in list(net.modules()):
         if isinstance(module, nn.Sequential) and len(module) > 1:
             first, second = module[0], module[1]
@@ -145,14 +86,14 @@ def folded(net: nn.Module) -> nn.Module:
 
 
 def mixed(recipe: Recipe, net: nn.Module, share: float) -> nn.Module:
-    """So much of what was learnt, the rest of what the run started from: between the two lie
-    networks that know the new without having forgotten the old (WiSE-FT, Wortsman et al. 2022).
-    Raises DataError if a run started from nothing.
+    """A share of the learnt weights, the rest of those that the run started from. Networks between
+    the two know the new without having forgotten the old (WiSE-FT, Wortsman et al. 2022). Raises
+    DataError if a run started from nothing.
     """
     if not recipe.start:
         raise DataError("this run started from scratch: there is nothing to mix its weights with")
     before = copy.deepcopy(net)
-    checkpoint.start(recipe.start, before)
+    checkpoint.start(recipe.start, before, task_of(recipe).row(recipe))
     old = before.state_dict()
     state = {
         name: old[name].lerp(value, share) if value.is_floating_point() else value
@@ -163,7 +104,8 @@ def mixed(recipe: Recipe, net: nn.Module, share: float) -> nn.Module:
 
 
 def export(weights: Path, out: Path, *, mix: float = 1.0) -> float:
-    """Write ONNX: the batch is dynamic, and a detector's sides, multiples of 32. mix: see `mixed`.
+    """Write ONNX: the batch is dynamic, and the sides of networks that take any picture are
+    multiples of 32. mix: see `mixed`.
 
     Returns the greatest difference to torch on random pictures, relative to the greatest output.
     Raises ModelError if it is above `CLOSE`; nothing is written then.
@@ -171,51 +113,62 @@ def export(weights: Path, out: Path, *, mix: float = 1.0) -> float:
     recipe, net = load(weights)
     if mix != 1:
         net = mixed(recipe, net, mix)
-    width, height = crop_of(recipe)
-    model = Answer(folded(net)).eval()
-    example = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
-    dynamic: dict[int, Any] = {0: torch.export.Dim("batch")}
-    other = (height, width)
-    if isinstance(net, DETECTORS):
-        dynamic |= {
-            axis: 32 * torch.export.Dim(f"{name}_32", min=2, max=128)
-            for axis, name in ((2, "height"), (3, "width"))
-        }
-        other = (height + 32, max(64, width - 32))
+    task = task_of(recipe)
+    model, size = task.row(recipe), task.input_size(recipe)
     with replacing(out) as part:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the exporter's own insides
-            torch.onnx.export(
-                model,
-                (example,),
-                str(part),
-                input_names=["image"],
-                output_names=OUTPUTS[recipe.task],
-                dynamo=True,
-                dynamic_shapes={"image": dynamic},
-                external_data=False,
-                verbose=False,
-            )
-        _lean(part, told(recipe, skeleton_of(weights)))
-        # Smooth, as pictures are: in noise an SSTN knows no turn, and its smallest change moves
-        # every sample.
-        coarse = torch.randn(3, 3, 8, 6, generator=torch.Generator().manual_seed(1))
-        batch = 2 * functional.interpolate(coarse, size=other, mode="bicubic")
-        with torch.no_grad():
-            wanted = [output.numpy() for output in Answer(net)(batch)]
-        found = runtime.load(part, device="cpu", engine="onnxruntime")(batch.numpy())
-        difference = max(
-            float(np.abs(f - w).max() / max(np.abs(w).max(), 1e-12))
-            for f, w in zip(found, wanted, strict=True)
-        )
+        write_graph(net, model, size, part)
+        _lean(part, task.told(recipe, skeleton_of(weights)))
+        difference = distance(net, model, size, part)
         if not difference <= CLOSE:
             raise ModelError(f"{out}: differs from torch by {difference:.1e}, more than {CLOSE}")
     return difference
 
 
+def write_graph(net: nn.Module, model: Model, size: tuple[int, int], path: Path) -> None:
+    """A network for inputs of `size` (width, height) -> ONNX."""
+    width, height = size
+    example = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    dynamic: dict[int, Any] = {0: torch.export.Dim("batch")}
+    if model.dynamic:
+        for axis, name in ((2, "height"), (3, "width")):
+            dynamic[axis] = 32 * torch.export.Dim(f"{name}_32", min=2, max=128)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter's own insides
+        torch.onnx.export(
+            Answer(folded(net, model), model).eval(),
+            (example,),
+            str(path),
+            input_names=["image"],
+            output_names=list(model.outputs),
+            dynamo=True,
+            dynamic_shapes={"image": dynamic},
+            external_data=False,
+            verbose=False,
+        )
+
+
+def distance(net: nn.Module, model: Model, size: tuple[int, int], path: Path) -> float:
+    """The greatest difference between an ONNX file and the network, relative to the greatest
+    output, on three pictures.
+    """
+    width, height = size
+    other = (height + 32, max(64, width - 32)) if model.dynamic else (height, width)
+    # Smooth, as pictures are: an SSTN finds no turn in noise, and there its smallest change moves
+    # every sample.
+    coarse = torch.randn(3, 3, 8, 6, generator=torch.Generator().manual_seed(1))
+    batch = 2 * functional.interpolate(coarse, size=other, mode="bicubic")
+    with torch.no_grad():
+        wanted = [output.numpy() for output in Answer(net, model)(batch)]
+    found = runtime.load(path, device="cpu", engine="onnxruntime")(batch.numpy())
+    return max(
+        float(np.abs(f - w).max() / max(np.abs(w).max(), 1e-12))
+        for f, w in zip(found, wanted, strict=True)
+    )
+
+
 def halve(onnx: Path, out: Path) -> None:
-    """The same ONNX with its weights stored as float16: half the size. Engines bring them back to
-    float32 once, when they load it, and compute as before.
+    """The same ONNX with its weights stored as float16: half the size. Engines convert them to
+    float32 once, when they load the file, and compute as before.
     """
     from onnx import TensorProto, helper, load, numpy_helper, save
 
@@ -238,8 +191,8 @@ def halve(onnx: Path, out: Path) -> None:
 
 
 def _lean(path: Path, about: dict[str, Any] | None) -> None:
-    """Without the exporter's notes on the origin of every node and value: a fifth of a small
-    network's file. With what the file should say of itself.
+    """Take out the exporter's notes on the origin of every node and value, a fifth of a small
+    network's file, and put in what the file should say of itself.
     """
     import onnx
 
@@ -255,15 +208,16 @@ def _lean(path: Path, about: dict[str, Any] | None) -> None:
 def calibration(
     weights: Path, folders: Sequence[Path], count: int = 256
 ) -> Iterator[NDArray[np.float32]]:
-    """Batches of 8 pictures as the network of these weights gets them, unchanged, from shards.
+    """Batches of 8 pictures from shards, unchanged, as the network of these weights gets them.
     Raises OptionError for networks with an SSTN: a grid of 8 bits would move every pixel.
     """
     recipe, _ = load(weights)
-    if recipe.task in ("sstn", "rmpe"):
+    kind: Any = task_of(recipe)
+    if not kind.quantisable:
         raise OptionError(
             f"{weights}: an SSTN says where to look, which 8 bits cannot: leave --int8 out"
         )
-    task = TASKS[recipe.task](replace(recipe, **UNCHANGED), shards.load(folders))
+    task = kind(replace(recipe, **UNCHANGED), shards.load(folders))
     rng = torch.Generator().manual_seed(0)
     for start in range(0, min(count, len(task)), 8):
         rows = torch.arange(start, min(start + 8, len(task)))
@@ -275,6 +229,7 @@ def quantise(onnx: Path, out: Path, crops: Iterator[NDArray[np.float32]]) -> Non
     h, w] as the network gets them. The last layers, from the logits on, stay float32: scores need
     their resolution.
     """
+    runtime.keep_private()
     from onnx import load as load_onnx
     from onnxruntime.quantization import (
         CalibrationDataReader,

@@ -1,8 +1,8 @@
 """The one training loop, for detectors and pose networks alike: on Lightning Fabric, so on any
 devices and processes.
 
-A `Task` brings the network, the loss of some rows of its data and a score; the loop does the rest:
-schedule (linear warm-up, then a cosine; Loshchilov & Hutter 2017), AdamW (idem 2019), an
+A `Task` brings the networks, the losses of some rows of its data and a score. The loop does the
+rest: schedule (linear warm-up, then a cosine; Loshchilov & Hutter 2017), AdamW (idem 2019), an
 exponential moving average of the weights, mixed precision, accumulation, checkpoints, log. All
 randomness of a step comes from the seed and the step's number, so a run that was stopped and
 resumed is the run that was not.
@@ -12,7 +12,6 @@ resumed is the run that was not.
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import os
@@ -21,64 +20,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from ..atomic import replacing
-from ..errors import DataError, EverybodyError, OptionError
-from ..skeletons import Skeleton
+from ..errors import EverybodyError, OptionError
 from . import checkpoint, curves, log, parameters
-from .losses import Loss
+from .players import Player, only, players_of
+from .progress import Progress, describe, resume
 from .recipe import Recipe
-from .relative import RelativeAdamW
+from .task import Task
 
 Say = Callable[[str], None]
 
 
-class Task(Protocol):
-    """What is learnt."""
-
-    net: nn.Module
-    skeleton: Skeleton
-
-    def __len__(self) -> int:
-        """How many rows there are to train on."""
-        ...
-
-    def to(self, device: torch.device) -> None:
-        """Bring the data to where the network will be."""
-        ...
-
-    def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
-        """(sum, weight) of the loss over some rows, augmented with this generator (which is on the
-        data's device).
-        """
-        ...
-
-    def evaluate(self, net: nn.Module) -> dict[str, float]:
-        """Scores of a network in eval mode on what was held back; the first one, where more is
-        better, chooses.
-        """
-        ...
-
-
 class Diverged(EverybodyError):
     """The loss, or its gradient, is no number any more."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """Where a run is."""
-
-    step: int = 0
-    seconds: float = 0.0
-    best: float = -math.inf
-    rows: list[dict[str, Any]] = field(default_factory=list)  # of the log
 
 
 def train(
@@ -98,127 +59,202 @@ def train(
     """
     fabric = fabric or on(recipe)
     fabric.launch()
-    lead = fabric.is_global_zero
-    device = fabric.device
-    parameters.freeze(task.net, recipe.freeze)
-    net = task.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.5 times as fast on CPUs
-    ema = copy.deepcopy(net).eval().requires_grad_(False)
-    kind = RelativeAdamW if recipe.relative else torch.optim.AdamW
-    optimiser = kind(parameters.groups(net, recipe.decay), lr=recipe.rate)
-    say = say if lead else lambda text: None
-    progress, unlogged = _resume(recipe, out, net, ema, optimiser, say)
-    if lead:
-        _write_recipe(recipe, out / "recipe.json")  # settings may change on the way
-    task.to(device)
-    ema.to(device)
-    wrapped, optimiser = fabric.setup(net, optimiser)
-    parameters.move(optimiser, device)
-    begun, earlier, saved = time.monotonic(), progress.seconds, time.monotonic()
-    total, counted, since = unlogged.to(device), 0, time.monotonic()
+    with _stoppable() as stopped:
+        run = Run(recipe, task, out, fabric, minutes, say, stopped)
+        run.begin()
+        while not run.over:
+            run.step()
+            run.tell()
+        run.end()
+    return run.progress
 
-    def finite(what: str, value: float) -> None:
+
+class Run:
+    """A training run in a folder: its players, where it is, and what the log has not told yet."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        task: Task,
+        out: Path,
+        fabric: Fabric,
+        minutes: float,
+        say: Say,
+        stopped: threading.Event,
+    ) -> None:
+        self.recipe, self.task, self.out, self.fabric = recipe, task, out, fabric
+        self.minutes, self.stopped = minutes, stopped
+        self.lead = fabric.is_global_zero
+        self.say = say if self.lead else lambda text: None
+        self.players = players_of(recipe, task, fabric)
+        self.first = self.players[0]
+        self.progress, unlogged = resume(recipe, task, out, self.players, self.say)
+        if self.lead:
+            with replacing(out / "recipe.json") as part:  # settings may change on the way
+                part.write_text(recipe.to_json())
+
+        task.to(fabric.device)
+        for player in self.players:
+            player.set_up(fabric)
+        self.nets = {player.name: player.wrapped for player in self.players}
+        self.enough = minutes <= 0
+        self.begun, self.earlier = time.monotonic(), self.progress.seconds
+        self.saved = self.since = time.monotonic()
+        self.total, self.counted = unlogged.to(fabric.device), 0  # loss and weight; rows
+
+    @property
+    def over(self) -> bool:
+        return self.enough or self.progress.step >= self.recipe.steps
+
+    def begin(self) -> None:
+        """Judge what the run starts from, so that `best` is never worse than that."""
+        started = self.recipe.start or self.recipe.sppe
+        if started and self.progress.step == 0 and self.lead:
+            self.evaluate()
+
+    def step(self) -> None:
+        """One step of every player, on the same rows."""
+        recipe, step, fabric = self.recipe, self.progress.step, self.fabric
+        rows = batch_rows(len(self.task), recipe, step)[fabric.global_rank :: fabric.world_size]
+        for player in self.players:
+            player.wrapped.train()
+            if recipe.freeze_norm:
+                parameters.freeze_norm(player.net)
+        seed = hash_seed(recipe.seed, step, fabric.global_rank)
+        with _seeded(seed, fabric.device):
+            for player in self.players:
+                with only(player, self.players):
+                    sums = self.advance(player, rows.to(fabric.device), seed)
+                if player is self.first:
+                    self.total += sums
+        decay = min(recipe.ema, (1 + step) / (10 + step))
+        parameters.average(self.first.ema, self.first.net, decay)
+        self.progress.step += 1
+        self.counted += len(rows) * fabric.world_size
+
+    def advance(self, player: Player, rows: Tensor, seed: int) -> Tensor:
+        """A player's step over some rows, in the recipe's parts -> its loss (sum, weight)."""
+        recipe, fabric = self.recipe, self.fabric
+        for group in player.optimiser.param_groups:
+            group["lr"] = schedule(recipe, self.progress.step)
+        rng = Generator(fabric.device).manual_seed(seed)
+        sums = torch.zeros(3, device=fabric.device)  # loss, weight, whether to stop
+        parts = rows.chunk(recipe.accumulate)
+        for number, part in enumerate(parts):
+            with fabric.no_backward_sync(player.wrapped, enabled=number < len(parts) - 1):
+                loss, weight = self.task.play(player.name, self.nets, part, rng)
+                fabric.backward(loss)
+            sums[:2] += torch.stack([loss.detach(), weight.detach()])
+        late = time.monotonic() - self.begun >= self.minutes * 60
+        sums[2] = float(self.stopped.is_set() or late)
+        if fabric.world_size > 1:
+            sums = cast(Tensor, fabric.all_reduce(sums, reduce_op="sum"))
+
+        parameters.divide_gradients(player.net, sums[1] / fabric.world_size)
+        norm = fabric.clip_gradients(
+            player.wrapped, player.optimiser, max_norm=recipe.clip, error_if_nonfinite=False
+        )
+        read = torch.stack([sums[0], cast(Tensor, norm), sums[2]]).tolist()  # the one wait
+        value, length, enough = read
+        self.enough = self.enough or bool(enough)
+        self.demand_finite("loss", value)
+        # In 16-mixed, an infinite gradient means a smaller factor, and no step.
+        if recipe.precision != "16-mixed":
+            self.demand_finite("gradient's norm", length)
+        player.optimiser.step()
+        player.optimiser.zero_grad()
+        return sums[:2]
+
+    def demand_finite(self, what: str, value: float) -> None:
         """What is no number must reach neither weights nor log."""
-        if not math.isfinite(value):
-            kept = checkpoint.steps(out / "checkpoints")
-            raise Diverged(
-                f"{out}: the {what} is {value} at step {progress.step + 1}; what was saved before is kept"
-                f"{f' (step {kept[-1]})' if kept else ''}: go on with a rate below {recipe.rate}"
-            )
+        if math.isfinite(value):
+            return
+        kept = checkpoint.steps(self.out / "checkpoints")
+        last = f" (step {kept[-1]})" if kept else ""
+        raise Diverged(
+            f"{self.out}: the {what} is {value} at step {self.progress.step + 1}; what was saved "
+            f"before is kept{last}: go on with a rate below {self.recipe.rate}"
+        )
 
-    def save() -> None:
-        nonlocal saved
-        progress.seconds = earlier + time.monotonic() - begun
-        if lead:
-            state = {
-                "net": net.state_dict(),
-                "ema": ema.state_dict(),
-                "optimiser": optimiser.state_dict(),
+    def tell(self) -> None:
+        """Log, judge and save, each where it is due."""
+        recipe, step = self.recipe, self.progress.step
+        last = step == recipe.steps
+        if step % recipe.log_every == 0 or last:
+            self.note()
+        if (step % recipe.evaluate_every == 0 or last) and self.lead:
+            self.evaluate()
+            self.since = time.monotonic()
+        if time.monotonic() - self.saved > recipe.checkpoint_minutes * 60:
+            self.save()
+
+    def note(self) -> None:
+        """A row of the mean loss since the last one."""
+        recipe, progress = self.recipe, self.progress
+        loss = (self.total[0] / self.total[1].clamp(min=1e-6)).item()
+        speed = self.counted / max(time.monotonic() - self.since, 1e-9)
+        progress.seconds = self.earlier + time.monotonic() - self.begun
+        progress.rows.append(
+            {
+                "step": progress.step,
+                "seconds": round(progress.seconds, 1),
+                "loss": round(loss, 6),
+                "rate": schedule(recipe, progress.step - 1),
+                "per_second": round(speed, 1),
             }
-            plain = {
+        )
+        left = (recipe.steps - progress.step) * recipe.batch / max(speed, 1e-9) / 60
+        self.say(
+            f"step {progress.step}/{recipe.steps}  loss {loss:.4f}  {speed:.0f}/s  "
+            f"{left:.0f} min left"
+        )
+        self.total, self.counted = torch.zeros(2, device=self.fabric.device), 0
+        self.since = time.monotonic()
+
+    def evaluate(self) -> None:
+        """Score the averaged weights, keep them if they are the best, draw the curves."""
+        progress, out = self.progress, self.out
+        with torch.no_grad():
+            scores = self.task.evaluate(self.first.ema)
+        rounded = {name: round(value, 5) for name, value in scores.items()}
+        progress.rows.append({"step": progress.step} | rounded)
+        told = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        self.say(f"step {progress.step}  {told}")
+        if (score := next(iter(scores.values()))) > progress.best:
+            progress.best = score
+            about = describe(self.recipe, self.task, progress.step)
+            about |= {"scores": json.dumps(scores)}
+            checkpoint.save_weights(out / "best.safetensors", self.first.ema.state_dict(), about)
+        log.write(out, progress.rows)
+        curves.draw(progress.rows, out / "curves.png")
+
+    def save(self) -> None:
+        """A checkpoint of all players, and the log."""
+        progress = self.progress
+        progress.seconds = self.earlier + time.monotonic() - self.begun
+        if self.lead:
+            state = {
+                "net": self.first.net.state_dict(),
+                "ema": self.first.ema.state_dict(),
+                "optimiser": self.first.optimiser.state_dict(),
+                "others": {player.name: player.state() for player in self.players[1:]},
                 "step": progress.step,
                 "seconds": progress.seconds,
                 "best": progress.best,
-                "unlogged": total.cpu(),
+                "unlogged": self.total.cpu(),
             }
-            checkpoint.save(
-                out / "checkpoints", progress.step, state | plain, part=recipe.checkpoint_part
-            )
-            log.write(out, progress.rows)
-        saved = time.monotonic()
+            folder, part = self.out / "checkpoints", self.recipe.checkpoint_part
+            checkpoint.save(folder, progress.step, state, part=part)
+            log.write(self.out, progress.rows)
+        self.saved = time.monotonic()
 
-    with _stoppable() as stopped:
-        if (recipe.start or recipe.sppe) and progress.step == 0 and lead:
-            _evaluate(
-                recipe, task, ema, out, progress, say
-            )  # so that `best` is never worse than what it started from
-        enough = minutes <= 0
-        while progress.step < recipe.steps and not enough:
-            step = progress.step
-            wrapped.train()
-            if recipe.freeze_norm:
-                parameters.freeze_norm(net)
-            for group in optimiser.param_groups:
-                group["lr"] = schedule(recipe, step)
-            rows = batch_rows(len(task), recipe, step)[fabric.global_rank :: fabric.world_size]
-            rng = Generator(device).manual_seed(hash_seed(recipe.seed, step, fabric.global_rank))
-            sums = torch.zeros(3, device=device)  # loss, weight, whether to stop
-            parts = rows.to(device).chunk(recipe.accumulate)
-            for number, part in enumerate(parts):
-                with fabric.no_backward_sync(wrapped, enabled=number < len(parts) - 1):
-                    loss, weight = task.loss(wrapped, part, rng)
-                    fabric.backward(loss)
-                sums[:2] += torch.stack([loss.detach(), weight.detach()])
-            sums[2] = float(stopped.is_set() or time.monotonic() - begun >= minutes * 60)
-            if fabric.world_size > 1:
-                sums = cast(Tensor, fabric.all_reduce(sums, reduce_op="sum"))
-            parameters.divide_gradients(net, sums[1] / fabric.world_size)
-            norm = fabric.clip_gradients(
-                wrapped, optimiser, max_norm=recipe.clip, error_if_nonfinite=False
-            )
-            value, length, enough = torch.stack(
-                [sums[0], cast(Tensor, norm), sums[2]]
-            ).tolist()  # the one wait
-            finite("loss", value)
-            if (
-                recipe.precision != "16-mixed"
-            ):  # there an infinite one means a smaller factor, and no step
-                finite("gradient's norm", length)
-            optimiser.step()
-            optimiser.zero_grad()
-            parameters.average(ema, net, min(recipe.ema, (1 + step) / (10 + step)))
-            progress.step += 1
-            total += sums[:2]
-            counted += len(rows) * fabric.world_size
-
-            last = progress.step == recipe.steps
-            if progress.step % recipe.log_every == 0 or last:
-                value = (total[0] / total[1].clamp(min=1e-6)).item()
-                speed = counted / max(time.monotonic() - since, 1e-9)
-                progress.seconds = earlier + time.monotonic() - begun
-                progress.rows.append(
-                    {
-                        "step": progress.step,
-                        "seconds": round(progress.seconds, 1),
-                        "loss": round(value, 6),
-                        "rate": schedule(recipe, step),
-                        "per_second": round(speed, 1),
-                    }
-                )
-                left = (recipe.steps - progress.step) * recipe.batch / max(speed, 1e-9) / 60
-                say(
-                    f"step {progress.step}/{recipe.steps}  loss {value:.4f}  {speed:.0f}/s  {left:.0f} min left"
-                )
-                total, counted, since = torch.zeros(2, device=device), 0, time.monotonic()
-            if (progress.step % recipe.evaluate_every == 0 or last) and lead:
-                _evaluate(recipe, task, ema, out, progress, say)
-                since = time.monotonic()
-            if time.monotonic() - saved > recipe.checkpoint_minutes * 60:
-                save()
-        save()
-    if lead:
-        about = describe(recipe, task, progress.step)
-        checkpoint.save_weights(out / "last.safetensors", ema.state_dict(), about)
-    return progress
+    def end(self) -> None:
+        """Save where the run is, and the averaged weights."""
+        self.save()
+        if self.lead:
+            about = describe(self.recipe, self.task, self.progress.step)
+            weights = self.first.ema.state_dict()
+            checkpoint.save_weights(self.out / "last.safetensors", weights, about)
 
 
 def on(recipe: Recipe, device: str = "auto") -> Fabric:
@@ -253,9 +289,8 @@ def batch_rows(count: int, recipe: Recipe, step: int) -> Tensor:
     first, rows = step * recipe.batch, []
     while len(rows) < recipe.batch:
         epoch, at = divmod(first + len(rows), count)
-        order = torch.randperm(
-            count, generator=Generator().manual_seed(hash_seed(recipe.seed, epoch, -1))
-        )
+        seed = hash_seed(recipe.seed, epoch, -1)
+        order = torch.randperm(count, generator=Generator().manual_seed(seed))
         rows += order[at : at + recipe.batch - len(rows)].tolist()
     return torch.tensor(rows)
 
@@ -267,75 +302,15 @@ def hash_seed(seed: int, step: int, rank: int) -> int:
     return hash((seed, step, rank)) % 2**63
 
 
-def _evaluate(
-    recipe: Recipe, task: Task, ema: nn.Module, out: Path, progress: Progress, say: Say
-) -> None:
-    """Score the averaged weights, keep them if they are the best, draw the curves."""
-    with torch.no_grad():
-        scores = task.evaluate(ema)
-    progress.rows.append(
-        {"step": progress.step} | {name: round(value, 5) for name, value in scores.items()}
-    )
-    say(
-        f"step {progress.step}  "
-        + "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
-    )
-    if (score := next(iter(scores.values()))) > progress.best:
-        progress.best = score
-        about = describe(recipe, task, progress.step) | {"scores": json.dumps(scores)}
-        checkpoint.save_weights(out / "best.safetensors", ema.state_dict(), about)
-    log.write(out, progress.rows)
-    curves.draw(progress.rows, out / "curves.png")
-
-
-def describe(recipe: Recipe, task: Task, step: int) -> dict[str, str]:
-    """What weights say of themselves."""
-    return {"recipe": recipe.to_json(), "step": str(step), "skeleton": task.skeleton.name}
-
-
-def _resume(
-    recipe: Recipe,
-    out: Path,
-    net: nn.Module,
-    ema: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    say: Say,
-) -> tuple[Progress, Tensor]:
-    """Fill everything from OUT's last checkpoint, or begin; and the loss's (sum, weight) that is
-    not yet in the log.
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """torch's own generators, which dropout draws from, start at the seed; afterwards they are as
+    before.
     """
-    found = checkpoint.steps(out / "checkpoints")
-    path = out / "recipe.json"
-    if not found:
-        if recipe.start:
-            checkpoint.start(recipe.start, net)
-            ema.load_state_dict(net.state_dict())
-        return Progress(), torch.zeros(2)
-    try:
-        before = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: does not say whose checkpoints these are ({error}): choose another folder"
-        ) from error
-    now = json.loads(recipe.to_json())
-    if before["model"] != now["model"] or before["task"] != now["task"]:
-        raise DataError(
-            f"{out}: holds a run of {before['task']} '{before['model']}', not {now['model']}: choose another folder"
-        )
-    state = checkpoint.load(out / "checkpoints", found[-1])
-    checkpoint.fit(net, state["net"], str(out / "checkpoints"))
-    net.load_state_dict(state["net"])
-    ema.load_state_dict(state["ema"])
-    optimiser.load_state_dict(state["optimiser"])
-    say(f"{out}: going on behind step {state['step']}")
-    rows = [row for row in log.read(out) if row["step"] <= state["step"]]
-    unlogged = state.get("unlogged", torch.zeros(2))
-    return Progress(state["step"], state["seconds"], state["best"], rows), unlogged
-
-
-def _write_recipe(recipe: Recipe, path: Path) -> None:
-    with replacing(path) as part:
-        part.write_text(recipe.to_json())
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
 
 
 @contextmanager

@@ -88,7 +88,8 @@ def atomic(poses: Array, count: int, rng: np.random.Generator) -> Array:
     """
     if len(poses) < 10 * count:
         raise DataError(
-            f"{len(poses)} whole poses are too few for {count} atomic ones: give more data, or ask for fewer"
+            f"{len(poses)} whole poses are too few for {count} atomic ones: "
+            "give more data, or ask for fewer"
         )
     # An arm stretched towards the camera gives torsos of no length: limbs beyond three torsos are
     # cut.
@@ -178,7 +179,7 @@ class Proposals:
         return nearest(*aligned(keypoints, of), self.atoms)
 
     def sample(self, atoms: NDArray[np.intp], rng: np.random.Generator) -> Array:
-        """Atoms [N] -> an offset for each person [N, 4]; repeat an atom for more proposals of one."""
+        """Atoms [N] -> an offset for each person [N, 4]; repeat an atom for more of one person."""
         out = np.empty((len(atoms), 4))
         for atom in np.unique(atoms):
             rows = atoms == atom
@@ -253,8 +254,8 @@ def fit(
     counts = np.bincount(labels[seen & (labels >= 0)], minlength=atoms)
     if counts.min() < 20:
         raise DataError(
-            f"only {counts.min()} detected people of some atomic pose (20 needed): give more pictures, or ask "
-            f"for fewer than {atoms} atoms"
+            f"only {counts.min()} detected people of some atomic pose (20 needed): give more "
+            f"pictures, or ask for fewer than {atoms} atoms"
         )
     mixtures = tuple(
         fit_mixture(offsets[seen & (labels == atom)], gaussians, rng) for atom in range(atoms)
@@ -335,7 +336,7 @@ def named(kind: str, noise: float, of: Skeleton) -> Offsets:
         return lambda keypoints, rng: uniform(len(keypoints), noise if kind else 0.0, rng)
     if way not in ("pgpg", "jitter"):
         raise OptionError(
-            f"unknown proposals '{kind}': known are uniform, pgpg, jitter, pgpg:FILE and jitter:FILE"
+            f"unknown proposals '{kind}': known are uniform, pgpg, jitter, pgpg:FILE, jitter:FILE"
         )
     fitted = load(file or FITTED)
     if way == "jitter":

@@ -4,35 +4,38 @@ single fields.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any
 
-from ..errors import OptionError
+from ..errors import OptionError, unknown
+from ..models import MODELS
 
-TaskName = Literal["pose", "turn", "detector", "equivariant", "sstn", "rmpe"]
+# Tasks as earlier versions called them; a task that the model chooses by itself is "".
+EARLIER_TASKS = dict.fromkeys(("pose", "turn", "detector", "sstn"), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What, on what, how long, and how pictures are changed. Angles in degrees, shares in [0, 1]."""
+    """What, on what, how long, and how pictures change. Angles in degrees, shares in [0, 1]."""
 
-    task: TaskName = "pose"
-    model: str = "sppe-fast"  # a key of the model file's VARIANTS
+    model: str = "sppe-fast"  # a key of MODELS
+    task: str = ""  # a key of TASKS; "": the one of the kind of sample that the model learns from
     data: tuple[str, ...] = ()  # folders of shards (`everybody pack`)
-    start: str = ""  # safetensors, or the ONNX file or name of a public model of that kind; else from scratch
+    # Safetensors, a published checkpoint, or the ONNX file or name of a public model of that kind;
+    # "": from scratch.
+    start: str = ""
     size: tuple[int, int] = (
         144,
         192,
-    )  # of the crop or picture that the network sees, width × height
-    padding: float = 1.25
-    sigma: float = 1.5  # of the target Gaussians, in cells
+    )  # of the crop or picture that the network sees: width, height
+    padding: float = 1.25  # of the box to the crop
+    sigma: float = 1.5  # of the target Gaussians, in cells or bins; 0: the codec's own
 
     steps: int = 20_000
     batch: int = 64  # of one step, over all processes and accumulated parts
-    accumulate: int = 1
+    accumulate: int = 1  # parts of a batch, one after the other
     rate: float = 2e-3
     relative: bool = False  # the rate is a share of each channel's size: for folded normalisation
     decay: float = 0.05
@@ -40,9 +43,8 @@ class Recipe:
     clip: float = 5.0  # of the gradient's norm
     ema: float = 0.999
     precision: str = "bf16-mixed"
-    freeze: tuple[
-        str, ...
-    ] = ()  # parts of the network that keep the numbers they started with, as in stem,stages.0
+    # Parts of the network that keep the numbers they started with, as in stem,stages.0.
+    freeze: tuple[str, ...] = ()
     freeze_norm: bool = False  # batch normalisation keeps the statistics it started with
     seed: int = 1
 
@@ -52,9 +54,9 @@ class Recipe:
     checkpoint_minutes: float = 5.0
     checkpoint_part: float = 0.0  # MiB per file of a checkpoint; 0: one file
 
-    # How pictures are changed. Whole ones, for detectors, know no half bodies, nothing that hides
-    # people and nobody pasted; an SSTN's boxes are wrong by `proposals` instead of scale and shift;
-    # `quarters` is for detectors.
+    # How pictures are changed. Whole pictures, for detectors, have no half bodies, nothing that
+    # hides people and nobody pasted in. An SSTN's boxes are wrong by `proposals` instead of `scale`
+    # and `shift`. `quarters` is for detectors.
     near: float = 25.0  # standard deviation of the turn
     anywhere: float = 0.0  # share turned by any angle
     quarters: float = 0.0  # share of the others turned by one, two or three quarters exactly
@@ -69,16 +71,15 @@ class Recipe:
     occlude: float = 0.15
     paste: float = 0.15
 
-    proposals: str = ""  # how boxes are wrong, beside scale and shift: uniform, pgpg or jitter (`proposals.named`)
+    # How boxes are wrong, beside scale and shift: uniform, pgpg or jitter (`proposals.named`).
+    proposals: str = ""
     noise: float = 0.0  # of uniform proposals, in sides of the box
-    region: float = (
-        1.25  # padding of the true box to the region that an SSTN should find: the SPPE's own
-    )
+    # Padding of the true box to the region that an SSTN should find: the SPPE's own.
+    region: float = 1.25
     sstn: str = ""  # safetensors to start the SSTN from: another SSTN, or a turn net (its body)
-    sppe: str = ""  # what the SPPE that RMPE is built around starts from, as `start`
-    imitate: float = (
-        0.0  # weight of answering as at the start, of people whom only a teacher has labelled
-    )
+    sppe: str = ""  # what the SPPE inside RMPE starts from, as `start`
+    # Weight of answering as at the start, for people whom only a teacher has labelled.
+    imitate: float = 0.0
     direct: float = 1.0  # weight of θ itself in the loss
     parallel: float = 1.0  # weight of the parallel SPPE; 0: without
     pose: float = 1.0  # weight of the SPPE's own loss; 0: it stays as it is
@@ -88,7 +89,9 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
-        """The inverse of `to_json`; keys that this version does not know are left out."""
+        """The inverse of `to_json`, also of earlier versions: keys that this version does not know
+        are left out.
+        """
         known: dict[str, Any] = {field.name: field.default for field in fields(cls)}
         given: dict[str, Any] = {
             key: value for key, value in json.loads(text).items() if key in known
@@ -96,7 +99,9 @@ class Recipe:
         lists: dict[str, Any] = {
             key: tuple(value) for key, value in given.items() if isinstance(value, list)
         }
-        return cls(**(given | lists))
+        task = given.get("task", "")
+        renamed: dict[str, Any] = {"task": EARLIER_TASKS.get(task, task)}
+        return cls(**(given | lists | renamed))
 
 
 BASE = Recipe()
@@ -158,9 +163,12 @@ RECIPES: dict[str, Recipe] = {
     "sppe-accurate": replace(BASE, model="sppe-accurate", size=(192, 256), anywhere=0.3),
     "tinypose-256": replace(TINY, size=(192, 256), padding=1.15, sigma=2.0),
     "tinypose-128": replace(TINY, size=(96, 128), padding=1.1, sigma=1.0),
+    # Small enough for a CPU: 96 x 128 as the small PP-TinyPose.
+    "simple-baseline-18": replace(
+        BASE, model="simple-baseline-18", size=(96, 128), sigma=1.0, rate=1e-3, batch=32
+    ),
     "turn": replace(
         BASE,
-        task="turn",
         model="turn",
         size=(64, 64),
         padding=1.2,
@@ -177,7 +185,6 @@ RECIPES: dict[str, Recipe] = {
     ),
     "rmpe-sstn": replace(
         BASE,
-        task="sstn",
         model="sstn",
         size=(60, 80),
         padding=1.3,
@@ -214,7 +221,6 @@ RECIPES: dict[str, Recipe] = {
     "rmpe-accurate": replace(RMPE, model="sppe-accurate", size=(192, 256)),
     "detector-fast": replace(
         BASE,
-        task="detector",
         model="detector-fast",
         size=(416, 416),
         padding=1.0,
@@ -227,7 +233,6 @@ RECIPES: dict[str, Recipe] = {
     ),
     "detector-accurate": replace(
         BASE,
-        task="detector",
         model="detector-accurate",
         size=(416, 416),
         padding=1.0,
@@ -270,9 +275,11 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
-    """The named recipe with 'key=value' settings. Raises OptionError that offers the nearest names."""
+    """The named recipe with 'key=value' settings. Raises OptionError that names the known recipes,
+    keys and models.
+    """
     if name not in RECIPES:
-        raise OptionError(f"unknown recipe '{name}'{_nearest(name, list(RECIPES))}")
+        raise unknown("recipe", name, RECIPES)
     base = RECIPES[name]
     known = {field.name: getattr(base, field.name) for field in fields(Recipe)}
     changes = {}
@@ -281,14 +288,12 @@ def recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
         if not equals:
             raise OptionError(f"--set {setting}: expected key=value, as in --set batch=32")
         if key not in known:
-            raise OptionError(f"unknown key '{key}' of a recipe{_nearest(key, list(known))}")
+            raise unknown("key of a recipe", key, known)
         changes[key] = _parse(key, text, known[key])
-    return replace(base, **changes)
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 3, 0.4)
-    return f": did you mean {' or '.join(near)}?" if near else f": known are {', '.join(known)}"
+    chosen = replace(base, **changes)
+    if chosen.model not in MODELS:
+        raise unknown("model", chosen.model, MODELS)
+    return chosen
 
 
 def _parse(key: str, text: str, like: Any) -> Any:

@@ -32,7 +32,7 @@ class RelativeAdamW(torch.optim.AdamW):
 
 
 def sizes(weights: Tensor) -> Tensor:
-    """[O, …] -> [O, 1, …]: the root mean square of each output channel; of a vector, of all of it."""
+    """[O, …] -> [O, 1, …]: the root mean square of each output channel; of a vector, of all."""
     if weights.ndim < 2:
         return weights.square().mean().sqrt()
     return weights.square().mean(tuple(range(1, weights.ndim)), keepdim=True).sqrt()

@@ -2,12 +2,12 @@
 ICCV 2017).
 
 A packed crop is turned by a known angle and its box is made wrong in a known way, so the θ that
-puts things right is known too, for free: the SSTN learns it directly (`SstnTask`), hundreds of
-small pictures a second, with no SPPE at work.
+puts things right is known too. The SSTN learns it directly (`SstnTask`), hundreds of small pictures
+a second, with no SPPE at work.
 
-`RmpeTask` is the paper's. The parallel SPPE is a frozen copy without SDTN, which is shown what the
-SSTN found and compared with the pose as it lies in a perfect region, in the centre: its loss cannot
-be lowered but by a better θ. The main SPPE learns in the regions that it gets; its answer, brought
+`RmpeTask` is the paper's. The parallel SPPE is a frozen copy without SDTN. It sees what the SSTN
+found, and its answer is compared with the pose as it lies in a perfect region, in the centre; only
+a better θ lowers its loss. The main SPPE learns in the regions that it gets. Its answer, brought
 back by θ, is compared in the crop too, so that no θ wins by making the region's errors look small.
 """
 
@@ -23,21 +23,24 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from .. import geometry
 from ..codecs import Heatmap
+from ..errors import OptionError
+from ..inputs import IMAGENET
 from ..methods.orientation import UPRIGHT_BONUS
-from ..models import affine, rmpe, sppe
-from . import augment, checkpoint, losses, proposals
+from ..models import affine, rmpe
+from ..models.losses import Loss
+from ..models.model import Model
+from . import augment, checkpoint, proposals
 from .augment import normalised
-from .losses import Loss
-from .networks import network
-from .pose import TURNS, Crops
+from .crops import TURNS, Crops
+from .pose import PoseTask, similarity
 from .recipe import Recipe
 from .shards import Pack
+from .task import codec_of, encoded
 
 UP = ("nose", "eye", "ear", "shoulder")
 DOWN = ("hip", "knee", "ankle")
-LEAN = math.pi / 4  # without a teacher: who leans by less is upright enough for any SPPE
+LEAN = math.pi / 4  # without a teacher: people who lean by less are upright enough for any SPPE
 PACKED = 128  # side of the pictures that an SSTN learns from: larger ones only cost time
 JUDGED = 200  # people that choose RMPE's checkpoint: each is posed four times
 
@@ -45,22 +48,22 @@ JUDGED = 200  # people that choose RMPE's checkpoint: each is posed four times
 @dataclass(frozen=True, slots=True)
 class Views:
     """People seen through wrong boxes: maps [N, 2, 3] from the pixels of the packed picture to
-    those of the crop around the wrong box, and to those of the region that the SSTN should find
-    there.
+    pixels of the crop around the wrong box, and to pixels of the region that the SSTN should find.
     """
 
     crop: Tensor
     region: Tensor
 
     def theta(self, region: tuple[int, int], crop: tuple[int, int]) -> Tensor:
-        """[N, 2, 3]: the θ that leads from the one to the other; sizes are (width, height)."""
-        return affine.normalised(
-            affine.compose(self.crop, affine.inverse(self.region)), region, crop
-        )
+        """[N, 2, 3]: the θ from region to crop; sizes are (width, height)."""
+        to_crop = affine.compose(self.crop, affine.inverse(self.region))
+        return affine.normalised(to_crop, region, crop)
 
 
 class Regions(Crops):
     """What both tasks share: wrong boxes, turns, and the regions that would be right."""
+
+    quantisable = False  # a grid of 8 bits would move every pixel
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
         super().__init__(recipe, pack)
@@ -75,12 +78,12 @@ class Regions(Crops):
 
     def lean(self, keypoints: Tensor, turns: Tensor | None) -> Tensor:
         """[N, K, 3], a teacher's confidence in each quarter turn [N, 4] -> [N] radians, clockwise:
-        by how much the region should turn with the body.
+        the angle by which the region should turn with the body.
 
-        Not at all where the teacher is as sure of the person as they lie: who bends in an upright
-        picture is best left so. Else by the body's axis, if the teacher's quarter is near it.
-        Without a teacher the axis alone tells: 0 for who is near upright, the whole angle from `2 ·
-        LEAN` on.
+        It is 0 where the teacher is as sure of the person as they lie: a person who bends in an
+        upright picture is best left so. Otherwise it is the angle of the body's axis if that is
+        near the teacher's quarter, else the quarter. Without a teacher the axis alone decides: 0
+        near upright, the whole angle from `2 · LEAN` on.
         """
         angle, known = self.axis(keypoints)
         if turns is None:
@@ -114,8 +117,8 @@ class Regions(Crops):
         crop: tuple[int, int],
         region: tuple[int, int],
     ) -> Views:
-        """People who `lean` [N], turned by `angle` [N], mirrored where `flip` [N], seen through
-        boxes whose sides are off by offsets [N, 4] (in sides of the box).
+        """The views of people who `lean` [N], turned by `angle` [N], mirrored where `flip` [N],
+        through boxes whose sides are off by offsets [N, 4] (in sides of the box).
         """
         ones, still = torch.ones_like(angle), torch.zeros_like(boxes[:, :2])
 
@@ -158,9 +161,8 @@ class Regions(Crops):
         *,
         group: int = 64,
     ) -> Any:
-        """Of held-back people, at each quarter turn, in boxes that are wrong the same way every
-        time: (quarter, crops normalised, keypoints [N, K, 3] in pixels of the packed picture,
-        views).
+        """Held-back people at each quarter turn, in boxes that are wrong the same way every time:
+        (quarter, crops normalised, keypoints [N, K, 3] in pixels of the packed picture, views).
         """
         random = np.random.default_rng(0)
         for quarter in range(TURNS):
@@ -170,16 +172,12 @@ class Regions(Crops):
                 boxes = torch.from_numpy(self.held.boxes[rows]).to(device)
                 offsets = torch.from_numpy(proposals.uniform(len(boxes), 0.25, random)).to(boxes)
                 angle = boxes.new_full((len(boxes),), quarter * math.pi / 2)
-                turns = (
-                    None
-                    if self.held.turns is None
-                    else torch.from_numpy(self.held.turns[rows]).to(device)
-                )
-                lean = self.lean(keypoints, turns)
+                turns = self.held.turns
+                sure = None if turns is None else torch.from_numpy(turns[rows]).to(device)
+                lean = self.lean(keypoints, sure)
                 views = self.views(keypoints, boxes, lean, angle, offsets, angle > 9, crop, region)
-                images = augment.warp(
-                    torch.from_numpy(self.held.images[rows]).to(device), views.crop, crop
-                )
+                packed = torch.from_numpy(self.held.images[rows]).to(device)
+                images = augment.warp(packed, views.crop, crop)
                 yield quarter, normalised(images), keypoints, views
 
 
@@ -189,29 +187,41 @@ class SstnTask(Regions):
     fifth.
     """
 
+    kind = "regions"
+
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
         smaller = pack.images.shape[1] // PACKED
         super().__init__(recipe, pack.shrunk(smaller) if smaller > 1 else pack)
-        self.net = network(recipe)
+        self.net = self.network(recipe)
         if recipe.sstn:
             checkpoint.load_matching(Path(recipe.sstn), self.net)
+
+    @classmethod
+    def input_size(cls, recipe: Recipe) -> tuple[int, int]:
+        return rmpe.SEEN
+
+    @classmethod
+    def told(cls, recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
+        shown = {"size": cls.input_size(recipe)} | IMAGENET
+        return {
+            "task": "sstn",
+            "padding": recipe.padding,
+            "input": shown,
+            "region": recipe.region,
+        }
 
     def loss(self, net: Any, rows: Tensor, rng: Generator) -> Loss:
         size = rmpe.LOOK
         images, _, views = self.drawn(rows, rng, size, size)
-        off = losses.theta_distance(
-            net(normalised(images)), views.theta(size, size), size[0] / size[1]
-        )
-        return off.sum(), off.new_tensor(float(len(off)))
+        return self.model.loss(net(normalised(images)), views.theta(size, size), rmpe.ASPECT)
 
     def evaluate(self, net: Any) -> dict[str, float]:
         size, device = rmpe.LOOK, next(net.parameters()).device
         turns, places = [], []
         for _, images, _, views in self.judged(len(self.held), size, size, device, group=512):
             wanted = views.theta(size, size)
-            off = affine.compose(
-                affine.inverse(wanted), net.theta(images)
-            )  # the found region, seen from the right one
+            (theta,) = self.model.answers(net, images)
+            off = affine.compose(affine.inverse(wanted), theta)  # found, seen from the right one
             linear = affine.in_pixels(off, size, size)[:, :, :2]
             turns.append(torch.atan2(linear[:, 1, 0], linear[:, 0, 0]).abs() < math.radians(30))
             factor = linear.det().clamp(min=1e-9).log().abs() / 2
@@ -226,17 +236,35 @@ class RmpeTask(Regions):
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
         super().__init__(recipe, pack)
-        self.net: Any = network(recipe, len(pack.skeleton))
+        self.sppe = super().row(recipe)
+        self.codec = codec_of(self.sppe, recipe)
+        self.net: Any = self.network(recipe, len(pack.skeleton))
         self.crop = rmpe.crop_size(recipe.size)
-        self.codec = Heatmap(recipe.size, sppe.STRIDE, recipe.sigma, self.net.sppe.alignment)
         if recipe.sstn:
             checkpoint.load_matching(Path(recipe.sstn), self.net.sstn)
         if recipe.sppe:
-            checkpoint.start(recipe.sppe, self.net.sppe)
-        self.frozen = (
-            copy.deepcopy(self.net.sppe).eval().requires_grad_(False)
-        )  # the parallel SPPE: never exported
+            checkpoint.start(recipe.sppe, self.net.sppe, self.sppe)
+        # The parallel SPPE, which is never exported.
+        self.frozen = copy.deepcopy(self.net.sppe).eval().requires_grad_(False)
         self.net.sppe.requires_grad_(recipe.pose > 0)
+
+    @classmethod
+    def row(cls, recipe: Recipe) -> Model:
+        model = super().row(recipe)
+        if not isinstance(codec_of(model, recipe), Heatmap):
+            raise OptionError(
+                f"model '{recipe.model}': RMPE needs an SPPE that answers with heatmaps"
+            )
+        return rmpe.around(model)
+
+    @classmethod
+    def input_size(cls, recipe: Recipe) -> tuple[int, int]:
+        return rmpe.crop_size(recipe.size)
+
+    @classmethod
+    def told(cls, recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
+        shown = {"size": cls.input_size(recipe)} | IMAGENET
+        return (PoseTask.told(recipe, skeleton) or {}) | {"input": shown}
 
     def to(self, device: torch.device) -> None:
         super().to(device)
@@ -248,76 +276,63 @@ class RmpeTask(Regions):
         aspect = region[0] / region[1]
         images, keypoints, views = self.drawn(rows, rng, crop, region)
         images = normalised(images)
-        answer, raw = net(images)
+        said, raw = net(images)
         theta = rmpe.guarded(raw, aspect)
-        here = affine.move(affine.move(keypoints, views.crop), affine.normalising(crop, keypoints))
-        each = recipe.direct * losses.theta_distance(raw, views.theta(region, crop), aspect)
+
+        each = recipe.direct * rmpe.theta_distance(raw, views.theta(region, crop), aspect)
         if recipe.parallel:
-            centred = affine.move(
-                affine.move(keypoints, views.region), affine.normalising(region, keypoints)
-            )
-            found = self.placed(self.frozen.heatmaps(affine.sample(images, theta, region)))
-            each = each + recipe.parallel * losses.joint_distance(found, centred)
+            right = affine.move(keypoints, views.region)
+            right = affine.move(right, affine.normalising(region, keypoints))
+            seen = affine.sample(images, theta, region)
+            found = self.placed(self.sppe.answers(self.frozen, seen))
+            each = each + recipe.parallel * rmpe.joint_distance(found, right)
         if recipe.pose:
-            logits = isinstance(self.net.sppe, sppe.SppeNet)
-            brought = affine.move(
-                self.placed(self.net.sppe.scaled(answer) if logits else answer), theta
-            )
-            each = each + recipe.pose * losses.joint_distance(brought, here)
-            cells = self.cells(affine.move(here, affine.inverse(theta.detach())))
-            cells[..., 2] /= (
-                cells[..., 2].sum(1, keepdim=True).clamp(min=1e-6)
-            )  # everybody counts 1, as above
-            learn = losses.spatial_cross_entropy if logits else losses.heatmap_error
-            joints, _ = learn(answer, cells, sigma=recipe.sigma)
+            here = affine.move(keypoints, views.crop)
+            here = affine.move(here, affine.normalising(crop, keypoints))
+            brought = affine.move(self.placed(self.sppe.answer(self.net.sppe, said)), theta)
+            each = each + recipe.pose * rmpe.joint_distance(brought, here)
+            joints = self.joint_loss(said, affine.move(here, affine.inverse(theta.detach())))
             each = each + recipe.pose * joints / len(each)
         return each.sum(), each.new_tensor(float(len(each)))
 
-    def placed(self, heatmaps: Tensor) -> Tensor:
+    def placed(self, answers: tuple[Tensor, ...]) -> Tensor:
         """Heatmaps of the region -> [N, K, 2], where they are highest on the whole, normalised."""
-        pixels = rmpe.expected(heatmaps) * heatmaps.new_tensor(
-            self.codec.scale
-        ) + heatmaps.new_tensor(self.codec.offset)
+        cells = rmpe.expected(answers[0])
+        scale, offset = cells.new_tensor(self.codec.scale), cells.new_tensor(self.codec.offset)
+        pixels = cells * scale + offset
         return affine.move(pixels, affine.normalising(self.recipe.size, pixels))
 
-    def cells(self, keypoints: Tensor) -> Tensor:
-        """[N, K, 3], normalised in the region -> in cells of the heatmaps; weight 0 outside."""
+    def joint_loss(self, said: Any, keypoints: Tensor) -> Tensor:
+        """The SPPE's own loss for keypoints [N, K, 3], normalised in the region: every person
+        counts 1, whatever is labelled of them.
+        """
         inside = (keypoints[..., :2].abs() <= 1).all(-1, keepdim=True)
-        pixels = affine.move(
-            keypoints, affine.inverse(affine.normalising(self.recipe.size, keypoints))
-        )[..., :2]
-        cells = (pixels - keypoints.new_tensor(self.codec.offset)) / keypoints.new_tensor(
-            self.codec.scale
-        )
-        return torch.cat([cells, keypoints[..., 2:] * inside], 2)
+        to_pixels = affine.inverse(affine.normalising(self.recipe.size, keypoints))
+        pixels = affine.move(keypoints, to_pixels)
+        pixels = torch.cat([pixels[..., :2], pixels[..., 2:] * inside], 2)
+        targets, weights = encoded(self.codec, pixels)
+        weights = weights / weights.sum(1, keepdim=True).clamp(min=1e-6)
+        joints, _ = self.sppe.loss(said, targets, weights, self.codec)
+        return joints
 
     def evaluate(self, net: Any) -> dict[str, float]:
-        device = next(net.parameters()).device
+        region, device = self.recipe.size, next(net.parameters()).device
         found: list[list[float]] = [[] for _ in range(TURNS)]
-        for quarter, images, keypoints, views in self.judged(
-            JUDGED, self.crop, self.recipe.size, device, group=32
-        ):
-            heatmaps, theta = net.heatmaps(images)
-            decoded = torch.from_numpy(self.codec.decode([heatmaps.float().cpu().numpy()])).to(
-                device
-            )
-            decoded = (
-                affine.move(decoded, affine.in_pixels(theta.float(), self.recipe.size, self.crop))
-                .cpu()
-                .numpy()
-            )
+        judged = self.judged(JUDGED, self.crop, region, device, group=32)
+        for quarter, images, keypoints, views in judged:
+            heatmaps, theta = self.model.answers(net, images)
+            decoded = torch.from_numpy(self.codec.decode([heatmaps.float().cpu().numpy()]))
+            to_crop = affine.in_pixels(theta.float(), region, self.crop)
+            poses = affine.move(decoded.to(device), to_crop).cpu().numpy()
             truth = affine.move(keypoints, views.crop).cpu().numpy()
-            # A person's area, in pixels of the crop: of the region's, which is the box padded.
+
+            # A person's area, in pixels of the crop: that of the region, which is the box padded.
             scale = views.crop[:, :, :2].det().abs() / views.region[:, :, :2].det().abs()
-            area = 0.53 * 0.6 * scale * math.prod(self.recipe.size) / self.recipe.region**2
-            for true, pose, size in zip(truth, decoded, area.cpu().numpy(), strict=True):
-                similar = geometry.oks(
-                    true[None], pose[None], size[None], self.skeleton.sigmas, true[None, :, 2]
-                )
-                found[quarter].append(float(similar[0, 0]))
+            area = 0.53 * 0.6 * scale * math.prod(region) / self.recipe.region**2
+            people = zip(truth, poses, area.cpu().numpy(), strict=True)
+            found[quarter] += [
+                similarity(true, pose, size, self.skeleton) for true, pose, size in people
+            ]
         upright, *turned = (float(np.mean(values)) for values in found)
-        return {
-            "oks": (upright + float(np.mean(turned))) / 2,
-            "upright": upright,
-            "turned": float(np.mean(turned)),
-        }
+        mean = float(np.mean(turned))
+        return {"oks": (upright + mean) / 2, "upright": upright, "turned": mean}

@@ -320,7 +320,8 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
                 decoded.shape[1:] != images[0].shape[1:] or part["skeleton"] != parts[0]["skeleton"]
             ):
                 raise DataError(
-                    f"{file}: its pictures or joints are not those of {files[0]}: train on one kind at a time"
+                    f"{file}: its pictures or joints are not those of {files[0]}: "
+                    "train on one kind at a time"
                 )
             part["picture"] = part["picture"] + start
             start += len(decoded)

@@ -1,27 +1,54 @@
-"""The tasks by name: a recipe and packed pictures -> what the loop trains."""
+"""The tasks by name, and what a recipe makes of them: the network, and what the loop trains.
+
+A task is chosen by the kind of sample that a network learns from (`Model.kind`); a recipe may name
+another one that has the same kind.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+from ..errors import unknown
+from ..models import MODELS
 from .detect import DetectorTask
 from .equivariant import EquivariantTask
-from .loop import Task
-from .pose import PoseTask, TurnTask
+from .pose import PoseTask
 from .recipe import Recipe
 from .rmpe import RmpeTask, SstnTask
 from .shards import Pack
+from .turn import TurnTask
 
-TASKS: dict[
-    str, type[PoseTask | TurnTask | DetectorTask | EquivariantTask | SstnTask | RmpeTask]
-] = {
-    "pose": PoseTask,
-    "turn": TurnTask,
-    "detector": DetectorTask,
-    "sstn": SstnTask,
+AnyTask = PoseTask | TurnTask | DetectorTask | EquivariantTask | SstnTask | RmpeTask
+TASKS: dict[str, type[AnyTask]] = {
+    "crops": PoseTask,
+    "turns": TurnTask,
+    "pictures": DetectorTask,
+    "regions": SstnTask,
     "rmpe": RmpeTask,
     "equivariant": EquivariantTask,
 }
 
 
-def task(recipe: Recipe, pack: Pack) -> Task:
-    """Raises DataError where the packed pictures are not what the task learns from."""
-    return TASKS[recipe.task](recipe, pack)
+def task_of(recipe: Recipe) -> type[AnyTask]:
+    """The task of a recipe. Raises OptionError for an unknown task or model, and for two that do
+    not go together.
+    """
+    if recipe.model not in MODELS:
+        raise unknown("model", recipe.model, MODELS)
+    name = recipe.task or MODELS[recipe.model].kind
+    if name not in TASKS:
+        raise unknown("task", name, TASKS)
+    TASKS[name].row(recipe)
+    return TASKS[name]
+
+
+def task(recipe: Recipe, pack: Pack) -> AnyTask:
+    """Raises OptionError as `task_of`, and DataError where the packed pictures are not what the
+    task learns from.
+    """
+    return task_of(recipe)(recipe, pack)
+
+
+def network(recipe: Recipe, joints: int = 17) -> Any:
+    """The untrained network of a recipe."""
+    return task_of(recipe).network(recipe, joints)

@@ -33,7 +33,7 @@ class Row:
 
     name: str
     task: str
-    file: str
+    file: str  # a plain name: it stays in the folder of the weights
     input: Input
     licence: str
     sha256: str = ""
@@ -71,6 +71,8 @@ def _row(name: str, data: Mapping[str, Any], where: str) -> Row:
             k: tuple(v) if isinstance(v, list) else v for k, v in data["input"].items()
         }
         row = Row(name=name, **{**data, "input": Input(**tuples)})
+        for key in ("file", "member"):
+            _check_plain(key, getattr(row, key))
         if row.task not in TASKS:
             raise ValueError(f"task '{row.task}' is not one of {', '.join(TASKS)}")
         if row.task == "detector" and row.layout not in LAYOUTS:
@@ -83,6 +85,12 @@ def _row(name: str, data: Mapping[str, Any], where: str) -> Row:
         reason = f"missing key {error}" if isinstance(error, KeyError) else error
         raise ModelError(f"{where}: model '{name}': {reason}") from error
     return row
+
+
+def _check_plain(key: str, name: str) -> None:
+    """A name of a file that stays in its folder, on every system. Raises ValueError."""
+    if not isinstance(name, str) or set(name) & set("/\\:\0") or name in (".", ".."):
+        raise ValueError(f"{key} {name!r} must be the plain name of a file, without folders")
 
 
 def told(about: Mapping[str, str], path: Path) -> Row | None:
@@ -147,7 +155,8 @@ def variant(name: str) -> Variant:
     variants = _load(_paths())[2]
     if name not in variants:
         raise OptionError(
-            f"unknown variant '{name}': known are {', '.join(variants)}; single models: --detector, --pose"
+            f"unknown variant '{name}': known are {', '.join(variants)}; "
+            f"single models: --detector, --pose"
         )
     return variants[name]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,29 +15,23 @@ from ..skeletons import Skeleton
 from .dataset import Dataset, Picture
 
 
-def read_own(path: Path, *, skeleton: Skeleton | None = None) -> Dataset:
-    """frames.jsonl, or the folder that it and run.json are in. A frame of a video is the picture
+def read_frames(path: Path, *, skeleton: Skeleton | None = None) -> Dataset:
+    """frames.jsonl, or the folder with it and run.json. A frame of a video is the picture
     'name#index'.
     """
     journal = read_journal(path, skeleton)
     records = list(journal)
     frames = Counter(record.source for record in records)
     names = [
-        r.source if frames[r.source] == 1 and r.index == 0 else f"{r.source}#{r.index}"
-        for r in records
+        record.source
+        if frames[record.source] == 1 and record.index == 0
+        else f"{record.source}#{record.index}"
+        for record in records
     ]
     pictures = [
-        Picture(n, i, r.width, r.height)
-        for i, (n, r) in enumerate(zip(names, records, strict=True), 1)
+        Picture(name, number, record.width, record.height, time=record.time)
+        for number, (name, record) in enumerate(zip(names, records, strict=True), 1)
     ]
-    options = journal.run.get("options") or {}
-    known = (
-        "whole picture"
-        if options.get("whole")
-        else options.get("boxes") or "detected"
-        if options
-        else ""
-    )
     folder = path if path.is_dir() else path.parent
     name = f"{folder.name}/{path.name}" if path.is_file() and folder.name else path.name
     return gathered(
@@ -44,8 +39,17 @@ def read_own(path: Path, *, skeleton: Skeleton | None = None) -> Dataset:
         pictures,
         journal.skeleton,
         name=name,
-        boxes_from=str(known),
+        boxes_from=_boxes_from(journal.run.get("options")),
     )
+
+
+def _boxes_from(options: Any) -> str:
+    """Where run.json says that the boxes of people came from, "" if it does not."""
+    if not isinstance(options, dict) or not options:
+        return ""
+    if options.get("whole"):
+        return "whole picture"
+    return str(options.get("boxes") or "detected")
 
 
 def gathered(

@@ -1,9 +1,9 @@
 """What the camera did between two pictures: nothing, a motion, or a cut.
 
-A motion is a similarity (shift, turn, zoom) fitted to the sparse optical flow (Lucas and Kanade
-1981, in pyramids as Bouguet 2001) of corners outside people's boxes, robustly (RANSAC, Fischler and
-Bolles 1981). Corners are only followed where a small picture of the background changes at all, so
-that a camera on a tripod costs next to nothing.
+A motion is a similarity (shift, turn, zoom) that RANSAC (Fischler and Bolles 1981) fits to the
+sparse optical flow (Lucas and Kanade 1981, in pyramids as Bouguet 2001) of corners outside people's
+boxes. Corners are only followed if a small picture of the background changes at all, so that a
+camera on a tripod costs next to nothing.
 """
 
 from __future__ import annotations
@@ -19,31 +19,30 @@ from ..geometry import Array
 from ..people import Image
 
 SMALL = 64  # pixels of the longer side of the picture in which cuts are looked for
-WIDE = 480  # of the one in which corners are followed
+WIDE = 480  # pixels of the longer side of the picture in which corners are followed
 CORNERS = 200
 STILL = 2.0  # mean grey levels by which the background of a camera at rest changes at most
-LIKENESS = (
-    0.3  # correlation of two pictures of one scene, at least; brightness and contrast do not matter
-)
-COLOURS = (
-    0.7  # or the common part of their histograms: a fast pan shows other things in the same light
-)
+
+# Two pictures show one scene if they correlate by LIKENESS (whatever their brightness and contrast)
+# or share COLOURS of their histograms: a fast pan shows other things in the same light.
+LIKENESS = 0.3
+COLOURS = 0.7
 IDENTITY = np.eye(2, 3)
 
 
 @dataclass(slots=True)
 class Camera:
     """Remembers the last picture. Called with each picture and the boxes of people on the last one
-    [N, 4], it returns the motion since [2, 3], last pixels to these, or None after a cut. A picture
-    of another size is a cut.
+    [N, 4], it returns the motion [2, 3] that maps pixels of the last picture to this one, or None
+    after a cut. A picture of another size is a cut. follow=False: only cuts are looked for.
     """
 
-    follow: bool = True  # without, motion is always none, and only cuts are told
+    follow: bool = True
     _small: Any = field(default=None, init=False)
     _image: Any = field(default=None, init=False)
 
     def forget(self) -> None:
-        """The next picture has no last one."""
+        """Begin anew: the next picture is the first one."""
         self._small = self._image = None
 
     def __call__(self, image: Image, boxes: Array) -> Array | None:
@@ -88,7 +87,7 @@ def _histogram(small: Array) -> Array:
 
 
 def outside(shape: tuple[int, ...], boxes: Array) -> NDArray[np.bool_]:
-    """Shape (h, w) and boxes [N, 4] -> [h, w]: where nobody is."""
+    """Shape (h, w) and boxes [N, 4] -> [h, w] bool: True where no box is."""
     mask = np.ones(shape, bool)
     for x0, y0, x1, y1 in np.nan_to_num(boxes).clip(-1, max(shape) + 1).astype(int).tolist():
         mask[max(y0, 0) : y1 + 2, max(x0, 0) : x1 + 2] = False
@@ -96,17 +95,9 @@ def outside(shape: tuple[int, ...], boxes: Array) -> NDArray[np.bool_]:
 
 
 def _followed(before: Image, after: Image, boxes: Array) -> Array:
-    """The similarity [2, 3] that most corners of the background obey; identity where too few can be
-    followed.
-    """
+    """The similarity [2, 3] of most corners of the background; identity where too few are found."""
     scale = min(1.0, WIDE / max(before.shape[:2]))
-    old, new = (
-        cv2.cvtColor(
-            cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA),
-            cv2.COLOR_RGB2GRAY,
-        )
-        for image in (before, after)
-    )
+    old, new = (_grey(image, scale) for image in (before, after))
     mask: Any = outside(old.shape, boxes * scale).astype(np.uint8)
     corners = cv2.goodFeaturesToTrack(old, CORNERS, 0.01, 7, mask=mask)
     if corners is None or len(corners) < 8:
@@ -121,8 +112,14 @@ def _followed(before: Image, after: Image, boxes: Array) -> Array:
     )
     if matrix is None or inliers.sum() < max(8, 0.3 * kept.sum()):
         return IDENTITY
-    # From pixels of the smaller pictures to those of the picture, both counted from their centres.
+
+    # From pixels of the smaller pictures to those of the picture: integers are centres in both.
     shift = (1 / scale - 1) / 2
     linear = matrix[:, :2]
     centred = matrix[:, 2] / scale + shift - linear @ np.full(2, shift)
     return np.concatenate([linear, centred[:, None]], axis=1).astype(np.float64)
+
+
+def _grey(image: Image, scale: float) -> Any:
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)

@@ -1,5 +1,5 @@
-"""One Euro filter (Casiez, Roussel and Vogel 2012): steady where somebody is still, quick where
-they move, no waiting.
+"""One Euro filter (Casiez, Roussel and Vogel 2012): steady for people at rest, quick for people
+who move, without waiting.
 
 An exponential filter whose cutoff grows with speed: minimum + beta · |speed| (equation 7), where
 the speed is itself filtered at `DERIVATIVE` Hz. Speeds are in body sizes per second, so that one
@@ -12,26 +12,23 @@ import numpy as np
 
 from ..geometry import Array
 from ..people import Frame, People
-from .people import moved, points, rows, sizes
+from .points import moved, points, rows, sizes
 
 DERIVATIVE = 1.5  # Hz
 SURE = 0.5  # joints that score less move their filter less
-LONGEST = 0.5  # seconds after which somebody starts anew
+LONGEST = 0.5  # seconds out of sight after which a filter starts anew
 
 
 class OneEuro:
-    """Called with each frame, returns it with its people smoothed, each by id. minimum in Hz, beta
-    in Hz per body size per second. Times that do not go on are taken for one frame more.
+    """Called with each frame, returns its people smoothed, each by id. minimum in Hz, beta in Hz
+    per body size per second. A time that is not later than the last one counts as one frame more.
     """
 
     def __init__(self, minimum: float = 1.0, beta: float = 3.0) -> None:
         self.minimum, self.beta = minimum, beta
         self._time, self._step, self._source = -np.inf, 0.04, ""
-        self._ids, self._places, self._speed = (
-            np.zeros(0, np.int64),
-            np.zeros((0, 0)),
-            np.zeros((0, 0)),
-        )
+        self._ids = np.zeros(0, np.int64)
+        self._places, self._speed = np.zeros((0, 0)), np.zeros((0, 0))
 
     def __call__(self, frame: Frame) -> People:
         people = frame.people
@@ -42,11 +39,8 @@ class OneEuro:
         self._step = step = step if 0 < step < np.inf else self._step
         row = rows(people.ids, self._ids)
         fresh = row < 0
-        if (
-            frame.source != self._source
-            or self._places.shape[1:] != places.shape[1:]
-            or step > LONGEST
-        ):
+        other = self._places.shape[1:] != places.shape[1:]  # another skeleton
+        if frame.source != self._source or other or step > LONGEST:
             fresh[:] = True
         self._time, self._source = frame.time, frame.source
         if fresh.all():
@@ -66,5 +60,5 @@ class OneEuro:
 
 
 def _share(cutoff: Array | float, step: float) -> Array:
-    """How much of a change an exponential filter of this cutoff follows in one step (equation 5)."""
+    """The share of a change that an exponential filter follows in one step (equation 5)."""
     return 1 / (1 + 1 / (2 * np.pi * np.maximum(cutoff, 1e-9) * step))

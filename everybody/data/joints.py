@@ -1,5 +1,4 @@
-"""Which keypoint format an annotation file speaks, told by its joint names; formats that only data
-sets use.
+"""Which skeleton the joint names of an annotation file mean, and skeletons that only data sets use.
 
 AIC: sigmas of the AI Challenger keypoint track (Wu et al. 2017). PoseTrack18 (Andriluka et al.
 2018) publishes none and takes, joint by joint, the COCO value.
@@ -16,7 +15,7 @@ from ..skeletons import CROWDPOSE14, HALPE26, HALPE136, SIGMAS, SKELETONS, WHOLE
 DEFAULT_SIGMA = 0.079  # of a joint that nobody has published one for
 
 
-def named(
+def skeleton_of(
     name: str,
     joints: Sequence[str],
     limbs: Sequence[tuple[int, int]] = (),
@@ -47,7 +46,7 @@ _RIGHT_AND_LEFT_ARMS = tuple(
 _RIGHT_AND_LEFT_LEGS = tuple(
     f"{side}_{part}" for side in ("right", "left") for part in ("hip", "knee", "ankle")
 )
-AIC14 = named(
+AIC14 = skeleton_of(
     "aic-14",
     (*_RIGHT_AND_LEFT_ARMS, *_RIGHT_AND_LEFT_LEGS, "head_top", "neck"),
     (
@@ -83,7 +82,7 @@ AIC14 = named(
         0.01236173,
     ),
 )
-POSETRACK17 = named(
+POSETRACK17 = skeleton_of(
     "posetrack-17",
     ("nose", "upper_neck", "head_top", *SKELETONS["coco-17"].joints[3:]),
     (
@@ -101,33 +100,44 @@ POSETRACK17 = named(
 
 _OTHER_NAMES = {"head_bottom": "upper_neck", "hear_top": "head_top"}  # of the same points
 _BY_NAMES = {s.joints: s for s in (*SKELETONS.values(), AIC14, POSETRACK17)}
-_BY_COUNT = {
-    s.joints.__len__(): s for s in (HALPE26, WHOLEBODY133, HALPE136)
-}  # where a file names no joints
+_BY_COUNT = {len(s): s for s in (HALPE26, WHOLEBODY133, HALPE136)}  # where a file names no joints
+
+
+def known_joints(joints: Sequence[str]) -> Skeleton | None:
+    """The skeleton with these joint names, however they are written; None if nobody knows it."""
+    names = _plain(joints)
+    if names == (*CROWDPOSE14.joints[:12], "head", "neck"):
+        return CROWDPOSE14
+    return _BY_NAMES.get(names)
 
 
 def recognise(
-    joints: Sequence[str], count: int, where: Path, limbs: Sequence[Sequence[int]] = ()
+    joints: Sequence[str], count: int, where: Path, limbs: Sequence[Sequence[float]] = ()
 ) -> Skeleton:
-    """The format with these joint names; a new one where nobody knows them. `count` joints lie in
-    each record.
+    """The skeleton with these joint names, or a new one. `count` joints lie in each record; `limbs`
+    are pairs of joints counted from 1.
 
     Raises DataError where names are missing and the count alone does not tell.
     """
-    names = tuple(
-        _OTHER_NAMES.get(name, name)
-        for name in (joint.strip().lower().replace(" ", "_") for joint in joints)
-    )
-    if names == (*CROWDPOSE14.joints[:12], "head", "neck"):
-        return CROWDPOSE14
-    if names in _BY_NAMES:
-        return _BY_NAMES[names]
+    known = known_joints(joints)
+    if known is not None:
+        return known
+    names = _plain(joints)
     if names and len(names) == count and len(set(names)) == count:
-        edges = [(a - 1, b - 1) for a, b in limbs if 0 < a <= count and 0 < b <= count]
-        return named(f"{where.stem}-{count}", names, edges)
+        ends = [(int(pair[0]) - 1, int(pair[1]) - 1) for pair in limbs if _is_limb(pair, count)]
+        return skeleton_of(f"{where.stem}-{count}", names, ends)
     if not names and count in _BY_COUNT:
         return _BY_COUNT[count]
     raise DataError(
-        f"{where}: {len(names)} joint names for {count} joints in each record: say which format it is with --skeleton "
-        f"({', '.join(SKELETONS)})"
+        f"{where}: {len(names)} joint names for {count} joints in each record: "
+        f"say which format it is with --skeleton ({', '.join(SKELETONS)})"
     )
+
+
+def _plain(joints: Sequence[str]) -> tuple[str, ...]:
+    names = (joint.strip().lower().replace(" ", "_") for joint in joints)
+    return tuple(_OTHER_NAMES.get(name, name) for name in names)
+
+
+def _is_limb(pair: Sequence[float], count: int) -> bool:
+    return len(pair) == 2 and all(float(end).is_integer() and 0 < end <= count for end in pair)

@@ -1,11 +1,10 @@
-"""Learning the parameters of the pose NMS: the AP of what is left of many candidates, made as large
-as can be.
+"""Learning the parameters of the pose NMS: they maximise the AP of what is left of many candidates.
 
 Fang et al. (RMPE, ICCV 2017, section 3.3) fix two of the four parameters and search the other two,
 in turn. So does this, from coarse steps to fine ones. AP as a function of the parameters is a
 staircase with noise on it, so a setting is judged by its own AP and those of its neighbours on the
-grid: the middle of a plateau wins, not a lucky step. Where nothing is better, parameters stay as
-they were.
+grid: the middle of a plateau wins, not a lucky step. If nothing is better, parameters stay as they
+were.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from scipy.ndimage import uniform_filter
 
 from ..data.crowds import crowds, jittered
 from ..data.dataset import Dataset
-from ..data.results import gathered
+from ..data.frames import gathered
 from ..errors import DataError
-from ..metrics.oks import figures
-from ..metrics.predict import decoded
+from ..nms import PoseNms, Suppress
 from ..people import Frame, Image, People
 from ..schedule import mapped
-from . import PoseNms, Suppress
+from .oks import figures
+from .predict import decoded
 
 if TYPE_CHECKING:
     from ..estimator import Estimator
@@ -55,9 +54,8 @@ class Candidates:
 
     def each(self, suppress: Suppress) -> float:
         """How many poses are left per person."""
-        return sum(len(suppress(some)) for some in self.people) / max(
-            1, int((~self.truth.ignored).sum())
-        )
+        left = sum(len(suppress(some)) for some in self.people)
+        return left / max(1, int((~self.truth.ignored).sum()))
 
 
 Sets = dict[str, Candidates]
@@ -93,14 +91,13 @@ def candidates(truth: Dataset, estimator: Estimator, *, jitter: int = 8, seed: i
 
 
 def worth(sets: Sets, suppress: Suppress, price: float = 0.0) -> float:
-    """AP, averaged over the sorts of candidates, less `price` for each pose beyond one that is left
-    per person where all candidates are of labelled people. (AP hardly sees duplicates that score
-    less than the pose they repeat; whoever looks at the picture does.)
+    """AP, averaged over the sorts of candidates, less `price` for each pose per person beyond one,
+    among the sorts whose candidates are all of labelled people. (AP hardly sees duplicates that
+    score less than the pose they repeat, but people who look at the picture do.)
     """
     known = [some.each(suppress) for name, some in sets.items() if name != "detected"]
-    return float(
-        np.mean([some.precision(suppress) for some in sets.values()]) - price * (np.mean(known) - 1)
-    )
+    precision = np.mean([some.precision(suppress) for some in sets.values()])
+    return float(precision - price * (np.mean(known) - 1))
 
 
 def _posed(

@@ -1,5 +1,5 @@
-"""People as points to be smoothed: the corners of the box and the joints, and rows of one frame
-found in another.
+"""People as points to be smoothed: the corners of the box and the joints; and the rows of one
+frame's people in another frame.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from ..people import People
 
 
 def points(people: People) -> tuple[Array, Array]:
-    """[N, P, 2] pixels, P = 2 + K, and how much each counts [N, P]: a box fully, a joint by its
-    score, what is no number not at all.
+    """[N, P, 2] pixels, P = 2 + K, and their weights [N, P]: 1 for a box, the score for a joint, 0
+    where a coordinate is not finite.
     """
-    places = np.concatenate(
-        [people.boxes.reshape(-1, 2, 2), people.keypoints[..., :2]], axis=1
-    ).astype(np.float64)
+    corners = people.boxes.reshape(-1, 2, 2)
+    places = np.concatenate([corners, people.keypoints[..., :2]], axis=1).astype(np.float64)
     weights = np.ones(places.shape[:2])
     weights[:, 2:] = people.keypoints[..., 2].clip(0, 1)
     broken = np.logical_not(np.isfinite(places).all(axis=2))
@@ -41,7 +40,7 @@ def sizes(places: Array) -> Array:
 
 
 def rows(ids: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.intp]:
-    """[N], [M] ids -> [N]: where each stands among the others, -1 where it does not."""
+    """[N], [M] ids -> [N]: the place of each among the others, -1 where it is not there."""
     if len(ids) == len(among) and (ids == among).all():
         return np.arange(len(ids))
     if not len(among):

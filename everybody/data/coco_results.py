@@ -1,0 +1,65 @@
+"""COCO's list of results (cocodataset.org/#format-results): one item per person found.
+
+Pictures are known by number, or by name where an image_id is text (as AlphaPose writes them).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..skeletons import Skeleton
+from ..typed import decode, read_bytes
+from .coco import Person, boxes_of, keypoints_of
+from .dataset import UNKNOWN, Dataset, Picture
+from .records import Records
+
+
+class Result(Person, kw_only=True, gc=False):
+    """An item of a list of results."""
+
+    score: float
+
+
+def read_coco_results(path: Path, data: bytes | None = None, *, skeleton: Skeleton) -> Dataset:
+    """Results in COCO's form: `data`, or what is in the file `path`. The joints are in the order of
+    `skeleton`, which the file does not say.
+    """
+    found = decode(read_bytes(path) if data is None else data, list[Result], path)
+    people = Records.of(path, "results", found)
+    pictures, picture = _named_pictures(people)
+    keypoints, skeleton, blank = keypoints_of(people, skeleton, None)
+    if blank:
+        row = next(row for row, one in enumerate(people.records) if not one.keypoints)
+        raise people.fail(row, f"has no keypoints, expected {3 * len(skeleton)} numbers")
+    scores = people.numbers(people.values("score"), None, "score")
+    outside = int(((scores < 0) | (scores > 1)).sum())
+    return Dataset(
+        skeleton=skeleton,
+        pictures=pictures,
+        picture=picture,
+        keypoints=keypoints,
+        boxes=boxes_of(people, keypoints, np.ones(keypoints.shape[:2], bool)),
+        scores=scores,
+        tracks=people.integers("track_id", default=UNKNOWN),
+        category=people.integers("category_id", default=UNKNOWN),
+        ignored=np.zeros(len(people), bool),
+        name=path.name,
+        format="COCO results",
+        notes=(f"{outside} of {len(scores)} scores lie outside [0, 1]",) if outside else (),
+    )
+
+
+def _named_pictures(people: Records) -> tuple[tuple[Picture, ...], NDArray[np.int64]]:
+    """The pictures of results, and everybody's place among them [N]."""
+    given = people.values("image_id")
+    if "" in given:
+        raise people.fail(given.index(""), "has an empty image_id, expected a number or a name")
+    if any(isinstance(value, str) for value in given):
+        names, picture = np.unique(np.array([str(value) for value in given]), return_inverse=True)
+        return tuple(Picture(str(name), i + 1) for i, name in enumerate(names)), picture
+    numbers = people.integers("image_id", default=UNKNOWN)
+    found, picture = np.unique(numbers, return_inverse=True)
+    return tuple(Picture("", int(number)) for number in found), picture

@@ -1,0 +1,61 @@
+"""Several results, judged on the same truth by the same measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..data.dataset import Dataset
+from ..data.join import common
+from . import oks
+from .direct import direct
+from .figure import Figure
+from .judge import judge, precision_figures
+from .matching import By
+from .regions import outside
+from .tables import About
+
+
+class Judged(NamedTuple):
+    """One of the results with its figures; results and truth in the joints that were judged, None
+    where the figures came straight from the file.
+    """
+
+    about: About
+    figures: list[Figure]
+    results: Dataset | None = None
+    truth: Dataset | None = None
+
+
+def judge_all(
+    found: Sequence[Dataset],
+    truth: Dataset,
+    names: Sequence[str],
+    *,
+    by: By = "oks",
+    mapped: bool = False,
+) -> list[Judged]:
+    """Judge each of the results. Names, `by` and `mapped` as in `judge` and `data.join.common`."""
+    judged = []
+    for one in found:
+        results, labelled = common(one, truth, mapped=mapped)
+        results = outside(results, labelled)
+        about = About.of(labelled, results.name, results.boxes_from, results.notes)
+        figures = judge(labelled, results, names, by=by)
+        judged.append(Judged(about, figures, results, labelled))
+    return judged
+
+
+def precision_of_files(files: Sequence[Path], truth: Dataset) -> list[Judged] | None:
+    """AP of COCO's lists of results, straight from their files (`direct`); None if one of them has
+    to be read.
+    """
+    judged = []
+    for path in files:
+        loaded = direct(truth, path) if path.is_file() else None
+        if loaded is None:
+            return None
+        evaluator = oks.evaluated(*loaded, truth.skeleton.sigmas)
+        judged.append(Judged(About.of(truth, path.name), precision_figures(evaluator, truth)))
+    return judged

@@ -1,0 +1,30 @@
+"""A number with a name, as all measures give it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figure:
+    """A number with a name. Called with how often each picture counts [P], it is the number of that
+    draw.
+
+    parts: the same per joint, limb or size. says: what it divides by and averages over, in words.
+    """
+
+    name: str
+    value: float
+    again: Callable[[Array], float]
+    parts: dict[str, float] = field(default_factory=dict)
+    says: str = ""
+    curve: tuple[Array, Array] | None = None
+
+    def __call__(self, weights: Array) -> float:
+        return self.again(weights)

@@ -1,0 +1,95 @@
+"""What training and export must know of a network: one frozen row of `MODELS` for each variant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .losses import Loss
+
+State = dict[str, Tensor]
+
+
+def answer(net: Any, said: Any) -> tuple[Tensor, ...]:
+    """What `forward` says -> what the codec decodes: by the network's `answer`, if it has one."""
+    if hasattr(type(net), "answer"):
+        said = net.answer(said)
+    return (said,) if isinstance(said, Tensor) else tuple(said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A trainable network.
+
+    What `loss` gets after what the network says is what its kind of sample has to teach:
+
+        crops     targets of the codec's `encode`, weights [B, K], the codec
+        pictures  cells [A, 2], boxes [B, M, 4], real [B, M], ignored [B, M]
+        turns     wanted probabilities [B, 4], weights [B]
+        regions   wanted θ [B, 2, 3], the crop's width / height
+    """
+
+    build: Callable[[int, Any], nn.Module]  # (number of joints, codec) -> untrained
+    kind: str  # of sample: crops, pictures, turns, regions
+    loss: Callable[..., Loss]  # (said, what the kind teaches …) -> (sum, weight)
+    codec: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # {type, …}; size and sigma: the recipe's
+    answer: Callable[[Any, Any], tuple[Tensor, ...]] = answer  # (network, said) -> exported outputs
+    outputs: tuple[str, ...] = ("heatmaps",)  # names of the exported outputs
+    dynamic: bool = False  # the exported graph takes sides of any multiple of 32
+    difference: Callable[..., Loss] | None = None  # (said, wanted, known, codec): to imitate itself
+    deploy: Callable[[Any], nn.Module] | None = None  # the same function, laid out for engines
+    restore: Callable[[Any, State], State] | None = None  # (network, deployed numbers) -> its state
+    read: Callable[[Any, Path], State] | None = None  # (network, a public ONNX file) -> its state
+    published: Callable[[State], State] | None = None  # published parameter names -> ours
+
+    def answers(self, net: Any, image: Tensor) -> tuple[Tensor, ...]:
+        """Pictures [B, 3, H, W], normalised -> what the exported graph answers."""
+        return self.answer(net, net(image))
+
+    def joints_in(self, state: Mapping[str, Tensor], codec: Any) -> int:
+        """The number of joints of the network that a state is of, from the first parameter whose
+        shape depends on it; 0 for networks that speak of no joints, and for states of others.
+        """
+        with torch.device("meta"):
+            one, two = (self.build(joints, codec).state_dict() for joints in (1, 2))
+        for name, small in one.items():
+            found, large = state.get(name), two[name]
+            if found is None or found.ndim != small.ndim:
+                continue
+            for size, first, second in zip(found.shape, small.shape, large.shape, strict=True):
+                if first != second:
+                    return 1 + (size - first) // (second - first)
+        return 0
+
+
+def family(
+    net: Callable[..., nn.Module],
+    variants: Mapping[str, Mapping[str, Any]],
+    *,
+    joints: bool = True,
+    sized: bool = False,
+    sigma: bool = False,
+    **common: Any,
+) -> dict[str, Model]:
+    """A network and its variants -> their rows. `joints`: its first argument is their number;
+    `sized`, `sigma`: it takes the codec's number of that name.
+    """
+
+    def build(numbers: Mapping[str, Any], count: int, codec: Any) -> nn.Module:
+        first = (count,) if joints else ()
+        size = {"size": codec.size} if sized else {}
+        width = {"sigma": codec.sigma} if sigma else {}
+        return net(*first, **size, **width, **numbers)
+
+    common = {"kind": "crops"} | common
+    return {
+        name: Model(build=partial(build, numbers), **common) for name, numbers in variants.items()
+    }

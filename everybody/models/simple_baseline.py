@@ -1,0 +1,50 @@
+"""Simple Baselines (Xiao et al. 2018, arXiv 1804.06208): a ResNet and a few deconvolutions.
+
+"Our method simply adds a few deconvolutional layers over the last convolution stage in the ResNet"
+(§ 2): three of 256 filters with 4 × 4 kernels and stride 2, each with batch normalisation and ReLU,
+then a 1 × 1 convolution to one heatmap per joint, at a quarter of the crop's size. The loss is the
+mean squared error between heatmaps.
+
+Parameter names are the published ones (microsoft/human-pose-estimation.pytorch, MIT).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from .deconvolution_head import DeconvolutionHead
+from .resnet_published import VARIANTS as RESNETS
+from .resnet_published import ResNet
+
+
+class SimpleBaselineNet(ResNet):
+    """Crop [B, 3, H, W], normalised; H, W multiples of 32 -> heatmaps [B, K, H / 4, W / 4].
+
+    `layers` is that of the published ResNet, `width` its channels in the first stage, `widths`
+    those of the deconvolutions.
+    """
+
+    def __init__(
+        self,
+        joints: int = 17,
+        *,
+        layers: int = 50,
+        width: int = 64,
+        widths: Sequence[int] = (256, 256, 256),
+    ) -> None:
+        super().__init__(width=width, **RESNETS[layers])
+        head = DeconvolutionHead(self.channels[-1], joints, widths=widths)
+        # The published names have no head: its layers stand beside the backbone's.
+        self.deconv_layers, self.final_layer = head.deconv_layers, head.final_layer
+
+    def forward(self, image: Tensor) -> Tensor:
+        features = super().forward(image)
+        return self.final_layer(self.deconv_layers(features[-1]))
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    f"simple-baseline-{layers}": {"layers": layers} for layers in RESNETS
+}
