@@ -1,6 +1,6 @@
 """The longest functions of the package, in lines.
 
-    .venv/bin/python scripts/longest_functions.py [COUNT]
+.venv/bin/python scripts/longest_functions.py [COUNT]
 """
 
 from __future__ import annotations

@@ -121,7 +121,11 @@ def test_every_command_line_parses() -> None:
 
 
 def test_a_wrong_command_line_does_not_parse() -> None:
-    for line in ("everybody run a.jpg --no-such-flag", "everybody walk a.jpg", "everybody convert out"):
+    for line in (
+        "everybody run a.jpg --no-such-flag",
+        "everybody walk a.jpg",
+        "everybody convert out",
+    ):
         with pytest.raises(Exception, match=r"[Nn]o such|Missing"):
             parsed(line)
 
