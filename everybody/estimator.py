@@ -1,4 +1,4 @@
-"""`Estimator` holds the loaded models of a method; `estimate` does one picture, `stream` any source.
+"""`Estimator` holds a method's loaded models; `estimate` does one picture, `stream` any source.
 
     read ──ahead──▶ find (pool) ──▶ pose (pool) ──▶ frames
 

@@ -141,7 +141,7 @@ class Following:
 
 
 class Work(NamedTuple):
-    """What came of a frame: its people, and the ids of quiet people, whose last pose still holds."""
+    """What came of a frame: its people, and the ids of the quiet ones, whose last pose holds."""
 
     frame: Frame
     quiet: set[int]

@@ -135,7 +135,7 @@ def compose(after: Array, before: Array) -> Array:
 
 
 def mirrored(matrices: Array, axis: float) -> Array:
-    """[N, 2, 3] -> [N, 2, 3]: the same, then mirrored at the vertical line x = axis of the target."""
+    """[N, 2, 3] -> [N, 2, 3]: the same, then mirrored at the line x = axis of the target."""
     out = np.array(matrices)
     out[:, 0] *= -1
     out[:, 0, 2] += 2 * axis

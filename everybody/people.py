@@ -232,7 +232,8 @@ class Frame:
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
             raise ValueError(
-                f"a frame's image must be [H, W, 3] uint8 RGB, got {list(self.image.shape)} {self.image.dtype}"
+                f"a frame's image must be [H, W, 3] uint8 RGB, "
+                f"got {list(self.image.shape)} {self.image.dtype}"
             )
 
     @property
@@ -242,7 +243,8 @@ class Frame:
 
     def __repr__(self) -> str:
         width, height = self.size
-        return f"Frame({self.source!r}, index={self.index}, time={self.time:.3f}, {width}×{height}, {self.people})"
+        place = f"{self.source!r}, index={self.index}, time={self.time:.3f}"
+        return f"Frame({place}, {width}×{height}, {self.people})"
 
     def draw(self, **options: Any) -> Image:
         """The picture with its people on it [H, W, 3]."""

@@ -33,7 +33,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _POLL = 0.1  # seconds between looks at whether the consumer has gone
-_PATIENCE = 5.0  # seconds to wait for a producer to notice; a source that hangs longer is left to its daemon thread
+# Seconds to wait for a producer to notice; a source that hangs longer is left to its daemon thread.
+_PATIENCE = 5.0
 
 
 def at_once(stages: Sequence[Stage], frames: Sequence[Frame]) -> list[Frame]:

@@ -113,7 +113,10 @@ nose-left_eye nose-right_eye left_eye-left_ear right_eye-right_ear
 left_ankle-left_heel right_ankle-right_heel left_ankle-left_big_toe right_ankle-right_big_toe
 left_big_toe-left_small_toe right_big_toe-right_small_toe
 """
-_BOX_TORSO = "left_shoulder-right_shoulder left_hip-right_hip left_shoulder-left_hip right_shoulder-right_hip"
+_BOX_TORSO = (
+    "left_shoulder-right_shoulder left_hip-right_hip left_shoulder-left_hip"
+    " right_shoulder-right_hip"
+)
 _SPINE_TORSO = "neck-left_shoulder neck-right_shoulder neck-pelvis pelvis-left_hip pelvis-right_hip"
 
 
@@ -211,9 +214,8 @@ MPII16 = _skeleton(
 LSP14 = _skeleton(
     "lsp-14",
     (*_LSP_LEGS, *_LSP_ARMS, "neck", "head_top"),
-    _LIMBS
-    + " head_top-neck neck-left_shoulder neck-right_shoulder left_shoulder-left_hip right_shoulder-right_hip"
-    " left_hip-right_hip",
+    _LIMBS + " head_top-neck neck-left_shoulder neck-right_shoulder left_shoulder-left_hip"
+    " right_shoulder-right_hip left_hip-right_hip",
 )
 HALPE26 = _skeleton("halpe-26", _HALPE, _LIMBS + _SPINE_TORSO + " head-neck")
 HALPE136 = _skeleton(
@@ -257,8 +259,8 @@ BLAZEPOSE33 = _skeleton(
     _LIMBS
     + _BOX_TORSO
     + " left_mouth-right_mouth left_wrist-left_thumb right_wrist-right_thumb left_wrist-left_index"
-    " right_wrist-right_index left_index-left_pinky right_index-right_pinky left_heel-left_foot_index"
-    " right_heel-right_foot_index",
+    " right_wrist-right_index left_index-left_pinky right_index-right_pinky"
+    " left_heel-left_foot_index right_heel-right_foot_index",
 )
 H36M17 = _skeleton(
     "h36m-17",
@@ -281,9 +283,8 @@ H36M17 = _skeleton(
         "right_elbow",
         "right_wrist",
     ),
-    _LIMBS
-    + " pelvis-left_hip pelvis-right_hip pelvis-spine spine-thorax thorax-upper_neck upper_neck-head_top"
-    " thorax-left_shoulder thorax-right_shoulder",
+    _LIMBS + " pelvis-left_hip pelvis-right_hip pelvis-spine spine-thorax thorax-upper_neck"
+    " upper_neck-head_top thorax-left_shoulder thorax-right_shoulder",
 )
 
 SKELETONS: dict[str, Skeleton] = {

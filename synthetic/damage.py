@@ -83,6 +83,10 @@ def _change(holder: Any, key: Any, random: Random) -> None:
         holder[str(_any(random))[:20]] = holder.pop(key)
     elif way < 0.4:
         holder[key] = str(holder[key]) if random.random() < 0.5 else [holder[key]]
+    elif way < 0.6 and isinstance(holder[key], int | float | str):
+        alike = str if isinstance(holder[key], str) else (int, float)
+        same = [value for value in VALUES if isinstance(value, alike)]
+        holder[key] = same[int(random.integers(len(same)))]
     else:
         holder[key] = _any(random)
 

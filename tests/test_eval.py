@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from click.testing import Result
@@ -17,6 +18,9 @@ from typer.testing import CliRunner
 from everybody.cli.eval import evaluate
 from everybody.errors import DataError, EverybodyError, OptionError
 from everybody.methods.orientation import ALONE
+from everybody.people import People
+from everybody.results.journal import Journal
+from everybody.results.records import Record
 from everybody.skeletons import COCO17, MPII16
 from synthetic import nets
 
@@ -296,3 +300,95 @@ def test_reading_the_command_line_stays_fast() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert outcome.stdout.strip() == "[]"
+
+
+def test_switches_per_minute_by_the_times_of_the_results(tmp_path: Path) -> None:
+    """Five frames of a second each; the id changes once: 12 a minute."""
+    names = [f"film/{number}.jpg" for number in range(5)]
+    images = [
+        {"id": i, "file_name": name, "width": 64, "height": 48} for i, name in enumerate(names, 1)
+    ]
+    labels = {
+        "images": images,
+        "annotations": [
+            {
+                "id": i,
+                "image_id": i,
+                "category_id": 1,
+                "area": 900.0,
+                "bbox": [0, 0, 60, 40],
+                "track_id": 0,
+                "keypoints": pose(),
+            }
+            for i in range(1, 6)
+        ],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
+    }
+    points = np.array(pose()).reshape(1, 17, 3) * (1, 1, 0.5)
+    with Journal(tmp_path / "found", COCO17) as journal:
+        for number, name in enumerate(names):
+            ids = np.array([7 if number < 3 else 8])
+            people = People(points, np.array([[0, 0, 60, 40.0]]), np.ones(1), COCO17, ids)
+            journal.write(Record(name, 0, float(number), 64, 48, people))
+    truth = written(tmp_path / "labels.json", labels)
+    arguments = ("--data", truth, "--metrics", "SwitchesPerMinute", "--json")
+    figures = json.loads(run(tmp_path / "found", *arguments).stdout)
+    assert figures["SwitchesPerMinute"] == pytest.approx(12)
+    found = [
+        result(i) | {"track_id": 7} for i in range(1, 6)
+    ]  # a list of results does not say when
+    figures = json.loads(run(written(tmp_path / "list.json", found), *arguments).stdout)
+    assert figures["SwitchesPerMinute"] is None
+
+
+def test_two_people_of_one_track_in_a_picture_are_an_error(tmp_path: Path, truth: Path) -> None:
+    content = json.loads(truth.read_text())
+    for one in content["annotations"]:
+        one["track_id"] = 1
+    written(truth, content)
+    found = written(tmp_path / "found.json", [result(3) | {"track_id": 7}] * 2)
+    with pytest.raises(DataError, match="two people of one track"):
+        run(found, "--data", truth, "--metrics", "MOTA")
+
+
+def test_poses_in_space_are_judged_in_millimetres(tmp_path: Path) -> None:
+    """Joints of the found poses stand 30 mm off, but for the root; one true joint is not known; the
+    joints of the files are in other orders.
+    """
+    random = np.random.default_rng(0)
+    joints = np.array(["head", "pelvis", "left_knee", "right_knee"])
+    true = random.normal(size=(6, 4, 3))
+    found = true + 5  # where the whole pose stands does not count
+    found[:, [0, 2, 3], 0] += 0.03
+    true[0, 2] = np.nan
+    np.savez(tmp_path / "truth.npz", positions_3d=true, joints=joints)
+    order = [2, 1, 0]
+    np.savez(tmp_path / "found.npz", positions_3d=found[:, order], joints=joints[order])
+    arguments = (tmp_path / "found.npz", "--data", tmp_path / "truth.npz", "--json")
+    figures = json.loads(run(*arguments, "--bootstrap", 20).stdout)
+    assert figures["MPJPE"] == pytest.approx(30 * 11 / 17)  # 6 roots, 6 heads, 5 knees
+    assert figures["parts"]["MPJPE"] == pytest.approx({"pelvis": 0, "head": 30, "left_knee": 30})
+    assert figures["PCK3D"] == 1
+    assert figures["AUC3D"] == pytest.approx((6 * 31 + 11 * 25) / (17 * 31), abs=0.03)
+    assert figures["PA-MPJPE"] < figures["MPJPE"]
+    assert figures["intervals"]["MPJPE"][0] <= figures["MPJPE"] <= figures["intervals"]["MPJPE"][1]
+    with pytest.raises(OptionError, match="'AP' of poses in space"):
+        run(*arguments, "--metrics", "AP")
+    np.savez(tmp_path / "found.npz", positions_3d=found[:5], joints=joints)
+    with pytest.raises(DataError, match=r"has 5 poses, truth\.npz 6"):
+        run(*arguments)
+
+
+def test_a_category_is_chosen_by_name(tmp_path: Path, truth: Path) -> None:
+    content = json.loads(truth.read_text())
+    person = content["categories"][0]
+    content["categories"].append({**person, "id": 2, "name": "statue"})
+    content["annotations"][1]["category_id"] = 2
+    written(truth, content)
+    found = written(tmp_path / "found.json", [result(3), result(5) | {"category_id": 2}])
+    for category, people in ((None, 2), ("person", 1), ("2", 1), ("person,statue", 2)):
+        more = () if category is None else ("--category", category)
+        figures = json.loads(run(found, "--data", truth, "--json", *more).stdout)
+        assert (figures["people"], figures["AP"]) == (people, pytest.approx(1))
+    with pytest.raises(DataError, match="no category 'horse'; its categories: person, statue"):
+        run(found, "--data", truth, "--category", "horse")

@@ -164,7 +164,7 @@ def test_turns_of_any_shape_with_tiles_and_once(tmp_path):
     nobody = load_detector(path, size=(320, 320), turns=4, score=0.95)
     assert [len(people) for people in nobody(images)] == [0, 0, 0]
     with pytest.raises(
-        OptionError, match="looks at 1 to 4 quarter turns of a picture .*, not at 5"
+        OptionError, match=r"looks at 1 to 4 quarter turns of a picture .*, not at 5"
     ):
         load_detector(path, turns=5)
 

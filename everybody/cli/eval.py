@@ -47,7 +47,8 @@ Metrics = Annotated[
     list[str],
     _option(
         help="AP, OKS, PCKh@0.5, PCK@0.2, PCKb@0.2, PDJ@0.2, PCP@0.5, PCPl@0.5, AUC@0.5, NME; "
-        "of tracks HOTA, DetA, AssA, MOTA, MOTP, IDF1, SwitchesPerMinute, PoseTrackAP."
+        "of tracks HOTA, DetA, AssA, MOTA, MOTP, IDF1, SwitchesPerMinute, PoseTrackAP; "
+        "of poses in space MPJPE, PA-MPJPE, PCK3D, AUC3D."
     ),
 ]
 Match = Annotated[str, _option(help="How people are paired for PCK and the like: oks, box, order.")]
@@ -132,30 +133,28 @@ def evaluate(
         "quarters": turn // 90,
     }
     _check(results, model, how, turn)
+    how |= {"boxes": boxes or "detected", "det_score": det_score}
     from ..data.read import read
+    from ..metrics import spatial
+    from ..metrics.compare import judge_all, precision_of_files
     from ..metrics.judge import defaults
     from ..metrics.tables import to_json, verdicts
 
-    truth = read(data, skeleton=_skeleton(data_skeleton), category=category)
-    names = listed(metrics) or defaults(truth)
-    judged = None
-    if names == ["AP"] and not (model or skeleton or save_plots or report):
-        from ..metrics.compare import precision_of_files
-
-        judged = precision_of_files(results, truth)
-    if judged is None:
-        from ..metrics.compare import judge_all
-
-        how |= {"boxes": boxes or "detected", "det_score": det_score}
-        found = _found(results, truth, skeleton, model, how)
-        judged = judge_all(found, truth, names, by=match, mapped=mapped)  # type: ignore[arg-type]
+    names, judged = listed(metrics), None
+    if data.is_file() and spatial.holds_poses(data):
+        judged = spatial.judge_files(results, data, names)
+    else:
+        truth = read(data, skeleton=_skeleton(data_skeleton), category=category)
+        names = names or defaults(truth)
+        if names == ["AP"] and not (model or skeleton or save_plots or report):
+            judged = precision_of_files(results, truth)
+        if judged is None:
+            found = _found(results, truth, skeleton, model, how)
+            judged = judge_all(found, truth, names, by=match, mapped=mapped)
 
     repeats = bootstrap or (1000 if len(judged) > 1 else 0)
     decided = verdicts([(one.about, one.figures) for one in judged], repeats=repeats, seed=seed)
-    if as_json:
-        print(json.dumps(to_json(decided)))
-    else:
-        _show(decided)
+    print(json.dumps(to_json(decided))) if as_json else _show(decided)
     _save(decided, judged, csv, latex, save_plots, report)
 
 
@@ -223,6 +222,8 @@ def _save(
             csv.write_text(tables.to_csv(verdicts), encoding="utf-8")
         if latex:
             latex.write_text(tables.to_latex(verdicts), encoding="utf-8")
+        if (plots or report) and None in pairs[0]:
+            raise OptionError("--save-plots and --report draw people in pictures: these have none")
         if plots:
             from ..metrics.plots import save_plots
 

@@ -79,8 +79,8 @@ def models(
         table.add_row(*cells if wide else cells[:-1])
     console.print(table)
     console.print(
-        "\n* default. here: yes; pull, fetched by `everybody models pull NAME`; bring, put its file into a folder "
-        "named by EVERYBODY_WEIGHTS. Papers, origins and checksums: --json.",
+        "\n* default. here: yes; pull, fetched by `everybody models pull NAME`; bring, put its "
+        "file into a folder named by EVERYBODY_WEIGHTS. Papers, origins, checksums: --json.",
         style="dim",
     )
 
@@ -88,6 +88,9 @@ def models(
 @app.command()
 def pull(
     names: Annotated[list[str], typer.Argument(help="Names from `everybody models`.")],
+    unverified: Annotated[
+        bool, typer.Option("--unverified", help="Also take files of unknown checksum.")
+    ] = False,
 ) -> None:
     """Fetch models into the cache, going on where an earlier try broke off, checksums proven."""
     from ..weights import fetch
@@ -105,9 +108,13 @@ def pull(
             path = fetch.pull(
                 row,
                 lambda done, total, t=task, p=progress: p.update(t, completed=done, total=total),
+                unverified=unverified,
             )
         if not row.sha256:
             console.print(
-                f"{row.name}: the manifest knows no checksum of this file; its sha256 is {fetch.sha256(path)}"
+                f"{row.name}: the manifest knows no checksum of this file; "
+                f"its sha256 is {fetch.sha256(path)}"
             )
+        if not fetch.lasting(path.parent):
+            console.print(f"{row.name}: kept in {path.parent}{fetch.HINT}")
         print(path)

@@ -101,9 +101,11 @@ def read_mpii_predictions(path: Path, content: dict[str, Array]) -> tuple[Datase
         if got != expected and not (count == 1 and got == expected[:-1]):
             raise DataError(f"{path}: {key} is {got}, expected {expected} as jnt_missing says")
     arrays = {key: content[key].reshape(expected) for key, expected in shapes.items()}
+    missed = np.isnan(arrays["pos_gt_src"].sum(1))  # so MATLAB may write joints without label
+    arrays["pos_gt_src"] = np.where(missed[:, None], 0.0, arrays["pos_gt_src"])
     corners = _bounded(arrays["headboxes_src"], path, "headboxes_src")
     pictures = tuple(Picture("", number) for number in range(1, missing.shape[1] + 1))
-    seen = (missing == 0).T & np.isfinite(arrays["pos_gt_src"]).all(1).T
+    seen = ((missing == 0) & ~missed).T
 
     def people(key: str, flags: Array, **columns: Any) -> Dataset:
         points = np.moveaxis(_bounded(arrays[key], path, key), 2, 0) - 1
@@ -145,9 +147,8 @@ def _number(text: str, people: Records, row: int) -> float:
 
 
 def _bounded(values: Array, path: Path, key: str) -> Array:
-    """Values that may be NaN (not labelled, or not found), but no farther off than `FARTHEST`."""
-    if (np.abs(values) > FARTHEST).any():
-        raise DataError(f"{path}: {key} has a number beyond ±{FARTHEST:g}")
+    if not (np.abs(values) <= FARTHEST).all():
+        raise DataError(f"{path}: {key} has a number that is not finite, or beyond ±{FARTHEST:g}")
     return values
 
 

@@ -10,6 +10,7 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ class Records:
 
     def values(self, key: str) -> list[Any]:
         """One field of every record."""
-        return [getattr(record, key) for record in self.records]
+        return list(map(attrgetter(key), self.records))
 
     def identifiers(self, key: str) -> NDArray[np.int64] | None:
         """Ids as whole numbers [N] (`whole`); None if one of them is not. Raises DataError for an
@@ -130,9 +131,10 @@ class Records:
         if width is None:
             array = np.array(rows, np.float64).reshape(len(rows))
         else:
-            for row, values in enumerate(rows):
-                if len(values) != width:
-                    raise self.fail(row, f"has {len(values)} numbers as {what}, expected {width}")
+            lengths = list(map(len, rows))
+            if set(lengths) - {width}:
+                row = next(row for row, length in enumerate(lengths) if length != width)
+                raise self.fail(row, f"has {lengths[row]} numbers as {what}, expected {width}")
             array = np.array(rows, np.float64).reshape(len(rows), width)
 
         good = np.abs(array) <= limit

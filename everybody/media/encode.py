@@ -13,7 +13,7 @@ import av
 import cv2
 import numpy as np
 from av.container import OutputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError, InvalidDataError
 from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
@@ -25,6 +25,7 @@ from ..people import Image
 from . import trust
 from .clock import RATE
 from .container import OPTIONS
+from .demux import reason
 from .sound import Sound
 
 _TICKS = 90_000  # per second: what MPEG counts time in, and fine enough for every camera
@@ -131,7 +132,12 @@ class VideoWriter:
 
     def _copy_sound(self, until: int) -> None:
         if self._sound and self._container:
-            self._container.mux(self._sound.until(Fraction(until, _TICKS)))
+            try:
+                self._container.mux(self._sound.until(Fraction(until, _TICKS)))
+            except (ArgumentError, InvalidDataError) as error:  # odd stamps: the pictures go on
+                self._say(f"{self._audio}: its sound breaks off ({reason(error)})")
+                self._sound.close()
+                self._sound = None
 
     def close(self) -> None:
         """Complete the file. Closing twice is closing once. Raises OutputError."""

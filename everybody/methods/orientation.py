@@ -308,7 +308,7 @@ def leaning(people: People) -> Array:
 
 
 def trunks(people: People) -> Array:
-    """Poses -> [N]: how many quarter turns bring each trunk upright, or NaN where it does not say."""
+    """Poses -> [N]: the quarter turns that bring each trunk upright; NaN where it does not say."""
     joints = people.skeleton.joints
     if not set(TRUNK) <= set(joints):
         return np.full(len(people), np.nan)

@@ -20,7 +20,6 @@ from ..schedule import mapped
 
 if TYPE_CHECKING:
     from ..estimator import Estimator
-    from ..methods import is_method
 
 # AP profits from people whom a detector is unsure of; what is used in earnest (.3) is too high to
 # judge with.

@@ -16,6 +16,9 @@ from ..skeletons import Skeleton
 from .bootstrap import Difference, difference, draws, interval, sample
 from .figure import Figure
 
+COUNTS = ("MPJPE", "PA-MPJPE", "SwitchesPerMinute")  # not shares, so not in percent
+SMALLER = ("NME", *COUNTS)  # is better
+
 
 @dataclass(frozen=True, slots=True)
 class About:
@@ -153,8 +156,9 @@ def to_latex(found: Sequence[Verdict]) -> str:
         for name in names:
             value = row.get(name, math.nan)
             known = [other[name] for other in rows if not math.isnan(other.get(name, math.nan))]
-            best = (min if name.startswith("NME") else max)(known, default=math.nan)
-            text = "--" if math.isnan(value) else f"{100 * value:.1f}"
+            best = (min if name.startswith(SMALLER) else max)(known, default=math.nan)
+            scale = 1 if name.startswith(COUNTS) else 100
+            text = "--" if math.isnan(value) else f"{scale * value:.1f}"
             cells.append(rf"\textbf{{{text}}}" if len(found) > 1 and value == best else text)
         lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
