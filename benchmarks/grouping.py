@@ -1,41 +1,26 @@
-"""How long it takes to group peaks into people, beside a plain Python version of the same rules.
+"""OpenPose's grouping: milliseconds beside plain Python, by the number of people, and worst cases.
 
-    python benchmarks/grouping.py [--size 180 110] [--people 1 5 20 40]
+    python -m benchmarks.grouping [--size 180 110] [--people 1 5 20 40] [--repeats 20]
 
 People are drawn at random places; both versions read the same maps in the same run and must give
 the same people. Grouping: pairs, line integrals, matching, assembling. Peaks: confidence maps ->
-peaks. Then the worst cases: 500 peaks of one part, and 500 of every part.
+peaks. A time is that of the fastest call: other load only ever adds. Then the worst cases: 500
+peaks of one part, and 500 of every part.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-import time
-from collections.abc import Callable
 from math import hypot
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from benchmarks.common import by_turns, head, parsed, parser, row
 from everybody.methods.grouping import BODY18, Bodies, Integral, assemble, find_limbs
+from everybody.methods.openpose import PartFields
 from everybody.methods.peaks import Peaks, find_peaks
 from everybody.skeletons import OPENPOSE18
-from tests import planted
-
-
-def milliseconds(function: Callable[[], Any], least: float = 1.0) -> float:
-    """The fastest of many calls: what else runs on the machine only ever adds."""
-    spent, times = 0.0, []
-    while spent < least:
-        begun = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - begun)
-        spent += times[-1]
-    return 1e3 * min(times)
+from synthetic import planted
 
 
 def plain_peaks(maps: list[list[list[float]]], threshold: float, radius: float) -> list[Any]:
@@ -43,12 +28,12 @@ def plain_peaks(maps: list[list[list[float]]], threshold: float, radius: float) 
     parts = []
     for rows in maps:
         found = []
-        for y, row in enumerate(rows):
-            for x, value in enumerate(row):
+        for y, line in enumerate(rows):
+            for x, value in enumerate(line):
                 if value < threshold:
                     continue
-                before = max(row[x - 1] if x else 0, rows[y - 1][x] if y else 0)
-                right = row[x + 1] if x + 1 < len(row) else 0
+                before = max(line[x - 1] if x else 0, rows[y - 1][x] if y else 0)
+                right = line[x + 1] if x + 1 < len(line) else 0
                 below = rows[y + 1][x] if y + 1 < len(rows) else 0
                 if value > before and value >= max(right, below):
                     found.append((x, y, value))
@@ -128,21 +113,17 @@ def plain_people(parts: list[Any], matched: list[Any]) -> list[list[int]]:
 def crowd(people: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Random people of 40 to 80 cells -> confidence maps and fields."""
     rng = np.random.default_rng(people)
-    bodies = [
-        planted.body(
-            OPENPOSE18,
-            tuple(rng.uniform((15, 30), (size[0] - 15, size[1] - 30))),
-            rng.uniform(40, 80),
-            turn=rng.uniform(-20, 20),
-            spread=rng.uniform(0.7, 1.3),
-        )
-        for _ in range(people)
-    ]
-    points = np.array(bodies)
-    return planted.heatmaps(points, size), planted.fields(points, BODY18, size)
+    bodies = []
+    for _ in range(people):
+        x, y = rng.uniform((15, 30), (size[0] - 15, size[1] - 30))
+        height, turn, spread = rng.uniform((40, -20, 0.7), (80, 20, 1.3))
+        bodies.append(planted.body(OPENPOSE18, (x, y), height, turn=turn, spread=spread))
+    codec = PartFields(stride=1, sigma=2.0, width=2.0)
+    joints, fields = codec.encode(planted.seen(np.array(bodies)), size)
+    return joints[:-1], fields
 
 
-def compare(people: int, size: tuple[int, int]) -> str:
+def compare(people: int, size: tuple[int, int], repeats: int) -> str:
     heatmaps, fields = crowd(people, size)
     peaks = find_peaks(heatmaps)
 
@@ -158,16 +139,20 @@ def compare(people: int, size: tuple[int, int]) -> str:
     assert [(x, y) for part in parts for x, y, _ in part] == [*zip(peaks.x, peaks.y, strict=True)]
     assert ours().peaks.tolist() == plain()
 
-    fast, slow = milliseconds(ours), milliseconds(plain)
-    fast_peaks = milliseconds(lambda: find_peaks(heatmaps))
-    slow_peaks = milliseconds(lambda: plain_peaks(lists, 0.1, 6))
-    return (
-        f"| {people} | {len(peaks.x)} | {fast:.3f} ms | {slow:.1f} ms | {slow / fast:.0f} | "
-        f"{fast_peaks:.3f} ms | {slow_peaks:.1f} ms | {slow_peaks / fast_peaks:.0f} |"
-    )
+    fast = {"grouping": ours, "peaks": lambda: find_peaks(heatmaps)}
+    slow = {"grouping": plain, "peaks": lambda: plain_peaks(lists, 0.1, 6)}
+    least = [
+        {name: min(times) for name, times in by_turns(works, count).items()}
+        for works, count in ((fast, 10 * repeats), (slow, repeats))
+    ]
+    cells: list[object] = [people, len(peaks.x)]
+    for name in fast:
+        one, other = least[0][name], least[1][name]
+        cells += [f"{one:.2f}", f"{other:.1f}", f"{other / one:.1f}"]
+    return row(*cells)
 
 
-def worst(many: list[int]) -> float:
+def worst(many: list[int], repeats: int) -> float:
     """500 random peaks of those parts, 20 of the others, in random fields -> milliseconds."""
     rng = np.random.default_rng(0)
     part = np.concatenate([np.full(500 if k in many else 20, k) for k in range(18)])
@@ -179,26 +164,28 @@ def worst(many: list[int]) -> float:
     def ours() -> Bodies:
         return assemble(peaks, find_limbs(peaks, fields, BODY18), BODY18)
 
-    return milliseconds(ours)
+    return min(by_turns({"ours": ours}, repeats)["ours"])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--size", type=int, nargs=2, default=(180, 110), help="cells")
-    parser.add_argument("--people", type=int, nargs="+", default=[1, 5, 20, 40])
-    given = parser.parse_args()
+    command = parser(__doc__)
+    command.add_argument("--size", type=int, nargs=2, default=(180, 110), help="cells")
+    command.add_argument("--people", type=int, nargs="+", default=[1, 5, 20, 40])
+    command.add_argument("--repeats", type=int, default=20)
+    given = parsed(command)
 
     print(
-        "| people | peaks | grouping | plain Python | plain : ours | peaks | plain | plain : ours |"
-    )
-    print("| --- " * 8 + "|")
+        head(
+            "people", "peaks", "grouping, ms", "plain Python", "plain : ours",
+            "finding peaks, ms", "plain Python", "plain : ours",
+        )
+    )  # fmt: skip
+    width, height = given.size
     for people in given.people:
-        print(compare(people, tuple(given.size)), flush=True)
+        print(compare(people, (width, height), given.repeats), flush=True)
 
-    print(f"\n500 peaks of the neck, 20 of the others: {worst([1]):.1f} ms")
-    print(f"500 peaks of every part: {worst(list(range(18))):.0f} ms")
+    print(f"\n500 peaks of the neck, 20 of the others: {worst([1], given.repeats):.0f} ms")
+    print(f"500 peaks of every part: {worst(list(range(18)), 3):.0f} ms")
 
 
 if __name__ == "__main__":

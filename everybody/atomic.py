@@ -21,7 +21,7 @@ ADVICE = {
     ),
     errno.EROFS: "this file system can only be read: choose another place",
     errno.ENAMETOOLONG: "choose a shorter name",
-    errno.EFBIG: "the file system or a limit (ulimit -f) takes no larger file: choose another place",
+    errno.EFBIG: "the file system or a limit (ulimit -f) takes no larger file",
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "close files, or raise the limit (ulimit -n)"),
     errno.EIO: "the disk may be failing: choose another place",
 }
@@ -52,7 +52,7 @@ def writing(path: Path | str) -> Iterator[None]:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside `path` that nobody else uses, to be written as a file or made as a folder. It
-    becomes `path` when the block ends well and vanishes when it does not, so that what was at `path`
+    becomes `path` when the block ends well and vanishes when it does not, so that what was there
     before is lost only to its whole successor.
 
     A folder's predecessor is removed: the caller makes sure that nothing else lives in it. Raises

@@ -184,6 +184,14 @@ class Options:
             **groups[""],
         )
 
+    def flat(self) -> dict[str, Any]:
+        """The flat keywords that make these options: the inverse of `of`."""
+        said: dict[str, Any] = {}
+        for name in Keywords.__annotations__:
+            group, key = _place(name)
+            said[name] = getattr(getattr(self, group) if group else self, key)
+        return said
+
 
 def _place(name: str) -> tuple[str, str]:
     """The group and the field that a flat keyword fills."""

@@ -1,15 +1,16 @@
 """One run of the main job: any sources in, a folder of results out.
 
-    OUT/frames.jsonl, run.json   the journal, always; the other formats are derived from it
+    OUT/frames.jsonl, run.json   the journal, always; other formats are derived from it at the end
     OUT/images, video, crops     what was asked for
 
 Whatever ends a run (the last frame, an error, Ctrl-C, SIGTERM, a full disk), the journal is valid
 up to the last finished frame, the other formats are derived from what it holds, and
-`existing="resume"` goes on behind it.
+`existing="resume"` goes on behind it. One run at a time writes into a folder.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -18,19 +19,24 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 from .atomic import refused
-from .errors import DataError, EverybodyError, OptionError
+from .errors import DataError, EverybodyError, OptionError, OutputError
 from .follow import Follow, Following
 from .media.names import Names
 from .media.read import Selection, read
 from .media.write import Overlays, save_crops
+from .messages import Say
 from .method import Remarking
 from .people import Frame
 from .results.formats import FORMATS, write_all
-from .results.journal import Journal, last_frames, last_id
+from .results.journal import Existing, Journal
+from .results.lines import RUN, Progress, progress, read_run
+from .results.lock import Lock
 from .results.records import encode
+from .results.resume import Known, gaps
+from .settings import settings
 from .skeletons import Skeleton
 
 if TYPE_CHECKING:
@@ -78,14 +84,18 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """What to write, and where: a folder, or a binary stream of the journal's lines alone."""
+    """What to write, and where: a folder, or a binary stream that takes the journal's lines alone.
+
+    force: resume a run although it had other options.
+    """
 
     out: Path | IO[bytes]
     formats: Sequence[str] = ()
     images: bool = False
     video: bool = False
     crops: bool = False
-    existing: Literal["refuse", "resume", "overwrite"] = "refuse"
+    existing: Existing = "refuse"
+    force: bool = False
     drawing: dict[str, Any] = field(default_factory=dict)  # options of `draw.draw`, and trails
 
     def __post_init__(self) -> None:
@@ -104,8 +114,8 @@ class Messages:
     nothing, `progress` each frame when it is written.
     """
 
-    say: Callable[[str], None] = lambda text: None
-    warn: Callable[[str], None] = lambda text: None
+    say: Say = lambda text: None
+    warn: Say = lambda text: None
     progress: Callable[[Frame], None] = lambda frame: None
 
 
@@ -128,56 +138,94 @@ def run(
     options is what run.json should say of how this was called. Ctrl-C and SIGTERM end the run early
     and in order.
     """
-    messages = messages or Messages()
+    messages, select = messages or Messages(), select or Selection()
     summary = Summary()
-    done = _done(outputs, messages)
-    if follow and done:  # earlier people cannot be recognised, but nobody may get an id in use
-        follow = replace(follow, first=last_id(cast(Path, outputs.out)) + 1)
-    # To follow people, finding and posing must come apart: it takes an Estimator.
-    following = Following(follow, cast("Estimator", estimator)) if follow else None
-
-    def problem(error: EverybodyError) -> None:
-        if strict:
-            raise error
-        summary.problems.append(str(error))
-        messages.warn(str(error))
-
-    def dropped(count: int) -> None:
-        summary.dropped += count
-
-    models = estimator.models() + (following.models() if following else [])
-    record = {"options": options or {}, "models": models}
     with ExitStack() as stack:
-        sinks = _sinks(outputs, estimator.skeleton, record, summary, done, stack, messages.say)
+        earlier = _earlier(outputs, follow, stack, messages)
+        if follow:  # nobody may get an id that is in use
+            follow = replace(follow, first=max(follow.first, earlier.held.greatest + 1))
+        # To follow people, finding and posing must come apart: it takes an Estimator.
+        following = Following(follow, cast("Estimator", estimator)) if follow else None
+        record = {
+            "options": options or {},
+            "settings": settings(estimator, select, follow, max_pixels),
+            "folder": os.getcwd(),
+            "models": estimator.models() + (following.models() if following else []),
+        }
+        sinks = _sinks(outputs, estimator.skeleton, record, summary, earlier, stack, messages.say)
+        told = _Told(summary, messages, strict)
         begun = time.perf_counter()
         with _interruptible(summary):
             frames = read(
                 sources,
-                select=select or Selection(),
-                after=done,
+                select=select,
+                after=earlier.known,
                 max_pixels=max_pixels,
-                problem=problem,
-                dropped=dropped,
+                problem=told.problem,
+                dropped=told.dropped,
+                say=messages.say,
             )
+            frames = earlier.known.renamed(frames)
             found = following(frames) if following else estimator.frames(frames)
             with closing(found) as estimated:
                 for frame in estimated:
                     _take(frame, sinks, summary, messages)
             for text in estimator.remarks() if isinstance(estimator, Remarking) else []:
-                problem(DataError(text))
+                told.problem(DataError(text))
             summary.finished = True
         summary.seconds = time.perf_counter() - begun
     return summary
 
 
-def _done(outputs: Outputs, messages: Messages) -> dict[str, int]:
-    """The last frame of each source in the journal that is resumed."""
-    if not isinstance(outputs.out, Path) or outputs.existing != "resume":
-        return {}
-    done = last_frames(outputs.out, say=messages.warn)
-    for source, index in done.items():
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Where reading tells what went wrong, and what it left out."""
+
+    summary: Summary
+    messages: Messages
+    strict: bool
+
+    def problem(self, error: EverybodyError) -> None:
+        if self.strict:
+            raise error
+        self.summary.problems.append(str(error))
+        self.messages.warn(str(error))
+
+    def dropped(self, count: int) -> None:
+        self.summary.dropped += count
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """What the journal that is resumed holds; nothing where none is."""
+
+    lock: Lock | None = None
+    held: Progress = field(default_factory=Progress)
+    known: Known = field(default_factory=lambda: Known({}, None))
+
+
+def _earlier(
+    outputs: Outputs, follow: Follow | None, stack: ExitStack, messages: Messages
+) -> _Earlier:
+    """The folder, locked for this run, and what it holds."""
+    if not isinstance(outputs.out, Path):
+        return _Earlier()
+    lock = stack.enter_context(Lock(outputs.out))
+    if outputs.existing != "resume":
+        return _Earlier(lock)
+    held = progress(outputs.out, say=messages.warn)
+    for source, index in held.last.items():
         messages.say(f"{source}: going on behind frame {index}")
-    return done
+    if outputs.video:
+        for text in gaps(outputs.out / "video", held):
+            messages.say(text)
+    if follow and held.frames:
+        messages.say(
+            f"people are followed anew from there: their ids begin at {held.greatest + 1}, and who "
+            "was known before has another one"
+        )
+    folder = read_run(outputs.out / RUN).get("folder")
+    return _Earlier(lock, held, Known(held.last, folder))
 
 
 def _take(frame: Frame, sinks: Sequence[Sink], summary: Summary, messages: Messages) -> None:
@@ -193,9 +241,9 @@ def _sinks(
     skeleton: Skeleton,
     record: dict[str, Any],
     summary: Summary,
-    done: dict[str, int],
+    earlier: _Earlier,
     stack: ExitStack,
-    say: Callable[[str], None],
+    say: Say,
 ) -> list[Sink]:
     """What takes each frame, the journal first; the stack closes all in order: videos, journal,
     derived formats.
@@ -203,13 +251,20 @@ def _sinks(
     out = outputs.out
     if not isinstance(out, Path):
         return [partial(_print, out)]
-    journal = Journal(out, skeleton, record, existing=outputs.existing)
+    journal = Journal(
+        out,
+        skeleton,
+        record,
+        existing=outputs.existing,
+        force=outputs.force,
+        lock=earlier.lock,
+    )
     stack.callback(_derive, outputs, out, summary, say)
     stack.callback(lambda: journal.close(finished=summary.finished))
     stack.callback(lambda: [journal.problem(text) for text in summary.problems])
     summary.files["jsonl"] = str(journal.path)
     sinks: list[Sink] = [journal.write]
-    known = list(done) if done else None
+    known = list(earlier.known) or None
     for name, wanted in (("images", outputs.images), ("video", outputs.video)):
         if wanted:
             overlays = Overlays(
@@ -219,7 +274,7 @@ def _sinks(
             summary.files[name] = str(out / name)
     if outputs.crops:
         names = Names()
-        for source in done:
+        for source in known or ():
             names(source)
         sinks.append(lambda frame: save_crops(frame, out / "crops", names))
         summary.files["crops"] = str(out / "crops")
@@ -235,9 +290,11 @@ def _print(out: IO[bytes], frame: Frame) -> None:
         raise
     except OSError as error:
         raise refused("stdout", error) from error
+    except ValueError as error:
+        raise OutputError(f"stdout: cannot be written ({error}); give an open stream") from error
 
 
-def _derive(outputs: Outputs, out: Path, summary: Summary, say: Callable[[str], None]) -> None:
+def _derive(outputs: Outputs, out: Path, summary: Summary, say: Say) -> None:
     """Write the other formats from the journal."""
     written = write_all(out, outputs.formats, say=say)
     summary.files.update({name: str(path) for name, path in written.items()})

@@ -23,9 +23,7 @@ from numpy.typing import NDArray
 
 from .errors import ModelError, OptionError
 
-ABOUT = (
-    "everybody"  # the metadata in which our own files say how to speak to them (`manifest.told`)
-)
+ABOUT = "everybody"  # the metadata in which our own files describe themselves (`manifest.told`)
 ENGINES = ("auto", "onnxruntime", "openvino")
 # What --device calls them, in the order in which `auto` prefers them.
 PROVIDERS = {
@@ -37,11 +35,8 @@ PROVIDERS = {
     "coreml": "CoreMLExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-AUTO = (
-    "cuda",
-    "directml",
-    "cpu",
-)  # the others need a compilation of minutes or do not run every operator
+# Preferred by `auto`: the others compile for minutes, or do not run every operator.
+AUTO = ("cuda", "directml", "cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +65,16 @@ class Session(Protocol):
     def __call__(self, array: NDArray[Any]) -> list[NDArray[Any]]: ...
 
 
+def keep_private() -> None:
+    """To be called before an engine is imported: nothing leaves the machine.
+
+    onnxruntime (1.32 at least) writes a device id into the user's cache and sends usage data from
+    the moment it is imported, unless this variable says no. A user's own value stays. OpenVINO
+    sends nothing when it runs networks.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
 def cores() -> int:
     """CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -77,6 +82,7 @@ def cores() -> int:
 
 def devices() -> list[str]:
     """The devices that the installed onnxruntime can use, best first."""
+    keep_private()
     import onnxruntime
 
     available = onnxruntime.get_available_providers()
@@ -114,8 +120,8 @@ def load(
     threads: int = 0,
     parallel: int = 1,
 ) -> Session:
-    """Load an ONNX file. `threads` 0 means all cores. Raises ModelError for a file that is no such network, OptionError
-    for a device or an engine that is not here.
+    """Load an ONNX file. `threads` 0 means all cores. Raises ModelError for a file that is no such
+    network, OptionError for a device or an engine that is not here.
     """
     path = Path(path)
     if not path.is_file():
@@ -125,10 +131,8 @@ def load(
     if device != "auto" and device not in PROVIDERS:
         raise OptionError(f"unknown device '{device}': known are auto, {', '.join(PROVIDERS)}")
     threads = threads or cores()
-    if (
-        engine == "auto"
-    ):  # OpenVINO's bfloat16 changes results by more than .002 AP (docs/models.md): only when asked
-        engine = "onnxruntime"
+    # OpenVINO's bfloat16 changes results by more than .002 AP (docs/models.md): only when asked.
+    engine = "onnxruntime" if engine == "auto" else engine
     if engine == "openvino":
         if "openvino" not in engines():
             raise OptionError(
@@ -136,7 +140,8 @@ def load(
             )
         if device not in ("auto", "cpu"):
             raise OptionError(
-                f"engine 'openvino' runs on the CPU here, not on '{device}': choose --engine onnxruntime"
+                f"engine 'openvino' runs on the CPU here, not on '{device}': "
+                f"choose --engine onnxruntime"
             )
         return OpenVino(path, threads, parallel)
     return OnnxRuntime(path, device, threads)
@@ -149,9 +154,8 @@ def _broken(path: Path, error: Exception) -> ModelError:
 
 def _only_input(path: Path, ports: list[Port]) -> Port:
     if len(ports) != 1:
-        raise ModelError(
-            f"{path}: expected a network with one input, found {', '.join(map(str, ports)) or 'none'}"
-        )
+        found = ", ".join(map(str, ports)) or "none"
+        raise ModelError(f"{path}: expected a network with one input, found {found}")
     return ports[0]
 
 
@@ -161,6 +165,7 @@ class OnnxRuntime:
     engine = "onnxruntime"
 
     def __init__(self, path: Path, device: str, threads: int) -> None:
+        keep_private()
         import onnxruntime
 
         available = devices()
@@ -168,23 +173,20 @@ class OnnxRuntime:
             next(name for name in AUTO if name in available) if device == "auto" else device
         )
         if self.device not in available:
+            nvidia = device in ("cuda", "tensorrt")
+            hint = "; for NVIDIA, pip install onnxruntime-gpu" if nvidia else ""
             raise OptionError(
-                f"device '{device}' is not available: this onnxruntime has {', '.join(available)}"
-                + (
-                    "; for NVIDIA, pip install onnxruntime-gpu"
-                    if device in ("cuda", "tensorrt")
-                    else ""
-                )
+                f"device '{device}' is not available: "
+                f"this onnxruntime has {', '.join(available)}{hint}"
             )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # errors come as exceptions; the log would say them twice
-        if (
-            threads > 1
-        ):  # threads wait for each other awake while a picture is looked at: up to 1.5 times as fast; but
-            # not between pictures, where they would take the cores from the decoder and the other
-            # stages
+        if threads > 1:
+            # Threads spin while they wait for each other within a call, which makes it up to 1.5
+            # times as fast; but not between calls, where they would take the cores from the decoder
+            # and the other stages.
             options.add_session_config_entry("session.force_spinning_stop", "1")
         providers = [PROVIDERS[self.device]] + ["CPUExecutionProvider"] * (self.device != "cpu")
         try:

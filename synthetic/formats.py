@@ -64,12 +64,11 @@ def read_results(path: Path, above: int = 0) -> None:
 
 def read_frames(path: Path) -> None:
     from everybody.data.frames import read_frames as read
-    from everybody.results.journal import last_frames, last_id
+    from everybody.results.lines import progress
 
     read_results(path, above=1)
     read(path.parent / "frames.jsonl")
-    last_frames(path.parent)
-    last_id(path.parent)
+    progress(path.parent)
 
 
 def read_boxes(path: Path) -> None:

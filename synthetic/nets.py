@@ -401,3 +401,23 @@ def movenet_constant(path: Path, poses: np.ndarray) -> Path:
     }
     taken = helper.make_tensor_value_info("input", TensorProto.INT32, [1, "height", "width", 3])
     return _save(path, nodes, [taken], [_float("poses", [1, *poses.shape])], constants)
+
+
+def maps_constant(
+    path: Path, maps: dict[str, np.ndarray], size: tuple[int, int] | None = None
+) -> Path:
+    """A network of pictures [B, 3, H, W] (`size`: width, height; None: any) that always gives these
+    maps [C, h, w].
+    """
+    nodes = [
+        helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=1),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        *(helper.make_node("Add", ["nothing", f"known_{name}"], [name]) for name in maps),
+    ]
+    constants = {"axes": np.array([1, 2, 3]), "zero": np.array(0, np.float32)} | {
+        f"known_{name}": known[None].astype(np.float32) for name, known in maps.items()
+    }
+    sides = ["height", "width"] if size is None else [size[1], size[0]]
+    taken = [_float("image", ["batch", 3, *sides])]
+    given = [_float(name, ["batch", *known.shape]) for name, known in maps.items()]
+    return _save(path, nodes, taken, given, constants)

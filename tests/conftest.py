@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +12,9 @@ hypothesis.settings.register_profile(
     "untimed", deadline=None
 )  # machines are noisy: no test is about time
 hypothesis.settings.load_profile("untimed")
+
+# Tests that import the engine themselves send nothing either (`runtime.keep_private`).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -29,9 +29,14 @@ def test_a_whole_file_or_folder_takes_its_name_and_a_broken_one_leaves_nothing(t
             fill(part, text)
     written = place / "a" if kind == "folder" else place
     assert written.read_text() == "second"
-    with pytest.raises(KeyboardInterrupt), replacing(place) as part:
-        fill(part, "third")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with replacing(place) as part:
+            fill(part, "third")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert written.read_text() == "second"
     assert names(place.parent) == ["result"]
 

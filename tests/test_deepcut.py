@@ -29,7 +29,8 @@ from everybody.methods.deepcut_pairs import (
 from everybody.methods.partition import of_probabilities
 from everybody.methods.partition_exact import exact
 from everybody.skeletons import COCO17
-from tests import golden, planted
+from synthetic import planted
+from tests import golden
 
 SIZE, STRIDE = (50, 44), 8
 WIDTH = (

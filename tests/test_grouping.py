@@ -13,7 +13,8 @@ from everybody.methods.grouping import BODY18, BODY25, Layout, assemble, find_li
 from everybody.methods.openpose import PartFields, gaussians
 from everybody.methods.peaks import Peaks, between_cells, find_peaks
 from everybody.skeletons import OPENPOSE18, OPENPOSE25
-from tests import golden, planted
+from synthetic import planted
+from tests import golden
 
 SIZE = (120, 110)
 LAYOUTS = pytest.mark.parametrize(

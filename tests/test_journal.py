@@ -1,4 +1,4 @@
-"""The journal: valid after any kill, resumed without loss, refused where it would mix or overwrite."""
+"""The journal: valid after any kill, resumed without loss, refused where it would mix runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 
 from everybody.errors import DataError, OptionError, OutputError
 from everybody.people import Frame, People
-from everybody.results.journal import Journal, last_frames, read_journal
+from everybody.results.journal import Journal, read_journal
+from everybody.results.lines import progress
 from everybody.results.records import Record, encode
 from everybody.skeletons import BOX, COCO17, H36M17, HALPE26, Skeleton
 
@@ -137,7 +138,7 @@ def test_a_torn_last_line_is_dropped_and_resumed_over(tmp_path, cut):
     left = list(read_journal(tmp_path, say=said.append))
     assert len(left) == (6 if cut == 1 else 5)
     assert len(said) == (cut > 1)
-    last = last_frames(tmp_path, say=said.append)
+    last = progress(tmp_path, say=said.append).last
     assert last == {"a.mp4": left[-1].index}
     write(tmp_path, records(6)[last["a.mp4"] + 1 :], existing="resume")
     assert path.read_bytes() == whole
@@ -146,7 +147,7 @@ def test_a_torn_last_line_is_dropped_and_resumed_over(tmp_path, cut):
 def test_a_first_line_that_is_torn_leaves_an_empty_journal(tmp_path):
     write(tmp_path, [])
     (tmp_path / "frames.jsonl").write_bytes(b'{"source":"a')
-    assert last_frames(tmp_path, say=[].append) == {}
+    assert progress(tmp_path, say=[].append).last == {}
     write(tmp_path, records(2), existing="resume")
     assert len(list(read_journal(tmp_path))) == 2
 
@@ -167,8 +168,8 @@ def test_any_other_broken_line_is_an_error_with_its_number(tmp_path):
 def test_last_frames_of_each_source(tmp_path):
     odd = 'q"\\\u00e9\udcff, "frame": 99.mp4'
     write(tmp_path, [*records(3), *records(2, source=odd, start=4)])
-    assert last_frames(tmp_path) == {"a.mp4": 2, odd: 5}
-    assert last_frames(tmp_path / "nowhere") == {}
+    assert progress(tmp_path).last == {"a.mp4": 2, odd: 5}
+    assert progress(tmp_path / "nowhere").last == {}
     assert [record.source for record in read_journal(tmp_path)][-1] == odd
 
 

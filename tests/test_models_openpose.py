@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 
 from everybody.models import openpose, openpose_light, posenet  # noqa: E402
 from tests import golden, network_laws  # noqa: E402
+from tests.network_answer import Answering  # noqa: E402
 
 BODY = openpose.BodyNet, {"limbs": 2, "stages": 2, "width": 16}
 BODY25 = openpose.Body25Net, {"limbs": 2, "field_stages": 2, "widths": ((4, 8), (6, 9))}
@@ -22,28 +23,31 @@ SMALL = pytest.mark.parametrize(
 
 
 def loaded(net, name):
+    """What the net says of the published input, and its answer."""
     net.load_state_dict(openpose.published(golden.state(name)))
     with torch.no_grad():
-        return net(golden.image(name))
+        said = net(golden.image(name))
+    return said, net.answer(said)
 
 
 def test_published_body_18():
-    said = loaded(openpose.BodyNet(18, **openpose.VARIANTS["openpose-body-18"]), "openpose_body")
-    joints, fields = openpose.clipped(said)
+    net = openpose.BodyNet(18, **openpose.VARIANTS["openpose-body-18"])
+    _, (joints, fields) = loaded(net, "openpose_body")
     golden.check("openpose_body", {"0": fields, "1": joints})
 
 
 def test_published_body_25():
-    net = openpose.Body25Net(25, **openpose.VARIANTS["openpose-body-25"])
-    joints, fields = said = loaded(net, "openpose_body25")
+    net = openpose.Body25Net(25, **openpose.VARIANTS_25["openpose-body-25"])
+    (joints, fields), answer = loaded(net, "openpose_body25")
     stages = {f"Mconv7_stage{s}_L1": joints[:, s] for s in range(1)}
     stages |= {f"Mconv7_stage{s}_L2": fields[:, s] for s in range(4)}
-    golden.check("openpose_body25", stages | {"net_output": torch.cat(openpose.answer(said), 1)})
+    golden.check("openpose_body25", stages | {"net_output": torch.cat(answer, 1)})
 
 
 def test_published_face():
-    said = loaded(openpose.PartNet(70, **openpose.VARIANTS["openpose-part"]), "openpose_face")
-    golden.check("openpose_face", {"net_output": openpose.answer(said)[0]})
+    net = openpose.PartNet(70, **openpose.VARIANTS_OF_PARTS["openpose-part"])
+    _, (joints,) = loaded(net, "openpose_face")
+    golden.check("openpose_face", {"net_output": joints})
 
 
 def test_published_light_openpose():
@@ -59,7 +63,7 @@ def test_published_posenet():
     net = posenet.PoseNet(17, **posenet.VARIANTS["posenet-100"]).eval()
     net.load_state_dict(golden.state("posenet_mobilenet_101"))
     with torch.no_grad():
-        said = posenet.answer(net(golden.image("posenet_mobilenet_101")))
+        said = net.answer(net(golden.image("posenet_mobilenet_101")))
     golden.check("posenet_mobilenet_101", {str(i): maps for i, maps in enumerate(said)})
 
 
@@ -74,7 +78,7 @@ def test_caffe_names_with_and_without_the_groups_of_the_port_are_ours():
     ("build", "megabytes"),
     [
         (lambda: openpose.BodyNet(15, **openpose.VARIANTS["openpose-body-mpii"]), 205.9),
-        (lambda: openpose.PartNet(21, **openpose.VARIANTS["openpose-part"]), 147.3),
+        (lambda: openpose.PartNet(21, **openpose.VARIANTS_OF_PARTS["openpose-part"]), 147.3),
     ],
     ids=["mpii", "hand"],
 )
@@ -117,24 +121,11 @@ def test_a_batch_is_its_pictures(net, numbers):
     network_laws.batched_equals_single(net(3, **numbers), images, tolerance=1e-4)
 
 
-class Exported(torch.nn.Module):
-    def __init__(self, net, answer):
-        super().__init__()
-        self.net, self.answer = net, answer
-
-    def forward(self, image):
-        return self.answer(self.net(image))
-
-
-@pytest.mark.parametrize(
-    ("small", "answer"),
-    [(BODY, openpose.clipped), (LIGHT, openpose.answer), (POSENET, posenet.answer)],
-    ids=["body", "light", "posenet"],
-)
-def test_onnx_is_torch(tmp_path, small, answer):
+@pytest.mark.parametrize("small", [BODY, LIGHT, POSENET], ids=["body", "light", "posenet"])
+def test_onnx_is_torch(tmp_path, small):
     torch.manual_seed(0)
     build, numbers = small
-    net = Exported(build(3, **numbers), answer)
+    net = Answering(build(3, **numbers))
     network_laws.onnx_equals_torch(net, torch.randn(2, 3, 65, 97), tmp_path / "net.onnx")
 
 

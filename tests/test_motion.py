@@ -167,7 +167,7 @@ def test_bvh_comes_back_where_limbs_keep_their_lengths():
                 *points.get(joint, rng.uniform(0, 9, 2)),
                 0.9,
             ]
-    step, frames = animated(bvh(path, height=480))
+    step, frames = animated(bvh(path))
     assert step == pytest.approx(1 / 25)
     assert len(frames) == 30
     for frame, points in zip(frames, found, strict=True):
@@ -198,11 +198,12 @@ def test_bvh_has_even_times_and_no_gaps_and_needs_a_trunk():
         frames=path.frames[keep],
         times=path.times[keep],
         keypoints=path.keypoints[keep].copy(),
+        heights=path.heights[keep],
     )
     gaps.keypoints[3, :, 2] = 0
-    _, frames = animated(bvh(gaps, height=480))
+    _, frames = animated(bvh(gaps))
     assert len(frames) == 20
-    whole = animated(bvh(path, height=480))[1]
+    whole = animated(bvh(path))[1]
     for one, other in zip(frames, whole, strict=True):
         assert all(np.allclose(one[name], other[name], atol=1.5) for name in other)
     gaps.keypoints[:, COCO17.joints.index("left_hip"), 2] = 0
@@ -217,6 +218,7 @@ def test_bvh_has_even_times_and_no_gaps_and_needs_a_trunk():
                         frames=path.frames[:1],
                         times=path.times[:1],
                         keypoints=path.keypoints[:1],
+                        heights=path.heights[:1],
                     )
                 )
             )[1]
@@ -228,7 +230,7 @@ def test_bvh_has_even_times_and_no_gaps_and_needs_a_trunk():
 def test_trc_comes_back():
     (path,) = paths(records(), COCO17, id=4)
     path.keypoints[3, 2, 2] = 0
-    lines = trc(path, name="a.trc", height=480).splitlines()
+    lines = trc(path, name="a.trc").splitlines()
     head = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))
     assert (int(head["NumFrames"]), int(head["NumMarkers"]), float(head["DataRate"])) == (
         20,

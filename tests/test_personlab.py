@@ -8,7 +8,8 @@ import pytest
 from everybody.errors import ModelError
 from everybody.methods.personlab import EDGES, Decoding, PersonLabMaps, decode
 from everybody.skeletons import COCO17
-from tests import golden, planted
+from synthetic import planted
+from tests import golden
 
 SIZE, STRIDE = (45, 41), 8
 PIXELS = (SIZE[0] - 1) * STRIDE + 1, (SIZE[1] - 1) * STRIDE + 1  # cells are at its edges

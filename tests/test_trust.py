@@ -193,6 +193,27 @@ def test_a_playlist_stays_at_its_host(strangers: tuple[str, str, list[str]]) -> 
     assert asked == ["/a.ts"]
 
 
+def test_playlists_have_an_end(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trust, "PLAYLIST_BYTES", 2**20)
+    text = playlist(*["a.ts"] * 100_000)
+    (film / "a.m3u8").write_text(text)
+    (film / "a.ffconcat").write_text("ffconcat version 1.0\n" + "file a.ts\n" * 200_000)
+    with serving({"/a.m3u8": whole(text.encode())}) as site:
+        for source in (film / "a.m3u8", film / "a.ffconcat", f"{site.url}/a.m3u8"):
+            assert "playlist of more than 1 MB" in refused(source)
+
+
+def test_a_missing_piece_is_told_and_the_others_are_read(film: Path) -> None:
+    data = (film / "a.ts").read_bytes()
+    text = playlist("a.ts", "gone.ts", "a.ts")
+    (film / "a.m3u8").write_text(text)
+    with serving({"/a.m3u8": whole(text.encode()), "/a.ts": whole(data)}) as site:
+        for source in (film / "a.m3u8", f"{site.url}/a.m3u8"):
+            problems: list[EverybodyError] = []
+            assert len(list(read(source, problem=problems.append))) == 10
+            assert ["gone.ts" in str(problem) for problem in problems] == [True]
+
+
 def test_servers_lead_to_no_other_protocol(film: Path) -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))

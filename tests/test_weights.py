@@ -1,4 +1,6 @@
-"""The manifest and fetching: against a server on loopback, broken off, resumed, corrupted, zipped."""
+"""The manifest and fetching: against a server on loopback, broken off, resumed, corrupted, zipped,
+and malicious.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,11 @@ import io
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-from everybody.errors import ModelError, OptionError
+from everybody.errors import ModelError, OptionError, OutputError
 from everybody.estimator import Estimator
 from everybody.inputs import Input
 from everybody.weights import fetch, manifest
@@ -29,7 +32,8 @@ class Handler(BaseHTTPRequestHandler):
             start = int(wanted.removeprefix("bytes=").rstrip("-"))
             self.server.ranges.append(start)
         self.send_response(206 if wanted else 200)
-        self.send_header("Content-Length", str(len(data) - start))
+        if self.server.says_length:
+            self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
         end = self.server.breaks_at or len(data)
         self.wfile.write(data[start:end])
@@ -42,6 +46,7 @@ class Handler(BaseHTTPRequestHandler):
 def server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.files, server.ranges, server.breaks_at = {"/m.onnx": CONTENT}, [], None
+    server.says_length = True
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
@@ -100,6 +105,142 @@ def test_members_of_archives(server):
         fetch.pull(row(server, "/a.zip", member="other.onnx", file="o.onnx", name="o"))
 
 
+def zipped(**members: bytes) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return archive.getvalue()
+
+
+def in_cache() -> list[str]:
+    return sorted(path.name for path in fetch.cache().iterdir())
+
+
+@pytest.mark.parametrize("known", [{}, {"bytes": 1000}])
+def test_an_archive_that_unpacks_to_more_than_it_may_is_refused_early(server, monkeypatch, known):
+    monkeypatch.setattr(fetch, "LARGEST", 50_000)
+    server.files["/a.zip"] = zipped(m=bytes(10_000_000))
+    assert len(server.files["/a.zip"]) < fetch.LARGEST
+    with pytest.raises(ModelError, match=r"unpacks to more than the (1000|50000) bytes"):
+        fetch.pull(row(server, "/a.zip", member="m", **known))
+    assert not in_cache(), "nothing is left of it"
+
+
+def test_a_broken_archive_is_not_kept_for_the_next_time(server):
+    archive = zipped(**{"m.onnx": CONTENT})
+    server.files["/a.zip"] = archive[:-100]
+    with pytest.raises(ModelError, match="could not be fetched"):
+        fetch.pull(row(server, "/a.zip", member="m.onnx"))
+    server.files["/a.zip"] = archive
+    assert fetch.pull(row(server, "/a.zip", member="m.onnx")).read_bytes() == CONTENT
+    assert in_cache() == ["m.onnx"]
+
+
+def test_more_than_the_manifest_says_is_not_fetched(server):
+    with pytest.raises(ModelError, match="1000 at most were expected"):
+        fetch.pull(row(server, bytes=1000))
+    server.says_length = False
+    with pytest.raises(ModelError, match="1000 at most were expected"):
+        fetch.pull(row(server, bytes=1000))
+    assert not in_cache()
+
+
+def test_a_file_that_is_cut_off_is_not_taken_even_where_nobody_says_how_long_it_is(server):
+    server.says_length, server.breaks_at = False, 300_000
+    with pytest.raises(ModelError, match="cut off after 300000 of 1024000 bytes"):
+        fetch.pull(row(server, bytes=len(CONTENT)))
+    server.breaks_at = None
+    assert fetch.pull(row(server, bytes=len(CONTENT))).read_bytes() == CONTENT
+    assert server.ranges == [300_000]
+
+
+def test_a_file_without_a_checksum_is_only_taken_when_asked_for(server):
+    with pytest.raises(ModelError, match="knows no checksum"):
+        fetch.pull(row(server, sha256=""))
+    assert not server.ranges
+    path = fetch.pull(row(server, sha256=""), unverified=True)
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("kind", ["symlink", "hard link", "folder of links"])
+def test_nothing_is_written_through_a_link_in_the_place_of_the_part(server, tmp_path, kind):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    fetch.cache().mkdir(parents=True)
+    part = fetch.cache() / "m.onnx.part"
+    if kind == "hard link":
+        part.hardlink_to(victim)
+    else:
+        part.symlink_to(victim if kind == "symlink" else tmp_path)
+    assert fetch.pull(row(server)).read_bytes() == CONTENT
+    assert victim.read_text() == "precious"
+    assert in_cache() == ["m.onnx"]
+
+
+@pytest.mark.parametrize("key", ["file", "member"])
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/x", "a/../../x", "..", "a\\b", "c:x", "x\\u0000", "sub/x"]
+)
+def test_a_row_whose_file_would_leave_its_folder_is_refused(tmp_path, monkeypatch, key, name):
+    rest = {"file": '"m"'} | {key: f'"{name}"'.replace("a\\b", "a\\\\b")}
+    text = "\n".join(f"{key} = {value}" for key, value in rest.items())
+    (tmp_path / "manifest.toml").write_text(
+        f"[model.x]\ntask = 'turn'\nlicence = 'l'\ninput = {{size = [8, 8]}}\n{text}\n"
+    )
+    monkeypatch.setenv("EVERYBODY_WEIGHTS", str(tmp_path))
+    with pytest.raises(ModelError, match=f"{key} .* must be the plain name of a file"):
+        manifest.load()
+
+
+def homeless(monkeypatch: pytest.MonkeyPatch, temporary: Path | None) -> None:
+    """No EVERYBODY_CACHE, no home, and this temporary folder."""
+    monkeypatch.delenv("EVERYBODY_CACHE")
+
+    def no_home(_: str) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    def folder() -> str:
+        if temporary is None:
+            raise FileNotFoundError("no usable temporary directory found")
+        return str(temporary)
+
+    monkeypatch.setattr("pooch.os_cache", no_home)
+    monkeypatch.setattr("tempfile.gettempdir", folder)
+
+
+def test_without_a_home_models_are_kept_in_a_temporary_folder_of_ones_own(
+    server, tmp_path, monkeypatch
+):
+    homeless(monkeypatch, tmp_path)
+    path = fetch.pull(row(server))
+    assert path.read_bytes() == CONTENT
+    assert path.is_relative_to(tmp_path)
+    assert fetch.find(row(server)) == path
+    assert not fetch.lasting(path.parent)
+    assert (path.parent.parent.stat().st_mode & 0o077) == 0
+
+
+def test_a_temporary_folder_that_others_could_write_is_not_used(server, tmp_path, monkeypatch):
+    homeless(monkeypatch, tmp_path)
+    path = fetch.pull(row(server))
+    path.parent.parent.chmod(0o777)
+    assert fetch.find(row(server)) is None
+    with pytest.raises(OutputError, match="set EVERYBODY_CACHE"):
+        fetch.pull(row(server))
+
+
+def test_without_any_place_bundled_models_are_found_and_others_are_said_to_need_one(
+    server, monkeypatch
+):
+    homeless(monkeypatch, None)
+    rows, default = manifest.load()
+    assert all(fetch.resolve(rows[name]).is_file() for name in default.values())
+    assert fetch.find(row(server)) is None
+    with pytest.raises(OutputError, match="set EVERYBODY_CACHE"):
+        fetch.pull(row(server))
+
+
 def test_an_address_that_is_not_there(server):
     with pytest.raises(ModelError, match="404"):
         fetch.pull(row(server, "/nothing"))
@@ -130,8 +271,21 @@ def test_the_manifest_is_sound():
         ("[model.x]\ncolour = 1", "unknown key 'colour'"),
         ("[model", "not a readable manifest"),
         (
+            "[model.x]\ntask='magic'\nfile='x'\nlicence='l'\ninput={size=[1,2]}",
+            "unknown task 'magic': known are detector, pose",
+        ),
+        (
+            "[model.x]\ntask='detector'\nlayout='x'\nfile='x'\nlicence='l'\ninput={size=[1,2]}",
+            "unknown layout 'x': known are rtmdet, yolox, picodet",
+        ),
+        (
+            "[model.x]\ntask='pose'\nfile='x'\nlicence='l'\nskeleton='coco-17'\n"
+            "input={size=[8,8]}\ncodec={type='magic'}",
+            "unknown codec 'magic': known are heatmap, simcc",
+        ),
+        (
             "[model.x]\ntask='pose'\nfile='x'\nlicence='l'\nskeleton='squid'\ninput={size=[1,2]}",
-            "skeleton 'squid' is not one of",
+            "unknown skeleton 'squid': known are coco-17",
         ),
     ],
 )

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from .options import FPS, complain, frames_per_second
 
 
 def convert(
@@ -18,19 +19,22 @@ def convert(
     skeleton: Annotated[
         str | None, typer.Option(help="The skeleton, where the file cannot tell it.")
     ] = None,
+    fps: Annotated[float | None, typer.Option(help=FPS)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
-    """Convert results: jsonl, coco, alphapose (and -cmu, -open), openpose (and -18), csv, parquet."""
+    """Convert results: jsonl, coco, alphapose (and -cmu, -open), openpose (and -18), csv (and -eu,
+    with semicolons and decimal commas), parquet.
+    """
     from ..results import formats
-    from ..skeletons import skeleton as named
+    from ..skeletons import skeleton as known_skeleton
 
-    messages = Console(stderr=True, highlight=False, soft_wrap=True)
     count = formats.convert(
         source,
         target,
         to,
-        skeleton=named(skeleton) if skeleton else None,
+        skeleton=known_skeleton(skeleton) if skeleton else None,
+        fps=frames_per_second(fps),
         overwrite=overwrite,
-        say=lambda text: messages.print(f"everybody: {text}", markup=False),
+        say=complain,
     )
-    messages.print(f"{target}: {count} frames", markup=False)
+    complain(f"{target}: {count} frames", prefix="")

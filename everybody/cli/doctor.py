@@ -39,6 +39,17 @@ def _version(package: str) -> str:
         return "missing"
 
 
+def _cache() -> str:
+    """Where pulled models are kept, or why nowhere."""
+    from ..weights import fetch
+
+    try:
+        place = fetch.cache()
+    except EverybodyError as error:
+        return str(error)
+    return f"{place}{'' if fetch.lasting(place) else fetch.HINT}"
+
+
 def doctor() -> None:
     """Say what is installed, which devices and weights there are, and prove that the default models
     load.
@@ -61,7 +72,7 @@ def doctor() -> None:
     table.add_row("cores", str(runtime.cores()))
     table.add_row("devices", ", ".join(runtime.devices()))
     table.add_row("engines", ", ".join(runtime.engines()))
-    table.add_row("cache", str(fetch.cache()))
+    table.add_row("cache", _cache())
     weights = [
         f"{folder}{'' if folder.is_dir() else ' (no such folder)'}" for folder in manifest.folders()
     ]

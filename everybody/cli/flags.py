@@ -12,7 +12,7 @@ import typer
 
 from ..errors import OptionError
 from ..options import Engine, FindOptions, PoseOptions
-from .options import listed, looks, pair
+from .options import FPS, listed, looks, pair
 
 if TYPE_CHECKING:
     from ..follow import Follow
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..run import Outputs
 
 FORMAT = (
-    "Besides the journal: coco, alphapose(-cmu, -open), openpose(-18), csv, parquet; "
+    "Besides the journal: coco, alphapose(-cmu, -open), openpose(-18), csv(-eu), parquet; "
     "several with commas."
 )
 NMS = "parametric, alphapose, oks, soft-oks, box or none; with parameters: oks,threshold=0.8"
@@ -70,6 +70,9 @@ class Writing:
     resume: Annotated[
         bool, to_write("--resume", help="Go on behind the last frame of OUT's journal.")
     ] = False
+    force: Annotated[
+        bool, to_write("--force", help="With --resume: go on although options differ.")
+    ] = False
     overwrite: Annotated[bool, to_write("--overwrite", help="Replace OUT's journal.")] = False
 
     def outputs(self) -> Outputs:
@@ -77,6 +80,12 @@ class Writing:
 
         if self.resume and self.overwrite:
             raise OptionError("--resume and --overwrite exclude each other: choose one")
+        if self.force and not self.resume:
+            raise OptionError(
+                "--force goes with --resume: what is there is replaced by --overwrite"
+            )
+        if self.out == "-" and sys.stdout is None:
+            raise OptionError("--out -: stdout is closed; give a folder")
         if self.colour not in ("side", "person"):
             raise OptionError(f"unknown colour '{self.colour}': known are side, person")
         existing: Literal["refuse", "resume", "overwrite"] = (
@@ -89,6 +98,7 @@ class Writing:
             video=self.save_video,
             crops=self.crops,
             existing=existing,
+            force=self.force,
             drawing={
                 "colour": self.colour,
                 "boxes": self.draw_boxes,
@@ -107,12 +117,17 @@ class Choosing:
     start: Annotated[str | None, to_choose(help="First frame: 120, or a time: 4.5s, 1:30.")] = None
     end: Annotated[str | None, to_choose(help="Stop before this frame or time.")] = None
     every: Annotated[str | None, to_choose(help="Each n-th frame, or one per time: 0.5s.")] = None
+    fps: Annotated[float | None, to_choose(help=FPS)] = None
     max_pixels: Annotated[int, to_choose(help="Refuse larger pictures.")] = 200_000_000
+    trust: Annotated[
+        bool, to_choose("--trust", help="Playlists and descriptions may lead anywhere.")
+    ] = False
 
     def selection(self) -> Selection:
         from ..media.read import Selection
 
-        return Selection.parse(self.start, self.end, self.every)
+        trusted = True if self.trust else None
+        return Selection.parse(self.start, self.end, self.every, fps=self.fps, trusted=trusted)
 
 
 @dataclass(frozen=True, kw_only=True)

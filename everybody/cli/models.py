@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -54,6 +54,11 @@ def models(
     if as_json:
         print(json.dumps(entries, indent=1))
         return
+    _print(entries)
+
+
+def _print(entries: list[dict[str, Any]]) -> None:
+    """The table, as wide as the terminal allows."""
     console = Console()
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("model", "finds", "input", "size", "licence", "here"):
@@ -79,8 +84,8 @@ def models(
         table.add_row(*cells if wide else cells[:-1])
     console.print(table)
     console.print(
-        "\n* default. here: yes; pull, fetched by `everybody models pull NAME`; bring, put its file into a folder "
-        "named by EVERYBODY_WEIGHTS. Papers, origins and checksums: --json.",
+        "\n* default. here: yes; pull, fetched by `everybody models pull NAME`; bring, put its "
+        "file into a folder named by EVERYBODY_WEIGHTS. Papers, origins, checksums: --json.",
         style="dim",
     )
 
@@ -88,6 +93,9 @@ def models(
 @app.command()
 def pull(
     names: Annotated[list[str], typer.Argument(help="Names from `everybody models`.")],
+    unverified: Annotated[
+        bool, typer.Option("--unverified", help="Also take files of unknown checksum.")
+    ] = False,
 ) -> None:
     """Fetch models into the cache, going on where an earlier try broke off, checksums proven."""
     from ..weights import fetch
@@ -105,9 +113,13 @@ def pull(
             path = fetch.pull(
                 row,
                 lambda done, total, t=task, p=progress: p.update(t, completed=done, total=total),
+                unverified=unverified,
             )
         if not row.sha256:
             console.print(
-                f"{row.name}: the manifest knows no checksum of this file; its sha256 is {fetch.sha256(path)}"
+                f"{row.name}: the manifest knows no checksum of this file; "
+                f"its sha256 is {fetch.sha256(path)}"
             )
+        if not fetch.lasting(path.parent):
+            console.print(f"{row.name}: kept in {path.parent}{fetch.HINT}")
         print(path)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
+from contextlib import suppress
 
 from ..errors import OptionError
+from ..messages import clean
+
+FPS = "Frames per second of what has no times, as pictures and results of OpenPose; 25."
 
 
 def pair(text: str | None, option: str, *, single: bool = True) -> tuple[int, int] | None:
@@ -32,3 +37,17 @@ def listed(values: list[str]) -> list[str]:
     return list(
         dict.fromkeys(part.strip() for value in values for part in value.split(",") if part.strip())
     )
+
+
+def frames_per_second(fps: float | None) -> float | None:
+    """The number, if it is one of frames per second. Raises OptionError."""
+    from ..media.selection import Selection
+
+    return Selection(fps=fps).fps
+
+
+def complain(text: str, *, prefix: str = "everybody: ") -> None:
+    """A line on stderr, safe to print; lost where stderr is closed or full."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(f"{prefix}{clean(text)}", file=sys.stderr, flush=True)

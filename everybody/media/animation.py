@@ -39,13 +39,15 @@ def frames(
             first = 1 if picture.info.get("default_image") else 0
             for place in count(first):
                 try:
-                    picture.seek(place)
+                    with images.quiet():
+                        picture.seek(place)
                 except EOFError:
                     return
                 images.fits(picture, f"{name}: frame {index}", max_pixels)
                 if place and getattr(picture, "tag_v2", {}).get(_SUBFILE_TYPE, 0) & _NO_PAGE:
                     continue
-                picture.load()
+                with images.quiet():
+                    picture.load()
                 if sieve.over(index, time):
                     return
                 if sieve.keep(index, time) and index > after:

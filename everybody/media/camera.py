@@ -4,6 +4,7 @@ platform.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,8 @@ from ..errors import InputError
 from ..people import Frame
 from .selection import Selection, Sieve
 from .sources import Report
+
+_quiet_lock = threading.Lock()
 
 
 def frames(
@@ -53,9 +56,10 @@ def frames(
 def _open(number: int) -> cv2.VideoCapture:
     """OpenCV reports each driver that has no such camera on stderr; our one line says enough."""
     logging = cv2.utils.logging
-    level = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        return cv2.VideoCapture(number)
-    finally:
-        logging.setLogLevel(level)
+    with _quiet_lock:  # the level belongs to the process
+        level = logging.getLogLevel()
+        logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+        try:
+            return cv2.VideoCapture(number)
+        finally:
+            logging.setLogLevel(level)

@@ -118,7 +118,7 @@ def opened(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Iterator[Any
         raise InputError(f"{name}: is not a picture; expected {FORMATS}")
     opener = _OPENERS.get(kind) or _heif_opener(name)
     try:
-        with _quiet():
+        with quiet():
             picture = opener(BytesIO(data))
             fits(picture, name, max_pixels)
             if kind == "TIFF":  # warns while loading, too
@@ -152,13 +152,14 @@ def moving(file: Any, head: bytes) -> int:
     where all is, as `opened` will say.
     """
     kind = picture_format(head) or ""
-    still = kind == "WebP" and not (head[12:16] == b"VP8X" and head[20] & 2)
+    still = kind == "WebP" and not (head[12:16] == b"VP8X" and head[20:21] and head[20] & 2)
     still |= kind == "AVIF" and b"avis" not in head[8:64]
+    still |= kind == "PNG" and b"IDAT" in head and b"acTL" not in head  # which comes before it
     if still or kind not in MOVING:
         return 1
     frames = 1
     try:
-        with _quiet(), closing(_OPENERS[kind](file)) as picture:
+        with quiet(), closing(_OPENERS[kind](file)) as picture:
             frames = 2
             return getattr(picture, "n_frames", 1)
     except Exception:  # see `opened`
@@ -208,7 +209,7 @@ def upright(image: Image, orientation: int) -> Image:
 
 
 def _orientation(picture: Pillow.Image) -> int:
-    with _quiet():
+    with quiet():
         try:
             return int(picture.getexif().get(_ORIENTATION, 1))
         except Exception:  # EXIF in tatters spoils no pixel: the picture is shown as it is stored
@@ -240,7 +241,7 @@ def _too_large(name: str, width: int, height: int, max_pixels: int) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No warnings about odd metadata. The filter belongs to the process, hence the lock and the
     short stay.
     """

@@ -117,7 +117,8 @@ class _Redirecting(urllib.request.HTTPRedirectHandler):
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
         if request and self._host is not None and host(request.full_url) != self._host:
             fp.close()
-            raise OSError(f"leads to another host, {host(request.full_url)}")
+            there = host(request.full_url)
+            raise OSError(f"leads to another host, {there}; if you trust it: --trust")
         return request
 
 

@@ -20,7 +20,7 @@ from . import trust
 from .container import OPTIONS
 from .content import head, sniff
 from .demux import joins, move, reason
-from .video import open_video, shown_stream
+from .video import Video, open_video
 
 _WAITING = 2_000  # packets of sound that are kept until the pictures tell how far a jump goes
 
@@ -31,21 +31,20 @@ class Sound:
     Where the file's stamps jump, the sound goes on as the pictures do, whose stamps lead.
     """
 
-    def __init__(self, source: Any, container: OutputContainer, start: float, say: Say) -> None:
-        self._source, self._say = source, say
+    def __init__(self, video: Video, container: OutputContainer, start: float, say: Say) -> None:
+        self._video, self._say = video, say
+        source: Any = video.container
         zero = (source.start_time or 0) / av.time_base + start  # as `video.frames` counts time
         self._zero = Fraction(zero)
         stream = source.streams.audio[0]
-        pictures = shown_stream(source)
         self._leads = joins(source)
-        self._joins = joins(source, self._leads.shifts) if pictures else joins(source)
-        self._pictures = None if pictures is None else pictures.index
+        self._joins = joins(source, self._leads.shifts)
         self._copy = container.add_stream_from_template(stream)
         context = stream.codec_context
         self._unwrap = None  # AAC of broadcasts, each packet with a header that MP4 does not take
         if context.name.startswith("aac") and not context.extradata:
             self._unwrap = BitStreamFilterContext("aac_adtstoasc", stream)
-        self._packets = self._moved(source.demux([one for one in (pictures, stream) if one]))
+        self._packets = self._moved(source.demux([video.stream, stream]))
         self._last: int | None = None
         self._next = self._read()
 
@@ -58,7 +57,7 @@ class Sound:
                 return None
             # A trial first, so that the video is not put at risk.
             with cls._source_of(path) as trial:
-                if not trial.streams.audio:
+                if not trial.container.streams.audio:
                     return None
                 with av.open(BytesIO(), "w", "mp4", options=OPTIONS) as nowhere:
                     nowhere.mux(cls(trial, nowhere, start, say).until(Fraction(1)))
@@ -72,10 +71,10 @@ class Sound:
         return None
 
     @staticmethod
-    def _source_of(path: str) -> Any:
+    def _source_of(path: str) -> Video:
         start = head(path)
         playlist = start if sniff(start, path) == "playlist" else None
-        return open_video(trust.path(path), path, playlist=playlist).container
+        return open_video(trust.path(path), path, playlist=playlist)
 
     def _moved(self, packets: Iterator[Packet]) -> Iterator[Packet]:
         """The packets of the sound, their stamps moved where they have jumped."""
@@ -83,7 +82,7 @@ class Sound:
         for packet in packets:
             if packet.dts is None:
                 continue
-            if packet.stream.index == self._pictures:
+            if packet.stream.index == self._video.stream.index:
                 self._leads.shift(_stamp(packet), _lasts(packet))
             else:
                 waiting.append(packet)
@@ -112,7 +111,7 @@ class Sound:
                     packet.stream = self._copy
                     return packet
         except (FFmpegError, OSError) as error:
-            self._say(f"{self._source.name}: its sound breaks off ({reason(error)})")
+            self._say(f"{self._video.container.name}: its sound breaks off ({reason(error)})")
         return None
 
     def until(self, time: Fraction) -> list[Packet]:
@@ -124,7 +123,7 @@ class Sound:
         return packets
 
     def close(self) -> None:
-        self._source.close()
+        self._video.close()
 
 
 def _configuration(packet: bytes) -> bytes:

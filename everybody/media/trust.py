@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import os
 import time
+from io import BytesIO
 from typing import Any, BinaryIO
 
 from ..errors import InputError
 from . import network
 
-STALLED = 30.0  # seconds without a frame after which a playlist is given up
+# Seconds without a frame after which a playlist is given up: at a host, and in a folder.
+STALLED = 20.0
+STALLED_HERE = 10.0
+PLAYLIST_BYTES = 16 * 2**20  # which name some hundred thousand pieces
 
 # Demuxers that read the one file they are given, by FFmpeg's names.
 FORMATS = (
@@ -86,6 +90,8 @@ def playlist(file: Any, head: bytes, name: str, trusted: bool | None) -> dict[st
         raise InputError(
             f"{name}: is a playlist without a place of its own; if you trust it: --trust"
         )
+    if file.startswith("file:") and os.path.getsize(_local(file)) > PLAYLIST_BYTES:
+        raise InputError(f"{name}: is a playlist of more than {PLAYLIST_BYTES // 2**20} MB")
     if head.startswith(b"#EXTM3U"):
         options = {"format_whitelist": f"hls,{FORMATS}", "http_persistent": "0"}
         return {"format": "hls", "options": options, "io_open": Beside(file, name)}
@@ -99,15 +105,17 @@ def playlist(file: Any, head: bytes, name: str, trusted: bool | None) -> dict[st
 class Beside:
     """Opens for FFmpeg what a playlist names: files below its folder, or addresses at its host.
 
-    A server that never gives the next piece is given up `STALLED` seconds after the last frame,
-    which `alive` tells of.
+    One that never gets on is given up `STALLED` seconds after the last frame, which `alive` tells
+    of.
     """
 
     def __init__(self, playlist: str, name: str) -> None:
         self._name = name
         self._host = None if playlist.startswith("file:") else network.host(playlist)
         self._folder = os.path.realpath(os.path.dirname(playlist.removeprefix("file:")) or ".")
-        self._open: list[BinaryIO | network.Answer] = []
+        self._refused = False
+        self.problems: list[InputError] = []  # not told yet
+        self._open: list[BinaryIO | _Piece] = []
         self.alive()
 
     def alive(self) -> None:
@@ -118,29 +126,75 @@ class Beside:
         for file in self._open:
             file.close()
 
-    def __call__(self, url: str, flags: int, options: dict[str, str]) -> BinaryIO | network.Answer:
-        if time.monotonic() - self._since > STALLED:
-            raise InputError(f"{self._name}: stalls; given up {STALLED:.0f} s after its last frame")
-        if self._host is not None and url.lower().startswith(("http://", "https://")):
-            if network.host(url) == self._host:
-                return self._kept(network.fetch(url, within=self._host, part=_part(options)))
-        elif self._host is None and (file := self._below(url)):
-            return self._kept(open(file, "rb"))
-        raise InputError(
-            f"{self._name}: leads out of its own {'folder' if self._host is None else 'host'}, to "
-            f"{network.shown(url)}; if you trust it: --trust"
-        )
-
-    def _kept(self, file: Any) -> Any:
+    def __call__(self, url: str, flags: int, options: dict[str, str]) -> Any:
+        if self._refused:
+            return BytesIO()  # FFmpeg tries again; what was raised first is what it ends with
+        try:
+            self._check(url)
+        except InputError:
+            self._refused = True
+            raise
+        try:
+            file = self._opened(url, options)
+        except InputError as error:  # a member is missing: those after it may be there
+            self.problems.append(error)
+            return BytesIO()
         self._open = [*(one for one in self._open if not one.closed), file]
         return file
 
-    def _below(self, url: str) -> str | None:
-        """The path of a file below the playlist's folder, links followed; None for all others."""
-        scheme, colon, rest = url.partition(":")
-        file = os.path.realpath(rest if colon and scheme == "file" else url)
-        inside = file.startswith(os.path.join(self._folder, ""))
-        return file if inside and os.path.isfile(file) else None
+    def _check(self, url: str) -> None:
+        """Raises InputError where a name leads away, or nothing has come for too long."""
+        patience = STALLED_HERE if self._host is None else STALLED
+        if time.monotonic() - self._since > patience:
+            raise InputError(
+                f"{self._name}: stalls; given up {patience:.0f} s after its last frame"
+            )
+        if self._host is None:
+            inside = _local(url).startswith(os.path.join(self._folder, ""))
+        else:
+            remote = url.lower().startswith(("http://", "https://"))
+            inside = remote and network.host(url) == self._host
+        if not inside:
+            place = "folder" if self._host is None else "host"
+            raise InputError(
+                f"{self._name}: leads out of its own {place}, to {network.shown(url)}; "
+                "if you trust it: --trust"
+            )
+
+    def _opened(self, url: str, options: dict[str, str]) -> BinaryIO | _Piece:
+        if self._host is not None:
+            return _Piece(network.fetch(url, within=self._host, part=_part(options)))
+        try:
+            return open(_local(url), "rb")
+        except OSError as error:
+            raise InputError(f"{self._name}: {url} cannot be opened ({error.strerror})") from error
+
+
+class _Piece:
+    """What a server answers; a playlist ends at `PLAYLIST_BYTES`, a video goes on."""
+
+    def __init__(self, answer: network.Answer) -> None:
+        self._answer, self._playlist, self._count = answer, False, 0
+
+    def read(self, size: int) -> bytes:
+        data = self._answer.read(size)
+        self._playlist |= not self._count and data.startswith(b"#EXTM3U")
+        self._count += len(data)
+        if self._playlist and self._count > PLAYLIST_BYTES:
+            raise OSError(f"a playlist of more than {PLAYLIST_BYTES // 2**20} MB")
+        return data
+
+    @property
+    def closed(self) -> bool:
+        return self._answer.closed
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+def _local(url: str) -> str:
+    """The path that FFmpeg means, links followed."""
+    return os.path.realpath(url.removeprefix("file:"))
 
 
 def _part(options: dict[str, str]) -> tuple[int, int | None] | None:

@@ -44,13 +44,26 @@ class Video:
     crop: Edges = WHOLE
     beside: trust.Beside | None = None  # what opens the members of a playlist
 
+    def missing(self) -> list[InputError]:
+        """The members of a playlist that could not be opened since this was last asked, which is
+        after each frame.
+        """
+        if self.beside is None:
+            return []
+        self.beside.alive()
+        problems, self.beside.problems = self.beside.problems, []
+        return problems
+
+    def close(self) -> None:
+        self.container.close()
+        if self.beside:
+            self.beside.close()
+
     def __enter__(self) -> Video:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.container.close()
-        if self.beside:
-            self.beside.close()
+        self.close()
 
 
 def open_video(
@@ -91,7 +104,9 @@ def open_video(
     except BaseException as error:
         for opened in filter(None, (container, beside)):
             opened.close()
-        raise _refused(name, error) from error
+        unreadable = isinstance(error, (InvalidDataError, ArgumentError))
+        missing = beside.problems[:1] if beside and unreadable else []
+        raise (missing or [_refused(name, error)])[0] from error
 
 
 def _refused(name: str, error: BaseException) -> BaseException:
@@ -141,8 +156,8 @@ def frames(
                 shape.look(frame)
                 time = times(index, frame.pts)
                 count += 1
-            if video.beside:
-                video.beside.alive()
+            for problem in video.missing():
+                report(problem)
             if sieve.over(index, time):
                 return
             if trouble and index > after and sieve.within(index, time):
@@ -160,6 +175,8 @@ def frames(
                 report(InputError(f"{said}: frame {index} {why}"))
                 continue
             yield Frame(image, index, time, name)
+        for problem in video.missing():
+            report(problem)
         if (end := _ended(video, packets, count)) and not live:
             report(InputError(f"{said}: {end}"))
 

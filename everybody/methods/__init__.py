@@ -16,6 +16,7 @@ from .openpose import open_openpose
 from .personlab import open_personlab
 from .topdown import open_topdown
 
+DEFAULT = "topdown"
 METHODS: dict[str, Callable[[Options], Method]] = {
     "topdown": open_topdown,
     "movenet": open_movenet,
@@ -29,7 +30,7 @@ def open_method(options: Options) -> Method:
     """The method that the options name: a row of `METHODS`, or a model that is a method, by its
     name in the manifest. Raises OptionError that names the known ones, and what its opener raises.
     """
-    name = str(options.method or "topdown")
+    name = str(options.method or DEFAULT)
     if name in METHODS:
         return METHODS[name](options)
     rows, _ = manifest.load()

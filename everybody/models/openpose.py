@@ -74,6 +74,11 @@ class Layers(nn.ModuleDict):
         return x
 
 
+def last(said: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """All stages of each kind of map [B,S,C,h,w] -> the last stage of each [B,C,h,w]."""
+    return tuple(maps[:, -1] for maps in said)
+
+
 def wide_stage(layers: Layers, inputs: int, maps: int, ending: str, width: int) -> list[str]:
     """A refinement of Cao et al. 2017: five 7 × 7 convolutions, then two of 1 × 1."""
     steps = [(f"Mconv{place}_{ending}", width, 7) for place in range(1, 6)]
@@ -113,6 +118,11 @@ class BodyNet(nn.Module):
             joints.append(self.layers(x, joint_stage))
             x = torch.cat([fields[-1], joints[-1], features], 1)
         return torch.stack(joints, 1), torch.stack(fields, 1)
+
+    def answer(self, said: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Confidence is not below 0, as in the PyTorch port of the published weights."""
+        joints, fields = last(said)
+        return joints.clamp(min=0), fields
 
 
 class Body25Net(nn.Module):
@@ -179,6 +189,9 @@ class Body25Net(nn.Module):
             joints.append(self._run(torch.cat([features, *joints[-1:], fields[-1]], 1), stage))
         return torch.stack(joints, 1), torch.stack(fields, 1)
 
+    def answer(self, said: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+        return last(said)
+
 
 class PartNet(nn.Module):
     """Joints of one hand or one face in its crop."""
@@ -206,17 +219,8 @@ class PartNet(nn.Module):
             x = torch.cat([answers[-1], features], 1)
         return torch.stack(answers, 1)
 
-
-def answer(said: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """All stages [B,S,...] of joints, or of joints and limbs -> the last stage of each [B,...]."""
-    every = (said,) if isinstance(said, Tensor) else said
-    return tuple(maps[:, -1] for maps in every)
-
-
-def clipped(said: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """As `answer`, and confidence not below 0, as in the PyTorch port of the body-18 weights."""
-    joints, *fields = answer(said)
-    return joints.clamp(min=0), *fields
+    def answer(self, said: Tensor) -> tuple[Tensor, ...]:
+        return last((said,))
 
 
 def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -240,8 +244,8 @@ def maps_loss(
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "openpose-body-18": {"limbs": 19},  # BodyNet
-    "openpose-body-mpii": {"limbs": 14},  # BodyNet
-    "openpose-body-25": {"limbs": 26},  # Body25Net
-    "openpose-part": {"stages": 6},  # PartNet: hands of 21 joints, faces of 70
+    "openpose-body-18": {"limbs": 19},
+    "openpose-body-mpii": {"limbs": 14},
 }
+VARIANTS_25: dict[str, dict[str, Any]] = {"openpose-body-25": {"limbs": 26}}
+VARIANTS_OF_PARTS: dict[str, dict[str, Any]] = {"openpose-part": {"stages": 6}}

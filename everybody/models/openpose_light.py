@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .openpose import answer as answer  # stages -> the last one of each kind
+from .openpose import last
 
 STRIDE = 8
 # Of MobileNet's separable layers: outputs, stride, dilation.
@@ -143,6 +143,9 @@ class LightOpenPoseNet(nn.Module):
 
         joints, fields = zip(*said, strict=True)
         return torch.stack(joints, 1), torch.stack(fields, 1)
+
+    def answer(self, said: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+        return last(said)
 
 
 VARIANTS: dict[str, dict[str, Any]] = {

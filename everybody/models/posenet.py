@@ -86,11 +86,12 @@ class PoseNet(nn.Module):
         there, back = self.displacement_fwd(x), self.displacement_bwd(x)
         return self.heatmap(x), self.offset(x), there, back
 
-
-def answer(said: tuple[Tensor, Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Heatmaps are probabilities."""
-    heatmap, offset, there, back = said
-    return heatmap.sigmoid(), offset, there, back
+    def answer(
+        self, said: tuple[Tensor, Tensor, Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Heatmaps are probabilities."""
+        heatmap, offset, there, back = said
+        return heatmap.sigmoid(), offset, there, back
 
 
 def posenet_loss(

@@ -4,21 +4,26 @@ users' tools read.
 An item has image_id (the name of the picture, or of the video's frame: "12.jpg"), category_id 1,
 keypoints (x, y, score per joint), score, box (x, y, width, height) and, where people are tracked,
 idx. Not held: frames without people, times, sizes, and which names are frames of a video: read
-back, each is a picture of that name. AlphaPose's own scores of persons may exceed 1; they are kept,
-as their order is what counts.
+back, each is a picture of that name, which is seen when frame 12 is. AlphaPose's own scores of
+persons may exceed 1; they are kept, as their order is what counts.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePath
+from typing import Any
 
+from ..media.clock import Clock
 from ..media.names import Names, numbered
-from .coco import parts, read
-from .jsonlist import Item, write_list
-from .records import Results, Say, named, plain
+from ..messages import Say
+from ..skeletons import Skeleton
+from .coco import Item, parts, read_items
+from .jsonlist import write_list
+from .records import Results, persons, skeleton_entry
 
-__all__ = ["read", "write"]
+_FRAME = re.compile(r"0|[1-9]\d{0,8}", re.ASCII)  # "12", but not "000012"
 
 
 def write(results: Results, path: Path, say: Say) -> None:
@@ -26,25 +31,33 @@ def write(results: Results, path: Path, say: Say) -> None:
     video's name before.
     """
 
-    def items() -> Iterator[Item]:
-        names, video = Names(), None
+    def items() -> Iterator[dict[str, Any]]:
+        names, film = Names(), None
         for record in results:
             name = names(record.source)
             if not numbered(record.source, record.index):
                 name += PurePath(record.source).suffix
             else:
-                video = video or record.source
-                name = (
-                    f"{record.index}.jpg"
-                    if record.source == video
-                    else f"{name}_{record.index}.jpg"
-                )
-            for person in plain(record):
+                film = film or record.source
+                before = "" if record.source == film else f"{name}_"
+                name = f"{before}{record.index}.jpg"
+            for person in persons(record):
                 yield {
                     "image_id": name,
                     "category_id": 1,
                     **parts(person, box="box", id="idx"),
-                    **named(results.skeleton),
+                    **skeleton_entry(results.skeleton),
                 }
 
     write_list(path, items())
+
+
+def read(path: Path, skeleton: Skeleton | None, say: Say, fps: float | None = None) -> Results:
+    """What has no time follows at `fps` frames per second."""
+    return read_items(path, skeleton, say, fps, _timed)
+
+
+def _timed(item: Item, source: str, clock: Clock) -> float:
+    """Frames without people are not there, so that the number in the name tells the time."""
+    number = _FRAME.fullmatch(PurePath(source).stem)
+    return clock.frame(int(number[0])) if number else clock.picture(source)

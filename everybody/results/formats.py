@@ -5,48 +5,69 @@ cannot hold, its file says at its top.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any, Protocol
 
 from ..errors import DataError, OptionError, OutputError
+from ..media.clock import Clock
+from ..media.names import numbered
+from ..messages import Say, warn
 from ..skeletons import Skeleton
 from . import alphapose, coco, openpose, table
-from .journal import LINES, read_journal, write_journal
+from .dialect import as_text
+from .journal import read_journal, write_journal
 from .jsonlist import read_list
-from .records import Results, Say, warn
+from .lines import LINES
+from .records import Record, Results
 
 __all__ = ["FORMATS", "Format", "convert", "read_results", "tell", "write_all"]
+
+
+class Reader(Protocol):
+    """A path, the skeleton (None: the file tells it), who is told what is left out, and how many
+    frames per second follow each other where the file has no times -> results. Raises DataError.
+    """
+
+    def __call__(
+        self, path: Path, skeleton: Skeleton | None, say: Say, fps: float | None = None, /
+    ) -> Results: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """target: its name in a folder of results. write(results, path, say): whole or not at all;
-    OutputError. read(path, skeleton or None to tell it from the file, say): DataError.
+    OutputError. stamps: whether it tells the time of each frame.
     """
 
     target: str
     write: Callable[[Results, Path, Say], None]
-    read: Callable[[Path, Skeleton | None, Say], Results]
+    read: Reader
+    stamps: bool = True
 
 
-def _read_journal(path: Path, skeleton: Skeleton | None, say: Say) -> Results:
+def _read_journal(
+    path: Path, skeleton: Skeleton | None, say: Say, fps: float | None = None
+) -> Results:
     return read_journal(path, skeleton, say=say)
+
+
+def _folder(flavour: openpose.Flavour, target: str) -> Format:
+    return Format(target, openpose.writer(flavour), openpose.read, stamps=False)
 
 
 FORMATS: dict[str, Format] = {
     "jsonl": Format(LINES, write_journal, _read_journal),
     "coco": Format("results.json", coco.write, coco.read),
-    "alphapose": Format("alphapose-results.json", alphapose.write, alphapose.read),
-    "alphapose-cmu": Format(
-        "alphapose-cmu", openpose.writer(openpose.ALPHAPOSE_CMU), openpose.read
-    ),
-    "alphapose-open": Format(
-        "alphapose-open", openpose.writer(openpose.ALPHAPOSE_OPEN), openpose.read
-    ),
-    "openpose": Format("openpose", openpose.writer(openpose.BODY_25), openpose.read),
-    "openpose-18": Format("openpose-18", openpose.writer(openpose.COCO_18), openpose.read),
+    "alphapose": Format("alphapose-results.json", alphapose.write, alphapose.read, stamps=False),
+    "alphapose-cmu": _folder(openpose.ALPHAPOSE_CMU, "alphapose-cmu"),
+    "alphapose-open": _folder(openpose.ALPHAPOSE_OPEN, "alphapose-open"),
+    "openpose": _folder(openpose.BODY_25, "openpose"),
+    "openpose-18": _folder(openpose.COCO_18, "openpose-18"),
     "csv": Format("results.csv", table.write_csv, table.read_csv),
+    "csv-eu": Format("results-eu.csv", table.write_csv_eu, table.read_csv),
     "parquet": Format("results.parquet", table.write_parquet, table.read_parquet),
 }
 
@@ -63,11 +84,53 @@ def write_all(directory: Path | str, formats: Iterable[str], *, say: Say = warn)
     return {name: directory / format.target for name, format in chosen.items()}
 
 
-def read_results(path: Path | str, skeleton: Skeleton | None = None, *, say: Say = warn) -> Results:
+def read_results(
+    path: Path | str,
+    skeleton: Skeleton | None = None,
+    *,
+    fps: float | None = None,
+    say: Say = warn,
+) -> Results:
     """Results in any format, told by their content; `skeleton` where the file cannot tell it.
     Raises DataError.
+
+    fps: frames per second of what does not say when its frames are seen: frames of OpenPose and
+    AlphaPose, and pictures of a folder, which are a film (`media.clock`). None: 25, and pictures
+    keep the times that a file says as far as these go up.
     """
-    return FORMATS[tell(path)].read(Path(path), skeleton, say)
+    path, format = Path(path), FORMATS[tell(path)]
+    with _readable(path):
+        results = format.read(path, skeleton, say, fps)
+
+    def records() -> Iterator[Record]:
+        with _readable(path):
+            yield from _clocked(results, fps) if format.stamps else results
+
+    return replace(results, records=records)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What the system refuses becomes a DataError that names the results."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _clocked(results: Results, fps: float | None) -> Iterator[Record]:
+    """The same records, pictures at `fps` frames per second: what a file says of them was counted,
+    too, since no picture has a stamp. None: only those whose times do not go on.
+    """
+    clock, last = Clock(fps), {}
+    for record in results:
+        if numbered(record.source, record.index):
+            yield record
+            continue
+        film, counted = PurePath(record.source).parent, clock.picture(record.source)
+        goes_on = record.time > last.get(film, -1.0)
+        last[film] = record.time if fps is None and goes_on else counted
+        yield replace(record, time=last[film])
 
 
 def convert(
@@ -76,6 +139,7 @@ def convert(
     to: str | None = None,
     *,
     skeleton: Skeleton | None = None,
+    fps: float | None = None,
     overwrite: bool = False,
     say: Say = warn,
 ) -> int:
@@ -83,10 +147,10 @@ def convert(
 
     to: the format; by default told by the target's name: .csv, .parquet, .jsonl, .json (coco, or
     alphapose where the name says so), a folder called after a format of folders (openpose), any
-    other folder a journal.
+    other folder a journal. fps: as in `read_results`.
     """
     source, target = Path(source), Path(target)
-    results = read_results(source, skeleton, say=say)
+    results = read_results(source, skeleton, fps=fps, say=say)
     format = _format(to or _by_name(target))
     occupied = any(target.iterdir()) if target.is_dir() else target.exists()
     if occupied and (not overwrite or target.resolve() == source.resolve()):
@@ -114,28 +178,32 @@ def tell(path: Path | str) -> str:
 def _tell_folder(path: Path) -> str | None:
     if (path / LINES).exists():
         return "jsonl"
-    for file in path.iterdir():
+    for file in sorted(path.iterdir()):
         if file.name.endswith("_keypoints.json"):
             return "openpose"
-        if file.suffix == ".json" and '"joints"' in file.read_text(errors="replace"):
+        if file.suffix != ".json" or not file.is_file():
+            continue
+        text = as_text(file.read_bytes())
+        if '"joints"' in text:
             return "alphapose-cmu"
-        if file.suffix == ".json" and '"pose_keypoints_2d"' in file.read_text(errors="replace"):
+        if '"pose_keypoints_2d"' in text:
             return "alphapose-open"
     return None
 
 
 def _tell_file(path: Path) -> str | None:
     with path.open("rb") as file:
-        head = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-    if head.startswith(b"PAR1"):
+        start = file.read(4096)
+    if start.startswith(b"PAR1"):
         return "parquet"
-    if head.startswith(b"["):
-        first = next(read_list(path), {})
+    head = as_text(start).lstrip()
+    if head.startswith("["):
+        first = next(read_list(path, dict[str, Any]), {})
         return "alphapose" if "box" in first or isinstance(first.get("image_id"), str) else "coco"
-    line = head.splitlines()[0] if head else b""
-    if head.startswith(b"{"):
-        return "jsonl" if b'"source"' in line and b'"frame"' in line else None
-    return "csv" if b"frame" in line and b"joint" in line else None
+    line = head.splitlines()[0] if head else ""
+    if head.startswith("{"):
+        return "jsonl" if '"source"' in line and '"frame"' in line else None
+    return "csv" if "frame" in line and "joint" in line else None
 
 
 def _by_name(target: Path) -> str:

@@ -9,17 +9,19 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..atomic import replacing
 from ..errors import DataError
+from ..typed import convert
 
-Item = dict[str, Any]
+T = TypeVar("T")
 _CHUNK = 1 << 20  # characters
 _GAP = re.compile(r"[\s,]*")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # the byte order marks
 
 
-def write_list(path: Path, items: Iterable[Item]) -> None:
+def write_list(path: Path, items: Iterable[dict[str, Any]]) -> None:
     """One item a line; whole or not there. Raises OutputError."""
     with replacing(path) as part, part.open("w", encoding="ascii") as file:
         file.write("[")
@@ -29,10 +31,18 @@ def write_list(path: Path, items: Iterable[Item]) -> None:
         file.write("\n]\n")
 
 
-def read_list(path: Path) -> Iterator[Item]:
-    """The items of a list of objects. Raises DataError where it is something else, or broken."""
+def encoding_of(path: Path) -> str:
+    """The encoding that a text's byte order mark names; UTF-8 where there is none."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in _UTF16 else "utf-8-sig"
+
+
+def read_list(path: Path, kind: type[T]) -> Iterator[T]:
+    """The items of a list, each of the type `kind`. Raises DataError where it is something else, or
+    broken.
+    """
     decode = json.JSONDecoder().raw_decode
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with path.open(encoding=encoding_of(path), errors="replace") as file:
         text, at, count = file.read(_CHUNK).lstrip(), 1, 0
         if not text.startswith("["):
             raise DataError(f"{path}: expected a JSON list of results")
@@ -43,25 +53,24 @@ def read_list(path: Path) -> Iterator[Item]:
                 return
             try:
                 item, at = decode(text, at)
+            except RecursionError:
+                raise DataError(f"{path}: item {count}: is nested too deeply") from None
             except ValueError as error:
-                more = file.read(
-                    max(_CHUNK, len(text))
-                )  # doubling, so that a huge item costs linear time
+                # Doubled, so that a huge item costs linear time.
+                more = file.read(max(_CHUNK, len(text)))
                 if not more:
                     raise DataError(
                         f"{path}: item {count}: not JSON ({error}); cut off?"
                     ) from error
                 text, at = text[at:] + more, 0
                 continue
-            if not isinstance(item, dict):
-                raise DataError(f"{path}: item {count}: expected an object, got {item!r:.40}")
-            yield item
+            yield convert(item, kind, f"{path}: item {count}")
             count += 1
 
 
 def by_picture(
-    path: Path, key: Callable[[Item], Hashable]
-) -> tuple[Item | None, Callable[[], Iterator[list[Item]]]]:
+    path: Path, kind: type[T], key: Callable[[T], Hashable]
+) -> tuple[T | None, Callable[[], Iterator[list[T]]]]:
     """The first item of a list and how to walk through the list picture by picture, in the order of
     their first items.
 
@@ -69,29 +78,24 @@ def by_picture(
     not (sorted by score, say) is gathered in memory. To see which it is takes a pass, which also
     finds what is broken in advance.
     """
-    first, last, seen, scattered = None, object(), set(), False
-    for item in read_list(path):
+    first: T | None = None
+    last, seen, scattered = object(), set(), False
+    for item in read_list(path, kind):
         first = first or item
-        try:
-            place = key(item)
-            hash(place)
-        except (KeyError, TypeError) as error:
-            raise DataError(
-                f"{path}: an item lacks {error}, it has {', '.join(item) or 'nothing'}"
-            ) from error
+        place = key(item)
         if place != last:
             scattered = scattered or place in seen
             seen.add(place)
             last = place
 
-    def walk() -> Iterator[list[Item]]:
+    def walk() -> Iterator[list[T]]:
         if scattered:
-            gathered: dict[Hashable, list[Item]] = {}
-            for item in read_list(path):
+            gathered: dict[Hashable, list[T]] = {}
+            for item in read_list(path, kind):
                 gathered.setdefault(key(item), []).append(item)
             yield from gathered.values()
         else:
-            for _, items in groupby(read_list(path), key):
+            for _, items in groupby(read_list(path, kind), key):
                 yield list(items)
 
     return first, walk

@@ -4,8 +4,9 @@ file per frame.
 `NAME_keypoints.json` for pictures, `NAME_000000000012_keypoints.json` for frames of videos, frames
 without people too:
 
-    {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": [x, y, score, ...], "face_keypoints_2d": [...],
-                                 "hand_left_keypoints_2d": [...], "hand_right_keypoints_2d": [...], ...}]}
+    {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": [x, y, score, ...],
+                                 "face_keypoints_2d": [...], "hand_left_keypoints_2d": [...],
+                                 "hand_right_keypoints_2d": [...], ...}]}
 
 The body is in the order BODY_25 (or COCO-18), joints copied by name, neck and mid-hip derived where
 they are lacking, and 0, 0, 0 for what nobody knows: so are the pupils, the last two of OpenPose's
@@ -20,22 +21,28 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from ..atomic import replacing
 from ..errors import DataError, OutputError
-from ..geometry import box_around
+from ..geometry import Array, box_around
+from ..media.clock import Clock
 from ..media.names import Names
-from ..people import Floats, People
+from ..messages import Say
+from ..people import People
 from ..skeletons import BOX, HALPE136, OPENPOSE18, OPENPOSE25, Skeleton, mapping
-from .records import Record, Results, Say, plain
+from ..typed import decode, read_bytes
+from .coco import track_id
+from .records import Record, Results, as_people, bounded, persons
 
 _FACE = tuple(f"face_{i}" for i in range(68))
 _LEFT, _RIGHT = (tuple(f"{side}_hand_{i}" for i in range(21)) for side in ("left", "right"))
-_FRAME = re.compile(r"(.+)_(\d{12})")
+_FRAME = re.compile(r"(.+)_(\d{12})", re.ASCII)
 _PARTS = {
     "face_keypoints_2d": _FACE,
     "hand_left_keypoints_2d": _LEFT,
@@ -43,6 +50,38 @@ _PARTS = {
 }
 _KEYS_2D = ("pose_keypoints_2d", *_PARTS)
 _KEYS = (*_KEYS_2D, *(key.replace("_2d", "_3d") for key in _KEYS_2D))  # the latter always empty
+
+
+class Person(msgspec.Struct):
+    """A person of a file, all flavours as OpenPose's."""
+
+    pose_keypoints_2d: list[float] = []
+    face_keypoints_2d: list[float] = []
+    hand_left_keypoints_2d: list[float] = []
+    hand_right_keypoints_2d: list[float] = []
+    person_id: Any = -1
+
+    def lists(self) -> tuple[list[float], ...]:
+        """Body, face, left hand, right hand."""
+        return (
+            self.pose_keypoints_2d,
+            self.face_keypoints_2d,
+            self.hand_left_keypoints_2d,
+            self.hand_right_keypoints_2d,
+        )
+
+
+class Body(msgspec.Struct):
+    """A person in the flavour of CMU."""
+
+    joints: list[float]
+
+
+class Document(msgspec.Struct):
+    """A file, of any flavour."""
+
+    people: list[Person] | None = None
+    bodies: list[Body] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,38 +123,38 @@ def writer(flavour: Flavour) -> Callable[[Results, Path, Say], None]:
     An older one of the same kind is replaced, one that holds anything else is an OutputError.
     """
 
-    def write(results: Results, path: Path, say: Say) -> None:
-        ours = path.is_dir() and all(file.name.endswith(flavour.suffix) for file in path.iterdir())
-        if path.exists() and not ours:
-            raise OutputError(
-                f"{path}: holds something else than *{flavour.suffix}; choose another place"
-            )
-        names = Names()
-        with replacing(path) as part:
-            part.mkdir()
-            for record in results:
-                document = flavour.document(_persons(record, results.skeleton, flavour))
-                file = part / (names.frame(record.source, record.index) + flavour.suffix)
-                file.write_text(json.dumps(document, separators=(",", ":")), encoding="ascii")
+    return partial(_write, flavour)
 
-    return write
+
+def _write(flavour: Flavour, results: Results, path: Path, say: Say) -> None:
+    ours = path.is_dir() and all(file.name.endswith(flavour.suffix) for file in path.iterdir())
+    if path.exists() and not ours:
+        raise OutputError(
+            f"{path}: holds something else than *{flavour.suffix}; choose another place"
+        )
+    names = Names()
+    with replacing(path) as part:
+        part.mkdir()
+        for record in results:
+            document = flavour.document(_persons(record, results.skeleton, flavour))
+            file = part / (names.frame(record.source, record.index) + flavour.suffix)
+            file.write_text(json.dumps(document, separators=(",", ":")), encoding="ascii")
 
 
 def _persons(record: Record, skeleton: Skeleton, flavour: Flavour) -> list[dict[str, Any]]:
     """One dictionary per person, as OpenPose has it."""
-    persons = plain(record)
-    keypoints = np.array([person["keypoints"] for person in persons], np.float64)
-    keypoints = keypoints.reshape(len(persons), len(skeleton), 3)
+    people = persons(record)
+    keypoints = np.array([person["keypoints"] for person in people], np.float64)
+    keypoints = keypoints.reshape(len(people), len(skeleton), 3)
     lists = {"pose_keypoints_2d": mapping(skeleton, flavour.body)(keypoints)}
     for key, joints in _PARTS.items():
         if joints[0] in skeleton.joints and flavour.extras:
             lists[key] = keypoints[:, [skeleton.joints.index(joint) for joint in joints]]
     if "face_keypoints_2d" in lists:
-        lists["face_keypoints_2d"] = np.pad(
-            lists["face_keypoints_2d"], ((0, 0), (0, 2), (0, 0))
-        )  # no pupils
+        pupils = ((0, 0), (0, 2), (0, 0))  # which we do not know
+        lists["face_keypoints_2d"] = np.pad(lists["face_keypoints_2d"], pupils)
     rows = {
-        key: np.round(values, 4).reshape(len(persons), 3 * values.shape[1]).tolist()
+        key: np.round(values, 4).reshape(len(people), 3 * values.shape[1]).tolist()
         for key, values in lists.items()
     }
     return [
@@ -123,20 +162,20 @@ def _persons(record: Record, skeleton: Skeleton, flavour: Flavour) -> list[dict[
             "person_id": [-1 if person["id"] is None else person["id"]],
             **{key: rows[key][place] if key in rows else [] for key in _KEYS},
         }
-        for place, person in enumerate(persons)
+        for place, person in enumerate(people)
     ]
 
 
-def read(path: Path, skeleton: Skeleton | None, say: Say) -> Results:
+def read(path: Path, skeleton: Skeleton | None, say: Say, fps: float | None = None) -> Results:
     """A folder of any flavour, by name and frame -> Results of openpose-25 or -18, of halpe-136
-    where people have faces or hands, or of the `skeleton` asked for.
+    where people have faces or hands, or of the `skeleton` asked for. Frames follow each other at
+    `fps` per second.
     """
-    files = sorted((_frame(file.name), file) for file in path.iterdir() if file.suffix == ".json")
-    first = next((person for _, file in files for person in _load(file)), {})
-    body = (
-        OPENPOSE18 if len(first.get("pose_keypoints_2d", ())) == 3 * len(OPENPOSE18) else OPENPOSE25
-    )
-    told = HALPE136 if any(first.get(key) for key in _PARTS) else body
+    named = ((_frame(file.name), file) for file in path.iterdir() if file.suffix == ".json")
+    files = sorted(named, key=lambda entry: (entry[0][0], entry[0][1] or 0, entry[1].name))
+    first = next((person for _, file in files for person in _load(file)), Person())
+    body = OPENPOSE18 if len(first.pose_keypoints_2d) == 3 * len(OPENPOSE18) else OPENPOSE25
+    told = HALPE136 if any(first.lists()[1:]) else body
     chosen = told if skeleton is None else skeleton
     found = (*body.joints, *(joint for joints in _PARTS.values() for joint in joints))
     everything = replace(
@@ -149,61 +188,63 @@ def read(path: Path, skeleton: Skeleton | None, say: Say) -> Results:
     to_chosen = mapping(everything, chosen)
 
     def records() -> Iterator[Record]:
+        clock = Clock(fps)
         for (source, index), file in files:
-            persons = _load(file)
-            try:
-                keypoints = np.zeros((len(persons), len(found), 3), np.float32)
-                for place, person in enumerate(persons):
-                    keypoints[place] = _keypoints(person, len(body))
-                ids = [int(np.ravel(person.get("person_id", -1))[0]) for person in persons]
-            except (ValueError, TypeError, IndexError) as error:
-                raise DataError(
-                    f"{file}: not people of {body.name} as OpenPose writes them ({error})"
-                ) from error
-            seen = keypoints[..., 2] > 0
-            scores = (keypoints[..., 2] * seen).sum(1) / np.maximum(seen.sum(1), 1)
-            tracked = len(ids) > 0 and min(ids) >= 0
-            people = People(
-                to_chosen(keypoints),
-                box_around(keypoints),
-                scores,
-                chosen,
-                np.array(ids) if tracked else None,
-            )
-            yield Record(source, index, 0.0, 0, 0, people)
+            people = _people(_load(file), body, chosen, to_chosen, str(file))
+            if index is None:
+                yield Record(source, 0, clock.picture(source), 0, 0, people)
+            else:
+                yield Record(source, index, clock.frame(index), 0, 0, people)
 
     return Results(chosen, records)
 
 
-def _frame(name: str) -> tuple[str, int]:
-    """A file's name -> source and frame index."""
+def _people(
+    found: list[Person],
+    body: Skeleton,
+    chosen: Skeleton,
+    to_chosen: Callable[[Any], Any],
+    where: str,
+) -> People:
+    """The people of one frame; their scores are the mean of the joints that were seen."""
+    if not found:
+        return People.empty(chosen)
+    keypoints = np.stack([_keypoints(person, body, where) for person in found])
+    seen = keypoints[..., 2] > 0
+    scores = (keypoints[..., 2] * seen).sum(1) / np.maximum(seen.sum(1), 1)
+    ids = [track_id(person.person_id, where) for person in found]
+    tracked = all(number is not None and number >= 0 for number in ids)
+    boxes = box_around(keypoints)
+    mapped = to_chosen(keypoints.astype(np.float32))
+    return as_people(mapped, boxes, scores, ids if tracked else None, chosen, where)
+
+
+def _frame(name: str) -> tuple[str, int | None]:
+    """A file's name -> source and frame index, None for a picture."""
     name = name.removesuffix(".json").removesuffix("_keypoints")
     match = _FRAME.fullmatch(name)
-    return (match[1], int(match[2])) if match else (name, 0)
+    return (match[1], int(match[2])) if match else (name, None)
 
 
-def _load(file: Path) -> list[dict[str, Any]]:
+def _load(file: Path) -> list[Person]:
     """The people of one file, all flavours as OpenPose's."""
-    try:
-        document = json.loads(file.read_bytes())
-        if "bodies" in document:
-            return [{"pose_keypoints_2d": body["joints"]} for body in document["bodies"]]
-        return [dict(person) for person in document["people"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{file}: expected a frame of OpenPose, with a list of people ({error!r})"
-        ) from error
+    document = decode(read_bytes(file), Document, file)
+    if document.bodies is not None:
+        return [Person(body.joints) for body in document.bodies]
+    if document.people is None:
+        raise DataError(f"{file}: expected a frame of OpenPose, with a list of people")
+    return document.people
 
 
-def _keypoints(person: dict[str, Any], body: int) -> Floats:
+def _keypoints(person: Person, body: Skeleton, where: str) -> Array:
     """One person -> [body + 68 + 21 + 21, 3]; zeros for lists that are empty."""
+    counts = (len(body), *map(len, _PARTS.values()))
     rows = []
-    for key, count in (
-        ("pose_keypoints_2d", body),
-        *((key, len(joints)) for key, joints in _PARTS.items()),
-    ):
-        values = np.array(person.get(key) or np.zeros(3 * count), np.float32).reshape(-1, 3)
-        if len(values) < count:
-            raise ValueError(f"{key} has {len(values)} points, expected {count}")
-        rows.append(values[:count])
+    for key, values, count in zip(_KEYS_2D, person.lists(), counts, strict=True):
+        points = bounded(values or np.zeros(3 * count), key, where)
+        if len(points) % 3 or len(points) < 3 * count:
+            raise DataError(
+                f"{where}: {key} has {len(points)} numbers, expected x, y, score of {count} points"
+            )
+        rows.append(points.reshape(-1, 3)[:count])
     return np.concatenate(rows)

@@ -14,14 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import DataError
-from ..messages import Say as Say
-from ..messages import warn as warn
+from ..geometry import Array
 from ..people import Frame, People
 from ..skeletons import BOX, SKELETONS, Skeleton
+from ..typed import convert
 
+FARTHEST = 1e9  # pixels: what lies farther off is no place
 _GRID = np.array([100, 100, 10_000])  # hundredths of a pixel, ten-thousandths of a score
 
 
@@ -32,7 +35,7 @@ class Record:
     source: str
     index: int
     time: float  # seconds
-    width: int  # pixels, as height
+    width: int  # pixels, as height; 0 where a format does not tell
     height: int
     people: People
 
@@ -60,7 +63,62 @@ class Results:
         return cls(skeleton, lambda: iter(records))
 
 
-def plain(record: Record) -> list[dict[str, Any]]:
+def as_people(
+    keypoints: ArrayLike,
+    boxes: ArrayLike,
+    scores: ArrayLike,
+    ids: Sequence[int | None] | None,
+    skeleton: Skeleton,
+    where: Path | str,
+) -> People:
+    """What a reader has found [N, K, 3], [N, 4], [N] -> people. Ids survive if everybody has one.
+
+    Raises DataError that begins with `where` for numbers that are not finite or far too great, and
+    for shapes that do not fit the skeleton.
+    """
+    given = {"keypoints": keypoints, "boxes": boxes, "scores": scores}
+    columns = {
+        name: bounded(values, name, where).astype(np.float32) for name, values in given.items()
+    }
+    count = len(columns["scores"])
+    if columns["keypoints"].size == count * len(skeleton) * 3:
+        columns["keypoints"] = columns["keypoints"].reshape(count, len(skeleton), 3)
+    numbers = None
+    if ids is not None and None not in ids and len(ids):
+        if any(not -(2**63) <= number < 2**63 for number in ids if number is not None):
+            raise DataError(f"{where}: an id is too great: expected at most 2^63 - 1")
+        numbers = np.array(ids, np.int64)
+    try:
+        return People(**columns, skeleton=skeleton, ids=numbers)
+    except ValueError as error:
+        raise DataError(f"{where}: no people of {skeleton.name} ({error})") from None
+
+
+def checked(record: Record, where: Path | str) -> Record:
+    """The record, if its frame, time and size can be those of a picture. Raises DataError."""
+    numbers = (record.index, record.width, record.height)
+    if not (min(numbers) >= 0 and max(numbers) < 2**31 and abs(record.time) <= FARTHEST):
+        raise DataError(
+            f"{where}: frame {record.index} of '{record.source}', time {record.time}, size "
+            f"{record.width} × {record.height}: no picture has these"
+        )
+    return record
+
+
+def bounded(values: ArrayLike, what: str, where: Path | str) -> Array:
+    """The numbers as an array, if all are finite and no farther off than `FARTHEST`. Raises
+    DataError.
+    """
+    try:
+        array = np.asarray(values, np.float64)
+    except (ValueError, TypeError, OverflowError):
+        raise DataError(f"{where}: the {what} of its people differ in length") from None
+    if not (np.abs(array) <= FARTHEST).all():
+        raise DataError(f"{where}: {what} hold NaN, infinity or a number beyond {FARTHEST:g}")
+    return array
+
+
+def persons(record: Record) -> list[dict[str, Any]]:
     """One dictionary per person, as in a line of the journal; DataError where a number is not
     finite.
     """
@@ -69,13 +127,12 @@ def plain(record: Record) -> list[dict[str, Any]]:
         np.isfinite(v).all() for v in (people.keypoints, people.boxes, people.scores, record.time)
     ):
         raise DataError(
-            f"frame {record.index} of '{record.source}': a keypoint, box, score or time is NaN or infinite; "
-            "no format holds that, what made it is broken"
+            f"frame {record.index} of '{record.source}': a keypoint, box, score or time is NaN or "
+            "infinite; no format holds that, what made it is broken"
         )
     rounded = []
     for values, grid in ((people.keypoints, _GRID), (people.boxes, 100), (people.scores, 10_000)):
-        # k / 100 is the double nearest to that decimal, so it prints as one; + 0.0 turns -0.0 into
-        # 0.0
+        # k / 100 is the double nearest to that decimal, so it prints as one; + 0.0 makes -0.0 0.0.
         rounded.append((np.rint(values.astype(np.float64) * grid) / grid + 0.0).tolist())
     ids = [None] * len(people) if people.ids is None else people.ids.tolist()
     return [
@@ -91,18 +148,19 @@ def encode(record: Record | Frame, *, named: bool = False) -> bytes:
     """
     if isinstance(record, Frame):
         record = Record.of(record)
-    head = {"source": record.source, "frame": record.index, "time": round(record.time, 6)}
-    size = {"width": record.width, "height": record.height}
-    name = {"skeleton": record.people.skeleton.name} if named else {}
-    return (
-        json.dumps(
-            {**head, **size, **name, "people": plain(record)}, separators=(",", ":")
-        ).encode()
-        + b"\n"
-    )
+    line = {
+        "source": record.source,
+        "frame": record.index,
+        "time": round(record.time, 6),
+        "width": record.width,
+        "height": record.height,
+        **({"skeleton": record.people.skeleton.name} if named else {}),
+        "people": persons(record),
+    }
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
 
-def named(skeleton: Skeleton) -> dict[str, str]:
+def skeleton_entry(skeleton: Skeleton) -> dict[str, str]:
     """{"skeleton": name} where the number of joints alone would make readers take another
     (`by_count`), else {}.
     """
@@ -121,20 +179,40 @@ def by_count(joints: int, path: Path | str, name: str | None = None) -> Skeleton
             return skeleton
     known = sorted({len(skeleton) for skeleton in SKELETONS.values()})
     raise DataError(
-        f"{path}: people of {joints} joints, which no known skeleton has ({known}); say which with --skeleton"
+        f"{path}: people of {joints} joints, which no known skeleton has ({known}); say which with "
+        "--skeleton"
     )
 
 
-def skeleton_of(data: dict[str, Any], path: Path) -> Skeleton:
+class SkeletonShape(msgspec.Struct):
+    """A skeleton as files hold it: `dataclasses.asdict` of one."""
+
+    name: str
+    joints: list[str]
+    limbs: list[tuple[int, int]]
+    mirror: list[int]
+    sigmas: list[float]
+
+
+def skeleton_of(data: Any, path: Path | str) -> Skeleton:
     """`dataclasses.asdict` of a skeleton, as in run.json -> the known one of that name and joints,
     else one made as the dictionary says; DataError that names `path` if that makes no skeleton.
     """
+    said = convert(data, SkeletonShape, f"{path}: its skeleton")
+    known = SKELETONS.get(said.name)
+    if known and list(known.joints) == said.joints:
+        return known
+    places = range(len(said.joints))
+    ends = [end for limb in said.limbs for end in limb]
+    if any(place not in places for place in (*said.mirror, *ends)):
+        raise DataError(f"{path}: its skeleton has a limb or a mirror entry of no joint")
     try:
-        known = SKELETONS.get(data["name"])
-        if known and list(known.joints) == list(data["joints"]):
-            return known
-        limbs = tuple((a, b) for a, b in data["limbs"])
-        parts = {key: tuple(data[key]) for key in ("joints", "mirror", "sigmas")}
-        return Skeleton(name=data["name"], limbs=limbs, **parts)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: a broken skeleton ({error})") from error
+        return Skeleton(
+            name=said.name,
+            joints=tuple(said.joints),
+            limbs=tuple(said.limbs),
+            mirror=tuple(said.mirror),
+            sigmas=tuple(said.sigmas),
+        )
+    except ValueError as error:
+        raise DataError(f"{path}: a broken skeleton ({error})") from None

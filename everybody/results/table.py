@@ -5,12 +5,15 @@ Columns: source, frame, time, width, height, person (its place in the frame), id
 y0, x1, y1, joint, x, y, score. A frame without people has one row in which all from `person` on is
 empty, so that frames can be counted; `dropna(subset="person")` leaves the people. Parquet also
 holds the skeleton, in its metadata under "skeleton".
+
+Paths are opened here, not by pyarrow, which takes what has a colon in it for an address.
 """
 
 from __future__ import annotations
 
+import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain, pairwise
@@ -25,9 +28,12 @@ from numpy.typing import NDArray
 
 from ..atomic import replacing
 from ..errors import DataError
+from ..messages import Say
 from ..people import People
 from ..skeletons import BOX, SKELETONS, Skeleton
-from .records import Record, Results, Say, plain, skeleton_of
+from ..typed import decode
+from .dialect import Dialect
+from .records import Record, Results, as_people, checked, persons, skeleton_of
 
 _FRAME = {
     "source": pa.string(),
@@ -42,39 +48,68 @@ _JOINT = {"joint": pa.string(), "x": pa.float32(), "y": pa.float32(), "score": p
 SCHEMA = pa.schema({**_FRAME, **_PERSON, **_JOINT})
 _ROWS = 1 << 16  # of a row group, about
 
+Block = NDArray[np.float64]
+
 
 def write_csv(results: Results, path: Path, say: Say) -> None:
-    with replacing(path) as part, pyarrow.csv.CSVWriter(part, SCHEMA) as file:
-        _write(results, file)
+    with (
+        replacing(path) as part,
+        part.open("wb") as file,
+        pyarrow.csv.CSVWriter(file, SCHEMA) as table,
+    ):
+        _write(results, table.write_batch)
+
+
+def write_csv_eu(results: Results, path: Path, say: Say) -> None:
+    """As spreadsheets of half of Europe have it: semicolons, decimal commas, byte order mark."""
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8-sig") as file:
+        table = csv.writer(file, delimiter=";", lineterminator="\n")
+        table.writerow(SCHEMA.names)
+
+        def write(batch: pa.RecordBatch) -> None:
+            columns = [_with_commas(column) for column in batch.columns]
+            table.writerows(zip(*columns, strict=True))
+
+        _write(results, write)
+
+
+def _with_commas(column: pa.Array) -> list[Any]:
+    """The values of a column, numbers with a fraction as text."""
+    if not pa.types.is_floating(column.type):
+        return column.to_pylist()
+    texts = column.cast(pa.string()).to_pylist()
+    return [text and text.replace(".", ",") for text in texts]
 
 
 def write_parquet(results: Results, path: Path, say: Say) -> None:
     schema = SCHEMA.with_metadata({"skeleton": json.dumps(asdict(results.skeleton))})
     with (
         replacing(path) as part,
-        pyarrow.parquet.ParquetWriter(part, schema, compression="zstd") as file,
+        part.open("wb") as file,
+        pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as table,
     ):
-        _write(results, file)
+        _write(results, table.write_batch)
 
 
-def _write(results: Results, file: Any) -> None:
+def _write(results: Results, write: Callable[[pa.RecordBatch], None]) -> None:
     records, blocks, rows = [], [], 0
     for record in results:
         records.append(record)
         blocks.append(_block(record, results.skeleton))
         rows += len(blocks[-1])
         if rows >= _ROWS:
-            file.write_batch(_batch(records, blocks, results.skeleton))
+            write(_batch(records, blocks, results.skeleton))
             records, blocks, rows = [], [], 0
     if records:
-        file.write_batch(_batch(records, blocks, results.skeleton))
+        write(_batch(records, blocks, results.skeleton))
 
 
-def _block(record: Record, skeleton: Skeleton) -> NDArray[np.float64]:
+def _block(record: Record, skeleton: Skeleton) -> Block:
     """One frame -> its rows [R, 11], without source ... height; NaN where empty, the joint by its
     number.
     """
-    people, joints = plain(record), max(len(skeleton), 1)  # a person without joints has a row too
+    people = persons(record)
+    joints = max(len(skeleton), 1)  # a person without joints has a row too
     block = np.full((max(len(people) * joints, 1), len(_PERSON) + len(_JOINT)), np.nan)
     if people:
         head = [
@@ -83,19 +118,16 @@ def _block(record: Record, skeleton: Skeleton) -> NDArray[np.float64]:
         ]
         block[:, : len(_PERSON)] = np.repeat(np.array(head), joints, axis=0)
         if len(skeleton):
+            keypoints = np.concatenate([person["keypoints"] for person in people])
             block[:, len(_PERSON)] = np.tile(np.arange(joints), len(people))
-            block[:, len(_PERSON) + 1 :] = np.concatenate(
-                [person["keypoints"] for person in people]
-            )
+            block[:, len(_PERSON) + 1 :] = keypoints
     return block
 
 
-def _batch(
-    records: list[Record], blocks: list[NDArray[np.float64]], skeleton: Skeleton
-) -> pa.RecordBatch:
+def _batch(records: list[Record], blocks: list[Block], skeleton: Skeleton) -> pa.RecordBatch:
     block = np.concatenate(blocks)
     frame = np.repeat(np.arange(len(records)), [len(rows) for rows in blocks])
-    # tables are UTF-8 throughout, which file names need not be
+    # Tables are UTF-8 throughout, which file names need not be.
     sources = pa.array(
         [record.source.encode(errors="backslashreplace").decode() for record in records]
     )
@@ -109,47 +141,59 @@ def _batch(
     }
     places = pa.array(columns["joint"], pa.int32(), from_pandas=True)
     columns["joint"] = pa.array(skeleton.joints, pa.string()).take(places)
-    arrays = [
-        pa.array(columns[field.name], field.type, from_pandas=True) for field in SCHEMA
-    ]  # NaN becomes null
+    # from_pandas: NaN becomes null.
+    arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in SCHEMA]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def read_csv(path: Path, skeleton: Skeleton | None, say: Say) -> Results:
-    """The skeleton is the known one that has the joints' names."""
-    # pandas writes whole numbers among which there are gaps with a point
+def read_csv(path: Path, skeleton: Skeleton | None, say: Say, fps: float | None = None) -> Results:
+    """Any dialect (`dialect.Dialect`). The skeleton is the known one that has the joints' names."""
+    dialect = Dialect.of(path)
+    # pandas writes whole numbers among which there are gaps with a point.
     types = {field.name: field.type for field in SCHEMA} | {
         "person": pa.float64(),
         "id": pa.float64(),
     }
-    convert = pyarrow.csv.ConvertOptions(column_types=types, include_columns=SCHEMA.names)
-    parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    convert = pyarrow.csv.ConvertOptions(
+        column_types=types, include_columns=SCHEMA.names, decimal_point=dialect.decimal
+    )
+    parse = pyarrow.csv.ParseOptions(newlines_in_values=True, delimiter=dialect.delimiter)
+    read = pyarrow.csv.ReadOptions(encoding=dialect.encoding)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        with pyarrow.csv.open_csv(path, convert_options=convert, parse_options=parse) as reader:
+        with (
+            path.open("rb") as file,
+            pyarrow.csv.open_csv(file, read, parse, convert) as reader,
+        ):
             yield from reader
 
     chosen = _skeleton(path, batches()) if skeleton is None else skeleton
     return Results(chosen, lambda: _records(path, batches(), chosen))
 
 
-def read_parquet(path: Path, skeleton: Skeleton | None, say: Say) -> Results:
+def read_parquet(
+    path: Path, skeleton: Skeleton | None, say: Say, fps: float | None = None
+) -> Results:
     """The skeleton is the one in the metadata, else the known one that has the joints' names."""
 
     def batches() -> Iterator[pa.RecordBatch]:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            yield from file.iter_batches(columns=SCHEMA.names)
+        with path.open("rb") as file, pyarrow.parquet.ParquetFile(file) as table:
+            yield from table.iter_batches(columns=SCHEMA.names)
 
     if skeleton is None:
-        with _telling(path), pyarrow.parquet.ParquetFile(path) as file:
-            told = (file.schema_arrow.metadata or {}).get(b"skeleton")
-        skeleton = skeleton_of(json.loads(told), path) if told else _skeleton(path, batches())
+        with _telling(path), path.open("rb") as file, pyarrow.parquet.ParquetFile(file) as table:
+            told = (table.schema_arrow.metadata or {}).get(b"skeleton")
+        if told:
+            said = decode(told, dict[str, Any], f"{path}: its metadata")
+            skeleton = skeleton_of(said, path)
+        else:
+            skeleton = _skeleton(path, batches())
     chosen = skeleton
     return Results(chosen, lambda: _records(path, batches(), chosen))
 
 
 def _skeleton(path: Path, batches: Iterator[pa.RecordBatch]) -> Skeleton:
-    """The known skeleton with exactly the joints of the first people; `BOX` where there are none."""
+    """The known skeleton with exactly the joints of the first people; `BOX` if there are none."""
     with _telling(path):
         for batch in batches:
             joints = {joint for joint in batch["joint"].unique().to_pylist() if joint}
@@ -158,14 +202,31 @@ def _skeleton(path: Path, batches: Iterator[pa.RecordBatch]) -> Skeleton:
                     return skeleton
             if joints:
                 raise DataError(
-                    f"{path}: its {len(joints)} joints are of no known skeleton; say which with --skeleton"
+                    f"{path}: its {len(joints)} joints are of no known skeleton; say which with "
+                    "--skeleton"
                 )
     return BOX
 
 
 def _records(path: Path, batches: Iterator[pa.RecordBatch], skeleton: Skeleton) -> Iterator[Record]:
+    last = ("", -1)
+    for source, rows in _frames(path, batches, skeleton):
+        record = _record(source, rows, skeleton, path)
+        if record.source == last[0] and record.index <= last[1]:
+            raise DataError(
+                f"{path}: frame {record.index} of '{record.source}' is out of order; sort the rows"
+            )
+        last = (record.source, record.index)
+        yield record
+
+
+def _frames(
+    path: Path, batches: Iterator[pa.RecordBatch], skeleton: Skeleton
+) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
+    """The source and the rows, by column, of each frame."""
     place = {joint: k for k, joint in enumerate(skeleton.joints)} | {"": -1, None: -1}
-    last, rest = ("", -1), SCHEMA.empty_table()
+    names = [name for name in SCHEMA.names if name not in ("source", "joint")]
+    rest = SCHEMA.empty_table()
     with _telling(path):
         for batch in chain(batches, [None]):
             if batch is not None:
@@ -173,63 +234,64 @@ def _records(path: Path, batches: Iterator[pa.RecordBatch], skeleton: Skeleton) 
             if not len(rest):
                 continue
             source = np.array(rest["source"].to_pylist(), object)
-            columns = {
-                name: rest[name].to_numpy()
-                for name in SCHEMA.names
-                if name not in ("source", "joint")
-            }
+            columns = {name: rest[name].to_numpy() for name in names}
             columns["joint"] = np.array([place[joint] for joint in rest["joint"].to_pylist()])
             changes = (source[1:] != source[:-1]) | (columns["frame"][1:] != columns["frame"][:-1])
             edges = [0, *(np.flatnonzero(changes) + 1).tolist()]
-            if batch is None:
-                edges.append(
-                    len(rest)
-                )  # otherwise the last frame may go on in the next batch, and waits
+            if batch is None:  # otherwise the last frame may go on in the next batch, and waits
+                edges.append(len(rest))
             for start, end in pairwise(edges):
-                record = _record(
-                    source[start],
-                    {name: rows[start:end] for name, rows in columns.items()},
-                    skeleton,
-                )
-                if record.source == last[0] and record.index <= last[1]:
-                    raise DataError(
-                        f"{path}: frame {record.index} of '{record.source}' is out of order; sort the rows"
-                    )
-                last = (record.source, record.index)
-                yield record
+                yield source[start], {name: rows[start:end] for name, rows in columns.items()}
             rest = rest.slice(edges[-1])
 
 
-def _record(source: str, rows: dict[str, NDArray[Any]], skeleton: Skeleton) -> Record:
-    """The rows of one frame, by column -> its record."""
+def _record(
+    source: str | None, rows: dict[str, NDArray[Any]], skeleton: Skeleton, path: Path
+) -> Record:
+    """The rows of one frame, by column -> its record. Raises DataError."""
+    numbers = [float(rows[name][0]) for name in ("frame", "time", "width", "height")]
+    if source is None or not np.isfinite(numbers).all():
+        raise DataError(f"{path}: a row lacks its source, frame, time, width or height")
     index, time, width, height = (
         rows[name][0].item() for name in ("frame", "time", "width", "height")
     )
-    if np.isnan(rows["person"][0]):
-        return Record(source, index, time, width, height, People.empty(skeleton))
+    where = f"{path}: frame {index} of '{source}'"
+    people = People.empty(skeleton)
+    if np.isfinite(rows["person"]).all():
+        people = _people(rows, skeleton, where)
+    return checked(Record(source, int(index), time, int(width), int(height), people), path)
+
+
+def _people(rows: dict[str, NDArray[Any]], skeleton: Skeleton, where: str) -> People:
     _, first, person = np.unique(rows["person"], return_index=True, return_inverse=True)
-    keypoints = np.zeros((len(first), len(skeleton), 3), np.float32)
+    keypoints = np.zeros((len(first), len(skeleton), 3))
     known = rows["joint"] >= 0
     keypoints[person[known], rows["joint"][known]] = np.stack(
         [rows[name][known] for name in ("x", "y", "score")], 1
     )
     boxes = np.stack([rows[name][first] for name in ("x0", "y0", "x1", "y1")], 1)
-    ids = (
-        None
-        if np.isnan(rows["id"][first].astype(float)).any()
-        else rows["id"][first].astype(np.int64)
+    ids = rows["id"][first].astype(np.float64)
+    return as_people(
+        keypoints,
+        boxes,
+        rows["person_score"][first],
+        None if np.isnan(ids).any() else rows["id"][first].astype(np.int64).tolist(),
+        skeleton,
+        where,
     )
-    people = People(keypoints, boxes, rows["person_score"][first], skeleton, ids)
-    return Record(source, index, time, width, height, people)
 
 
 @contextmanager
 def _telling(path: Path) -> Iterator[None]:
-    """What pyarrow says of a broken table becomes a DataError that names it."""
+    """What pyarrow says of a broken table becomes a DataError that names it. pyarrow raises OSError
+    for data that is broken, too.
+    """
     try:
         yield
-    except (pa.ArrowException, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except KeyError as error:
+        raise DataError(f"{path}: the joint {error} is not one of the skeleton") from error
+    except (pa.ArrowException, ValueError, OSError, TypeError, OverflowError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
             f"{path}: not a table of people ({reason}); expected {', '.join(SCHEMA.names)}"
         ) from error

@@ -1,8 +1,10 @@
 """TRC, the marker format of OpenSim and Motion Analysis: a file per person, joints as markers in
 the picture's plane.
 
-X points right, Y up, from the picture's lower left corner, in metres where the height of a person
-is given, else in pixels; Z is 0. Joints that are not seen are empty, as the format wants it.
+X points right, Y up, from the picture's lower left corner; Z is 0. In metres where the scale is
+given; else a pixel is a millimetre, since readers of the format know no pixels. Joints that are not
+seen are empty, as the format wants it; the last joint is nan, since OpenSim's reader loses an empty
+cell at the end of a line.
 """
 
 from __future__ import annotations
@@ -13,44 +15,48 @@ import numpy as np
 
 from ..atomic import replacing
 from ..kinematics import Path
+from ..media.clock import RATE
+
+_COLUMNS = (
+    "DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units",
+    "OrigDataRate", "OrigDataStartFrame", "OrigNumFrames",
+)  # fmt: skip
 
 
 def trc(
-    path: Path,
-    *,
-    name: str = "",
-    height: int = 0,
-    metres_per_pixel: float = 0.0,
-    min_score: float = 0.2,
+    path: Path, *, name: str = "", metres_per_pixel: float = 0.0, min_score: float = 0.2
 ) -> str:
-    """One person's path -> the text of a TRC file. height: of the picture in pixels, where Y
-    begins.
+    """One person's path -> the text of a TRC file, in metres, or where the scale is 0, in
+    millimetres of which one stands for a pixel.
     """
     times = path.times - path.times[0] if len(path.times) else path.times
-    rate = 1 / float(np.median(np.diff(times))) if len(times) > 1 else 25.0
-    scale, unit = (metres_per_pixel, "m") if metres_per_pixel else (1.0, "px")
-    x, y = path.keypoints[..., 0] * scale, (height - 1 - path.keypoints[..., 1]) * scale
+    rate = f"{1 / float(np.median(np.diff(times))) if len(times) > 1 else RATE:.6g}"
+    scale, unit = (metres_per_pixel, "m") if metres_per_pixel else (1.0, "mm")
+    points = path.upward() * scale
     seen = path.keypoints[..., 2] >= min_score
     joints = path.skeleton.joints
     first = path.frames[0] if len(path.frames) else 0
+    head = (rate, rate, len(times), len(joints), unit, rate, first, len(times))
     lines = [
         f"PathFileType\t4\t(X/Y/Z)\t{name}",
-        "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
-        f"{rate:.6g}\t{rate:.6g}\t{len(times)}\t{len(joints)}\t{unit}\t{rate:.6g}\t{first}\t{len(times)}",
+        "\t".join(_COLUMNS),
+        "\t".join(map(str, head)),
         "Frame#\tTime\t" + "\t\t\t".join(joints) + "\t\t",
         "\t\t" + "\t".join(f"X{n}\tY{n}\tZ{n}" for n in range(1, len(joints) + 1)),
         "",
     ]
+    unseen = [*["\t\t"] * (len(joints) - 1), "nan\tnan\tnan"]
     for n, time in enumerate(times):
         cells = [
-            f"{x[n, k]:.5f}\t{y[n, k]:.5f}\t0.00000" if seen[n, k] else "\t\t"
-            for k in range(len(joints))
+            f"{x:.5f}\t{y:.5f}\t0.00000" if seen[n, k] else unseen[k]
+            for k, (x, y) in enumerate(points[n])
         ]
         lines.append(f"{n + 1}\t{time:.6f}\t" + "\t".join(cells))
     return "\n".join(lines) + "\n"
 
 
-def write_trc(path: Path, file: File, **options: float) -> None:
+def write_trc(path: Path, file: File, *, metres_per_pixel: float = 0.0) -> None:
     """Whole or not there. Raises OutputError."""
+    text = trc(path, name=file.name, metres_per_pixel=metres_per_pixel)
     with replacing(file) as part:
-        part.write_text(trc(path, name=file.name, **options), encoding="utf-8")  # type: ignore[arg-type]
+        part.write_text(text, encoding="utf-8")

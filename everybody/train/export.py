@@ -229,6 +229,7 @@ def quantise(onnx: Path, out: Path, crops: Iterator[NDArray[np.float32]]) -> Non
     h, w] as the network gets them. The last layers, from the logits on, stay float32: scores need
     their resolution.
     """
+    runtime.keep_private()
     from onnx import load as load_onnx
     from onnxruntime.quantization import (
         CalibrationDataReader,
