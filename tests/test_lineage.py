@@ -52,6 +52,7 @@ FAMILIES: dict[str, dict] = {
 LARGE = dict.fromkeys(
     ("deeppose-tiny", "deeppose-resnet-tiny", "deeppose-resnet-tiny-rle", "rtmpose-t"), (96, 128)
 )
+RATES = {"tinypose": 3e-4}  # its normalisation is folded: larger steps destroy it
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -169,7 +170,7 @@ def test_two_crops_can_be_learnt_by_heart(name):
     for module in net.modules():
         if isinstance(module, torch.nn.Dropout | torch.nn.Dropout2d):
             module.p = 0.0
-    optimiser = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(net.parameters(), RATES.get(name, 2e-3), weight_decay=0.0)
 
     def away() -> float:
         net.eval()
