@@ -7,11 +7,11 @@ on is left to them.
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from ..data.dataset import Dataset
@@ -20,7 +20,18 @@ from . import oks
 if TYPE_CHECKING:
     import hotcoco
 
+_KEYS = (b"image_id", b"category_id", b"score", b"keypoints")
 _NUMBERS = b"0123456789.-+ \n\r\t"  # what numbers are made of, and white space
+
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """A record of numbers, and nothing else."""
+
+    image_id: float
+    category_id: float
+    score: float
+    keypoints: list[float]
+    bbox: list[float] = msgspec.field(default_factory=lambda: [0.0] * 4)
 
 
 def direct(truth: Dataset, results: Path) -> tuple[hotcoco.COCO, hotcoco.COCO] | None:
@@ -51,8 +62,12 @@ def _plain(text: bytes, joints: int) -> int:
     bbox, and nothing else, all alike. 0 if one may be otherwise. (hotcoco makes sure that the first
     three are there, but not of how many joints.)
     """
-    keys = _keys(text, joints)
-    if not keys:
+    try:
+        record = text[text.index(b"{") : text.index(b"}") + 1]
+        plain = msgspec.json.decode(record, type=_Plain)
+    except ValueError:
+        return 0
+    if len(plain.keypoints) != 3 * joints or len(plain.bbox) != 4:
         return 0
     for exponents in (b"", b"eE"):  # mostly there are none
         left = text.translate(None, _NUMBERS + exponents)
@@ -60,24 +75,6 @@ def _plain(text: bytes, joints: int) -> int:
         count = left.count(b"{")
         if left == b"[" + b",".join([first] * count) + b"]":
             # Without its e, a key could be mistaken for another.
-            sure = not exponents or all(text.count(b'"%s"' % key) == count for key in keys)
+            sure = not exponents or all(text.count(b'"%s"' % key) == count for key in _KEYS)
             return count if sure else 0
     return 0
-
-
-def _keys(text: bytes, joints: int) -> list[bytes]:
-    """The keys of the first record; none if it is not plain."""
-    try:
-        record = json.loads(text[text.index(b"{") : text.index(b"}") + 1])
-    except ValueError:
-        return []
-    single = [record.pop(key, None) for key in ("image_id", "category_id", "score")]
-    keypoints, box = record.pop("keypoints", []), record.pop("bbox", [0] * 4)
-    plain = (
-        not record
-        and isinstance(keypoints, list)
-        and isinstance(box, list)
-        and (len(keypoints), len(box)) == (3 * joints, 4)
-        and all(type(value) in (int, float) for value in (*single, *keypoints, *box))
-    )
-    return [b"image_id", b"category_id", b"score", b"keypoints"] if plain else []
