@@ -249,7 +249,8 @@ def test_a_stdout_that_is_full_or_gone_is_no_traceback(tmp_path, models, picture
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "everybody: stdout: cannot be written (No space left on device); free space or choose another place"
+        "everybody: stdout: cannot be written (No space left on device); "
+        "free space or choose another place"
     ]
     reader, writer = os.pipe()
     os.close(reader)
@@ -341,3 +342,28 @@ def test_convert_models_and_doctor(tmp_path, monkeypatch, capsys, models, pictur
     }
     assert everybody_run(monkeypatch, command="doctor") == 0
     assert "EVERYBODY_WEIGHTS" in capsys.readouterr().out
+
+
+def _started(arguments: list[str], *, preload: str = "") -> subprocess.Popen[str]:
+    """The command in a process of its own, with some Python run before it."""
+    code = f"import sys\n{preload}\nsys.argv = {['everybody', *arguments]!r}\n"
+    code += "from everybody.__main__ import main\nmain()"
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("where", ["numpy", "typer", "onnxruntime"])
+def test_ctrl_c_while_libraries_are_loaded_is_one_line(tmp_path, where):
+    """The signal comes exactly when that library is being imported."""
+    preload = (
+        "import importlib.abc, os, signal\n"
+        "class Interrupting(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        f"        if name == {where!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())"
+    )
+    arguments = ["run", str(tmp_path), "-o", str(tmp_path / "out")]
+    _, told = (process := _started(arguments, preload=preload)).communicate(timeout=60)
+    assert process.returncode == 130
+    assert told.splitlines()[-1] == "everybody: interrupted"
+    assert "Traceback" not in told

@@ -26,7 +26,8 @@ from .train import export, label, pack, proposals, train
 from .tune import tune_nms
 
 app = typer.Typer(
-    help="everybody finds every body in a picture: multi-person pose estimation for images and video.",
+    help="everybody finds every body in a picture: multi-person pose estimation for images and "
+    "video.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -70,8 +71,25 @@ def main() -> None:
         print(f"everybody: {error}", file=sys.stderr)
     except BrokenPipeError:  # the reader of our stdout has gone, as `head` does
         pass
+    except SystemExit as stop:
+        if _interrupted(stop):
+            raise KeyboardInterrupt from stop
+        raise
+    _flush()
+    sys.exit(1)
+
+
+def _interrupted(stop: SystemExit) -> bool:
+    """Whether it was Ctrl-C that ended a command that does not end itself in order."""
+    reason = stop.__context__
+    return reason is not None and isinstance(reason.__cause__, KeyboardInterrupt)
+
+
+def _flush() -> None:
+    """What stdout could not take would be tried, and told, once more when Python ends."""
+    if sys.stdout is None:  # closed before we began
+        return
     try:
         sys.stdout.flush()
-    except OSError:  # what stdout could not take would be tried, and complained about, once more when Python ends
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(1)

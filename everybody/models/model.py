@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ def answer(net: Any, said: Any) -> tuple[Tensor, ...]:
 class Model:
     """A trainable network.
 
-    What `loss` gets after what the network says is what its kind of sample has to teach:
+    `loss` gets the network, what it says, and what its kind of sample teaches:
 
         crops     targets of the codec's `encode`, weights [B, K], the codec
         pictures  cells [A, 2], boxes [B, M, 4], real [B, M], ignored [B, M]
@@ -37,7 +37,10 @@ class Model:
 
     build: Callable[[int, Any], nn.Module]  # (number of joints, codec) -> untrained
     kind: str  # of sample: crops, pictures, turns, regions
-    loss: Callable[..., Loss]  # (said, what the kind teaches …) -> (sum, weight)
+    loss: Callable[..., Loss]  # (network, said, what the kind teaches …) -> (sum, weight)
+    # (network, pictures, targets, weights) -> what else `forward` takes in training: networks that
+    # correct a guess learn from guesses that depend on the truth.
+    guide: Callable[..., tuple[Tensor, ...]] | None = None
     codec: Mapping[str, Any] = field(
         default_factory=dict
     )  # {type, …}; size and sigma: the recipe's
@@ -75,21 +78,28 @@ def family(
     variants: Mapping[str, Mapping[str, Any]],
     *,
     joints: bool = True,
-    sized: bool = False,
-    sigma: bool = False,
+    codec_numbers: Sequence[str] = (),
     **common: Any,
 ) -> dict[str, Model]:
     """A network and its variants -> their rows. `joints`: its first argument is their number;
-    `sized`, `sigma`: it takes the codec's number of that name.
+    `codec_numbers`: it also takes these numbers of its codec, as size.
     """
-
-    def build(numbers: Mapping[str, Any], count: int, codec: Any) -> nn.Module:
-        first = (count,) if joints else ()
-        size = {"size": codec.size} if sized else {}
-        width = {"sigma": codec.sigma} if sigma else {}
-        return net(*first, **size, **width, **numbers)
 
     common = {"kind": "crops"} | common
     return {
-        name: Model(build=partial(build, numbers), **common) for name, numbers in variants.items()
+        name: Model(build=partial(built, net, joints, tuple(codec_numbers), numbers), **common)
+        for name, numbers in variants.items()
     }
+
+
+def built(
+    net: Callable[..., nn.Module],
+    joints: bool,
+    codec_numbers: Sequence[str],
+    numbers: Mapping[str, Any],
+    count: int,
+    codec: Any,
+) -> nn.Module:
+    """The network of a row of `family`."""
+    first = (count,) if joints else ()
+    return net(*first, **{name: getattr(codec, name) for name in codec_numbers}, **numbers)

@@ -6,11 +6,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..media.names import Names, numbered
+from ..media.parts import frames_in_parts
+from ..people import Frame
+from .lines import Progress
 
 _NO_FILE = ("array", "bytes", "stdin", "stream", "")  # names of sources that are not files
 
@@ -82,6 +87,29 @@ class Known(Mapping[str, int]):
                 f"{name}: is called {other} in the run that is resumed; go on from {self._then}"
             )
         return other
+
+    def renamed(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The frames; sources that the journal knows by another spelling are called as there."""
+        for frame in frames:
+            name = self.called(frame.source)
+            yield frame if name == frame.source else replace(frame, source=name)
+
+
+def gaps(folder: Path, held: Progress) -> Iterator[str]:
+    """Of each video whose overlay in the folder holds fewer frames than were done: how many are
+    missing.
+    """
+    names = Names()
+    for source, last in held.last.items():
+        done, path = held.counts[source], folder / f"{names(source)}.mp4"
+        if not numbered(source, last):
+            continue
+        drawn = frames_in_parts(path)
+        if drawn < done:
+            yield (
+                f"{path}: it and its parts hold {drawn} of the {done} frames that were done: the "
+                "others were lost when the run was killed; --overwrite makes a whole one"
+            )
 
 
 def _place(name: str, folder: str) -> str:
