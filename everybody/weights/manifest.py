@@ -105,6 +105,7 @@ def _row(name: str, data: Any, where: str) -> Row:
     """One table of a manifest -> its row. Raises ModelError that names the file and the model."""
     place = f"{where}: model '{name}'"
     row = _table(data, Row, place, name=name)
+    _table(data["input"], Input, f"{place}, input")
     try:
         for key in ("file", "member"):
             _check_plain(key, getattr(row, key))
