@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -97,12 +97,16 @@ def _shown(total: int | None, *, quiet: bool) -> Iterator[Any]:
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
 
+    def show(text: str) -> None:
+        with suppress(OSError):  # a run goes on where stderr is full
+            console.print(clean(text), markup=False)
+
     def warn(text: str) -> None:
-        console.print(f"everybody: {clean(text)}", markup=False)
+        show(f"everybody: {text}")
 
     def say(text: str) -> None:
         if not quiet:
-            console.print(clean(text), markup=False)
+            show(text)
 
     if quiet or not console.is_terminal:
         yield Messages(say=say, warn=warn)

@@ -35,7 +35,7 @@ class Model:
         regions   wanted θ [B, 2, 3], the crop's width / height
     """
 
-    build: Callable[[int, Any], nn.Module]  # (number of joints, codec) -> untrained
+    build: Callable[..., nn.Module]  # (number of joints, codec, **what `told` tells) -> untrained
     kind: str  # of sample: crops, pictures, turns, regions
     loss: Callable[..., Loss]  # (network, said, what the kind teaches …) -> (sum, weight)
     # (network, pictures, targets, weights) -> what else `forward` takes in training: networks that
@@ -52,17 +52,31 @@ class Model:
     restore: Callable[[Any, State], State] | None = None  # (network, deployed numbers) -> its state
     read: Callable[[Any, Path], State] | None = None  # (network, a public ONNX file) -> its state
     published: Callable[[State], State] | None = None  # published parameter names -> ours
+    # (a state by our names) -> the numbers of its network, where published layouts differ.
+    told: Callable[[State], dict[str, Any]] | None = None
 
     def answers(self, net: Any, image: Tensor) -> tuple[Tensor, ...]:
         """Pictures [B, 3, H, W], normalised -> what the exported graph answers."""
         return self.answer(net, net(image))
 
-    def joints_in(self, state: Mapping[str, Tensor], codec: Any) -> int:
+    def numbers_in(self, state: State) -> dict[str, Any]:
+        """What a state by our names tells of its network beside its joints: for `build`, where the
+        row leaves it open, and `size`, the crop's, where weights are of one. {} for states of
+        others.
+        """
+        if self.told is None:
+            return {}
+        try:
+            return {key: value for key, value in self.told(state).items() if key != "joints"}
+        except (KeyError, IndexError, ValueError):  # parameters that it looks at are not there
+            return {}
+
+    def joints_in(self, state: Mapping[str, Tensor], codec: Any, **told: Any) -> int:
         """The number of joints of the network that a state is of, from the first parameter whose
         shape depends on it; 0 for networks that speak of no joints, and for states of others.
         """
         with torch.device("meta"):
-            one, two = (self.build(joints, codec).state_dict() for joints in (1, 2))
+            one, two = (self.build(joints, codec, **told).state_dict() for joints in (1, 2))
         for name, small in one.items():
             found, large = state.get(name), two[name]
             if found is None or found.ndim != small.ndim:
@@ -99,7 +113,9 @@ def built(
     numbers: Mapping[str, Any],
     count: int,
     codec: Any,
+    **told: Any,
 ) -> nn.Module:
-    """The network of a row of `family`."""
+    """The network of a row of `family`; a checkpoint tells what the variant's numbers leave open."""
     first = (count,) if joints else ()
-    return net(*first, **{name: getattr(codec, name) for name in codec_numbers}, **numbers)
+    of_codec = {name: getattr(codec, name) for name in codec_numbers}
+    return net(*first, **of_codec, **{**told, **numbers})
