@@ -10,14 +10,13 @@ up to the last finished frame, the other formats are derived from what it holds,
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
@@ -25,33 +24,25 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 from .atomic import refused
 from .errors import DataError, EverybodyError, OptionError, OutputError
 from .follow import Follow, Following
-from .media.names import Names, numbered
-from .media.parts import frames_in_parts
+from .media.names import Names
 from .media.read import Selection, read
 from .media.write import Overlays, save_crops
 from .messages import Say
 from .method import Remarking
-from .methods import DEFAULT
-from .options import Options
 from .people import Frame
 from .results.formats import FORMATS, write_all
 from .results.journal import Existing, Journal
 from .results.lines import RUN, Progress, progress, read_run
 from .results.lock import Lock
 from .results.records import encode
-from .results.resume import Known
+from .results.resume import Known, gaps
+from .settings import settings
 from .skeletons import Skeleton
 
 if TYPE_CHECKING:
     from .estimator import Estimator
 
 Sink = Callable[[Frame], Any]
-
-# Options that do not change results, and models, which are compared by their content.
-_IMMATERIAL = {
-    *("device", "engine", "threads", "workers", "batch", "det_batch"),
-    *("model", "detector", "pose", "sstn"),
-}
 
 
 class Poses(Protocol):
@@ -174,7 +165,7 @@ def run(
                 dropped=told.dropped,
                 say=messages.say,
             )
-            frames = _named_as_before(frames, earlier.known)
+            frames = earlier.known.renamed(frames)
             found = following(frames) if following else estimator.frames(frames)
             with closing(found) as estimated:
                 for frame in estimated:
@@ -204,40 +195,6 @@ class _Told:
         self.summary.dropped += count
 
 
-def settings(
-    estimator: Poses, select: Selection, follow: Follow | None, max_pixels: int
-) -> dict[str, Any]:
-    """All that the result of a frame depends on, beside sources and models: a run that goes on must
-    have the same, though it may go further (`end`). Keys are flags of the command line.
-    """
-    options = getattr(estimator, "options", None)
-    said = options.flat() if isinstance(options, Options) else {}
-    said = {name: value for name, value in said.items() if name not in _IMMATERIAL}
-    if said:
-        said["method"] = str(said["method"] or DEFAULT)
-    if said.get("boxes"):
-        said["boxes"] = _content(Path(said["boxes"]))
-    said |= {name: getattr(select, name) for name in ("start", "every", "fps")}
-    said |= {"max_pixels": max_pixels, "track": bool(follow)}
-    if follow:
-        smooth = follow.smoothing()
-        said |= {
-            "detect_every": follow.detect_every,
-            "smooth": smooth and asdict(smooth),
-            "select": follow.keep,
-            "flow": follow.flow,
-            "camera": follow.camera,
-            "rules": asdict(follow.rules),
-        }
-    return said
-
-
-def _content(path: Path) -> str:
-    """A file by its name and what is in it."""
-    with path.open("rb") as file:
-        return f"{path.name} (sha256 {hashlib.file_digest(file, 'sha256').hexdigest()[:12]})"
-
-
 @dataclass(frozen=True, slots=True)
 class _Earlier:
     """What the journal that is resumed holds; nothing where none is."""
@@ -260,7 +217,7 @@ def _earlier(
     for source, index in held.last.items():
         messages.say(f"{source}: going on behind frame {index}")
     if outputs.video:
-        for text in _gaps(outputs.out / "video", held):
+        for text in gaps(outputs.out / "video", held):
             messages.say(text)
     if follow and held.frames:
         messages.say(
@@ -269,26 +226,6 @@ def _earlier(
         )
     folder = read_run(outputs.out / RUN).get("folder")
     return _Earlier(lock, held, Known(held.last, folder))
-
-
-def _gaps(folder: Path, held: Progress) -> Iterator[str]:
-    """Of each video whose overlay holds fewer frames than were done: how many are missing."""
-    names = Names()
-    for source in held.last:
-        done, name = held.counts[source], names(source)
-        drawn = frames_in_parts(folder / f"{name}.mp4")
-        if numbered(source, held.last[source]) and drawn < done:
-            yield (
-                f"{folder / name}.mp4: holds {drawn} of the {done} frames that were done, the last "
-                "were lost when the run was killed; --overwrite makes a whole one"
-            )
-
-
-def _named_as_before(frames: Iterator[Frame], known: Known) -> Iterator[Frame]:
-    """The frames; sources that the journal knows by another spelling are called as there."""
-    for frame in frames:
-        name = known.called(frame.source)
-        yield frame if name == frame.source else replace(frame, source=name)
 
 
 def _take(frame: Frame, sinks: Sequence[Sink], summary: Summary, messages: Messages) -> None:

@@ -417,7 +417,7 @@ def test_a_full_disk_while_tracking_leaves_what_plays(
     told = ids_in(out / "frames.jsonl")
     assert 10 < shown <= len(told) < 100
     assert told == [[1]] * len(told)
-    assert call(monkeypatch, *options, "--track", "--resume", "-o", out) == 0
+    assert call(monkeypatch, *options, "--track", *smooth, "--resume", "-o", out) == 0
     assert len(ids_in(out / "frames.jsonl")) == 100
 
 

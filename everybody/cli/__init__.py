@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
 from .. import __version__
+from ..atomic import refused
 from ..errors import EverybodyError
 from .convert import convert
 from .doctor import doctor
 from .eval import evaluate
 from .models import app as models
+from .options import complain
 from .plot import plot
 from .run import run
 from .train import export, label, pack, proposals, train
@@ -27,7 +29,7 @@ from .tune import tune_nms
 from .weights import app as weights
 
 app = typer.Typer(
-    help="everybody finds every body in a picture: multi-person pose estimation for images and video.",
+    help="everybody finds every body in a picture: multi-person poses in images and video.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -63,17 +65,52 @@ def _everybody(
 
 def main() -> None:
     """The entry point of the `everybody` command."""
+    _open_what_is_closed()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    code, said = 1, None
     try:
         app(arguments)
     except EverybodyError as error:
         if len(arguments) < len(sys.argv) - 1:
             raise
-        print(f"everybody: {error}", file=sys.stderr)
+        said = error
     except BrokenPipeError:  # the reader of our stdout has gone, as `head` does
         pass
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        said = refused("stdout", error)
+    except KeyboardInterrupt:
+        code, said = 130, "interrupted"
+    except SystemExit as stop:
+        if not _interrupted(stop):
+            raise
+        code, said = 130, "interrupted"
+    if said is not None:
+        complain(str(said))
+    _drop_what_is_left(sys.stdout)
+    _drop_what_is_left(sys.stderr)
+    sys.exit(code)
+
+
+def _interrupted(stop: SystemExit) -> bool:
+    """Whether it was Ctrl-C that ended a command that does not end itself in order."""
+    reason = stop.__context__
+    return reason is not None and isinstance(reason.__cause__, KeyboardInterrupt)
+
+
+def _open_what_is_closed() -> None:
+    """A shell can start us without stdout or stderr (`>&-`): what we say is then lost."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _drop_what_is_left(stream: TextIO) -> None:
+    """What a stream could not take would be tried, and complained about, once more when Python
+    ends.
+    """
     try:
-        sys.stdout.flush()
-    except OSError:  # what stdout could not take would be tried, and complained about, once more when Python ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(1)
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -84,7 +85,7 @@ class Writing:
             raise OptionError(
                 "--force goes with --resume: what is there is replaced by --overwrite"
             )
-        if self.out == "-" and sys.stdout is None:
+        if self.out == "-" and getattr(sys.stdout, "name", "") == os.devnull:
             raise OptionError("--out -: stdout is closed; give a folder")
         if self.colour not in ("side", "person"):
             raise OptionError(f"unknown colour '{self.colour}': known are side, person")

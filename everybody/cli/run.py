@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..errors import EverybodyError, OptionError
+from ..messages import clean
 from ..options import Options
 from .flags import Choosing, Finding, Posing, Running, Telling, Tracking, Writing
 from .groups import Flags, grouped
@@ -84,7 +85,7 @@ def _count(sources: list[str], select: Selection) -> int | None:
     from ..media.read import count, expand
 
     try:
-        return count(expand(sources), select)
+        return count(expand(sources, trusted=select.trusted), select)
     except EverybodyError:  # reading will tell which input it is, and go on with the others
         return None
 
@@ -96,12 +97,16 @@ def _shown(total: int | None, *, quiet: bool) -> Iterator[Any]:
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
 
+    def show(text: str) -> None:
+        with suppress(OSError):  # a run goes on where stderr is full
+            console.print(clean(text), markup=False)
+
     def warn(text: str) -> None:
-        console.print(f"everybody: {text}", markup=False)
+        show(f"everybody: {text}")
 
     def say(text: str) -> None:
         if not quiet:
-            console.print(text, markup=False)
+            show(text)
 
     if quiet or not console.is_terminal:
         yield Messages(say=say, warn=warn)

@@ -1,4 +1,4 @@
-"""Pictures -> video: H.264 in a fragmented MP4, which plays up to its last fragment, about a
+"""Pictures -> video: H.264 in a fragmented MP4, which plays up to its last fragment, less than a
 second, whatever happens to the program that writes it or to the disk.
 """
 
@@ -29,10 +29,17 @@ from .demux import reason
 from .sound import Sound
 
 _TICKS = 90_000  # per second: what MPEG counts time in, and fine enough for every camera
-_FRAGMENT = 1.0  # seconds
+_KEY = 1.0  # seconds between pictures that players can jump to
 # No B-frames: then frames are stored in the order they are shown, and the file starts at 0 without
 # an edit list.
-_H264 = {"crf": "20", "preset": "veryfast", "bf": "0", "forced-idr": "1"}
+_H264 = {
+    "crf": "20",
+    "preset": "veryfast",
+    "bf": "0",
+    "forced-idr": "1",
+    # Frames that the encoder holds back are lost in a kill.
+    "x264-params": "rc-lookahead=5:sync-lookahead=0",
+}
 # For primaries, transfer and matrix alike: players take unmarked video for this or for that.
 _BT709 = 1
 
@@ -94,7 +101,7 @@ class VideoWriter:
                 dst_color_range=ColorRange.MPEG,
             )
             frame.pts, frame.time_base, frame.pict_type = pts, Fraction(1, _TICKS), PictureType.NONE
-            if self._key is None or pts - self._key >= _FRAGMENT * _TICKS:
+            if self._key is None or pts - self._key >= _KEY * _TICKS:
                 frame.pict_type, self._key = PictureType.I, pts
             self._last_gap, self._pts = (pts - self._pts if pts else self._last_gap), pts
             self._container.mux(self._encoded(frame))

@@ -9,24 +9,27 @@ import numpy as np
 
 from ..draw import extent, hue
 from ..people import Frame, Image
+from .clock import Films
 
 _SHIFT = 4  # fractional bits
 
 
 class Trails:
     """Called with each frame, returns a copy of its picture with the trails of the last `seconds`:
-    of the middle of the lower edge of each tracked person's box. Another source begins anew.
+    of the middle of the lower edge of each tracked person's box. Another film begins anew.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._paths: dict[int, deque[tuple[float, float, float]]] = {}
-        self._source: str | None = None
+        self._films = Films()
+        self._film: str | None = None
 
     def __call__(self, frame: Frame) -> Image:
         people, canvas = frame.people, np.array(frame.image, order="C")
-        if frame.source != self._source:
-            self._paths, self._source = {}, frame.source
+        film = self._films(frame.source, frame.index)
+        if film != self._film:
+            self._paths, self._film = {}, film
         if people.ids is not None:
             for number, box in zip(people.ids.tolist(), people.boxes.tolist(), strict=True):
                 path = self._paths.setdefault(number, deque())

@@ -119,7 +119,8 @@ class Journal:
             )
         held = progress(self.path, say=lambda text: None)
         self.run |= {"frames": held.frames, "people": held.people}
-        self.run["started"] = old.get("started", self.run["started"])
+        for key in ("started", "folder"):  # the journal's names are seen from its first folder
+            self.run[key] = old.get(key) or self.run.get(key)
         noted = [f"resumed with other {found}"] if found else []
         self.run["problems"] = [*old.get("problems", []), *noted, *self.run["problems"]]
 

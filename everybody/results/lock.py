@@ -112,12 +112,16 @@ class Lock:
         finally:
             marker.unlink(missing_ok=True)
 
+    def touch(self) -> None:
+        """Show that this run is alive; find out whether the folder was taken over."""
+        with suppress(OSError):  # the next time may succeed; others count to STALE
+            self.lost = _read(self.path) != self._said
+            if not self.lost:
+                os.utime(self.path)
+
     def _beat(self) -> None:
         while not self._ended.wait(BEAT):
-            with suppress(OSError):  # the next beat may succeed; others count to STALE
-                self.lost = _read(self.path) != self._said
-                if not self.lost:
-                    os.utime(self.path)
+            self.touch()
 
     def __enter__(self) -> Lock:
         return self if self._held else self.acquire()

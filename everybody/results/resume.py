@@ -6,11 +6,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..media.names import Names, numbered
+from ..media.parts import frames_in_parts
+from ..people import Frame
+from .lines import Progress
 
 _NO_FILE = ("array", "bytes", "stdin", "stream", "")  # names of sources that are not files
 
@@ -52,6 +57,11 @@ class Known(Mapping[str, int]):
         self._last = dict(last)
         self._then = folder or os.getcwd()
         self._names = {_place(name, self._then): name for name in reversed(self._last)}
+        self._folders = {
+            os.path.dirname(place): os.path.dirname(name)
+            for place, name in self._names.items()
+            if place != name or os.path.isabs(name)
+        }
 
     def __getitem__(self, name: str) -> int:
         return self._last[self.called(name)]
@@ -63,7 +73,7 @@ class Known(Mapping[str, int]):
         return len(self._last)
 
     def called(self, name: str) -> str:
-        """What the journal calls a source, which is its own name where it does not know it. Raises
+        """What the journal calls a source; a new one is called like others of its folder. Raises
         OptionError where the name stands for another file than it did in the journal.
         """
         here = os.getcwd()
@@ -76,12 +86,44 @@ class Known(Mapping[str, int]):
                     "choose another folder"
                 )
             return name
-        other = self._names.get(place, name)
+        other = self._names.get(place) or self._new(name, place)
         if _place(other, here) != place:
             raise OptionError(
                 f"{name}: is called {other} in the run that is resumed; go on from {self._then}"
             )
         return other
+
+    def _new(self, name: str, place: str) -> str:
+        """What to call a source that the journal does not know."""
+        folder = self._folders.get(os.path.dirname(place))
+        if place == name and not os.path.isabs(name):  # no file
+            return name
+        here = os.getcwd()
+        like = name if folder is None else os.path.join(folder, os.path.basename(place))
+        return like if self._then == here or os.path.isabs(like) else place
+
+    def renamed(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The frames; sources that the journal knows by another spelling are called as there."""
+        for frame in frames:
+            name = self.called(frame.source)
+            yield frame if name == frame.source else replace(frame, source=name)
+
+
+def gaps(folder: Path, held: Progress) -> Iterator[str]:
+    """Of each video whose overlay in the folder holds fewer frames than were done: how many are
+    missing.
+    """
+    names = Names()
+    for source, last in held.last.items():
+        done, path = held.counts[source], folder / f"{names(source)}.mp4"
+        if not numbered(source, last):
+            continue
+        drawn = frames_in_parts(path)
+        if drawn < done:
+            yield (
+                f"{path}: it and its parts hold {drawn} of the {done} frames that were done: the "
+                "others were lost when the run was killed; --overwrite makes a whole one"
+            )
 
 
 def _place(name: str, folder: str) -> str:

@@ -11,6 +11,7 @@ Paths are opened here, not by pyarrow, which takes what has a colon in it for an
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
@@ -62,28 +62,23 @@ def write_csv(results: Results, path: Path, say: Say) -> None:
 
 def write_csv_eu(results: Results, path: Path, say: Say) -> None:
     """As spreadsheets of half of Europe have it: semicolons, decimal commas, byte order mark."""
-    columns = [pa.field(f.name, _as_text(f.type)) for f in SCHEMA]
-    options = pyarrow.csv.WriteOptions(delimiter=";", quoting_style="needed")
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8-sig") as file:
+        table = csv.writer(file, delimiter=";", lineterminator="\n")
+        table.writerow(SCHEMA.names)
 
-    def texts(batch: pa.RecordBatch) -> pa.RecordBatch:
-        arrays = [
-            _with_commas(column) if pa.types.is_floating(column.type) else column
-            for column in batch.columns
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(columns))
+        def write(batch: pa.RecordBatch) -> None:
+            columns = [_with_commas(column) for column in batch.columns]
+            table.writerows(zip(*columns, strict=True))
 
-    with replacing(path) as part, part.open("wb") as file:
-        file.write(b"\xef\xbb\xbf")
-        with pyarrow.csv.CSVWriter(file, pa.schema(columns), write_options=options) as table:
-            _write(results, lambda batch: table.write_batch(texts(batch)))
+        _write(results, write)
 
 
-def _as_text(kind: pa.DataType) -> pa.DataType:
-    return pa.string() if pa.types.is_floating(kind) else kind
-
-
-def _with_commas(numbers: pa.Array) -> pa.Array:
-    return pc.replace_substring(numbers.cast(pa.string()), ".", ",")
+def _with_commas(column: pa.Array) -> list[Any]:
+    """The values of a column, numbers with a fraction as text."""
+    if not pa.types.is_floating(column.type):
+        return column.to_pylist()
+    texts = column.cast(pa.string()).to_pylist()
+    return [text and text.replace(".", ",") for text in texts]
 
 
 def write_parquet(results: Results, path: Path, say: Say) -> None:

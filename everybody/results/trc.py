@@ -3,7 +3,8 @@ the picture's plane.
 
 X points right, Y up, from the picture's lower left corner; Z is 0. In metres where the scale is
 given; else a pixel is a millimetre, since readers of the format know no pixels. Joints that are not
-seen are empty, as the format wants it.
+seen are empty, as the format wants it; the last joint is nan, since OpenSim's reader loses an empty
+cell at the end of a line.
 """
 
 from __future__ import annotations
@@ -44,10 +45,11 @@ def trc(
         "\t\t" + "\t".join(f"X{n}\tY{n}\tZ{n}" for n in range(1, len(joints) + 1)),
         "",
     ]
+    unseen = [*["\t\t"] * (len(joints) - 1), "nan\tnan\tnan"]
     for n, time in enumerate(times):
         cells = [
-            f"{points[n, k, 0]:.5f}\t{points[n, k, 1]:.5f}\t0.00000" if seen[n, k] else "\t\t"
-            for k in range(len(joints))
+            f"{x:.5f}\t{y:.5f}\t0.00000" if seen[n, k] else unseen[k]
+            for k, (x, y) in enumerate(points[n])
         ]
         lines.append(f"{n + 1}\t{time:.6f}\t" + "\t".join(cells))
     return "\n".join(lines) + "\n"

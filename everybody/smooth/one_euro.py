@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..geometry import Array
+from ..media.clock import RATE, Films
 from ..people import Frame, People
 from .points import moved, points, rows, sizes
 
@@ -26,23 +27,26 @@ class OneEuro:
 
     def __init__(self, minimum: float = 1.0, beta: float = 3.0) -> None:
         self.minimum, self.beta = minimum, beta
-        self._time, self._step, self._source = -np.inf, 0.04, ""
+        self._films, self._film = Films(), ""
+        self._time, self._step = -np.inf, 1 / RATE
         self._ids = np.zeros(0, np.int64)
         self._places, self._speed = np.zeros((0, 0)), np.zeros((0, 0))
 
     def __call__(self, frame: Frame) -> People:
         people = frame.people
+        another = self._film != (film := self._films(frame.source, frame.index))
+        self._film = film
         if people.ids is None:
             return people
         places, weights = points(people)
-        step = frame.time - self._time if frame.source == self._source else np.inf
+        step = np.inf if another else frame.time - self._time
         self._step = step = step if 0 < step < np.inf else self._step
         row = rows(people.ids, self._ids)
         fresh = row < 0
         other = self._places.shape[1:] != places.shape[1:]  # another skeleton
-        if frame.source != self._source or other or step > LONGEST:
+        if another or other or step > LONGEST:
             fresh[:] = True
-        self._time, self._source = frame.time, frame.source
+        self._time = frame.time
         if fresh.all():
             before, speed = places, np.zeros_like(places)
         else:

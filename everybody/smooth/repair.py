@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Array
+from ..media.clock import Films
 from ..people import Frame, People
 from ..skeletons import Skeleton
 from .points import rows, sizes
@@ -67,15 +68,18 @@ class Unswapped:
 
     def __init__(self) -> None:
         self._last: _Last | None = None
-        self._time, self._source = -np.inf, ""
+        self._films, self._film = Films(), ""
+        self._time = -np.inf
 
     def __call__(self, frame: Frame) -> People:
         people = frame.people
         limbs = _limbs(people.skeleton)
+        another = self._film != (film := self._films(frame.source, frame.index))
+        self._film = film
         if people.ids is None or not len(limbs):
             return people
-        step = frame.time - self._time if frame.source == self._source else np.inf
-        self._time, self._source = frame.time, frame.source
+        step = np.inf if another else frame.time - self._time
+        self._time = frame.time
         keypoints = people.keypoints.copy()
         since = np.zeros((len(people), len(limbs)))
         last = self._last

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..geometry import Array
+from ..media.clock import Films
 from ..people import Frame, People
 from .filters import Filter
 from .points import moved, points, rows, sizes
@@ -26,7 +27,7 @@ def windowed(
     frames: Iterable[Frame], filter: Filter, *, reach: float, gap: float, deviations: float
 ) -> Generator[Frame, None, None]:
     """Frames with ids -> the same frames, smoothed, in order. reach and gap in seconds; deviations
-    that make an outlier, 0: none. Another source, or a time that is not later, begins anew.
+    that make an outlier, 0: none. Another film, or a time that is not later, begins anew.
     """
     past: deque[Frame] = deque()
     waiting: deque[Frame] = deque()
@@ -39,9 +40,11 @@ def windowed(
             past.popleft()
         return replace(frame, people=people)
 
+    films, film = Films(), ""
     for frame in frames:
         last = waiting[-1] if waiting else past[-1] if past else None
-        if last is not None and (last.source != frame.source or frame.time <= last.time):
+        before, film = film, films(frame.source, frame.index)
+        if last is not None and (film != before or frame.time <= last.time):
             while waiting:
                 yield finish()
             past.clear()

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..geometry import Array, area, oks
+from ..media.clock import Films
 from ..people import Frame, People
 from .affinity import assigned, likeness
 from .colours import colours
@@ -84,15 +85,17 @@ class Stitch:
         self._tracker, self._rules, self._next = tracker, rules, first
         self._flows: dict[int, _Flow] = {}
         self._ended: dict[int, _Flow] = {}  # the last flow of each id, once settled
-        self._scene, self._source = 0, None
+        self._scene = 0
+        self._films, self._film = Films(), ""
         self._camera = np.eye(3)
         self._waiting: deque[Frame] = deque()
+        self._waiting_films: deque[str] = deque()
 
     def __call__(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
         try:
             for frame in frames:
                 self._observe(frame)
-                while self._due(frame):
+                while self._due():
                     yield self._settled()
             while self._waiting:
                 yield self._settled()
@@ -100,23 +103,25 @@ class Stitch:
             if isinstance(frames, Generator):
                 frames.close()
 
-    def _due(self, frame: Frame) -> bool:
-        """Whether the frame that has waited longest is settled: nothing after `frame`, the newest,
-        matters to it.
+    def _due(self) -> bool:
+        """Whether the frame that has waited longest is settled: nothing after the newest matters to
+        it.
         """
         first, last = self._waiting[0], self._waiting[-1]
-        another = first.source != frame.source and bool(frame.index or first.index)
+        another = self._waiting_films[0] != self._waiting_films[-1]
         return another or last.time - first.time > self._rules.flow_window
 
     def _observe(self, frame: Frame) -> None:
         """Adds a frame's people to their flows."""
         moved = self._tracker.moved
-        if moved is None or (frame.source != self._source and frame.index):
+        film = self._films(frame.source, frame.index)
+        if moved is None or film != self._film:
             self._scene, self._camera = self._scene + 1, np.eye(3)
         else:
             self._camera = np.vstack([moved, [0, 0, 1]]) @ self._camera
-        self._source = frame.source
+        self._film = film
         self._waiting.append(frame)
+        self._waiting_films.append(film)
         people = frame.people
         back = np.linalg.inv(self._camera)
         middles = people.boxes.astype(np.float64).reshape(-1, 2, 2).mean(1)
@@ -132,6 +137,7 @@ class Stitch:
     def _settled(self) -> Frame:
         """The frame that has waited longest, with its people's ids."""
         frame = self._waiting.popleft()
+        self._waiting_films.popleft()
         new = [number for number in _ids(frame.people) if not self._flows[number].id]
         if new:
             self._merge(frame)

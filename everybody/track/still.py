@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Array
+from ..media.clock import Films
 from ..people import Frame, Image, People
 
 GRID = (48, 32)  # pixels down and across
@@ -26,17 +27,18 @@ class Still:
     """
 
     def __init__(self) -> None:
-        self._source: str | None = None
+        self._films, self._film = Films(), ""
         # Of each id at its last estimate: time, places [2, G], colours [G, 3].
         self._known: dict[int, tuple[float, NDArray[np.intp], Array]] = {}
 
     def __call__(self, frame: Frame, people: People) -> NDArray[np.bool_]:
         assert people.ids is not None
         ids = people.ids.tolist()
-        before = self._known if frame.source == self._source else {}
+        film = self._films(frame.source, frame.index)
+        before = self._known if film == self._film else {}
         still = np.array([n in before and self._same(frame, *before[n]) for n in ids], bool)
         places = _places(people.boxes, frame.image)
-        self._source = frame.source
+        self._film = film
         self._known = {
             n: before[n] if kept else (frame.time, place, _colours(frame.image, place))
             for n, kept, place in zip(ids, still, places, strict=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import Array
+from ..media.clock import Films
 from ..people import Frame, Image, People
 from ..skeletons import BOX, Skeleton
 from .affinity import affinity, assigned, with_appearance
@@ -110,6 +111,7 @@ class Tracker:
         self._time = -np.inf
         self._step = FRAME_TIME
         self._last: Frame | None = None
+        self._films, self._film = Films(), ""
 
     def __call__(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
         """Frames with people -> the same frames, in order, with ids."""
@@ -121,12 +123,13 @@ class Tracker:
                 frames.close()
 
     def track(self, frame: Frame, *, detected: bool = True) -> Frame:
-        """The next frame; `detected` as in `update`. Another source ends all tracks, but a sequence
-        of single pictures is taken for a film.
+        """The next frame; `detected` as in `update`. Another film (`media.clock.Films`) ends all
+        tracks.
         """
-        last = self._last
-        if last and last.source != frame.source and (last.index or frame.index):
+        film = self._films(frame.source, frame.index)
+        if self._last and film != self._film:
             self.cut()
+        self._film = film
         self._last = replace(frame, image=frame.image[:1, :1].copy(), people=frame.people[:0])
         people = self.update(frame.people, frame.time, image=frame.image, detected=detected)
         return replace(frame, people=people)
