@@ -21,7 +21,8 @@ from everybody import runtime  # noqa: E402
 from everybody.cli import app  # noqa: E402
 from everybody.codecs import soft_argmax  # noqa: E402
 from everybody.errors import DataError, OptionError  # noqa: E402
-from everybody.methods.openpose import open_openpose  # noqa: E402
+from everybody.methods import open_method  # noqa: E402
+from everybody.methods.bottomup import BottomUp  # noqa: E402
 from everybody.methods.personlab import open_personlab  # noqa: E402
 from everybody.methods.topdown import open_sppe  # noqa: E402
 from everybody.models import MODELS  # noqa: E402
@@ -188,6 +189,8 @@ def test_the_file_says_what_it_is_and_the_row_says_the_same(cpm, tmp_path, monke
     options = ["--licence", text, "--origin", "we", "--manifest", str(tmp_path / "manifest.toml")]
     assert imported(cpm, "cpm-tiny", out, *options) == {}
 
+    with pytest.raises(OptionError, match=r"unknown method .*mine\.onnx"):
+        open_method(Options(method=str(out)))
     sppe = open_sppe(PoseOptions(model=out))
     assert sppe.skeleton.name == "coco-17"
     assert sppe.input.size == sppe.codec.size == (64, 64)
@@ -244,8 +247,9 @@ def test_whole_pictures_of_any_size_by_their_method(monkeypatch, tmp_path):
     torch.save(BodyNet(18, **numbers).state_dict(), tmp_path / "body.pth")
     row = imported(tmp_path / "body.pth", "small", tmp_path / "body.onnx")["model"]["body"]
     assert (row["task"], row["method"], row["skeleton"]) == ("people", "openpose", "openpose-18")
-    method = open_openpose(Options(pose=PoseOptions(model=tmp_path / "body.onnx")))
-    assert method.input.channels == "bgr"
+    method = open_method(Options(method=str(tmp_path / "body.onnx")))
+    assert isinstance(method, BottomUp)
+    assert (method.input.channels, method.skeleton.name) == ("bgr", "openpose-18")
     picture = np.zeros((50, 90, 3), np.uint8)
     assert len(method([picture])) == 1
 
