@@ -30,7 +30,7 @@ from everybody.models.openpose import BodyNet  # noqa: E402
 from everybody.models.posenet import PoseNet  # noqa: E402
 from everybody.options import Options, PoseOptions  # noqa: E402
 from everybody.train import foreign, importing  # noqa: E402
-from everybody.train.publications import PUBLICATIONS, openpose_joints, rows, whole  # noqa: E402
+from everybody.train.publications import PUBLICATIONS, openpose_joints, others, rows  # noqa: E402
 from everybody.weights import manifest  # noqa: E402
 from tests import golden  # noqa: E402
 
@@ -131,6 +131,8 @@ GOLDEN: dict[str, tuple[str, str | None, Any]] = {
     "lightweight_openpose": ("openpose-light", None, named("2", "3")),
     "posenet_mobilenet_101": ("posenet-mobilenet", None, named("0", "1", "2", "3")),
     "keypoint_rcnn_r50_fpn_whole": ("keypoint-rcnn-50", "320x256", detections),
+    "dekr_w32": ("dekr-w32", None, named("heatmap", "offset")),
+    "rtmo_s": ("rtmo-s", "320x320", None),
     "videopose3d_27": ("videopose3d", None, HEATMAPS),
     "motionbert_lite": ("motionbert-lite", None, HEATMAPS),
 }
@@ -151,7 +153,8 @@ def test_published_weights_answer_as_published(name, tmp_path):
 
     session = runtime.load(tmp_path / "net.onnx", device="cpu", threads=1)
     found = session(np.ascontiguousarray(image.numpy()))
-    golden.check(name, answer(name, found))
+    if answer is not None:  # else the golden's outputs are parts; the import is equal to torch
+        golden.check(name, answer(name, found))
     row = manifest.told(session.about, session.path)
     assert row is not None
     assert row.licence == row.origin == "unknown"
@@ -237,13 +240,8 @@ def test_counters_of_batches_may_be_missing(cpm, tmp_path):
 def test_whole_pictures_of_any_size_by_their_method(monkeypatch, tmp_path):
     """An OpenPose and a PoseNet: the file says which method it is of."""
     numbers = {"limbs": 19, "stages": 2, "width": 8}
-    monkeypatch.setitem(
-        PUBLICATIONS,
-        "small",
-        whole("small", BodyNet, numbers, published=lambda s: s, **openpose_joints("openpose-18"))[
-            "small"
-        ],
-    )
+    row = others(BodyNet, {"small": numbers}, **openpose_joints("openpose-18"))["small"]
+    monkeypatch.setitem(PUBLICATIONS, "small", row)
     torch.save(BodyNet(18, **numbers).state_dict(), tmp_path / "body.pth")
     row = imported(tmp_path / "body.pth", "small", tmp_path / "body.onnx")["model"]["body"]
     assert (row["task"], row["method"], row["skeleton"]) == ("people", "openpose", "openpose-18")
@@ -265,7 +263,8 @@ def test_whole_pictures_of_any_size_by_their_method(monkeypatch, tmp_path):
 OTHERS = [  # one of each file of networks
     "simple-baseline-18", "hrnet-w18-small", "deeppose-18", "deeppose-18-rle", "integral-50",
     "simcc-18", "rtmpose-t", "vitpose-s", "openpose-body", "openpose-body25", "openpose-face",
-    "openpose-light", "posenet-mobilenet", "keypoint-rcnn-50", "videopose3d", "motionbert-lite",
+    "openpose-light", "posenet-mobilenet", "keypoint-rcnn-50", "dekr-w32", "rtmo-t",
+    "videopose3d", "motionbert-lite",
 ]  # fmt: skip
 
 
@@ -391,6 +390,8 @@ PROMISED = {
     "openpose": ("body", "body25", "hand", "face", "light"),
     "posenet": ("mobilenet",),
     "keypoint": ("rcnn-50",),
+    "dekr": ("w32", "w48"),
+    "rtmo": ("t", "s"),
     "motionbert": ("lite",),
 }
 
