@@ -113,7 +113,7 @@ def onnx(
             optimise=publication.optimise,
         )  # fmt: skip
         export.lean(part, row)
-        difference = export.difference(found.net, model, examples.other, part)
+        difference = publication.difference(found.net, examples.other, part)
         if not difference <= export.CLOSE:
             raise ModelError(
                 f"{out}: differs from torch by {difference:.1e}, more than {export.CLOSE}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -31,6 +32,7 @@ from ..models import (
     videopose,
 )
 from ..models.model import Model, State, family
+from . import export
 
 
 class Examples(NamedTuple):
@@ -56,7 +58,7 @@ def any_picture(step: int, most: int = 4096) -> Callable[..., Examples]:
             return step * dimension if step > 1 else dimension
 
         dynamic = {0: torch.export.Dim("batch"), 2: side("height"), 3: side("width")}
-        return Examples(_pictures(2, 96, 128), dynamic, _pictures(3, 136, 104))
+        return Examples(_pictures(2, 96, 128), dynamic, _pictures(3, 160, 96))
 
     return examples
 
@@ -101,9 +103,16 @@ class Publication:
     paper: str = ""
     examples: Callable[..., Examples] = crops
     optimise: bool = True  # by the exporter
+    scores: int | None = None  # which output says how sure people are, where it answers with people
 
     def fed_with(self, state: State) -> Mapping[str, Any]:
         return self.input if self.fed is None else self.fed(state)
+
+    def difference(self, net: nn.Module, batch: Tensor, path: Path) -> float:
+        """Of an ONNX file to the network, relative to the greatest output."""
+        if self.scores is None:
+            return export.difference(net, self.model, batch, path)
+        return export.difference_of_people(net, self.model, batch, path, scores=self.scores)
 
 
 def rows(names: Iterable[str], **common: Any) -> dict[str, Publication]:
@@ -181,6 +190,7 @@ RTMO: dict[str, Any] = {
     "input": {"fill": 114},
     "optimise": False,
     "outputs": ("boxes", "scores", "keypoints"),
+    "scores": 1,
     "paper": "Lu et al. 2024, RTMO, arXiv 2312.07526",
 }
 GREY = personlab.GREY
@@ -241,7 +251,8 @@ PUBLICATIONS: dict[str, Publication] = {
     **others(keypoint_rcnn.KeypointRCNN, {"keypoint-rcnn-50": {}},
              published=keypoint_rcnn.published, optimise=False, size=(1344, 800),
              said={"task": "people", "method": "keypoint_rcnn"},
-             outputs=("image", "boxes", "scores", "labels", "keypoints"), paper=PAPERS["rcnn"]),
+             outputs=("picture", "boxes", "scores", "labels", "keypoints"), scores=2,
+             paper=PAPERS["rcnn"]),
     **others(dekr.DekrNet, {name: dekr.VARIANTS[name] for name in ("dekr-w32", "dekr-w48")},
              published=dekr.published, optimise=False, size=(512, 512), examples=any_picture(32),
              said={"task": "people", "method": "dekr"}, outputs=("heatmaps", "offsets"),
