@@ -18,8 +18,10 @@ import pytest
 from PIL import Image
 
 import everybody
+from everybody import run as job
 from everybody.cli import main
-from everybody.errors import OptionError
+from everybody.errors import DataError, OptionError, OutputError
+from everybody.methods.boxes import GivenBoxes
 from everybody.methods.orientation import ALONE
 from everybody.results.formats import read_results
 from everybody.results.journal import read_journal
@@ -248,10 +250,8 @@ def test_a_stdout_that_is_full_or_gone_is_no_traceback(tmp_path, models, picture
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.splitlines() == [
-        "everybody: stdout: cannot be written (No space left on device); "
-        "free space or choose another place"
-    ]
+    reason = "stdout: cannot be written (No space left on device)"
+    assert done.stderr == f"everybody: {reason}; free space or choose another place\n"
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
@@ -367,3 +367,100 @@ def test_ctrl_c_while_libraries_are_loaded_is_one_line(tmp_path, where):
     assert process.returncode == 130
     assert told.splitlines()[-1] == "everybody: interrupted"
     assert "Traceback" not in told
+
+
+def test_a_run_that_ends_early_is_not_finished(tmp_path, monkeypatch, models, pictures):
+    """By --strict, or because what the caller gave raises; what was done stays, and can go on."""
+    broken, out = pictures / "000000000003.png", tmp_path / "out"
+    broken.write_bytes(broken.read_bytes()[:200])
+    assert everybody_run(monkeypatch, pictures, *models, "-o", out, "--strict", "-q") == 1
+    assert json.loads((out / "run.json").read_text())["finished"] is None
+    assert len(lines(out)) <= 3
+
+    class Stop(Exception):
+        pass
+
+    def progress(frame: everybody.Frame) -> None:
+        if frame.source.endswith("2.png"):
+            raise Stop
+
+    whole = everybody.Estimator(whole=True, model="fast")
+    outputs = job.Outputs(out=tmp_path / "raised")
+    with pytest.raises(Stop):
+        job.run(str(pictures), whole, outputs, messages=job.Messages(progress=progress))
+    run = json.loads((tmp_path / "raised/run.json").read_text())
+    assert (run["finished"], run["frames"]) == (None, 3)
+    assert len(lines(tmp_path / "raised")) == 3
+    assert not (tmp_path / "raised/run.lock").exists()
+    outputs = job.Outputs(out=tmp_path / "raised", existing="resume")
+    summary = job.run(str(pictures), whole, outputs)
+    assert (summary.frames, len(summary.problems)) == (1, 1)
+    run = json.loads((tmp_path / "raised/run.json").read_text())
+    assert run["finished"]
+    assert run["frames"] == len(lines(tmp_path / "raised")) == 4
+
+
+def test_a_stream_that_is_closed_or_full_ends_a_run_in_one_line(tmp_path, models, pictures):
+    command = [sys.executable, "-m", "everybody", "run", str(pictures), *models]
+    for shell, code, said in (
+        ("--json >/dev/full", 1, "everybody: stdout: cannot be written (No space left on device)"),
+        ("-o - >&-", 1, "everybody: --out -: stdout is closed; give a folder"),
+        ("--json >&-", 0, ""),
+        ("2>&-", 0, ""),
+        ("2>/dev/full", 0, ""),
+        ("missing.jpg 2>/dev/full", 1, ""),
+    ):
+        out = [] if "-o" in shell else ["-o", str(tmp_path / "out"), "--overwrite", "-q"]
+        line = f'"$@" {shell}'
+        done = subprocess.run(
+            ["bash", "-c", line, "bash", *command, *out],
+            capture_output=True, text=True, check=False, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == code, (shell, done.stderr)
+        assert done.stderr.count("\n") == bool(said), done.stderr
+        assert done.stderr.startswith(said)
+
+
+def test_a_library_stream_that_is_closed_is_an_error_of_ours(tmp_path, pictures):
+    with (tmp_path / "out").open("wb") as stream:
+        pass
+    whole = everybody.Estimator(whole=True, model="fast")
+    with pytest.raises(OutputError, match="closed"):
+        job.run(str(pictures), whole, job.Outputs(out=stream))
+
+
+def test_boxes_are_of_people_however_category_and_name_are_written(
+    tmp_path, shared, monkeypatch, capsys, models
+):
+    cases = shared / "cases/boxes-category-0"
+    frame = everybody.Frame(np.zeros((640, 960, 3), np.uint8), source="train/139.jpg")
+    wanted = GivenBoxes(cases / "ok.json").find([frame])[0].people
+    assert len(wanted) > 1
+    for name in ("cat0.json", "win.json"):
+        finder = GivenBoxes(cases / name)
+        assert np.array_equal(finder.find([frame])[0].people.boxes, wanted.boxes)
+
+    Image.fromarray(frame.image).save(tmp_path / "139.jpg")
+    Image.fromarray(frame.image).save(tmp_path / "140.jpg")
+    for case, source, people, code in (
+        ("ok", "139.jpg", True, 0),
+        ("cat0", "139.jpg", True, 0),
+        ("win", "139.jpg", True, 0),
+        ("cat0", "140.jpg", False, 1),
+        ("win", "140.jpg", False, 1),
+    ):
+        entries = [e for e in json.loads((cases / f"{case}.json").read_text())
+                   if e["image_id"] == 139]  # fmt: skip
+        (tmp_path / "boxes.json").write_text(json.dumps(entries))
+        options = (*models[4:], "--boxes", tmp_path / "boxes.json", "--pose-nms", "none")
+        out = tmp_path / f"{case}-{source}"
+        assert everybody_run(monkeypatch, tmp_path / source, *options, "-o", out) == code
+        assert bool(lines(out)[0]["people"]) == people
+        assert ("belong to none of the frames" in capsys.readouterr().err) == (code == 1)
+
+
+def test_boxes_of_no_person_category_say_which_they_are_of(tmp_path):
+    boxes = [{"image_id": 1, "category_id": c, "bbox": [0, 0, 9, 9]} for c in (2, 18)]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    with pytest.raises(DataError, match="categories 2, 18, none of category 1"):
+        GivenBoxes(tmp_path / "boxes.json")

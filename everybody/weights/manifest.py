@@ -87,6 +87,8 @@ TASKS: dict[str, Callable[[Row], None]] = {
     "turn": _as_it_is,
     "sstn": _as_it_is,
     "embedding": _as_it_is,
+    "part": _as_it_is,  # joints of a hand or a face in its crop
+    "lift": _as_it_is,  # poses of a clip in 2D -> 3D; its input's size: joints, frames
 }
 
 
