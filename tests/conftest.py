@@ -16,6 +16,20 @@ hypothesis.settings.load_profile("untimed")
 # Tests that import the engine themselves send nothing either (`runtime.keep_private`).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked `slow` run where they are asked for."""
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -10,6 +10,7 @@ from ..method import Method
 from ..options import Options
 from ..runtime import cores
 from ..weights import manifest
+from ..weights.locate import opened
 from .deepcut import open_deepcut
 from .movenet import open_movenet
 from .openpose import open_openpose
@@ -28,15 +29,17 @@ METHODS: dict[str, Callable[[Options], Method]] = {
 
 def open_method(options: Options) -> Method:
     """The method that the options name: a row of `METHODS`, or a model that is a method, by its
-    name in the manifest. Raises OptionError that names the known ones, and what its opener raises.
+    name in the manifest or as an ONNX file that says so. Raises OptionError that names the known
+    ones, and what its opener raises.
     """
     name = str(options.method or DEFAULT)
     if name in METHODS:
         return METHODS[name](options)
     rows, _ = manifest.load()
-    if name in rows and rows[name].method:
+    row = opened(name, "people", options.engine)[1] if name.endswith(".onnx") else rows.get(name)
+    if row and row.method in METHODS:
         pose = replace(options.pose, model=options.pose.model or name)
-        return METHODS[rows[name].method](replace(options, pose=pose))
+        return METHODS[row.method](replace(options, pose=pose))
     whole = [name for name, row in rows.items() if row.method]
     raise OptionError(
         f"unknown method '{name}': known are {', '.join(METHODS)}, "

@@ -72,7 +72,7 @@ def unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _not_tensors(path: Path, error: UnpicklingError) -> DataError:
     """torch's refusal to unpickle, in a line: which code a file holds, or that it is broken."""
-    code = re.search(r"(?:GLOBAL|global|class|type) `?'?([\w.]+\.[\w.]+)", str(error))
+    code = re.search(r"GLOBAL ([\w.]+)", str(error))
     if code is None:
         return DataError(
             f"{path}: not a checkpoint of plain tensors (truncated, or of another kind): "

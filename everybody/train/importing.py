@@ -67,8 +67,13 @@ def read(path: Path, name: str, size: tuple[int, int] | None = None) -> Checkpoi
     size = _size(size, of_weights, publication, name, path)
     codec = make_codec(publication.model.codec, size) if publication.model.codec else None
     joints = max(publication.model.joints_in(ours, codec, **told), 0) or 17
+    with torch.device("meta"):  # no numbers are drawn for what may not fit
+        wanted = publication.model.build(joints, codec, **told).state_dict()
+    ours = {k: v for k, v in ours.items() if k in wanted or not k.endswith(COUNTER)}
+    _fit(wanted, ours, theirs, name, path)
+
     net = publication.model.build(joints, codec, **told)
-    _fill(net, ours, theirs, name, path)
+    net.load_state_dict(net.state_dict() | ours)
     return Checkpoint(
         path=path,
         name=name,
@@ -163,7 +168,8 @@ def _ours(theirs: State, publication: Publication, path: Path) -> State:
     try:
         return publication.model.published(theirs)
     except ModelError as error:
-        raise DataError(f"{path}: {error}") from error
+        found = ", ".join(f"'{name}'" for name in list(theirs)[:3])
+        raise DataError(f"{path}: {error}; found {found}, …") from error
 
 
 def _size(
@@ -189,13 +195,10 @@ def _size(
     return size
 
 
-def _fill(net: nn.Module, ours: State, theirs: State, name: str, path: Path) -> None:
-    """Fill a network. Raises DataError that names the first parameters that differ, as the network
-    expects them and as the file has them.
+def _fit(wanted: State, state: State, theirs: State, name: str, path: Path) -> None:
+    """Raises DataError that names the first parameters that differ, as the network expects them and
+    as the file has them. Counters may be missing.
     """
-    wanted = net.state_dict()
-    counters = {k: v for k, v in wanted.items() if k.endswith(COUNTER) and k not in ours}
-    state = {k: v for k, v in ours.items() if k in wanted or not k.endswith(COUNTER)} | counters
     published = {id(value): key for key, value in theirs.items()}
 
     def shown(key: str, value: Tensor) -> str:
@@ -204,12 +207,12 @@ def _fill(net: nn.Module, ours: State, theirs: State, name: str, path: Path) -> 
     for key, value in wanted.items():
         if key in state and state[key].shape != value.shape:
             raise _other(path, name, f"'{key}' {list(value.shape)}", shown(key, state[key]))
-    missing = next((k for k in wanted if k not in state), None)
-    foreign = next((k for k in state if k not in wanted), None)
-    if missing or foreign:
+    missing = next((k for k in wanted if k not in state and not k.endswith(COUNTER)), None)
+    more = next((k for k in state if k not in wanted), None)
+    if missing or more:
         expected = f"'{missing}' {list(wanted[missing].shape)}" if missing else "nothing more"
-        raise _other(path, name, expected, shown(foreign, state[foreign]) if foreign else "none")
-    net.load_state_dict(state)
+        found = shown(more, state[more]) if more else "nothing by that name"
+        raise _other(path, name, expected, found)
 
 
 def _other(path: Path, name: str, expected: str, found: str) -> DataError:

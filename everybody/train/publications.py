@@ -21,11 +21,13 @@ from ..methods import openpose as openpose_method
 from ..methods import personlab
 from ..models import (
     MODELS,
+    dekr,
     keypoint_rcnn,
     motionbert,
     openpose,
     openpose_light,
     posenet,
+    rtmo,
     videopose,
 )
 from ..models.model import Model, State, family
@@ -109,30 +111,26 @@ def rows(names: Iterable[str], **common: Any) -> dict[str, Publication]:
     return {name: Publication(model=MODELS[name], **common) for name in names}
 
 
-def whole(
-    name: str,
+def others(
     net: Callable[..., nn.Module],
-    numbers: Mapping[str, Any],
+    variants: Mapping[str, Mapping[str, Any]],
     *,
     published: Callable[[State], State] | None = None,
     told: Callable[[State], dict[str, Any]] | None = None,
     outputs: tuple[str, ...],
-    answer: Callable[[Any, Any], tuple[Tensor, ...]] | None = None,
     **common: Any,
 ) -> dict[str, Publication]:
-    """A network that is in no row of `MODELS`."""
-    more: dict[str, Any] = {} if answer is None else {"answer": answer}
+    """A network and its variants that are in no row of `MODELS`."""
     models = family(
         net,
-        {name: numbers},
+        variants,
         kind="none",
         loss=_untrained,
         published=published,
         told=told,
         outputs=outputs,
-        **more,
     )
-    return {name: Publication(model=models[name], **common)}
+    return {name: Publication(model=model, **common) for name, model in models.items()}
 
 
 def _untrained(*said: Any) -> Any:
@@ -177,6 +175,14 @@ LIFT: dict[str, Any] = {
     "input": {},
     "outputs": ("joints",),
 }
+RTMO: dict[str, Any] = {
+    "published": rtmo.published,
+    "said": {"task": "people", "method": "rtmo"},
+    "input": {"fill": 114},
+    "optimise": False,
+    "outputs": ("boxes", "scores", "keypoints"),
+    "paper": "Lu et al. 2024, RTMO, arXiv 2312.07526",
+}
 GREY = personlab.GREY
 # RGB in [0, 1] less this, as those who run the published files report (sophgo/tpu_compiler,
 # tensorRT_Pro); the deviation is 1.
@@ -198,6 +204,7 @@ PAPERS = {
     "light": "Osokin 2018, Lightweight OpenPose, arXiv 1811.12004",
     "posenet": "Papandreou et al. 2018, PersonLab, arXiv 1803.08225",
     "rcnn": "He et al. 2017, Mask R-CNN, arXiv 1703.06870",
+    "dekr": "Geng et al. 2021, DEKR, arXiv 2104.02300",
     "videopose": "Pavllo et al. 2019, VideoPose3D, arXiv 1811.11742",
     "motionbert": "Zhu et al. 2023, MotionBERT, arXiv 2210.06551",
 }
@@ -219,28 +226,32 @@ PUBLICATIONS: dict[str, Publication] = {
     **rows(["simcc-18", "simcc-50"], paper=PAPERS["simcc"]),
     **rows([f"rtmpose-{size}" for size in "tsmlx"], paper=PAPERS["rtmpose"]),
     **rows([f"vitpose-{size}" for size in "sbl"], step=16, paper=PAPERS["vitpose"]),
-    **whole("openpose-body", openpose.BodyNet, {"limbs": 19}, published=openpose.published,
-            paper=PAPERS["openpose"], **openpose_joints("openpose-18")),
-    **whole("openpose-body25", openpose.Body25Net, {"limbs": 26}, published=openpose.published,
-            paper=PAPERS["body25"], **openpose_joints("openpose-25")),
-    **whole("openpose-light", openpose_light.LightOpenPoseNet, {}, told=openpose_light.numbers,
-            paper=PAPERS["light"], **openpose_joints("openpose-18")),
-    **whole("openpose-hand", openpose.PartNet, {}, published=openpose.published, **PART),
-    **whole("openpose-face", openpose.PartNet, {}, published=openpose.published, **PART),
-    **whole("posenet-mobilenet", posenet.PoseNet, {}, told=posenet.numbers,
-            said={"task": "people", "method": "personlab"}, size=(513, 513), step=1,
-            input={"mean": GREY, "std": GREY, "fill": 128}, examples=any_picture(1),
-            outputs=("heatmaps", "offsets", "forwards", "backwards"), paper=PAPERS["posenet"]),
-    **whole("keypoint-rcnn-50", keypoint_rcnn.KeypointRCNN, {}, published=keypoint_rcnn.published,
-            answer=lambda net, said: keypoint_rcnn.answer(said), size=(1344, 800),
-            said={"task": "people", "method": "keypoint_rcnn"}, optimise=False,
-            outputs=("image", "boxes", "scores", "labels", "keypoints"), paper=PAPERS["rcnn"]),
-    **whole("videopose3d", videopose.VideoPoseNet, {}, told=videopose.numbers,
-            examples=long_clips, paper=PAPERS["videopose"], **LIFT),
-    **whole("videopose3d-causal", videopose.VideoPoseNet, {"causal": True},
-            told=videopose.numbers, examples=long_clips, paper=PAPERS["videopose"], **LIFT),
-    **whole("motionbert-lite", motionbert.MotionBertNet, {"width": 256}, told=motionbert.numbers,
-            examples=short_clips, paper=PAPERS["motionbert"], **LIFT),
-    **whole("motionbert", motionbert.MotionBertNet, {"width": 512}, told=motionbert.numbers,
-            examples=short_clips, paper=PAPERS["motionbert"], **LIFT),
+    **others(openpose.BodyNet, {"openpose-body": {"limbs": 19}}, published=openpose.published,
+             paper=PAPERS["openpose"], **openpose_joints("openpose-18")),
+    **others(openpose.Body25Net, {"openpose-body25": {"limbs": 26}}, published=openpose.published,
+             paper=PAPERS["body25"], **openpose_joints("openpose-25")),
+    **others(openpose_light.LightOpenPoseNet, {"openpose-light": {}}, told=openpose_light.numbers,
+             paper=PAPERS["light"], **openpose_joints("openpose-18")),
+    **others(openpose.PartNet, {"openpose-hand": {}, "openpose-face": {}},
+             published=openpose.published, **PART),
+    **others(posenet.PoseNet, {"posenet-mobilenet": {}}, told=posenet.numbers,
+             said={"task": "people", "method": "personlab"}, size=(513, 513), step=1,
+             input={"mean": GREY, "std": GREY, "fill": 128}, examples=any_picture(1),
+             outputs=("heatmaps", "offsets", "forwards", "backwards"), paper=PAPERS["posenet"]),
+    **others(keypoint_rcnn.KeypointRCNN, {"keypoint-rcnn-50": {}},
+             published=keypoint_rcnn.published, optimise=False, size=(1344, 800),
+             said={"task": "people", "method": "keypoint_rcnn"},
+             outputs=("image", "boxes", "scores", "labels", "keypoints"), paper=PAPERS["rcnn"]),
+    **others(dekr.DekrNet, {name: dekr.VARIANTS[name] for name in ("dekr-w32", "dekr-w48")},
+             published=dekr.published, optimise=False, size=(512, 512), examples=any_picture(32),
+             said={"task": "people", "method": "dekr"}, outputs=("heatmaps", "offsets"),
+             paper=PAPERS["dekr"]),
+    **others(rtmo.RtmoNet, {"rtmo-t": rtmo.VARIANTS["rtmo-t"]}, size=(416, 416), **RTMO),
+    **others(rtmo.RtmoNet, {name: rtmo.VARIANTS[name] for name in ("rtmo-s", "rtmo-m", "rtmo-l")},
+             size=(640, 640), **RTMO),
+    **others(videopose.VideoPoseNet, {"videopose3d": {}, "videopose3d-causal": {"causal": True}},
+             told=videopose.numbers, examples=long_clips, paper=PAPERS["videopose"], **LIFT),
+    **others(motionbert.MotionBertNet,
+             {"motionbert-lite": {"width": 256}, "motionbert": {"width": 512}},
+             told=motionbert.numbers, examples=short_clips, paper=PAPERS["motionbert"], **LIFT),
 }  # fmt: skip
