@@ -6,17 +6,16 @@ detected boxes.
     python -m benchmarks.accuracy --output docs/accuracy.md
 
 Pose models of the manifest whose files are here run on true boxes and with the default detector,
-the default pose model with every detector; MoveNet (Thunder on boxes, MultiPose on whole pictures)
-runs where its files lie beside them. Pictures turn counter-clockwise, and what is found is turned
-back (`everybody.data.rotate`). Intervals are 95 %, by a bootstrap over pictures; differences are to
-the first row of the same turn and boxes, on the same draws.
+the default pose model with every detector, models that are a whole method on whole pictures, and
+MoveNet Thunder on boxes where its file lies beside them. Pictures turn counter-clockwise, and what
+is found is turned back (`everybody.data.rotate`). Intervals are 95 %, by a bootstrap over pictures;
+differences are to the first row of the same turn and boxes, on the same draws.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,77 +29,42 @@ from everybody import geometry, runtime
 from everybody.data.dataset import Dataset
 from everybody.data.read import read
 from everybody.estimator import Estimator
-from everybody.inputs import letterbox
-from everybody.methods.sppe import person_scores
+from everybody.methods.sppe import Crowd, with_keypoints
+from everybody.methods.topdown import Distinct, TopDown
 from everybody.metrics.judge import judge
 from everybody.metrics.oks import MAX_PEOPLE
 from everybody.metrics.predict import DET_SCORE, answers
 from everybody.metrics.tables import About, Verdict, verdicts
-from everybody.people import Frame, Image, People
+from everybody.people import Frame, Image
 from everybody.skeletons import COCO17
 from everybody.weights import fetch, manifest
 
 
 class Thunder:
-    """MoveNet Thunder in the place of an SPPE: one square crop, one person, y, x and score as
-    shares of the crop.
+    """MoveNet Thunder as a poser: one square crop, one person, y, x and score as shares of the
+    crop.
     """
 
     skeleton = COCO17
 
     def __init__(self, path: Path) -> None:
         self.session = runtime.load(path, threads=1)
+        self.sessions = {"pose": self.session}
         self.size = (256, 256)
 
-    def __call__(self, images: Sequence[Image], people: Sequence[People]) -> list[People]:
-        return [self._one(image, group) for image, group in zip(images, people, strict=True)]
+    def __call__(self, frames: list[Frame]) -> list[Frame]:
+        return with_keypoints(frames, COCO17, self._estimate)
 
-    def _one(self, image: Image, people: People) -> People:
-        if not len(people):
-            return People.empty(COCO17)
-        matrices = geometry.crop_matrices(people.boxes, self.size, 1.25)
-        crops = [cv2.warpAffine(image, matrix, self.size) for matrix in matrices]
-        found = np.concatenate(
-            [self.session(crop[None].astype(np.int32))[0].reshape(1, 17, 3) for crop in crops]
-        )
-        keypoints = geometry.transform(
-            geometry.invert(matrices), in_pixels(found, np.array(self.size))
-        )
-        scores = person_scores(people.scores, keypoints[..., 2])
-        return replace(people, keypoints=keypoints, scores=scores, skeleton=COCO17)
-
-
-class MultiPose:
-    """MoveNet MultiPose in the place of an `Estimator`: whole pictures, at most six people."""
-
-    skeleton = COCO17
-
-    def __init__(self, path: Path, longest: int = 384) -> None:
-        self.session, self.longest = runtime.load(path), longest
-
-    def frames(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
-        for frame in frames:
-            canvas, factors = letterbox(
-                frame.image, (self.longest, self.longest), fill=0, tight=True
-            )
-            poses = self.session(canvas[None].astype(np.int32))[0].reshape(-1, 56)
-            keypoints = in_pixels(poses[:, :51].reshape(-1, 17, 3), np.array(canvas.shape[1::-1]))
-            keypoints[..., :2] = (keypoints[..., :2] + 0.5) / factors - 0.5
-            corners = (
-                poses[:, [52, 51, 54, 53]] * np.tile(canvas.shape[1::-1], 2) / np.tile(factors, 2)
-                - 0.5
-            )
-            scores = poses[:, 55].clip(0, 1)
-            yield replace(
-                frame, people=People(keypoints.astype(np.float32), corners, scores, COCO17)
-            )
-
-
-def in_pixels(found: Any, size: Any) -> Any:
-    """[N, K, 3] y, x, score as shares of a picture -> x, y, score; shares count from its edge,
-    pixels from a centre.
-    """
-    return np.concatenate([found[..., 1::-1] * size - 0.5, found[..., 2:].clip(0, 1)], -1)
+    def _estimate(self, pictures: list[Image], crowd: Crowd) -> Any:
+        matrices = geometry.crop_matrices(crowd.boxes, self.size, 1.25)
+        pairs = zip(pictures, matrices, strict=True)
+        crops = [cv2.warpAffine(image, matrix, self.size) for image, matrix in pairs]
+        found = [self.session(crop[None].astype(np.int32))[0] for crop in crops]
+        shares = np.concatenate(found).reshape(-1, 17, 3)
+        # Shares count from the crop's edge, pixels from a centre.
+        points = shares[..., 1::-1] * self.size - 0.5
+        keypoints = np.concatenate([points, shares[..., 2:].clip(0, 1)], -1)
+        return geometry.transform(geometry.invert(matrices), keypoints)
 
 
 def estimator(pose: str | None, detector: str | None, boxes: str) -> Estimator:
@@ -119,7 +83,9 @@ def estimator(pose: str | None, detector: str | None, boxes: str) -> Estimator:
 def thunder(path: Path, boxes: str) -> Estimator:
     """The default estimator with Thunder in the place of its SPPE."""
     out = estimator(None, None, boxes)
-    out.sppe = Thunder(path)  # type: ignore[assignment]
+    assert isinstance(out.method, TopDown)
+    assert isinstance(out.method.poser, Distinct)
+    out.method = replace(out.method, poser=replace(out.method.poser, poser=Thunder(path)))
     return out
 
 
@@ -141,13 +107,13 @@ def settings() -> list[tuple[str, str, Any]]:
     out += [
         (poses[0], finder, partial(estimator, poses[0], finder, "")) for finder in finders if poses
     ]
+    whole = [name for name in here if rows[name].method]
+    out += [(name, "whole picture", partial(Estimator, method=name)) for name in whole]
     for folder in manifest.folders():
-        single, several = folder / "movenet-thunder.onnx", folder / "movenet-multipose.onnx"
+        single = folder / "movenet-thunder.onnx"
         if single.is_file():
             out.append((single.stem, "gt", partial(thunder, single, "gt")))
             out.append((single.stem, default["detector"], partial(thunder, single, "")))
-        if several.is_file():
-            out.append((several.stem, "whole picture", partial(MultiPose, several)))
     return out
 
 

@@ -22,8 +22,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from everybody.methods.again import LookAgain
-from everybody.methods.open import Engine, load_detector, load_turn
 
 from benchmarks.common import (
     COCO_VAL,
@@ -44,7 +42,10 @@ from everybody.data.frames import gathered
 from everybody.data.read import read
 from everybody.data.rotate import turned
 from everybody.media.images import SUFFIXES, decode
+from everybody.methods.detector import open_detector
+from everybody.methods.orientation import LookAgain, open_turn_net
 from everybody.metrics import bootstrap, boxes
+from everybody.options import Engine, FindOptions
 from everybody.people import Image, People
 from everybody.skeletons import COCO17
 from everybody.train.shards import held_back, name_of
@@ -59,8 +60,9 @@ TIMED = 40  # pictures
 
 def finder(model: str, size: int, again: bool, engine: Engine, score: float) -> Finder:
     """A detector by name or path; again: it looks again where people seem to lie."""
-    plain = load_detector(model, score=score, engine=engine, size=(size, size) if size else None)
-    return LookAgain(detector=plain, turn_net=load_turn(engine=engine)) if again else plain
+    find = FindOptions(detector=model, score=score, size=(size, size) if size else None)
+    plain = open_detector(find, engine)
+    return LookAgain(detector=plain, net=open_turn_net(engine=engine)) if again else plain
 
 
 def found(look: Finder, truth: Dataset, images: Sequence[Image], quarters: int) -> Dataset:
@@ -168,7 +170,7 @@ def main() -> None:
     add = command.add_argument
     add("models", nargs="*", help="names or ONNX files; others are compared to the first")
     add("--size", type=int, action="append", help="side of the input; several; 0: the model's own")
-    add("--again", action="store_true", help="each also looking again in turns (methods.again)")
+    add("--again", action="store_true", help="each also looking again in turns")
     add("--data", type=Path, default=COCO_VAL)
     add("--turns", default="0,90,180,270")
     add("--engine", default="onnxruntime")

@@ -185,14 +185,14 @@ def _round(name: str, count: int, seed: int, memory: int, first: int, tally: Tal
     process = context.Process(target=work, args=(name, seed, first, count, memory, theirs))
     process.start()
     theirs.close()
-    case, patience = first, START
+    case, ready, patience = first, False, START
     try:
         while case < count:
             if not ours.poll(patience):
                 tally.count(case, "hang", f"more than {patience:g} s")
                 return case + 1
             kind, said = ours.recv()
-            patience = PATIENCE
+            ready, patience = True, PATIENCE
             if kind in ("ready", "begins"):
                 continue
             if kind == "whole":
@@ -205,6 +205,8 @@ def _round(name: str, count: int, seed: int, memory: int, first: int, tally: Tal
                 return case
     except EOFError:
         process.join()
+        if not ready:
+            raise SystemExit(f"{name}: cannot be made or read undamaged") from None
         tally.count(case, "crash", f"exit code {process.exitcode}")
         return case + 1
     finally:

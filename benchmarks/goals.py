@@ -44,6 +44,8 @@ from everybody.data.join import common
 from everybody.data.read import read
 from everybody.data.rotate import turned
 from everybody.estimator import Estimator
+from everybody.methods.orientation import AnyTurn
+from everybody.methods.topdown import Distinct, TopDown
 from everybody.metrics import boxes
 from everybody.metrics.judge import judge
 from everybody.metrics.predict import predict
@@ -127,9 +129,12 @@ def milliseconds(truth: Dataset) -> dict[str, tuple[float, float]]:
 
 def _pose(system: Estimator, image: Image, who: People) -> Callable[[], Any]:
     """The call that estimates poses of people whose turns are known."""
-    net = system.sppe.turn_net
+    assert isinstance(system.method, TopDown)
+    assert isinstance(system.method.poser, Distinct)
+    poser = system.method.poser.poser
+    net = poser.net if isinstance(poser, AnyTurn) else None
     known = replace(who, turns=net([image], who.boxes)) if net and len(who) else who
-    return partial(system.sppe, [image], [known])
+    return partial(poser, [Frame(image, people=known)])
 
 
 class Goal(NamedTuple):

@@ -63,8 +63,9 @@ def long_stream(frames: int) -> None:
             if len(order) in (EARLY, frames):
                 memory[len(order)] = process.memory_info().rss / 1e6
 
-        results = job.Results(out=folder / "o", formats=("coco",))
-        done = job.run(folder / "v.mp4", estimator(folder), results, progress=progress)
+        outputs = job.Outputs(out=folder / "o", formats=("coco",))
+        messages = job.Messages(progress=progress)
+        done = job.run(folder / "v.mp4", estimator(folder), outputs, messages=messages)
 
     in_order = order == list(range(frames))
     print(f"{frames} frames in, {done.frames} out, in order: {in_order}")

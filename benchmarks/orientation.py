@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from everybody.methods.open import load_detector
 
 from benchmarks.common import (
     COCO_VAL,
@@ -38,9 +37,10 @@ from everybody.data.dataset import Dataset
 from everybody.data.frames import gathered
 from everybody.data.read import read
 from everybody.estimator import Estimator
-from everybody.methods.orientation import ORIENTATIONS
+from everybody.methods.detector import open_detector
 from everybody.metrics.figure import Figure
 from everybody.metrics.judge import judge
+from everybody.options import ORIENTATIONS, FindOptions
 from everybody.people import Frame, People
 
 DRAWS = 500
@@ -64,7 +64,7 @@ class Row:
 
 def found(frames: list[Frame], turns: int, score: float) -> tuple[list[Frame], float]:
     """The frames with detected people, and milliseconds per picture."""
-    detector = load_detector(DETECTOR, turns=turns, score=score)
+    detector = open_detector(FindOptions(detector=DETECTOR, turns=turns, score=score))
     detector([frames[0].image])  # warm
     people: list[People] = []
 

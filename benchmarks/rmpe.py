@@ -29,7 +29,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from everybody.methods.open import Engine, load_detector, load_sppe
 
 from benchmarks.common import (
     COCO_VAL,
@@ -54,14 +53,20 @@ from everybody.data.read import read
 from everybody.draw import draw as draw_people
 from everybody.media.read import Selection
 from everybody.media.read import read as read_frames
+from everybody.method import Poser
+from everybody.methods.detector import open_detector
+from everybody.methods.orientation import AnyTurn
 from everybody.methods.sppe import Sppe
+from everybody.methods.topdown import open_sppe, usual_turn_net
 from everybody.metrics.figure import Figure
 from everybody.metrics.judge import judge
 from everybody.nms import pose_nms
-from everybody.people import Image, People
+from everybody.options import Engine, FindOptions, PoseOptions
+from everybody.people import Frame, Image, People
 from everybody.skeletons import COCO17
 
 DRAWS = 300
+ENGINE = Engine(threads=1)
 Curves = dict[tuple[str, str], list[tuple[float, float]]]  # of a data set and a system: (x, AP)
 SIGMAS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
 AREA = 0.53  # of a box: what COCO's areas come to, for data without
@@ -80,7 +85,7 @@ def datasets(names: Sequence[str], limit: int) -> list[Dataset]:
     return found
 
 
-def systems(given: Sequence[str]) -> dict[str, Sppe]:
+def systems(given: Sequence[str]) -> dict[str, Poser]:
     """'name=pose', 'name=pose+sstn.onnx', and either with '@any' (to search for turns) ->
     estimators of one thread.
     """
@@ -89,14 +94,17 @@ def systems(given: Sequence[str]) -> dict[str, Sppe]:
         name, _, files = text.partition("=")
         files, _, orientation = files.partition("@")
         pose, _, sstn = files.partition("+")
-        made[name] = load_sppe(
-            pose,
-            sstn=sstn or None,
-            engine=Engine(threads=1),
-            batch=4,
-            orientation=orientation or "upright",
-        )
+        asked = PoseOptions(model=pose, sstn=sstn or None, batch=4)
+        poser = open_sppe(asked, ENGINE)
+        if orientation == "any":
+            poser = AnyTurn(poser=poser, net=usual_turn_net(ENGINE), straighten=not sstn)
+        made[name] = poser
     return made
+
+
+def posed(poser: Poser, image: Image, people: People) -> People:
+    """One picture's people with boxes -> the same people with joints."""
+    return poser([Frame(image, people=people)])[0].people
 
 
 def figure(truth: Dataset, people: Sequence[People]) -> Figure:
@@ -159,7 +167,7 @@ def boxes(given: argparse.Namespace) -> None:
     draw(given.plot, curves, "mean IoU of box and person", [1.0, 0.8, 0.6, 0.4], flip=True)
 
 
-def posed_in_wrong_boxes(truth: Dataset, loaded: dict[str, Sppe]) -> Errors:
+def posed_in_wrong_boxes(truth: Dataset, loaded: dict[str, Poser]) -> Errors:
     errors = Errors(
         {sigma: {name: [] for name in loaded} for sigma in SIGMAS},
         {sigma: [] for sigma in SIGMAS},
@@ -173,7 +181,7 @@ def posed_in_wrong_boxes(truth: Dataset, loaded: dict[str, Sppe]) -> Errors:
             overlap = np.diagonal(geometry.iou(true, seen)).tolist()
             errors.overlaps[sigma] += overlap
             for name, sppe in loaded.items():
-                (poses,) = sppe([image], [People.from_boxes(seen)])
+                poses = posed(sppe, image, People.from_boxes(seen))
                 errors.poses[sigma][name].append(poses)
                 both = truth.keypoints[rows], poses.keypoints
                 oks = geometry.oks(*both, truth.areas[rows], COCO17.sigmas, labelled)
@@ -240,7 +248,7 @@ def turns(given: argparse.Namespace) -> None:
     draw(given.plot, curves, "degrees clockwise", [0, 90, 180, 270])
 
 
-def turned_figures(truth: Dataset, loaded: dict[str, Sppe], angle: float) -> dict[str, Figure]:
+def turned_figures(truth: Dataset, loaded: dict[str, Poser], angle: float) -> dict[str, Figure]:
     shown = truth.keypoints.copy()
     found: dict[str, list[People]] = {name: [] for name in loaded}
     for image, rows in pictures(truth):
@@ -249,7 +257,7 @@ def turned_figures(truth: Dataset, loaded: dict[str, Sppe], angle: float) -> dic
         shown[rows] = geometry.transform(some, shown[rows])
         seen = People.from_boxes(around(truth.boxes[rows], matrix))
         for name, sppe in loaded.items():
-            found[name].append(sppe([image], [seen])[0])
+            found[name].append(posed(sppe, image, seen))
 
     judged = replace(truth, keypoints=shown)
     return {name: figure(judged, scored(poses)) for name, poses in found.items()}
@@ -363,7 +371,7 @@ def ablation(given: argparse.Namespace) -> None:
 
 def ablated(given: argparse.Namespace, truth: Dataset) -> dict[str, tuple[Figure, float | None]]:
     """Each row's AP, and the paper's; rows whose model is not there are left out."""
-    detector = load_detector(DETECTOR, score=given.det_score, engine=Engine(threads=1))
+    detector = open_detector(FindOptions(detector=DETECTOR, score=given.det_score), ENGINE)
     frames = [(image, rows, detector([image])[0]) for image, rows in pictures(truth)]
     out: dict[str, tuple[Figure, float | None]] = {}
     last: dict[str, tuple[Figure, float | None]] = {}
@@ -372,17 +380,17 @@ def ablated(given: argparse.Namespace, truth: Dataset) -> dict[str, tuple[Figure
         if not path.is_file():
             continue
 
-        sppe = load_sppe(path, engine=Engine(threads=1))
-        posed = [sppe([image], [people])[0] for image, _, people in frames]
+        sppe = open_sppe(PoseOptions(model=path), ENGINE)
+        poses = [posed(sppe, image, people) for image, _, people in frames]
         way = pose_nms("none" if name == "two-step" else "parametric")
-        out[name] = figure(truth, [way(people) for people in posed]), paper
+        out[name] = figure(truth, [way(people) for people in poses]), paper
         if name != "full":
             continue
 
         for other, (text, value) in SUPPRESSED.items():
-            last[other] = figure(truth, [pose_nms(text)(people) for people in posed]), value
+            last[other] = figure(truth, [pose_nms(text)(people) for people in poses]), value
         given_boxes = [(image, People.from_boxes(truth.boxes[rows])) for image, rows, _ in frames]
-        true = [sppe([image], [people])[0] for image, people in given_boxes]
+        true = [posed(sppe, image, people) for image, people in given_boxes]
         last["true boxes"] = figure(truth, scored(true)), 84.2
     return out | last
 
@@ -394,25 +402,19 @@ def look(given: argparse.Namespace) -> None:
     """A frame of class.mp4, upright and turned, in wrong boxes: before (box) and after (region of
     the SSTN) -> JPEG.
     """
-    engine = Engine(threads=1)
-    before, after = (load_sppe(given.pose, sstn=sstn, engine=engine) for sstn in (None, given.sstn))
-    assert after.sstn is not None
+    asked = [PoseOptions(model=given.pose, sstn=sstn) for sstn in (None, given.sstn)]
+    systems = [open_sppe(pose, ENGINE) for pose in asked]
     one = Selection.parse("100", None, None)
     frame = next(read_frames(str(VIDEO / "class.mp4"), select=one)).image
-    true = load_detector(DETECTOR, engine=engine)([frame])[0].boxes.astype(np.float64)
+    detector = open_detector(FindOptions(detector=DETECTOR), ENGINE)
+    true = detector([frame])[0].boxes.astype(np.float64)
 
     strips = []
     for angle in given.angles:
         image, matrix = turned(frame, angle)
         random = np.random.default_rng(given.seed)
         seen = wrong(around(true, matrix), given.sigma, random)
-        still = np.zeros(len(seen), np.intp)
-        shown = [
-            (before, geometry.crop_matrices(seen, before.input.size, before.padding)),
-            (after, after.sstn([image] * len(seen), seen, still, after.input.size)),
-        ]
-        people = People.from_boxes(seen)
-        strips.append(np.hstack([seen_by(sppe, image, people, way) for sppe, way in shown]))
+        strips.append(np.hstack([seen_by(sppe, image, seen) for sppe in systems]))
 
     side = max(strip.shape[1] for strip in strips)
     white = {"borderType": cv2.BORDER_CONSTANT, "value": (255,) * 3}
@@ -420,12 +422,13 @@ def look(given: argparse.Namespace) -> None:
     cv2.imwrite(str(given.out), np.vstack(strips)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 78])
 
 
-def seen_by(sppe: Sppe, image: Image, people: People, matrices: np.ndarray) -> Image:
-    """The poses over the picture, 304 pixels high, with the outline of each input of the network
-    in white and its upper edge in red.
+def seen_by(sppe: Sppe, image: Image, boxes: np.ndarray) -> Image:
+    """The poses of the people in the boxes over the picture, 304 pixels high, with the outline of
+    each input of the network in white and its upper edge in red.
     """
-    (poses,) = sppe([image], [people])
-    drawn = draw_people(image, poses)
+    people, still = People.from_boxes(boxes), np.zeros(len(boxes), np.intp)
+    matrices = sppe.look([image] * len(boxes), boxes, still, sppe.input.size)
+    drawn = draw_people(image, posed(sppe, image, people))
     right, bottom = sppe.input.size[0] - 0.5, sppe.input.size[1] - 0.5
     corners = np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
     inputs = np.broadcast_to(corners, (len(people), 4, 2))
@@ -444,14 +447,17 @@ def speed(given: argparse.Namespace) -> None:
     """Milliseconds per person, the systems by turns, one thread; medians and their ratios to the
     plain SPPE.
     """
-    made = {"SPPE": load_sppe(given.pose, engine=Engine(threads=1))}
-    made["SPPE + SSTN"] = load_sppe(given.pose, sstn=given.sstn, engine=Engine(threads=1))
+    asked = {
+        "SPPE": PoseOptions(model=given.pose),
+        "SPPE + SSTN": PoseOptions(model=given.pose, sstn=given.sstn),
+    }
     if given.rmpe:
-        made["one graph"] = load_sppe(given.rmpe, engine=Engine(threads=1))
+        asked["one graph"] = PoseOptions(model=given.rmpe)
+    made = {name: open_sppe(pose, ENGINE) for name, pose in asked.items()}
 
     image = picture(read(COCO_VAL), 0)
     people = People.from_boxes(np.tile([[50.0, 50, 200, 350]], (4, 1)))
-    works = {name: partial(sppe, [image], [people]) for name, sppe in made.items()}
+    works = {name: partial(posed, sppe, image, people) for name, sppe in made.items()}
     spent = {
         name: np.array(times) / len(people)
         for name, times in by_turns(works, given.repeats).items()

@@ -17,6 +17,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 
@@ -27,29 +28,42 @@ from everybody.follow import Follow
 from everybody.geometry import iou
 from everybody.media.encode import VideoWriter
 from everybody.media.read import Selection
+from everybody.method import Method, Stage
 from everybody.metrics.tracking import Scene, clear, figures, hota, precision
-from everybody.people import People
+from everybody.people import Frame, People
 from synthetic.walkers import Scenery, walkers
 
 
-class Counted(Estimator):
-    """Counts the pictures that its detector sees and the poses that it estimates."""
+class Counted:
+    """A top-down method that counts the pictures its finder sees and the people its poser poses."""
 
-    looks = poses = 0
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        self.looks = self.poses = 0
 
-    def find(self, frames):  # type: ignore[override]
-        self.looks += len(frames)
-        return super().find(frames)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.method, name)
 
-    def pose(self, frames):  # type: ignore[override]
-        self.poses += sum(len(frame.people) for frame in frames)
-        return super().pose(frames)
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        first, *rest, last = self.method.stages
+
+        def find(frames: list[Frame]) -> list[Frame]:
+            self.looks += len(frames)
+            return first.run(frames)
+
+        def pose(frames: list[Frame]) -> list[Frame]:
+            self.poses += sum(len(frame.people) for frame in frames)
+            return last.run(frames)
+
+        return (first._replace(run=find), *rest, last._replace(run=pose))
 
 
-def ours(estimator: Counted, source: Path, every: int, frames: int) -> tuple[float, list[People]]:
+def ours(estimator: Estimator, source: Path, every: int, frames: int) -> tuple[float, list[People]]:
     for _ in estimator.stream(source, select=Selection(end=4)):
         pass
-    estimator.looks = estimator.poses = 0
+    assert isinstance(estimator.method, Counted)
+    estimator.method.looks = estimator.method.poses = 0
     begun = time.perf_counter()
     stream = estimator.stream(
         source, select=Selection(end=frames), track=Follow(detect_every=every)
@@ -120,7 +134,8 @@ def main() -> None:
         "--bundled", action="store_true", help="our own models, as `everybody run` uses them"
     )
     given = parsed(command)
-    estimator = Counted(**{} if given.bundled else PUBLIC)
+    estimator = Estimator(**{} if given.bundled else PUBLIC)
+    estimator.method = counts = Counted(estimator.method)
     with tempfile.TemporaryDirectory() as folder:
         for name in given.films:
             source, truth = VIDEO / f"{name}.mp4", None
@@ -131,7 +146,7 @@ def main() -> None:
                 rate, people = ours(estimator, source, every, given.frames)
                 reference = reference or people
                 told = f"{name:8} every {every or 'auto':>4}  {rate:6.2f} frames/s"
-                looks, poses = (n / len(people) for n in (estimator.looks, estimator.poses))
+                looks, poses = (n / len(people) for n in (counts.looks, counts.poses))
                 told += f"  looks {looks:.2f}  poses {poses:.2f} per frame"
                 told += f"  | to every frame: {against(reference, people)}"
                 if truth:

@@ -60,10 +60,10 @@ class Timed:
 
 def measure(source: Path, engine: str) -> None:
     estimator, watch = Estimator(**PUBLIC, engine=engine, workers=1, threads=1), Stopwatch()
-    assert estimator.detector is not None
     estimator(list(read(VIDEO / "class.mp4"))[:2])  # warm
-    for stage, name in ((estimator.detector, "detector network"), (estimator.sppe, "pose network")):
-        object.__setattr__(stage, "session", Timed(stage.session, name, watch))
+    method: Any = estimator.method
+    for part, name in ((method.finder, "detector network"), (method.poser.poser, "pose network")):
+        object.__setattr__(part, "session", Timed(part.session, name, watch))
     frames, people = 0, 0
     with tempfile.TemporaryDirectory() as out:
         journal = Journal(Path(out), estimator.skeleton, {})

@@ -16,14 +16,15 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-from everybody.methods.open import load_sppe, load_turn
 
 from benchmarks.common import COCO_TRAIN, counted, head, parsed, parser, picture, rotated, row
 from everybody.data.frames import gathered
 from everybody.data.read import read
 from everybody.data.rotate import turned
 from everybody.methods import orientation as orient
+from everybody.methods.topdown import open_sppe
 from everybody.metrics.judge import judge
+from everybody.options import PoseOptions
 from everybody.people import People
 
 TURNS = 4
@@ -44,7 +45,7 @@ def main() -> None:
     command.add_argument("--pose", default="everybody-accurate")
     given = parsed(command)
     truth = read(given.data / "annotations.json")
-    net, sppe = load_turn(given.net), load_sppe(given.pose)
+    net, sppe = orient.open_turn_net(given.net), open_sppe(PoseOptions(model=given.pose))
     images = [picture(truth, index) for index in range(len(truth))]
     print(f"{given.data.name}: {counted(truth)}, true boxes, {given.pose}")
 

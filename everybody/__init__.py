@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .estimator import Estimator, estimate, stream
     from .follow import Follow
     from .media.read import Selection, read
+    from .options import Engine, FindOptions, Options, PoseOptions
     from .people import Frame, People
     from .skeletons import SKELETONS, Skeleton, mapping
     from .smooth import Smooth
@@ -31,25 +32,36 @@ if TYPE_CHECKING:
 __version__ = version("everybody")
 
 _PLACES = {
-    "errors": ("DataError", "EverybodyError", "InputError", "ModelError", "OptionError",
-    "OutputError"), "follow": ("Follow",), "draw": ("draw",), "media.read": ("Selection",
-    "read"), "people": ("Frame", "People"), "estimator": ("Estimator", "estimate",
-    "stream"), "skeletons": ("SKELETONS", "Skeleton", "mapping"), "smooth": ("Smooth",), "track": ("Rules",
-    "Tracker"),
+    "draw": ("draw",),
+    "errors": (
+        "DataError", "EverybodyError", "InputError", "ModelError", "OptionError", "OutputError",
+    ),
+    "estimator": ("Estimator", "estimate", "stream"),
+    "follow": ("Follow",),
+    "media.read": ("Selection", "read"),
+    "options": ("Engine", "FindOptions", "Options", "PoseOptions"),
+    "people": ("Frame", "People"),
+    "skeletons": ("SKELETONS", "Skeleton", "mapping"),
+    "smooth": ("Smooth",),
+    "track": ("Rules", "Tracker"),
 }  # fmt: skip
 
 __all__ = [
     "SKELETONS",
     "DataError",
+    "Engine",
     "Estimator",
     "EverybodyError",
+    "FindOptions",
     "Follow",
     "Frame",
     "InputError",
     "ModelError",
     "OptionError",
+    "Options",
     "OutputError",
     "People",
+    "PoseOptions",
     "Rules",
     "Selection",
     "Skeleton",

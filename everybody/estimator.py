@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from . import runtime, schedule
 from .errors import EverybodyError, OptionError
-from .media.read import Selection, read
+from .media.read import Selection, one, read
 from .method import Method, Remarking
 from .methods import on_this_machine, open_method
 from .options import Keywords, Options
@@ -76,13 +76,7 @@ class Estimator:
         """The people of one picture: a path, a URL, an array [H, W, 3] RGB or any other source of
         one frame.
         """
-        frames = read(source)
-        first = next(frames)
-        if next(frames, None) is not None:
-            raise OptionError(
-                f"{first.source}: holds several frames: use stream() instead of estimate()"
-            )
-        return self([first])[0].people
+        return self([one(source)])[0].people
 
     def stream(
         self,

@@ -104,7 +104,8 @@ class Following:
         if follow.appearance is not None:
             from .track.appearance import load_embedder
 
-            self._embed = load_embedder(follow.appearance)
+            engine = replace(estimator.options.engine, threads=1)
+            self._embed = load_embedder(follow.appearance, engine)
 
     def models(self) -> list[dict[str, str]]:
         """What run.json says of the embedding network, if there is one."""

@@ -142,7 +142,7 @@ class People:
         return f"People({len(self)} × {self.skeleton.name})"
 
     def to_dicts(self, digits: int | None = None) -> list[dict[str, Any]]:
-        """One dictionary per person, as in `frames.jsonl`: id, score, box [4], keypoints [K][3]."""
+        """One dictionary per person, as in `frames.jsonl`: id, score, box [4], keypoints [K, 3]."""
 
         def plain(values: Floats) -> Any:
             return (

@@ -214,13 +214,13 @@ def picture(folder: Path, format: str, name: str = "") -> Path:
     return path
 
 
-def video(folder: Path, ending: str, codec: str) -> Path:
+def video(folder: Path, ending: str, codec: str, pixels: str = "yuv420p") -> Path:
     import av
 
     path = folder / f"a.{ending}"
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=Fraction(25))
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixels
         for number in range(6):
             grey = np.full((HEIGHT, WIDTH, 3), 20 + 30 * number, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))

@@ -140,8 +140,8 @@ def _picture(format: str) -> Format:
     return Format(partial(files.picture, format=format), read_picture, "binary")
 
 
-def _video(ending: str, codec: str) -> Format:
-    return Format(partial(files.video, ending=ending, codec=codec), read_video, "binary")
+def _video(ending: str, codec: str, **more: str) -> Format:
+    return Format(partial(files.video, ending=ending, codec=codec, **more), read_video, "binary")
 
 
 def _results(kind: str, damage: str = "json", above: int = 0) -> Format:
@@ -180,7 +180,7 @@ FORMATS: dict[str, Format] = {
     "avif": _picture("AVIF"),
     "mp4": _video("mp4", "libx264"),
     "mkv": _video("mkv", "mpeg4"),
-    "avi": _video("avi", "mjpeg"),
+    "avi": _video("avi", "mjpeg", pixels="yuvj420p"),
     "ts": _video("ts", "mpeg2video"),
     "safetensors": Format(files.weights, read_weights, "binary", needs="torch"),
     "checkpoint": Format(files.checkpoint_index, read_checkpoint, needs="torch"),

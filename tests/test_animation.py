@@ -93,6 +93,17 @@ def test_animations_cut_short_give_what_they_have_and_a_line(format: str, kept: 
     assert "\n" not in str(problems[0])
 
 
+@pytest.mark.parametrize("format", [*MOVING, "TIFF"])
+def test_however_few_bytes_there_are_one_line_says_so(format: str) -> None:
+    data = moving(format)
+    for length in range(1, 60):
+        problems: list[EverybodyError] = []
+        assert list(read(data[:length], problem=problems.append)) == []
+        assert len(problems) == 1
+        assert "any further" not in str(problems[0])
+        assert count(expand(data[:length])) in (0, 1, None)
+
+
 def test_too_large_pages_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(moving("TIFF"))
     problems: list[EverybodyError] = []

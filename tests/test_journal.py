@@ -1,4 +1,4 @@
-"""The journal: valid after any kill, resumed without loss, refused where it would mix or overwrite."""
+"""The journal: valid after any kill, resumed without loss, refused where it would mix runs."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ WRIST, OTHER = COCO17.joints.index("left_wrist"), COCO17.joints.index("right_wri
 
 
 def two_people(folder: Path | None = None) -> Dataset:
-    """Two people side by side, 200 pixels apart, joints 20 pixels apart in a grid; area 100 × 100."""
+    """Two people 200 pixels apart, their joints 20 pixels apart in a grid; area 100 × 100."""
     grid = np.array([(20.0 * (k % 5), 20.0 * (k // 5)) for k in range(17)])
     points = grid + np.array([[[20.0, 20]], [[220, 20]]])
     return Dataset(

@@ -116,3 +116,12 @@ def test_so_is_what_is_no_list_of_results(tmp_path: Path, text: str) -> None:
 def test_truth_that_is_judged_in_parts_goes_the_long_way(tmp_path: Path) -> None:
     crowded = {**TRUTH, "images": [{**TRUTH["images"][0], "crowdIndex": 0.3}]}
     assert short(tmp_path, crowded, noisy(TRUTH, 3) or [{}]) is None
+
+
+def test_numbers_with_exponents_are_plain_and_keys_without_their_e_are_not(tmp_path: Path) -> None:
+    plain = {"image_id": 3, "category_id": 1, "keypoints": [5.0, 6.0, 1.0] * 17, "score": 9.5e-05}
+    found = [plain, {**plain, "score": 0.5}]
+    assert short(tmp_path, TRUTH, found) == pytest.approx(by_readers(TRUTH, found), nan_ok=True)
+    odd = {**plain, "kypoints": plain["keypoints"]}
+    del odd["keypoints"]
+    assert short(tmp_path, TRUTH, [plain, odd]) is None

@@ -86,7 +86,8 @@ def test_heads_counted_by_hand() -> None:
          └──────┘         all other joints exact
             30
     14 joints count: PCKh 13/14. NME has all 16: (15 + 15.1 + 100) / 30 / 16.
-    AUC: of the curve's 50 steps up to .5, the ankle is right at the last point alone, which is worth half a step.
+    AUC: of the curve's 50 steps up to .5, the ankle is right at the last point alone, which is
+    worth half a step.
     """
     truth = Dataset(
         skeleton=MPII16,

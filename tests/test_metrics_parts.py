@@ -1,4 +1,4 @@
-"""CrowdPose by crowding and COCO-WholeBody by part: equal to xthotcoco, which is to its evaluator."""
+"""CrowdPose by crowding and COCO-WholeBody by part: equal to xthotcoco, which equals theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detectors and SPPEs from ONNX files whose answers are known: every layout, codec and alignment."""
+"""Detectors and SPPEs from ONNX files of known answers: every layout, codec and alignment."""
 
 from dataclasses import replace
 
@@ -177,7 +177,7 @@ def test_turns_of_any_shape_with_tiles_and_once(tmp_path):
 @pytest.mark.parametrize("flip_test", [False, True])
 @pytest.mark.parametrize("spot", [(60.0, 50.0), (41.3, 77.7)])
 def test_one_spot_of_light_is_where_its_keypoint_is(tmp_path, codec, make, flip_test, spot):
-    """Through the whole of it: warp, network, decoding, and back, with any box, and mirrored too."""
+    """Through warp, network, decoding, and back, with any box, and mirrored too."""
     path = tmp_path / "p.onnx"
     if make == "simcc":
         nets.simcc_finder(path, 17)

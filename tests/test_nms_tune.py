@@ -135,7 +135,8 @@ def test_crowds_put_people_in_front_of_others():
         )
         overlap = iou(found.boxes[new], truth.boxes[before])
         assert ((overlap > OVERLAP[0]) & (overlap < OVERLAP[1])).any(1).all()
-        for row in new:  # where the joints of the new one are, the picture has another's colour; far away it has its own
+        # Where the joints of the new one are, the picture has another's colour; far away its own.
+        for row in new:
             x, y = found.keypoints[row, :, :2].round().astype(int).T
             assert (np.abs(images[place][y, x].astype(int) - 40 * own).max(1) > 8).mean() > 0.7
         assert (images[place][0, 0] == 40 * own).all()
@@ -151,7 +152,7 @@ def test_crowds_need_somebody_to_paste():
 
 @pytest.fixture
 def spots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Pictures with a person each, all of whose joints are at one spot, and models that find them."""
+    """Pictures with a person each, all joints at one spot, and models that find them."""
     (tmp_path / "images").mkdir()
     for number in (1, 2):
         Image.fromarray(nets.blob(160, 160, 60, 70)).save(tmp_path / f"images/{number}.png")

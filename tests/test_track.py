@@ -160,7 +160,7 @@ def test_times_that_stand_still_or_jump_back_end_nothing(times):
     assert [ids(tracker.update(standing((200, 400)), time)) for time in times] == [[1]] * 6
 
 
-def test_frames_of_another_size_and_two_hundred_false_boxes_leave_the_tracks_of_before_or_new_ones():
+def test_frames_of_another_size_and_two_hundred_false_boxes_leave_old_tracks_or_new_ones():
     tracker, rng = Tracker(), np.random.default_rng(5)
     person = standing((200, 300))
     for frame in range(5):

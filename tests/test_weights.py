@@ -271,8 +271,21 @@ def test_the_manifest_is_sound():
         ("[model.x]\ncolour = 1", "unknown key 'colour'"),
         ("[model", "not a readable manifest"),
         (
+            "[model.x]\ntask='magic'\nfile='x'\nlicence='l'\ninput={size=[1,2]}",
+            "unknown task 'magic': known are detector, pose",
+        ),
+        (
+            "[model.x]\ntask='detector'\nlayout='x'\nfile='x'\nlicence='l'\ninput={size=[1,2]}",
+            "unknown layout 'x': known are rtmdet, yolox, picodet",
+        ),
+        (
+            "[model.x]\ntask='pose'\nfile='x'\nlicence='l'\nskeleton='coco-17'\n"
+            "input={size=[8,8]}\ncodec={type='magic'}",
+            "unknown codec 'magic': known are heatmap, simcc",
+        ),
+        (
             "[model.x]\ntask='pose'\nfile='x'\nlicence='l'\nskeleton='squid'\ninput={size=[1,2]}",
-            "skeleton 'squid' is not one of",
+            "unknown skeleton 'squid': known are coco-17",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""What users get: the wheel, in an empty environment away from the repository, run without network."""
+"""What users get: the wheel, in an empty environment elsewhere, run without network."""
 
 from __future__ import annotations
 
@@ -52,7 +52,10 @@ def test_the_wheel_does_the_main_job_in_an_empty_environment_without_network(tmp
     Image.fromarray(nets.blob(160, 160, 60, 70)).save(tmp_path / "picture.png")
     nets.rtmdet_constant(tmp_path / "d.onnx", np.array([[20, 20, 116, 148, 0.9]], np.float32))
     nets.heatmap_finder(tmp_path / "p.onnx", 17)
-    options = "--detector d.onnx --det-size 160 --pose p.onnx --skeleton coco-17 --codec heatmap,alignment=corner"
+    options = (
+        "--detector d.onnx --det-size 160 --pose p.onnx --skeleton coco-17 "
+        "--codec heatmap,alignment=corner"
+    )
     command = [
         str(python),
         "-c",

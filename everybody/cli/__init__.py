@@ -80,11 +80,21 @@ def main() -> None:
         said = refused("stdout", error)
     except KeyboardInterrupt:
         code, said = 130, "interrupted"
+    except SystemExit as stop:
+        if not _interrupted(stop):
+            raise
+        code, said = 130, "interrupted"
     if said is not None:
         complain(str(said))
     _drop_what_is_left(sys.stdout)
     _drop_what_is_left(sys.stderr)
     sys.exit(code)
+
+
+def _interrupted(stop: SystemExit) -> bool:
+    """Whether it was Ctrl-C that ended a command that does not end itself in order."""
+    reason = stop.__context__
+    return reason is not None and isinstance(reason.__cause__, KeyboardInterrupt)
 
 
 def _open_what_is_closed() -> None:

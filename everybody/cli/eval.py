@@ -150,14 +150,11 @@ def evaluate(
             judged = precision_of_files(results, truth)
         if judged is None:
             found = _found(results, truth, skeleton, model, how)
-            judged = judge_all(found, truth, names, by=match, mapped=mapped)  # type: ignore[arg-type]
+            judged = judge_all(found, truth, names, by=match, mapped=mapped)
 
     repeats = bootstrap or (1000 if len(judged) > 1 else 0)
     decided = verdicts([(one.about, one.figures) for one in judged], repeats=repeats, seed=seed)
-    if as_json:
-        print(json.dumps(to_json(decided)))
-    else:
-        _show(decided)
+    print(json.dumps(to_json(decided))) if as_json else _show(decided)
     _save(decided, judged, csv, latex, save_plots, report)
 
 

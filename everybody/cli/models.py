@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -54,6 +54,11 @@ def models(
     if as_json:
         print(json.dumps(entries, indent=1))
         return
+    _print(entries)
+
+
+def _print(entries: list[dict[str, Any]]) -> None:
+    """The table, as wide as the terminal allows."""
     console = Console()
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("model", "finds", "input", "size", "licence", "here"):

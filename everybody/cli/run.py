@@ -85,7 +85,7 @@ def _count(sources: list[str], select: Selection) -> int | None:
     from ..media.read import count, expand
 
     try:
-        return count(expand(sources), select)
+        return count(expand(sources, trusted=select.trusted), select)
     except EverybodyError:  # reading will tell which input it is, and go on with the others
         return None
 

@@ -93,6 +93,35 @@ def label(
         raise typer.Exit(130 if summary.interrupted else 1)
 
 
+Teacher = Annotated[
+    Path | None, typer.Option(help="Results of a teacher that add to human labels.")
+]
+Distrust = Annotated[
+    str, typer.Option(help="Joints to take from the teacher: left_hip,right_hip for LSP.")
+]
+Sure = Annotated[
+    float, typer.Option(help="For detectors: people who score less are neither to find nor false.")
+]
+Grid = Annotated[int, typer.Option(help="For detectors: so many pictures side by side, and below.")]
+Nobody = Annotated[
+    bool,
+    typer.Option(
+        "--nobody", help="For detectors: DATA are folders of pictures with nobody on them."
+    ),
+]
+HoldOut = Annotated[
+    float, typer.Option(help="Share of the pictures to leave out, to be judged on.")
+]
+Avoid = Annotated[
+    list[Path] | None,
+    typer.Option(help="Pictures that are judged on: near-duplicates are left out."),
+]
+Turns = Annotated[
+    str,
+    typer.Option(help="For turn nets: an SPPE that says how well it does in each quarter turn."),
+]
+
+
 def pack(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help=DATA)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the shards.")],
@@ -102,86 +131,44 @@ def pack(
     size: Annotated[
         int, typer.Option(help="Side of what is packed, in pixels; 0: 416 or 256.")
     ] = 0,
-    teacher: Annotated[
-        Path | None, typer.Option(help="Results of a teacher that add to human labels.")
-    ] = None,
-    distrust: Annotated[
-        str, typer.Option(help="Joints to take from the teacher: left_hip,right_hip for LSP.")
-    ] = "",
+    teacher: Teacher = None,
+    distrust: Distrust = "",
     least_score: Annotated[
         float, typer.Option(help="Joints that score less count as unlabelled.")
     ] = 0.3,
-    sure: Annotated[
-        float, typer.Option(help="For detectors: who scores less is neither to find nor false.")
-    ] = 0.5,
-    grid: Annotated[
-        int, typer.Option(help="For detectors: so many pictures side by side, and below.")
-    ] = 1,
-    nobody: Annotated[
-        bool,
-        typer.Option(
-            "--nobody", help="For detectors: DATA are folders of pictures with nobody on them."
-        ),
-    ] = False,
-    hold_out: Annotated[
-        float, typer.Option(help="Share of the pictures to leave out, to be judged on.")
-    ] = 0.0,
-    avoid: Annotated[
-        list[Path] | None,
-        typer.Option(help="Pictures that are judged on: near-duplicates are left out."),
-    ] = None,
-    turns: Annotated[
-        str,
-        typer.Option(
-            help="For the turn net: an SPPE that says how well it finds people in each quarter turn."
-        ),
-    ] = "",
+    sure: Sure = 0.5,
+    grid: Grid = 1,
+    nobody: Nobody = False,
+    hold_out: HoldOut = 0.0,
+    avoid: Avoid = None,
+    turns: Turns = "",
 ) -> None:
     """Pack labelled pictures into shards that train without waiting for the disk."""
-    import numpy as np
+    from ..train.packing import Packing, pack_all
 
-    from ..data.read import read
-    from ..train import distill, shards
-
-    total = 0
     scores = None
     if turns:
         if pictures:
             raise OptionError("--turns is for crops, not for --pictures")
         from ..methods.topdown import open_sppe
         from ..options import PoseOptions
+        from ..train.distill import turn_scores
 
-        scores = partial(distill.turn_scores, open_sppe(PoseOptions(model=turns)))
-    teachers = None if teacher is None else read(teacher)
-    for number, path in enumerate(data):
-        labelled = distill.nobody(path) if nobody else read(path)
-        if hold_out:
-            names = [shards.name_of(labelled.path(i)) for i in range(len(labelled))]
-            labelled = labelled.subset(np.flatnonzero(~shards.held_back(names, hold_out)))
-        if pictures:
-            labelled = labelled if teachers is None else distill.with_others(labelled, teachers)
-            labelled = distill.certain(labelled, sure)
-        else:
-            labelled = distill.trusted(labelled, least_score)
-        if teachers is not None and not pictures:
-            labelled, counts = distill.merge(
-                labelled, distill.trusted(teachers, least_score), distrust=listed([distrust])
-            )
-            _say(f"{path}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
-        labelled, leaks = distill.without_leaks(labelled, avoid or [])
-        if leaks:
-            _say(
-                f"{path}: {leaks} pictures left out, near-duplicates of pictures that are judged on"
-            )
-        folder = out if len(data) == 1 else out / f"{number:02}"
-        if pictures:
-            total += shards.pack_pictures(labelled, folder, size=size or 416, grid=grid, say=_say)
-        else:
-            total += shards.pack_crops(labelled, folder, size=size or 256, turns=scores, say=_say)
-    if total == 0:
-        raise DataError(
-            f"{', '.join(map(str, data))}: nothing to pack: no labelled person is large enough"
-        )
+        scores = partial(turn_scores, open_sppe(PoseOptions(model=turns)))
+    options = Packing(
+        pictures=pictures,
+        size=size,
+        teacher=teacher,
+        distrust=listed([distrust]),
+        least_score=least_score,
+        sure=sure,
+        grid=grid,
+        nobody=nobody,
+        hold_out=hold_out,
+        avoid=avoid or [],
+        turns=scores,
+    )
+    total = pack_all(data, out, options, say=_say)
     _say(f"{total} {'pictures' if pictures else 'crops'} -> {out}")
 
 
@@ -237,9 +224,8 @@ def proposals(
             f"{', '.join(map(str, data))}: no data set has its pictures beside it "
             "to detect people on"
         )
-    fitted = pgpg.fit(
-        sets, found, atoms=atoms, gaussians=gaussians, rng=np.random.default_rng(seed)
-    )
+    rng = np.random.default_rng(seed)
+    fitted = pgpg.fit(sets, found, atoms=atoms, gaussians=gaussians, rng=rng)
     fitted.save(out)
     if plot is not None:
         from ..train.curves import draw_proposals
@@ -279,9 +265,10 @@ def train(
             "training needs data: --data FOLDER of shards, as `everybody pack` makes them"
         )
     from ..train import loop, shards
-    from ..train.tasks import task as task_of
+    from ..train.tasks import task_of
 
-    task = task_of(chosen, shards.load(folders))
+    kind = task_of(chosen)  # unknown names are told before the shards are read
+    task = kind(chosen, shards.load(folders))
     progress = loop.train(
         chosen, task, out, fabric=loop.on(chosen, device), minutes=minutes, say=_say
     )

@@ -58,11 +58,9 @@ def tune_nms(
     from ..metrics.tune_nms import candidates, search, worth
     from ..nms import PoseNms, Suppressor, pose_nms
 
-    first = pose_nms(start)
-    if not isinstance(first.run, PoseNms):
-        raise OptionError(
-            f"--start {start}: only parametric and alphapose have parameters to learn"
-        )
+    best = pose_nms(start)
+    if not isinstance(first := best.run, PoseNms):
+        raise OptionError(f"--start {start}: only parametric and alphapose can be learned")
     truth = read(data, category=category)
     estimator = Estimator(
         detector=detector,
@@ -72,19 +70,16 @@ def tune_nms(
         pose_nms="none",
         threads=threads,
     )
-    if truth.skeleton != estimator.skeleton:
-        truth = truth.to(estimator.skeleton)
+    truth = truth.to(estimator.skeleton)
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
     messages.print(
         f"{len(truth)} pictures, {(~truth.ignored).sum()} people: estimating the candidates' poses"
     )
     sets = candidates(truth, estimator, jitter=jitter, seed=seed)
-    steps = []
-    for step in search(lambda setting: worth(sets, setting, price), first.run):
-        steps.append(step)
+    for step in search(lambda setting: worth(sets, setting, price), first):
+        best = Suppressor.of(step.best)
         found = ", ".join(f"{name} {getattr(step.best, name):.3g}" for name in step.names)
         messages.print(f"{found}: mean AP {worth(sets, step.best):.4f}")
-    best = Suppressor.of(steps[-1].best)
     _show(best, [*map(pose_nms, COMPARED), best], sets, as_json)
 
 

@@ -101,8 +101,8 @@ def read_mpii_predictions(path: Path, content: dict[str, Array]) -> tuple[Datase
         if got != expected and not (count == 1 and got == expected[:-1]):
             raise DataError(f"{path}: {key} is {got}, expected {expected} as jnt_missing says")
     arrays = {key: content[key].reshape(expected) for key, expected in shapes.items()}
-    missed = np.isnan(arrays["pos_gt_src"]).any(1)  # so MATLAB may write joints without label
-    arrays["pos_gt_src"][np.repeat(missed[:, None], 2, axis=1)] = 0
+    missed = np.isnan(arrays["pos_gt_src"].sum(1))  # so MATLAB may write joints without label
+    arrays["pos_gt_src"] = np.where(missed[:, None], 0.0, arrays["pos_gt_src"])
     corners = _bounded(arrays["headboxes_src"], path, "headboxes_src")
     pictures = tuple(Picture("", number) for number in range(1, missing.shape[1] + 1))
     seen = ((missing == 0) & ~missed).T

@@ -152,7 +152,7 @@ def moving(file: Any, head: bytes) -> int:
     where all is, as `opened` will say.
     """
     kind = picture_format(head) or ""
-    still = kind == "WebP" and not (head[12:16] == b"VP8X" and head[20] & 2)
+    still = kind == "WebP" and not (head[12:16] == b"VP8X" and head[20:21] and head[20] & 2)
     still |= kind == "AVIF" and b"avis" not in head[8:64]
     still |= kind == "PNG" and b"IDAT" in head and b"acTL" not in head  # which comes before it
     if still or kind not in MOVING:

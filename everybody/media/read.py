@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BytesIO
 from typing import Any, NoReturn
 
-from ..errors import EverybodyError, InputError
+from ..errors import EverybodyError, InputError, OptionError
 from ..messages import Say, warn
 from ..people import Frame
 from . import images, network, sources, trust, video
@@ -54,15 +54,17 @@ def read(
 
 
 def one(source: Any, **options: Any) -> Frame:
-    """The only frame of a source; options as in `read`. Raises InputError where there is another
-    number of them.
+    """The only frame of a source; options as in `read`. Raises InputError where there is none,
+    OptionError where there are more.
     """
     frames = read(source, **options)
     first = next(frames, None)
     if first is None:
         raise InputError("the source holds no frames: expected one picture")
     if next(frames, None) is not None:
-        raise InputError(f"{first.source}: holds several frames where one is expected")
+        raise OptionError(
+            f"{first.source}: holds several frames: use stream() instead of estimate()"
+        )
     return first
 
 

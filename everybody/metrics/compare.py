@@ -12,7 +12,6 @@ from . import oks
 from .direct import direct
 from .figure import Figure
 from .judge import judge, precision_figures
-from .matching import By
 from .regions import outside
 from .tables import About
 
@@ -33,7 +32,7 @@ def judge_all(
     truth: Dataset,
     names: Sequence[str],
     *,
-    by: By = "oks",
+    by: str = "oks",
     mapped: bool = False,
 ) -> list[Judged]:
     """Judge each of the results. Names, `by` and `mapped` as in `judge` and `data.join.common`."""
@@ -42,7 +41,7 @@ def judge_all(
         results, labelled = common(one, truth, mapped=mapped)
         results = outside(results, labelled)
         about = About.of(labelled, results.name, results.boxes_from, results.notes)
-        figures = judge(labelled, results, names, by=by)
+        figures = judge(labelled, results, names, by=by)  # type: ignore[arg-type]
         judged.append(Judged(about, figures, results, labelled))
     return judged
 

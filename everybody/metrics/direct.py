@@ -7,11 +7,11 @@ on is left to them.
 
 from __future__ import annotations
 
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from ..data.dataset import Dataset
@@ -20,7 +20,18 @@ from . import oks
 if TYPE_CHECKING:
     import hotcoco
 
-KEY = 13  # bytes before a list that tell which it is
+_KEYS = (b"image_id", b"category_id", b"score", b"keypoints")
+_NUMBERS = b"0123456789.-+ \n\r\t"  # what numbers are made of, and white space
+
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """A record of numbers, and nothing else."""
+
+    image_id: float
+    category_id: float
+    score: float
+    keypoints: list[float]
+    bbox: list[float] = msgspec.field(default_factory=lambda: [0.0] * 4)
 
 
 def direct(truth: Dataset, results: Path) -> tuple[hotcoco.COCO, hotcoco.COCO] | None:
@@ -48,31 +59,22 @@ def direct(truth: Dataset, results: Path) -> tuple[hotcoco.COCO, hotcoco.COCO] |
 
 def _plain(text: bytes, joints: int) -> int:
     """How many records there are: with image_id, category_id, score, so many keypoints, perhaps a
-    bbox, and nothing else. 0 if one may be otherwise. (hotcoco makes sure that the first three are
-    there, but not of how many joints.)
+    bbox, and nothing else, all alike. 0 if one may be otherwise. (hotcoco makes sure that the first
+    three are there, but not of how many joints.)
     """
-    lists: Counter[tuple[bytes, int]] = Counter()  # what is before a list, and its commas
-    last = text.rfind(b"]")  # of the list of all
-    before, end = 0, text.find(b"]", 0, last)
-    while end >= 0:
-        start = text.rfind(b"[", before, end)
-        lists[text[start - KEY : start], text.count(b",", start, end)] += 1
-        before, end = end + 1, text.find(b"]", end + 1, last)
-
-    records = boxes = 0
-    for (key, commas), count in lists.items():
-        if key.rstrip().endswith(b'keypoints":') and commas == 3 * joints - 1:
-            records += count
-        elif key.rstrip().endswith(b'"bbox":') and commas == 3:
-            boxes += count
-        else:
-            return 0
-    signs = np.frombuffer(text, np.uint8)
-    counts = {
-        "[": records + boxes + 1,
-        "]": records + boxes + 1,
-        ":": 4 * records + boxes,
-        '"': 2 * (4 * records + boxes),
-    }
-    plain = all(np.count_nonzero(signs == ord(sign)) == n for sign, n in counts.items())
-    return records if plain else 0
+    try:
+        record = text[text.index(b"{") : text.index(b"}") + 1]
+        plain = msgspec.json.decode(record, type=_Plain)
+    except ValueError:
+        return 0
+    if len(plain.keypoints) != 3 * joints or len(plain.bbox) != 4:
+        return 0
+    for exponents in (b"", b"eE"):  # mostly there are none
+        left = text.translate(None, _NUMBERS + exponents)
+        first = left[1 : left.index(b"}") + 1]
+        count = left.count(b"{")
+        if left == b"[" + b",".join([first] * count) + b"]":
+            # Without its e, a key could be mistaken for another.
+            sure = not exponents or all(text.count(b'"%s"' % key) == count for key in _KEYS)
+            return count if sure else 0
+    return 0

@@ -1,7 +1,7 @@
 """Measures of poses in space by name, from files of poses: MPJPE, PA-MPJPE, PCK3D, AUC3D.
 
-A file of poses is an .npz with `positions_3d` [N, K, 3] in metres, a pose per row, NaN where a joint
-is not known, and `joints` [K], their names. Poses of two files belong together by their rows.
+A file of poses is an .npz with `positions_3d` [N, K, 3] in metres, one pose a row, NaN for joints
+that are not known, and `joints` [K], their names. Poses of two files belong together by their rows.
 """
 
 from __future__ import annotations

@@ -201,9 +201,8 @@ class TwoWayStem(nn.Module):
                 parameter.copy_(numbers[half])
         self.left = nn.Sequential(firsts[0], nn.ReLU(), left_depthwise)
         self.right = nn.Sequential(firsts[1], nn.ReLU(), narrow, nn.ReLU(), right_depthwise)
-        self.write_left, self.write_right = (
-            empty(layer.in_channels, width) for layer in (left, right)
-        )  # type: ignore[union-attr, arg-type]
+        inputs = (cast(nn.Conv2d, layer).in_channels for layer in (left, right))
+        self.write_left, self.write_right = (empty(count, width) for count in inputs)
         fill(self.write_left, left, rows=slice(0, None, 2))
         fill(self.write_right, right, rows=slice(1, None, 2))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ def answer(net: Any, said: Any) -> tuple[Tensor, ...]:
 class Model:
     """A trainable network.
 
-    What `loss` gets after what the network says is what its kind of sample has to teach:
+    `loss` gets the network, what it says, and what its kind of sample teaches:
 
         crops     targets of the codec's `encode`, weights [B, K], the codec
         pictures  cells [A, 2], boxes [B, M, 4], real [B, M], ignored [B, M]
@@ -35,9 +35,12 @@ class Model:
         regions   wanted θ [B, 2, 3], the crop's width / height
     """
 
-    build: Callable[[int, Any], nn.Module]  # (number of joints, codec) -> untrained
+    build: Callable[..., nn.Module]  # (number of joints, codec, **what `told` tells) -> untrained
     kind: str  # of sample: crops, pictures, turns, regions
-    loss: Callable[..., Loss]  # (said, what the kind teaches …) -> (sum, weight)
+    loss: Callable[..., Loss]  # (network, said, what the kind teaches …) -> (sum, weight)
+    # (network, pictures, targets, weights) -> what else `forward` takes in training: networks that
+    # correct a guess learn from guesses that depend on the truth.
+    guide: Callable[..., tuple[Tensor, ...]] | None = None
     codec: Mapping[str, Any] = field(
         default_factory=dict
     )  # {type, …}; size and sigma: the recipe's
@@ -49,17 +52,31 @@ class Model:
     restore: Callable[[Any, State], State] | None = None  # (network, deployed numbers) -> its state
     read: Callable[[Any, Path], State] | None = None  # (network, a public ONNX file) -> its state
     published: Callable[[State], State] | None = None  # published parameter names -> ours
+    # (a state by our names) -> the numbers of its network, where published layouts differ.
+    told: Callable[[State], dict[str, Any]] | None = None
 
     def answers(self, net: Any, image: Tensor) -> tuple[Tensor, ...]:
         """Pictures [B, 3, H, W], normalised -> what the exported graph answers."""
         return self.answer(net, net(image))
 
-    def joints_in(self, state: Mapping[str, Tensor], codec: Any) -> int:
+    def numbers_in(self, state: State) -> dict[str, Any]:
+        """What a state by our names tells of its network beside its joints: for `build`, where the
+        row leaves it open, and `size`, the crop's, where weights are of one. {} for states of
+        others.
+        """
+        if self.told is None:
+            return {}
+        try:
+            return {key: value for key, value in self.told(state).items() if key != "joints"}
+        except (KeyError, IndexError, ValueError):  # parameters that it looks at are not there
+            return {}
+
+    def joints_in(self, state: Mapping[str, Tensor], codec: Any, **told: Any) -> int:
         """The number of joints of the network that a state is of, from the first parameter whose
         shape depends on it; 0 for networks that speak of no joints, and for states of others.
         """
         with torch.device("meta"):
-            one, two = (self.build(joints, codec).state_dict() for joints in (1, 2))
+            one, two = (self.build(joints, codec, **told).state_dict() for joints in (1, 2))
         for name, small in one.items():
             found, large = state.get(name), two[name]
             if found is None or found.ndim != small.ndim:
@@ -75,21 +92,30 @@ def family(
     variants: Mapping[str, Mapping[str, Any]],
     *,
     joints: bool = True,
-    sized: bool = False,
-    sigma: bool = False,
+    codec_numbers: Sequence[str] = (),
     **common: Any,
 ) -> dict[str, Model]:
     """A network and its variants -> their rows. `joints`: its first argument is their number;
-    `sized`, `sigma`: it takes the codec's number of that name.
+    `codec_numbers`: it also takes these numbers of its codec, as size.
     """
-
-    def build(numbers: Mapping[str, Any], count: int, codec: Any) -> nn.Module:
-        first = (count,) if joints else ()
-        size = {"size": codec.size} if sized else {}
-        width = {"sigma": codec.sigma} if sigma else {}
-        return net(*first, **size, **width, **numbers)
 
     common = {"kind": "crops"} | common
     return {
-        name: Model(build=partial(build, numbers), **common) for name, numbers in variants.items()
+        name: Model(build=partial(built, net, joints, tuple(codec_numbers), numbers), **common)
+        for name, numbers in variants.items()
     }
+
+
+def built(
+    net: Callable[..., nn.Module],
+    joints: bool,
+    codec_numbers: Sequence[str],
+    numbers: Mapping[str, Any],
+    count: int,
+    codec: Any,
+    **told: Any,
+) -> nn.Module:
+    """The network of a row of `family`; a checkpoint tells what the variant's numbers leave open."""
+    first = (count,) if joints else ()
+    of_codec = {name: getattr(codec, name) for name in codec_numbers}
+    return net(*first, **of_codec, **{**told, **numbers})

@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from .box_deltas import HEAD_WEIGHTS, encoded
 from .keypoint_rcnn import KeypointRCNN
+from .picture_truth import Truth
 from .roi_align import roi_align
 from .roi_heads import BOX_CELLS, KEYPOINT_CELLS, MASK_CELLS, regions
 from .rpn import by_anchor
@@ -30,15 +31,6 @@ from .suppression import overlap
 
 Loss = tuple[Tensor, Tensor]
 NOBODY, UNSURE = -1, -2
-
-
-class Truth(NamedTuple):
-    """Who is in one picture; coordinates count from its corner."""
-
-    boxes: Tensor  # [P, 4] xyxy
-    labels: Tensor  # [P] class, from 1
-    keypoints: Tensor | None = None  # [P, K, 3], weight 0 where not labelled
-    masks: Tensor | None = None  # [P, H, W], 0 or 1
 
 
 def matched(

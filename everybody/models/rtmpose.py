@@ -249,8 +249,11 @@ class RtmPoseNet(nn.Module):
 
 
 def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What a published state says of its network: its joints."""
-    return {"joints": len(state["head.final_layer.weight"])}
+    """What a published state says of its network: its joints, and the crop's (width, height) at two
+    bins to a pixel.
+    """
+    size = tuple(len(state[f"head.cls_{axis}.weight"]) // 2 for axis in "xy")
+    return {"joints": len(state["head.final_layer.weight"]), "size": size}
 
 
 VARIANTS: dict[str, dict[str, Any]] = {

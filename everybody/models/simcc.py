@@ -113,14 +113,17 @@ def divergence(
 
 
 def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What a published state says of its network: joints, and the widths of its deconvolutions."""
+    """What a published state says of its network: joints, the widths of its deconvolutions, and the
+    crop's (width, height) at two bins to a pixel.
+    """
     ups = [
         state[f"head.deconv_head.deconv_layers.{3 * index}.weight"].shape[1]
         for index in range(len(state))
         if f"head.deconv_head.deconv_layers.{3 * index}.weight" in state
     ]
     last = "head.deconv_head.final_layer.weight" if ups else "head.final_layer.weight"
-    return {"joints": len(state[last]), "deconvolutions": tuple(ups)}
+    size = tuple(len(state[f"head.mlp_head_{axis}.weight"]) // 2 for axis in "xy")
+    return {"joints": len(state[last]), "deconvolutions": tuple(ups), "size": size}
 
 
 VARIANTS: dict[str, dict[str, Any]] = {"simcc-18": {"layers": 18}, "simcc-50": {"layers": 50}}

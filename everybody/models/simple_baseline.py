@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from .deconvolution_head import DeconvolutionHead
+from .published_names import renamed
 from .resnet_published import VARIANTS as RESNETS
 from .resnet_published import ResNet
 
@@ -40,7 +41,7 @@ class SimpleBaselineNet(ResNet):
         # The published names have no head: its layers stand beside the backbone's.
         self.deconv_layers, self.final_layer = head.deconv_layers, head.final_layer
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor:  # type: ignore[override]
         features = super().forward(image)
         return self.final_layer(self.deconv_layers(features[-1]))
 
@@ -48,3 +49,8 @@ class SimpleBaselineNet(ResNet):
 VARIANTS: dict[str, dict[str, Any]] = {
     f"simple-baseline-{layers}": {"layers": layers} for layers in RESNETS
 }
+
+
+def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """mmpose's names -> ours."""
+    return renamed(state, (r"^(backbone|keypoint_head|head)\.", ""))

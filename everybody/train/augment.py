@@ -1,10 +1,10 @@
-"""Augmentation as pure functions on tensors: they run where the batch lies, with a generator that
+"""Augmentation as pure functions on tensors. They run where the batch lies, with a generator that
 is passed.
 
 Geometry is one affine map per picture (source pixels -> crop pixels, under the coordinate law), so
-that picture and keypoints move by the same numbers. A generator is of the device of the tensors,
-and every call draws from it alike whatever the tensors hold. Pictures are float RGB in [0, 255];
-what changes only some of a batch does it in place.
+that picture and keypoints move by the same numbers. A generator is on the device of the tensors,
+and every call draws the same amount from it, whatever the tensors hold. Pictures are float RGB in
+[0, 255]. A function that changes only some of a batch does it in place.
 """
 
 from __future__ import annotations
@@ -25,78 +25,16 @@ from ..models.affine import inverse, move
 
 FILL = 114.0
 MEAN, STD = IMAGENET["mean"], IMAGENET["std"]
-_LUMINANCE = (
-    torch.tensor(
-        [  # ITU T.81, table K.1
-            16,
-            11,
-            10,
-            16,
-            24,
-            40,
-            51,
-            61,
-            12,
-            12,
-            14,
-            19,
-            26,
-            58,
-            60,
-            55,
-            14,
-            13,
-            16,
-            24,
-            40,
-            57,
-            69,
-            56,
-            14,
-            17,
-            22,
-            29,
-            51,
-            87,
-            80,
-            62,
-            18,
-            22,
-            37,
-            56,
-            68,
-            109,
-            103,
-            77,
-            24,
-            35,
-            55,
-            64,
-            81,
-            104,
-            113,
-            92,
-            49,
-            64,
-            78,
-            87,
-            103,
-            121,
-            120,
-            101,
-            72,
-            92,
-            95,
-            98,
-            112,
-            100,
-            103,
-            99,
-        ]
-    )
-    .float()
-    .reshape(8, 8)
-)
+_LUMINANCE = torch.tensor([  # ITU T.81, table K.1
+    [ 16,  11,  10,  16,  24,  40,  51,  61],
+    [ 12,  12,  14,  19,  26,  58,  60,  55],
+    [ 14,  13,  16,  24,  40,  57,  69,  56],
+    [ 14,  17,  22,  29,  51,  87,  80,  62],
+    [ 18,  22,  37,  56,  68, 109, 103,  77],
+    [ 24,  35,  55,  64,  81, 104, 113,  92],
+    [ 49,  64,  78,  87, 103, 121, 120, 101],
+    [ 72,  92,  95,  98, 112, 100, 103,  99],
+]).float()  # fmt: skip
 _DCT = torch.tensor(
     [
         [
@@ -131,8 +69,9 @@ def chance(n: int, probability: float, rng: Generator) -> Tensor:
 def angles(
     n: int, *, near: float, anywhere: float, quarters: float = 0.0, rng: Generator
 ) -> Tensor:
-    """[n] radians: a share `anywhere` of the full circle; of the others, a share of one, two or
-    three `quarters` exactly, the rest near upright (standard deviation `near` in degrees).
+    """[n] radians: a share `anywhere` from the full circle; of the others, a share `quarters` of
+    one, two or three quarter turns exactly; the rest near upright (standard deviation `near`, in
+    degrees).
     """
     whole, small = uniform(n, -math.pi, math.pi, rng), normal(n, rng) * math.radians(near)
     some = chance(n, anywhere, rng)
@@ -143,10 +82,12 @@ def angles(
 def half_body(
     boxes: Tensor, keypoints: Tensor, upper: Tensor, probability: float, rng: Generator
 ) -> tuple[Tensor, Tensor]:
-    """[N, 4], [N, K, 3], upper-body joints [K] bool -> boxes [N, 4], some around the upper or the
-    lower body only (Wang et al. 2018, MSPN), where at least three of its joints are labelled; 15 %
-    larger than their extent on each side. And the joints [N, K, 3] that the box is around: those of
-    the other half count as unlabelled.
+    """[N, 4], [N, K, 3], upper-body joints [K] bool -> boxes [N, 4] and the joints [N, K, 3] that
+    they are around.
+
+    Some boxes are around the upper or the lower body only (Wang et al. 2018, MSPN), where at least
+    three of its joints are labelled: 15 % larger than their extent on each side. Joints of the
+    other half then count as unlabelled.
     """
     n = len(boxes)
     which = torch.where(chance(n, 0.7, rng)[:, None], upper, ~upper) & (keypoints[..., 2] > 0)
@@ -363,8 +304,8 @@ def paste_people(
     images: Tensor, keypoints: Tensor, limbs: Tensor, probability: float, rng: Generator
 ) -> Tensor:
     """[N, 3, h, w], [N, K, 3], limbs [L, 2] -> some have another person of the batch pasted over
-    them: what lies near that person's limbs, shifted by up to 0.4 widths. The labels stay: who is
-    behind is still there.
+    them: what lies near that person's limbs, shifted by up to 0.4 widths. The labels stay, because
+    the person behind is still there.
     """
     n, _, height, width = images.shape
     other = torch.randperm(n, generator=rng, device=rng.device)

@@ -97,7 +97,8 @@ class DetectorTask(OneNetwork):
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
         images, boxes, real, ignored = self.augmented(rows, rng)
         cells = cells_of(self.recipe.size, images.device, self.net.MIDDLE)
-        return self.model.loss(net(normalised(images)), cells, boxes, real, ignored)
+        said = net(normalised(images))
+        return self.model.loss(self.net, said, cells, boxes, real, ignored)
 
     def evaluate(self, net: Any) -> dict[str, float]:
         """AP at IoU 0.5 of whole pictures: upright, turned by a quarter, and the mean of both."""
@@ -188,8 +189,8 @@ def visible(
     boxes: Tensor, real: Tensor, ignored: Tensor, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes [N, M, 4] under the coordinate law, real, ignored -> cut to the canvas and counted from
-    its corner; of whom less than a third is left is neither to find nor false, and who is gone is
-    gone.
+    its corner. A person of whom less than a third is left is neither to find nor false; one outside
+    the canvas is neither real nor ignored.
     """
     limit = boxes.new_tensor([*size, *size])
     whole = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
@@ -231,8 +232,8 @@ def average_precision(
     least: float = 0.02,
 ) -> float:
     """Per picture scores [A] and boxes [A, 4]; truth [M, 4], real [M], ignored [M] -> AP at one
-    IoU, all points of the curve. Most confident first, each takes the person it overlaps best; what
-    takes an ignored one does not count.
+    IoU, over all points of the curve. The most confident box first, each takes the person that it
+    overlaps best; a box on an ignored person does not count.
     """
     hits: list[tuple[float, bool]] = []
     total = 0

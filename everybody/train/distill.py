@@ -132,15 +132,15 @@ def combined(views: Sequence[People], boxes: People) -> People:
 def merge(
     human: Dataset, teacher: Dataset, *, distrust: Sequence[str] = ()
 ) -> tuple[Dataset, dict[str, int]]:
-    """Human labels in the teacher's joints, and what the teacher knows besides -> a data set, and
-    counts by rule.
+    """Human labels in the teacher's joints, and what the teacher adds -> a data set, and counts by
+    rule.
 
     Pictures are matched by file name, people by OKS over the joints that both have. Human joints
-    win, but for: `distrust`, joints that the two place differently by definition (LSP's hips): the
-    teacher's, if sure; and gross disagreement with a sure teacher: exchanged left for right if that
-    explains it, else not labelled. A box that is no more than the extent of the joints becomes the
-    teacher's. The third value of a keypoint becomes how much it counts: 1 for people, the teacher's
-    score for what it adds.
+    win, with two exceptions. Joints in `distrust`, which the two place differently by definition
+    (LSP's hips), are the teacher's, if it is sure. Where a sure teacher disagrees grossly, the
+    joints are exchanged left for right if that explains it, and otherwise count as unlabelled. A
+    box that is only the extent of the joints is replaced by the teacher's. The third value of a
+    keypoint becomes how much it counts: 1 for human labels, the teacher's score for what it adds.
     """
     truth = human.to(teacher.skeleton)
     joints, mirror = list(teacher.skeleton.joints), list(teacher.skeleton.mirror)
@@ -223,9 +223,9 @@ def nobody(folder: Path) -> Dataset:
 
 
 def certain(labels: Dataset, least: float, overlap: float = 0.45) -> Dataset:
-    """Labels for a detector: people who score below `least`, or overlap a surer one by more (IoU),
-    are neither to find nor false; all others are to be found, whether their joints are labelled or
-    not.
+    """Labels for a detector. People who score below `least`, or overlap a surer person by more than
+    `overlap` (IoU), are neither to find nor false. All others are to be found, with or without
+    labelled joints.
     """
     ignored = (
         labels.crowd
@@ -245,10 +245,10 @@ def certain(labels: Dataset, least: float, overlap: float = 0.45) -> Dataset:
 
 
 def with_others(human: Dataset, teacher: Dataset) -> Dataset:
-    """Labelled people and, with the teacher's scores, whom it sees besides on those pictures: the
-    teacher's people who overlap nobody labelled by half (IoU). A box that is no more than the
-    extent of the joints becomes the teacher's who fits it best, or, where none does, grows by a
-    twentieth of its longer side.
+    """Labelled people, and, with the teacher's scores, the people of the teacher on those pictures
+    who overlap no labelled person by half (IoU). A box that is only the extent of the joints is
+    replaced by the teacher's box that fits it best; if none fits, it grows by a twentieth of its
+    longer side.
     """
     truth = human.to(teacher.skeleton)
     boxes, rows = truth.boxes.copy(), teacher.rows()

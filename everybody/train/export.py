@@ -117,7 +117,7 @@ def export(weights: Path, out: Path, *, mix: float = 1.0) -> float:
     model, size = task.row(recipe), task.input_size(recipe)
     with replacing(out) as part:
         write_graph(net, model, size, part)
-        _lean(part, task.told(recipe, skeleton_of(weights)))
+        lean(part, task.told(recipe, skeleton_of(weights)))
         difference = distance(net, model, size, part)
         if not difference <= CLOSE:
             raise ModelError(f"{out}: differs from torch by {difference:.1e}, more than {CLOSE}")
@@ -132,6 +132,13 @@ def write_graph(net: nn.Module, model: Model, size: tuple[int, int], path: Path)
     if model.dynamic:
         for axis, name in ((2, "height"), (3, "width")):
             dynamic[axis] = 32 * torch.export.Dim(f"{name}_32", min=2, max=128)
+    write(net, model, example, dynamic, path)
+
+
+def write(
+    net: nn.Module, model: Model, example: Tensor, dynamic: dict[int, Any], path: Path
+) -> None:
+    """A network, an input and which of its axes vary (`torch.export.Dim`) -> ONNX."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own insides
         torch.onnx.export(
@@ -148,15 +155,21 @@ def write_graph(net: nn.Module, model: Model, size: tuple[int, int], path: Path)
 
 
 def distance(net: nn.Module, model: Model, size: tuple[int, int], path: Path) -> float:
-    """The greatest difference between an ONNX file and the network, relative to the greatest
-    output, on three pictures.
-    """
+    """`difference` on three pictures."""
     width, height = size
     other = (height + 32, max(64, width - 32)) if model.dynamic else (height, width)
     # Smooth, as pictures are: an SSTN finds no turn in noise, and there its smallest change moves
     # every sample.
     coarse = torch.randn(3, 3, 8, 6, generator=torch.Generator().manual_seed(1))
-    batch = 2 * functional.interpolate(coarse, size=other, mode="bicubic")
+    return difference(
+        net, model, 2 * functional.interpolate(coarse, size=other, mode="bicubic"), path
+    )
+
+
+def difference(net: nn.Module, model: Model, batch: Tensor, path: Path) -> float:
+    """The greatest difference between an ONNX file and the network on some input, relative to the
+    greatest output.
+    """
     with torch.no_grad():
         wanted = [output.numpy() for output in Answer(net, model)(batch)]
     found = runtime.load(path, device="cpu", engine="onnxruntime")(batch.numpy())
@@ -190,7 +203,7 @@ def halve(onnx: Path, out: Path) -> None:
         save(model, part)
 
 
-def _lean(path: Path, about: dict[str, Any] | None) -> None:
+def lean(path: Path, about: dict[str, Any] | None) -> None:
     """Take out the exporter's notes on the origin of every node and value, a fifth of a small
     network's file, and put in what the file should say of itself.
     """

@@ -58,9 +58,12 @@ class PoseTask(Crops):
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
         images, keypoints, _, matrices = self.augmented(rows, rng)
         targets, weights = encoded(self.codec, keypoints)
-        said = net(normalised(images))
+        images, more = normalised(images), ()
+        if self.model.guide is not None:
+            more = self.model.guide(self.net, images, targets, weights)
+        said = net(images, *more)
         if not self.recipe.imitate:
-            return self.model.loss(said, targets, weights, self.codec)
+            return self.model.loss(self.net, said, targets, weights, self.codec)
         pupils = self.taught[self.learnt[rows]]
         return self.imitated(said, targets, weights, pupils, rows, matrices)
 
@@ -76,7 +79,7 @@ class PoseTask(Crops):
         """The loss of labels, and, for the pupils [N] bool, of differing from the teacher."""
         known = ~pupils
         labels = tuple(target[known] for target in targets)
-        total, weight = self.model.loss(said[known], labels, weights[known], self.codec)
+        total, weight = self.model.loss(self.net, said[known], labels, weights[known], self.codec)
         if not pupils.any() or self.model.difference is None:
             return total, weight
         wanted, seen = self.expected(self.learnt[rows][pupils], matrices[pupils])

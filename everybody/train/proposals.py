@@ -1,12 +1,12 @@
 """Wrong boxes to learn from: pose-guided proposals (PGPG, Fang et al. 2017, section 3.4), and
 simpler ways to make them.
 
-How a detector is wrong depends on the pose: raised arms are cut off, wide stances too. So poses of
-equal torso length are gathered into atomic ones (k-means, Lloyd 1982, started as k-means++), and
-for each the offsets of detected from true boxes are modelled by a mixture of Gaussians (EM,
-Dempster et al. 1977). Sampling gives as many proposals of a person as are asked for. `uniform` and
-`jittered` are baselines: boxes wrong anyhow, and the paper's, detected boxes of anybody jittered
-and kept above IoU .5.
+How a detector is wrong depends on the pose: it cuts off raised arms and wide stances. So poses of
+equal torso length are gathered into atomic ones (k-means, Lloyd 1982, started as k-means++). For
+each, a mixture of Gaussians models the offsets of detected from true boxes (EM, Dempster et al.
+1977). Sampling gives any number of proposals for a person. `uniform` and `jittered` are baselines:
+boxes that are wrong in any way, and the paper's, detected boxes of any pose, jittered and kept
+above IoU .5.
 
 An offset is of the four sides x0, y0, x1, y1, in widths (x) and heights (y) of the true box.
 """
@@ -68,8 +68,8 @@ Offsets = Callable[[Array, np.random.Generator], Array]  # keypoints [N, K, 3] -
 
 def aligned(keypoints: Array, of: Skeleton) -> tuple[Array, NDArray[np.bool_]]:
     """[N, K, 3] -> poses [N, 12, 2] of the joints of `BODY`, about the middle of the hips, in
-    lengths of the torso, and which of them are known [N, 12]; a person whose torso is not labelled,
-    or has no length, knows none.
+    lengths of the torso, and which of them are known [N, 12]: none if the torso is not labelled or
+    has no length.
     """
     body = mapping(of, BODY)(np.asarray(keypoints, np.float64))
     points, known = body[..., :2], body[..., 2] > 0
@@ -272,8 +272,8 @@ def detected(
     say: Callable[[str], None] = print,
 ) -> Array:
     """How a detector is wrong about labelled people: offsets [N, 4] of the best-overlapping
-    detection from boxes [N, 4], NaN for people whom none overlaps by `MATCH`; only the first `most`
-    pictures are looked at (0: all). Broken pictures are named and passed over.
+    detection from boxes [N, 4]; NaN where no detection overlaps a person by `MATCH`. Only the first
+    `most` pictures are looked at (0: all). Broken pictures are named and skipped.
     """
     out = np.full((len(boxes), 4), np.nan)
     for index, rows in enumerate(data.rows()):

@@ -213,7 +213,8 @@ class SstnTask(Regions):
     def loss(self, net: Any, rows: Tensor, rng: Generator) -> Loss:
         size = rmpe.LOOK
         images, _, views = self.drawn(rows, rng, size, size)
-        return self.model.loss(net(normalised(images)), views.theta(size, size), rmpe.ASPECT)
+        said = net(normalised(images))
+        return self.model.loss(self.net, said, views.theta(size, size), rmpe.ASPECT)
 
     def evaluate(self, net: Any) -> dict[str, float]:
         size, device = rmpe.LOOK, next(net.parameters()).device
@@ -312,7 +313,7 @@ class RmpeTask(Regions):
         pixels = torch.cat([pixels[..., :2], pixels[..., 2:] * inside], 2)
         targets, weights = encoded(self.codec, pixels)
         weights = weights / weights.sum(1, keepdim=True).clamp(min=1e-6)
-        joints, _ = self.sppe.loss(said, targets, weights, self.codec)
+        joints, _ = self.sppe.loss(self.net.sppe, said, targets, weights, self.codec)
         return joints
 
     def evaluate(self, net: Any) -> dict[str, float]:

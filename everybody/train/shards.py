@@ -2,7 +2,7 @@
 size.
 
 A shard is an .npz of at most `LIMIT` bytes: small enough to be carried to another machine one by
-one. What it holds are square crops around one person each (`pack_crops`; for SPPEs) or whole
+one. It holds square crops around one person each (`pack_crops`; for SPPEs) or whole
 pictures, letterboxed (`pack_pictures`; for detectors): JPEG bytes, and in columns the people on
 them, in the pixels of the packed picture.
 """
@@ -164,9 +164,9 @@ def pack_crops(
     say: Say = print,
 ) -> int:
     """Square crops around each person of the data set into shards: how many. People whose box is
-    shorter than `least` pixels, or who have fewer than four labelled joints, teach little and are
-    left out; so are broken pictures, which are said. turns: crops [N, S, S, 3] and boxes [N, 4] in
-    them -> the column of that name.
+    shorter than `least` pixels, or with fewer than four labelled joints, teach little and are left
+    out. Broken pictures are left out, and named. turns: crops [N, S, S, 3] and boxes [N, 4] in them
+    -> the column of that name.
     """
     writer = Writer(folder, data.skeleton)
     sides = (data.boxes[:, 2:] - data.boxes[:, :2]).max(1, initial=0)

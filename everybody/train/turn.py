@@ -51,7 +51,7 @@ class TurnTask(Crops):
         scores = turned_scores(self.turns[self.learnt[rows]], angle, flip)
         weights = scores.amax(1) - scores.amin(1)
         wanted = (self.SHARP * scores).softmax(1)
-        return self.model.loss(net(normalised(images)), wanted, weights)
+        return self.model.loss(self.net, net(normalised(images)), wanted, weights)
 
     def evaluate(self, net: Any) -> dict[str, float]:
         """`kept`: the share of the SPPE's confidence in the best quarters that is left in the

@@ -10,21 +10,19 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ..codecs import PICTURE_CODECS, make_codec
-from ..errors import ModelError, OptionError
+from ..errors import ModelError, OptionError, unknown
 from ..inputs import Input
 from ..runtime import ABOUT
 from ..skeletons import SKELETONS
 
 HERE = Path(__file__).parent
-TASKS = ("detector", "pose", "people", "turn", "sstn", "embedding")
-LAYOUTS = tuple(PICTURE_CODECS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +60,37 @@ class Variant:
     det_size: tuple[int, int] | None = None  # width, height; None: the detector's own
 
 
+def _detector(row: Row) -> None:
+    if row.layout not in PICTURE_CODECS:
+        raise unknown("layout", row.layout, PICTURE_CODECS)
+
+
+def _pose(row: Row) -> None:
+    if row.skeleton not in SKELETONS:
+        raise unknown("skeleton", row.skeleton, SKELETONS)
+    make_codec(row.codec, row.input.size)
+
+
+def _as_it_is(row: Row) -> None:
+    """Nothing more to demand."""
+
+
+# What a row must say, by its task. Raises OptionError.
+TASKS: dict[str, Callable[[Row], None]] = {
+    "detector": _detector,
+    "pose": _pose,
+    "people": _as_it_is,
+    "turn": _as_it_is,
+    "sstn": _as_it_is,
+    "embedding": _as_it_is,
+}
+
+
 def _row(name: str, data: Mapping[str, Any], where: str) -> Row:
     known = {f.name for f in fields(Row)} - {"name"}
     try:
-        if unknown := sorted(set(data) - known):
-            raise ValueError(f"unknown key '{unknown[0]}'; known are {', '.join(sorted(known))}")
+        if foreign := sorted(set(data) - known):
+            raise unknown("key", foreign[0], sorted(known))
         tuples: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in data["input"].items()
         }
@@ -74,13 +98,8 @@ def _row(name: str, data: Mapping[str, Any], where: str) -> Row:
         for key in ("file", "member"):
             _check_plain(key, getattr(row, key))
         if row.task not in TASKS:
-            raise ValueError(f"task '{row.task}' is not one of {', '.join(TASKS)}")
-        if row.task == "detector" and row.layout not in LAYOUTS:
-            raise ValueError(f"layout '{row.layout}' is not one of {', '.join(LAYOUTS)}")
-        if row.task == "pose":
-            if row.skeleton not in SKELETONS:
-                raise ValueError(f"skeleton '{row.skeleton}' is not one of {', '.join(SKELETONS)}")
-            make_codec(row.codec, row.input.size)
+            raise unknown("task", row.task, TASKS)
+        TASKS[row.task](row)
     except (KeyError, TypeError, ValueError, OptionError) as error:
         reason = f"missing key {error}" if isinstance(error, KeyError) else error
         raise ModelError(f"{where}: model '{name}': {reason}") from error
@@ -156,7 +175,7 @@ def variant(name: str) -> Variant:
     if name not in variants:
         raise OptionError(
             f"unknown variant '{name}': known are {', '.join(variants)}; "
-            f"single models: --detector, --pose"
+            "single models: --detector, --pose"
         )
     return variants[name]
 

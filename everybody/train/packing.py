@@ -1,0 +1,76 @@
+"""`everybody pack`: data sets, people's labels or a teacher's, into shards (`shards.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..data.dataset import Dataset
+from ..data.read import read
+from ..errors import DataError
+from . import distill, shards
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """What is packed, and how; see `everybody pack --help`."""
+
+    pictures: bool = False  # whole pictures, for detectors; else crops
+    size: int = 0  # side in pixels; 0: 416 for pictures, 256 for crops
+    teacher: Path | None = None  # results that add to human labels
+    distrust: Sequence[str] = ()  # joints to take from the teacher
+    least_score: float = 0.3  # joints that score less count as unlabelled
+    sure: float = 0.5  # for pictures: people who score less are neither to find nor false
+    grid: int = 1  # for pictures: so many side by side, and below
+    nobody: bool = False  # for pictures: the data are folders of pictures with nobody on them
+    hold_out: float = 0.0  # share of the pictures to leave out, to be judged on
+    avoid: Sequence[Path] = ()  # folders of judged pictures; near-duplicates are left out
+    turns: shards.Turns | None = None  # for turn nets
+
+
+def pack_all(data: Sequence[Path], out: Path, options: Packing, *, say: Say) -> int:
+    """Pack data sets into a folder, or, if there are several, into a folder of each: how many
+    pictures or crops. Raises DataError if there is nothing to pack.
+    """
+    teachers = None if options.teacher is None else read(options.teacher)
+    total = 0
+    for number, path in enumerate(data):
+        labels = prepared(path, options, teachers, say)
+        folder = out if len(data) == 1 else out / f"{number:02}"
+        if options.pictures:
+            size = options.size or shards.SIDE
+            total += shards.pack_pictures(labels, folder, size=size, grid=options.grid, say=say)
+        else:
+            size = options.size or 256
+            total += shards.pack_crops(labels, folder, size=size, turns=options.turns, say=say)
+    if total == 0:
+        raise DataError(
+            f"{', '.join(map(str, data))}: nothing to pack: no labelled person is large enough"
+        )
+    return total
+
+
+def prepared(path: Path, options: Packing, teachers: Dataset | None, say: Say) -> Dataset:
+    """A data set as it is packed: without what is held out or judged on, with what teachers add."""
+    labels = distill.nobody(path) if options.nobody else read(path)
+    if options.hold_out:
+        names = [shards.name_of(labels.path(i)) for i in range(len(labels))]
+        labels = labels.subset(np.flatnonzero(~shards.held_back(names, options.hold_out)))
+    if options.pictures:
+        labels = labels if teachers is None else distill.with_others(labels, teachers)
+        labels = distill.certain(labels, options.sure)
+    else:
+        labels = distill.trusted(labels, options.least_score)
+    if teachers is not None and not options.pictures:
+        trusted = distill.trusted(teachers, options.least_score)
+        labels, counts = distill.merge(labels, trusted, distrust=options.distrust)
+        say(f"{path}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+    labels, leaks = distill.without_leaks(labels, options.avoid)
+    if leaks:
+        say(f"{path}: {leaks} pictures left out, near-duplicates of pictures that are judged on")
+    return labels
