@@ -52,7 +52,7 @@ FAMILIES: dict[str, dict] = {
 LARGE = dict.fromkeys(
     ("deeppose-tiny", "deeppose-resnet-tiny", "deeppose-resnet-tiny-rle", "rtmpose-t"), (96, 128)
 )
-RATES = {"tinypose": 3e-4}  # its normalisation is folded: larger steps destroy it
+RATES = {"tinypose": 1e-3}  # its normalisation is folded
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -190,8 +190,8 @@ def test_two_crops_can_be_learnt_by_heart(name):
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimiser.step()
 
-    for _ in range(12):
-        steps(50)
+    for _ in range(40):
+        steps(15)
         if away() < 0.05:
             return
     pytest.fail(f"{name}: off by {away():.2f} of the crop")

@@ -13,7 +13,6 @@ from everybody.methods.movenet_decode import CentreCodec, CentreMaps, decode_peo
 from everybody.models.movenet import (  # noqa: E402
     VARIANTS,
     MoveNet,
-    answer,
     distance_loss,
     focal_loss,
     movenet_losses,
@@ -83,7 +82,7 @@ def test_two_pictures_by_heart():
         sum(loss / weight for loss, weight in losses.values()).backward()
         optimiser.step()
     with torch.no_grad():  # two pictures are too few for running averages
-        maps = [part.numpy() for part in answer(net(image))]
+        maps = [part.numpy() for part in net.answer(net(image))]
     found, nobody = (decode_people(CentreMaps(*(part[i] for part in maps))) for i in range(2))
     assert len(nobody[0]) == 0
     assert len(found[0]) == 2

@@ -81,16 +81,12 @@ class Answer(torch.nn.Module):
 
 def test_rtmo_keeps_the_laws_of_networks(tmp_path):
     torch.manual_seed(0)
-    net, images = RtmoNet(**TINY), torch.randn(2, 3, 64, 96)
-    for part in net.modules():
-        if isinstance(part, torch.nn.BatchNorm2d):
-            part.momentum = 1.0  # normalised as the pictures need it, for
-    for layer in net.head.head_module.out_cls:
-        torch.nn.init.normal_(layer.weight, std=0.2)  # cells that score alike change places
-    net.train()(images)
-    answer = Answer(net.eval())
-    network_laws.batched_equals_single(answer, images, tolerance=0.05)  # of pixels
-    network_laws.onnx_equals_torch(answer, images, tmp_path / "net.onnx")
+    net, images = RtmoNet(**TINY).eval(), torch.randn(2, 3, 64, 96)
+    with torch.no_grad():  # cells that score alike would change places
+        for level, layer in zip(net.levels(images), net.head.head_module.out_cls, strict=True):
+            layer.weight /= level.score.std()
+    network_laws.batched_equals_single(Answer(net), images, tolerance=0.01)  # of pixels
+    network_laws.onnx_equals_torch(net, images, tmp_path / "net.onnx", optimize=False)
 
 
 def test_bins_far_from_the_cell_are_told_from_near_ones_and_joints_stay_in_the_region():

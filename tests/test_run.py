@@ -344,6 +344,31 @@ def test_convert_models_and_doctor(tmp_path, monkeypatch, capsys, models, pictur
     assert "EVERYBODY_WEIGHTS" in capsys.readouterr().out
 
 
+def _started(arguments: list[str], *, preload: str = "") -> subprocess.Popen[str]:
+    """The command in a process of its own, with some Python run before it."""
+    code = f"import sys\n{preload}\nsys.argv = {['everybody', *arguments]!r}\n"
+    code += "from everybody.__main__ import main\nmain()"
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("where", ["numpy", "typer", "onnxruntime"])
+def test_ctrl_c_while_libraries_are_loaded_is_one_line(tmp_path, where):
+    """The signal comes exactly when that library is being imported."""
+    preload = (
+        "import importlib.abc, os, signal\n"
+        "class Interrupting(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        f"        if name == {where!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting())"
+    )
+    arguments = ["run", str(tmp_path), "-o", str(tmp_path / "out")]
+    _, told = (process := _started(arguments, preload=preload)).communicate(timeout=60)
+    assert process.returncode == 130
+    assert told.splitlines()[-1] == "everybody: interrupted"
+    assert "Traceback" not in told
+
+
 def test_a_run_that_ends_early_is_not_finished(tmp_path, monkeypatch, models, pictures):
     """By --strict, or because what the caller gave raises; what was done stays, and can go on."""
     broken, out = pictures / "000000000003.png", tmp_path / "out"
@@ -439,28 +464,3 @@ def test_boxes_of_no_person_category_say_which_they_are_of(tmp_path):
     (tmp_path / "boxes.json").write_text(json.dumps(boxes))
     with pytest.raises(DataError, match="categories 2, 18, none of category 1"):
         GivenBoxes(tmp_path / "boxes.json")
-
-
-def _started(arguments: list[str], *, preload: str = "") -> subprocess.Popen[str]:
-    """The command in a process of its own, with some Python run before it."""
-    code = f"import sys\n{preload}\nsys.argv = {['everybody', *arguments]!r}\n"
-    code += "from everybody.__main__ import main\nmain()"
-    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-
-
-@pytest.mark.parametrize("where", ["numpy", "typer", "onnxruntime"])
-def test_ctrl_c_while_libraries_are_loaded_is_one_line(tmp_path, where):
-    """The signal comes exactly when that library is being imported."""
-    preload = (
-        "import importlib.abc, os, signal\n"
-        "class Interrupting(importlib.abc.MetaPathFinder):\n"
-        "    def find_spec(self, name, path, target=None):\n"
-        f"        if name == {where!r}:\n"
-        "            os.kill(os.getpid(), signal.SIGINT)\n"
-        "sys.meta_path.insert(0, Interrupting())"
-    )
-    arguments = ["run", str(tmp_path), "-o", str(tmp_path / "out")]
-    _, told = (process := _started(arguments, preload=preload)).communicate(timeout=60)
-    assert process.returncode == 130
-    assert told.splitlines()[-1] == "everybody: interrupted"
-    assert "Traceback" not in told

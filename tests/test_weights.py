@@ -267,7 +267,7 @@ def test_the_manifest_is_sound():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[model.x]\ntask = 'pose'", "model 'x': missing key"),
+        ("[model.x]\ntask = 'pose'", "model 'x': .*missing required field"),
         ("[model.x]\ncolour = 1", "unknown key 'colour'"),
         ("[model", "not a readable manifest"),
         (

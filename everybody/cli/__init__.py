@@ -1,5 +1,5 @@
 """The command line: `run`, `models`, `eval`, `convert`, `plot`, `doctor`; to train, `label`,
-`pack`, `proposals`, `train`, `export`, `tune-nms`.
+`pack`, `proposals`, `train`, `export`, `tune-nms`; published checkpoints: `weights import`.
 
 Commands only parse and print; what they do lives in the package. Results go to files or stdout,
 messages to stderr. An error is one line and exit code 1; `--debug`, anywhere on the line, adds the
@@ -26,6 +26,7 @@ from .plot import plot
 from .run import run
 from .train import export, label, pack, proposals, train
 from .tune import tune_nms
+from .weights import app as weights
 
 app = typer.Typer(
     help="everybody finds every body in a picture: multi-person poses in images and video.",
@@ -37,6 +38,7 @@ app.command(no_args_is_help=True)(run)
 app.command("eval", no_args_is_help=True)(evaluate)
 app.command(no_args_is_help=True)(convert)
 app.add_typer(models, name="models")
+app.add_typer(weights, name="weights")
 app.command(no_args_is_help=True)(plot)
 app.command()(doctor)
 app.command(no_args_is_help=True)(label)

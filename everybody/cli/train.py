@@ -20,14 +20,12 @@ DATA = "Labelled pictures: COCO, MPII, LSP, YOLO, or results of `everybody run` 
 OUT = "Folder of the run; a run that is there goes on."
 
 
-def _needs_torch() -> None:
-    missing = [
-        name
-        for name in ("torch", "lightning_fabric", "safetensors")
-        if importlib.util.find_spec(name) is None
-    ]
+def needs_torch(what: str = "training", *more: str) -> None:
+    """Raises OptionError where the extra that brings torch is not installed."""
+    wanted = ("torch", "lightning_fabric", "safetensors", *more)
+    missing = [name for name in wanted if importlib.util.find_spec(name) is None]
     if missing:
-        raise OptionError(f"training needs {', '.join(missing)}: pip install 'everybody[train]'")
+        raise OptionError(f"{what} needs {', '.join(missing)}: pip install 'everybody[train]'")
 
 
 def _say(text: str) -> None:
@@ -255,7 +253,7 @@ def train(
 
     On several devices: torchrun --nproc-per-node N -m everybody train RECIPE …
     """
-    _needs_torch()
+    needs_torch()
     from ..train import recipe as recipes
 
     chosen = recipes.recipe(recipe, settings or [])
@@ -291,7 +289,7 @@ def export(
     ] = None,
 ) -> None:
     """Write trained weights as ONNX, proven equal to torch, and as int8."""
-    _needs_torch()
+    needs_torch()
     from ..train import export as exporting
 
     difference = exporting.export(weights, out, mix=mix)

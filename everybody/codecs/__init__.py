@@ -17,6 +17,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import OptionError, unknown
+from ..typed import convert
 from .boxes import PICTURE_CODECS, PicodetBoxes, RtmdetBoxes, YoloxBoxes, guess_layout
 from .grid import ALIGNMENTS, Alignment, Array
 from .heatmap import REFINEMENTS, TARGETS, Heatmap
@@ -122,12 +123,14 @@ def make_codec(row: Mapping[str, Any], size: tuple[int, int]) -> Codec:
         key: tuple(value) if isinstance(value, list) else value for key, value in row.items()
     }
     kind = options.pop("type", None)
-    if kind not in CODECS:
+    if not isinstance(kind, str) or kind not in CODECS:
         raise unknown("codec", kind, CODECS)
     known = [field.name for field in fields(CODECS[kind])]
     if foreign := [key for key in options if key not in known]:
         raise unknown(f"option of codec '{kind}'", foreign[0], known)
     try:
-        return CODECS[kind](**options)
-    except (TypeError, ValueError) as error:
+        made = CODECS[kind](**options)  # says best what is not known
+        convert(options, CODECS[kind], f"codec '{kind}'", OptionError)  # and this what is no number
+        return made
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise OptionError(f"codec '{kind}': {error}") from error

@@ -122,6 +122,10 @@ class KeypointRCNN(nn.Module):
         found = self.chosen(logits, deltas, boxes, scores >= 0, within)
         return self.described(levels, found, height)
 
+    def answer(self, said: Detections) -> tuple[Tensor, ...]:
+        """What is decoded: image, boxes, scores, labels, and the logits that there are."""
+        return tuple(part for part in said if part is not None)
+
     def propose(
         self, levels: Sequence[Tensor], size: tuple[int, int], within: tuple[int, int]
     ) -> tuple[Tensor, Tensor]:
@@ -177,11 +181,6 @@ class KeypointRCNN(nn.Module):
             every = self.roi_heads.masks(cut)
             masks = every[torch.arange(labels.shape[0], device=labels.device), labels]
         return Detections(image, boxes, scores, labels, keypoints, masks)
-
-
-def answer(said: Detections) -> tuple[Tensor, ...]:
-    """What is decoded: image, boxes, scores, labels, and the logits that there are."""
-    return tuple(part for part in said if part is not None)
 
 
 def fitted(picture: Tensor, least: int = 800, most: int = 1333) -> tuple[Tensor, Tensor]:

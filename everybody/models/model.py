@@ -115,7 +115,7 @@ def built(
     codec: Any,
     **told: Any,
 ) -> nn.Module:
-    """The network of a row of `family`; a checkpoint tells what the variant's numbers leave open."""
+    """The network of a row of `family`; `told` are numbers that the variant leaves open."""
     first = (count,) if joints else ()
     of_codec = {name: getattr(codec, name) for name in codec_numbers}
     return net(*first, **of_codec, **{**told, **numbers})

@@ -121,7 +121,7 @@ class MotionBertNet(nn.Module):
 
 
 def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What a published state says of its network."""
+    """What a published state says of its network, and its size (joints, frames at most)."""
     joints, width = state["pos_embed"].shape[1:]
     return {
         "joints": joints,
@@ -130,6 +130,7 @@ def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "ratio": len(state["blocks_st.0.mlp_s.fc1.bias"]) // width,
         "representation": len(state["pre_logits.fc.bias"]),
         "frames": state["temp_embed"].shape[1],
+        "size": (joints, state["temp_embed"].shape[1]),
     }
 
 

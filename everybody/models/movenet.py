@@ -146,10 +146,9 @@ class MoveNet(nn.Module):
         x = self.pyramid(self.backbone(image))
         return Said(self.centre(x), self.heatmaps(x), self.vectors(x), self.offsets(x))
 
-
-def answer(said: Said) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What is decoded: probabilities in place of logits."""
-    return said.centre.sigmoid(), said.heatmaps.sigmoid(), said.vectors, said.offsets
+    def answer(self, said: Said) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What is decoded: probabilities in place of logits."""
+        return said.centre.sigmoid(), said.heatmaps.sigmoid(), said.vectors, said.offsets
 
 
 def focal_loss(logits: Tensor, wanted: Tensor) -> Loss:

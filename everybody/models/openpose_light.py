@@ -10,6 +10,7 @@ Names and shapes are those of the published PyTorch weights; maps and loss are a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -146,6 +147,13 @@ class LightOpenPoseNet(nn.Module):
 
     def answer(self, said: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
         return last(said)
+
+
+def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What a published state says of its network: how many refinement stages it has."""
+    prefix = "refinement_stages."
+    stages = {name.split(".")[1] for name in state if name.startswith(prefix)}
+    return {"refinements": len(stages)}
 
 
 VARIANTS: dict[str, dict[str, Any]] = {

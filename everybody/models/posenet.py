@@ -12,6 +12,7 @@ displacements and offsets are in pixels, all y channels first, then all x channe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -115,6 +116,14 @@ def posenet_loss(
         total = total + (errors * torch.cat([known, known], 1)).sum() / known.sum().clamp(min=1)
     batch = float(len(target))
     return total * batch, total.new_tensor(batch)
+
+
+def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What a published state says of its network: edges and multiplier, not the stride."""
+    return {
+        "edges": len(state["displacement_fwd.weight"]) // 2,
+        "multiplier": len(state["features.conv0.conv.weight"]) / 32,
+    }
 
 
 VARIANTS: dict[str, dict[str, Any]] = {

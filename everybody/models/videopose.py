@@ -95,8 +95,8 @@ def position_error(found: Tensor, truth: Tensor, weights: Tensor) -> tuple[Tenso
 
 
 def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What a published state says of its network, whose input is x and y; not whether it is causal,
-    nor dense.
+    """What a published state says of its network, whose input is x and y, and the size (joints,
+    frames) of its field of view; not whether it is causal, nor dense.
     """
     convs = takewhile(lambda name: name in state, (f"layers_conv.{2 * i}.weight" for i in count()))
     widths = [state[name].shape[2] for name in ("expand_conv.weight", *convs)]
@@ -106,6 +106,7 @@ def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "joints_out": len(state["shrink.weight"]) // 3,
         "widths": tuple(widths),
         "channels": channels,
+        "size": (inputs // 2, prod(widths)),
     }
 
 

@@ -105,10 +105,9 @@ class YoloxNet(nn.Module):
         said = self.head(self.backbone(image))
         return torch.cat([level.flatten(2) for level in said], 2).mT
 
-
-def answer(said: Tensor) -> Tensor:
-    """What the layout `yolox` decodes: the same grid with probabilities in place of logits."""
-    return torch.cat([said[..., :4], said[..., 4:].sigmoid()], -1)
+    def answer(self, said: Tensor) -> Tensor:
+        """What the codec `yolox` decodes: the same grid with probabilities in place of logits."""
+        return torch.cat([said[..., :4], said[..., 4:].sigmoid()], -1)
 
 
 def boxes(said: Tensor, size: tuple[int, int]) -> Tensor:

@@ -15,7 +15,6 @@ import io
 import json
 import shutil
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -28,6 +27,7 @@ from ..atomic import replacing
 from ..errors import DataError, ModelError
 from ..models.model import Model
 from ..weights import fetch
+from . import foreign
 
 KEEP = 2
 INDEX = "index.json"
@@ -127,14 +127,7 @@ def of_safetensors(path: Path, net: nn.Module, model: Model | None) -> Found:
 
 def of_pickle(path: Path, net: nn.Module, model: Model | None) -> Found:
     """A checkpoint of torch; no code in it is run."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
-        raise DataError(f"{path}: not a checkpoint of plain tensors ({error})") from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else {}
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise DataError(f"{path}: holds no state dict of tensors")
-    return renamed(state, net, model), {}
+    return renamed(foreign.read(path), net, model), {}
 
 
 def of_onnx(path: Path, net: nn.Module, model: Model | None) -> Found:

@@ -136,9 +136,17 @@ def write_graph(net: nn.Module, model: Model, size: tuple[int, int], path: Path)
 
 
 def write(
-    net: nn.Module, model: Model, example: Tensor, dynamic: dict[int, Any], path: Path
+    net: nn.Module,
+    model: Model,
+    example: Tensor,
+    dynamic: dict[int, Any],
+    path: Path,
+    *,
+    optimise: bool = True,
 ) -> None:
-    """A network, an input and which of its axes vary (`torch.export.Dim`) -> ONNX."""
+    """A network, an input and which of its axes vary (`torch.export.Dim`) -> ONNX. The exporter's
+    optimiser takes minutes for graphs of thousands of nodes; engines have their own.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own insides
         torch.onnx.export(
@@ -150,6 +158,7 @@ def write(
             dynamo=True,
             dynamic_shapes={"image": dynamic},
             external_data=False,
+            optimize=optimise,
             verbose=False,
         )
 

@@ -7,22 +7,26 @@ that EVERYBODY_WEIGHTS names.
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..codecs import PICTURE_CODECS, make_codec
 from ..errors import ModelError, OptionError, unknown
 from ..inputs import Input
 from ..runtime import ABOUT
 from ..skeletons import SKELETONS
+from ..typed import convert, decode
+
+T = TypeVar("T")
 
 HERE = Path(__file__).parent
+LONGEST = 8192  # pixels of the longer side of an input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,27 +87,49 @@ TASKS: dict[str, Callable[[Row], None]] = {
     "turn": _as_it_is,
     "sstn": _as_it_is,
     "embedding": _as_it_is,
+    "part": _as_it_is,  # joints of a hand or a face in its crop
+    "lift": _as_it_is,  # poses of a clip in 2D -> 3D; its input's size: joints, frames
 }
 
 
-def _row(name: str, data: Mapping[str, Any], where: str) -> Row:
-    known = {f.name for f in fields(Row)} - {"name"}
+def _table(data: Any, kind: type[T], place: str, **more: Any) -> T:
+    """A table as a value of a dataclass, some fields of which are given. Raises ModelError that
+    names the place, for keys that it does not know, too.
+    """
+    table: dict[str, Any] = convert(data, dict[str, Any], place, ModelError)
+    known = sorted({f.name for f in fields(kind)} - set(more))  # type: ignore[arg-type]
+    if foreign := sorted(set(table) - set(known)):
+        raise ModelError(f"{place}: {unknown('key', foreign[0], known)}")
+    return convert({**table, **more}, kind, place, ModelError)
+
+
+def _row(name: str, data: Any, where: str) -> Row:
+    """One table of a manifest -> its row. Raises ModelError that names the file and the model."""
+    place = f"{where}: model '{name}'"
+    row = _table(data, Row, place, name=name)
+    _table(data["input"], Input, f"{place}, input")
     try:
-        if foreign := sorted(set(data) - known):
-            raise unknown("key", foreign[0], sorted(known))
-        tuples: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in data["input"].items()
-        }
-        row = Row(name=name, **{**data, "input": Input(**tuples)})
         for key in ("file", "member"):
             _check_plain(key, getattr(row, key))
+        _check_numbers(row)
         if row.task not in TASKS:
             raise unknown("task", row.task, TASKS)
         TASKS[row.task](row)
-    except (KeyError, TypeError, ValueError, OptionError) as error:
-        reason = f"missing key {error}" if isinstance(error, KeyError) else error
-        raise ModelError(f"{where}: model '{name}': {reason}") from error
+    except (ValueError, OptionError) as error:
+        raise ModelError(f"{place}: {error}") from error
     return row
+
+
+def _check_numbers(row: Row) -> None:
+    """Sizes, factors and normalisation that a network can be fed with. Raises ValueError."""
+    spec = row.input
+    if not all(1 <= side <= LONGEST for side in spec.size):
+        raise ValueError(f"input.size {spec.size}: sides are 1 to {LONGEST} pixels")
+    numbers = (*spec.mean, *spec.std, row.nms, row.padding, row.region)
+    if not all(map(math.isfinite, numbers)) or 0 in spec.std:
+        raise ValueError("its numbers must be finite, and input.std not 0")
+    if not (0 < row.padding < 100 and 0 < row.region < 100 and 0 <= spec.fill <= 255):
+        raise ValueError("padding and region are 0 to 100, input.fill 0 to 255")
 
 
 def _check_plain(key: str, name: str) -> None:
@@ -118,14 +144,9 @@ def told(about: Mapping[str, str], path: Path) -> Row | None:
     """
     if ABOUT not in about:
         return None
-    try:
-        return _row(
-            path.stem, {"file": path.name, "licence": "", **json.loads(about[ABOUT])}, str(path)
-        )
-    except (TypeError, ValueError) as error:
-        raise ModelError(
-            f"{path}: its metadata '{ABOUT}' are not ours ({error}); export it again"
-        ) from error
+    where = f"{path}: its metadata '{ABOUT}'"
+    data = decode(about[ABOUT].encode("utf-8", "replace"), dict[str, Any], where, ModelError)
+    return _row(path.stem, {"file": path.name, "licence": "", **data}, str(path))
 
 
 def folders() -> list[Path]:
@@ -142,23 +163,26 @@ def _read(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: not a readable manifest ({error})") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The tables of one manifest."""
+
+    default: dict[str, str] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    variant: dict[str, Any] = field(default_factory=dict)
+
+
 @lru_cache(maxsize=8)
 def _load(paths: tuple[Path, ...]) -> tuple[dict[str, Row], dict[str, str], dict[str, Variant]]:
     rows: dict[str, Row] = {}
     default: dict[str, str] = {}
     variants: dict[str, Variant] = {}
     for path in paths:
-        data = _read(path)
-        default |= data.get("default", {})
-        rows |= {name: _row(name, row, str(path)) for name, row in data.get("model", {}).items()}
-        for name, row in data.get("variant", {}).items():
-            try:
-                tuples: dict[str, Any] = {
-                    k: tuple(v) if isinstance(v, list) else v for k, v in row.items()
-                }
-                variants[name] = Variant(**tuples)
-            except TypeError as error:
-                raise ModelError(f"{path}: variant '{name}': {error}") from error
+        file = convert(_read(path), _File, path, ModelError)
+        default |= file.default
+        rows |= {name: _row(name, data, str(path)) for name, data in file.model.items()}
+        for name, data in file.variant.items():
+            variants[name] = _table(data, Variant, f"{path}: variant '{name}'")
     return rows, default, variants
 
 

@@ -1,0 +1,85 @@
+"""Checkpoints of others -> a flat state of tensors. No code in a file is ever run.
+
+A checkpoint is a state dict, or holds one under a usual key beside what its training needed
+(optimiser, epoch); its names may all begin with what wrapped the network (`module.` of data
+parallelism).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import DataError
+
+KEYS = ("state_dict", "model_state_dict", "model", "weights", "model_pos", "net", "network")
+WRAPPERS = ("module.", "_orig_mod.", "model.", "net.")
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """A checkpoint of torch (.pth, .pt, .bin, .tar) -> its tensors by their names. Raises
+    DataError for a file that is none, is broken, holds code, or holds no tensors.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise _not_tensors(path, error) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = getattr(error, "strerror", None) or "truncated, or of another kind"
+        raise DataError(
+            f"{path}: not a checkpoint of torch ({reason}): fetch it again, or give a .pth or "
+            ".safetensors file"
+        ) from error
+    return tensors(content, path)
+
+
+def tensors(content: Any, path: Path) -> dict[str, Tensor]:
+    """What a checkpoint holds -> its tensors by their names."""
+    state = content
+    while isinstance(state, Mapping) and not _named(state):
+        inner = [state[key] for key in KEYS if isinstance(state.get(key), Mapping)]
+        if not inner:
+            break
+        state = inner[0]
+
+    found = _named(state) if isinstance(state, Mapping) else {}
+    if not found:
+        held = ", ".join(map(str, list(content)[:8])) if isinstance(content, Mapping) else ""
+        raise DataError(
+            f"{path}: holds no state dict of tensors (found {held or type(content).__name__}); "
+            f"expected one alone, or under one of {', '.join(KEYS)}"
+        )
+    return unwrapped(found)
+
+
+def _named(state: Mapping[Any, Any]) -> dict[str, Tensor]:
+    return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state without the prefix that all of its names share with a wrapper."""
+    for prefix in WRAPPERS:
+        if all(name.startswith(prefix) for name in state):
+            return unwrapped({name.removeprefix(prefix): value for name, value in state.items()})
+    return state
+
+
+def _not_tensors(path: Path, error: UnpicklingError) -> DataError:
+    """torch's refusal to unpickle, in a line: which code a file holds, or that it is broken."""
+    code = re.search(r"(?:GLOBAL|global|class|type) `?'?([\w.]+\.[\w.]+)", str(error))
+    if code is None:
+        return DataError(
+            f"{path}: not a checkpoint of plain tensors (truncated, or of another kind): "
+            "fetch it again, or give a .pth or .safetensors file"
+        )
+    return DataError(
+        f"{path}: holds pickled code ({code[1]}), which is not run here; expected plain tensors. "
+        "Where the file is trusted: torch.save(torch.load(FILE, weights_only=False)"
+        '["state_dict"], "tensors.pth")'
+    )

@@ -1,0 +1,258 @@
+"""Published checkpoints -> ONNX files that `everybody run` takes, proven equal to torch.
+
+Names are rewritten to ours, the checkpoint's parameters tell what the name of the network leaves
+open (`Model.told`), and every parameter must fit. The file says in its metadata what a row of a
+manifest would say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import runtime
+from ..atomic import replacing
+from ..codecs import make_codec
+from ..errors import DataError, ModelError, OptionError, unknown
+from ..models.model import State
+from ..skeletons import SKELETONS, skeleton
+from . import checkpoint, export, foreign
+from .publications import PUBLICATIONS, Publication
+
+UNKNOWN = "unknown"
+COUNTER = "num_batches_tracked"  # of no use to a trained network; some files lack them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A checkpoint as the network of a publication."""
+
+    path: Path
+    name: str
+    publication: Publication
+    net: nn.Module
+    joints: int
+    size: tuple[int, int]
+    input: Mapping[str, Any]
+    told: Mapping[str, Any]  # by its parameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What an import wrote: the row of the file, and how far it is from torch."""
+
+    row: dict[str, Any]
+    difference: float
+
+
+def read(path: Path, name: str, size: tuple[int, int] | None = None) -> Checkpoint:
+    """A checkpoint as the network `name`; size: (width, height) of the crop, None: as told by the
+    weights, or the usual. Raises DataError and OptionError.
+    """
+    if name not in PUBLICATIONS:
+        raise unknown("network to import", name, PUBLICATIONS)
+    publication = PUBLICATIONS[name]
+    theirs = checkpoint.read_weights(path)[0] if path.suffix == ".safetensors" else None
+    theirs = foreign.read(path) if theirs is None else foreign.unwrapped(theirs)
+    ours = _ours(theirs, publication, path)
+
+    told = publication.model.numbers_in(ours)
+    of_weights = told.pop("size", None)
+    size = _size(size, of_weights, publication, name, path)
+    codec = make_codec(publication.model.codec, size) if publication.model.codec else None
+    joints = max(publication.model.joints_in(ours, codec, **told), 0) or 17
+    net = publication.model.build(joints, codec, **told)
+    _fill(net, ours, theirs, name, path)
+    return Checkpoint(
+        path=path,
+        name=name,
+        publication=publication,
+        net=net.eval(),
+        joints=joints,
+        size=size,
+        input=publication.fed_with(theirs),
+        told=told,
+    )
+
+
+def onnx(
+    found: Checkpoint,
+    out: Path,
+    *,
+    skeleton: str | None = None,
+    licence: str = UNKNOWN,
+    origin: str = UNKNOWN,
+) -> Imported:
+    """Write the ONNX file. Raises OptionError for a skeleton of other joints, ModelError if the
+    file differs from torch; nothing is written then.
+    """
+    publication, model = found.publication, found.publication.model
+    row: dict[str, Any] = dict(publication.said)
+    if publication.skeleton:
+        row["skeleton"] = skeleton_of(found, skeleton)
+    if model.codec:
+        row["codec"] = dict(model.codec)
+    row |= {"input": {"size": found.size, **found.input}, "licence": licence, "origin": origin}
+    row |= {"paper": publication.paper} if publication.paper else {}
+
+    examples = publication.examples(found.net, found.joints, found.size)
+    with replacing(out) as part:
+        export.write(
+            found.net, model, examples.example, examples.dynamic, part,
+            optimise=publication.optimise,
+        )  # fmt: skip
+        export.lean(part, row)
+        difference = export.difference(found.net, model, examples.other, part)
+        if not difference <= export.CLOSE:
+            raise ModelError(
+                f"{out}: differs from torch by {difference:.1e}, more than {export.CLOSE}"
+            )
+    written = {"file": out.name, "sha256": runtime.sha256(out), "bytes": out.stat().st_size}
+    return Imported(row=row | written, difference=difference)
+
+
+def reheaded(found: Checkpoint, out: Path, name: str, about: dict[str, str]) -> list[str]:
+    """Write the weights as safetensors for the joints of another skeleton, to start training from
+    (`--set start=OUT`): parameters that depend on the joints are new. Returns their names.
+    """
+    model = found.publication.model
+    codec = make_codec(model.codec, found.size) if model.codec else None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = model.build(len(skeleton(name)), codec, **found.told)
+    old, state = found.net.state_dict(), net.state_dict()
+    kept = {key: old[key] for key, value in state.items() if old[key].shape == value.shape}
+    checkpoint.save_weights(out, state | kept, {"skeleton": name, **about})
+    return [key for key in state if key not in kept]
+
+
+def skeleton_of(found: Checkpoint, given: str | None) -> str:
+    """The name of the skeleton that a checkpoint's joints are: the given one, the usual one of its
+    network, or the only one of as many joints. Raises OptionError.
+    """
+    fitting = [name for name, known in SKELETONS.items() if len(known) == found.joints]
+    usual = found.publication.skeleton
+    if given is None and usual in fitting:
+        return usual
+    if given is None and len(fitting) == 1:
+        return fitting[0]
+    if given is not None and len(skeleton(given)) == found.joints:
+        return given
+
+    has = f"{found.path}: has {found.joints} joints"
+    known = f"skeletons of {found.joints}: {', '.join(fitting) or 'none'}"
+    if given is None:
+        raise OptionError(f"{has}: say which with --skeleton ({known})")
+    raise OptionError(
+        f"{has}, skeleton '{given}' has {len(skeleton(given))} ({known}). To teach it the other "
+        f"joints, give it a new head: add --re-head and -o FILE.safetensors, then train with "
+        f"--set model={found.name} --set start=FILE.safetensors"
+    )
+
+
+def _ours(theirs: State, publication: Publication, path: Path) -> State:
+    """A published state by our names."""
+    if publication.model.published is None:
+        return theirs
+    try:
+        return publication.model.published(theirs)
+    except ModelError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _size(
+    given: tuple[int, int] | None,
+    of_weights: tuple[int, int] | None,
+    publication: Publication,
+    name: str,
+    path: Path,
+) -> tuple[int, int]:
+    """The crop's (width, height)."""
+    size = given or of_weights or publication.size
+    step = publication.step
+    if any(side < step or side % step for side in size):
+        raise OptionError(
+            f"--input-size {size[0]}x{size[1]}: {name} takes sides that are multiples of {step}, "
+            f"as {publication.size[0]}x{publication.size[1]}"
+        )
+    if of_weights and size != of_weights:
+        raise OptionError(
+            f"{path}: these weights are of inputs of {of_weights[0]}x{of_weights[1]}, not "
+            f"{size[0]}x{size[1]}: leave --input-size out"
+        )
+    return size
+
+
+def _fill(net: nn.Module, ours: State, theirs: State, name: str, path: Path) -> None:
+    """Fill a network. Raises DataError that names the first parameters that differ, as the network
+    expects them and as the file has them.
+    """
+    wanted = net.state_dict()
+    counters = {k: v for k, v in wanted.items() if k.endswith(COUNTER) and k not in ours}
+    state = {k: v for k, v in ours.items() if k in wanted or not k.endswith(COUNTER)} | counters
+    published = {id(value): key for key, value in theirs.items()}
+
+    def shown(key: str, value: Tensor) -> str:
+        return f"'{published.get(id(value), key)}' {list(value.shape)}"
+
+    for key, value in wanted.items():
+        if key in state and state[key].shape != value.shape:
+            raise _other(path, name, f"'{key}' {list(value.shape)}", shown(key, state[key]))
+    missing = next((k for k in wanted if k not in state), None)
+    foreign = next((k for k in state if k not in wanted), None)
+    if missing or foreign:
+        expected = f"'{missing}' {list(wanted[missing].shape)}" if missing else "nothing more"
+        raise _other(path, name, expected, shown(foreign, state[foreign]) if foreign else "none")
+    net.load_state_dict(state)
+
+
+def _other(path: Path, name: str, expected: str, found: str) -> DataError:
+    return DataError(
+        f"{path}: of another architecture than {name}: expected {expected}, found {found}; "
+        f"give its own --as NAME (and --input-size, where weights are of one)"
+    )
+
+
+def table(name: str, row: Mapping[str, Any]) -> str:
+    """A row as a table of a manifest, in TOML."""
+    key = name if re.fullmatch(r"[\w-]+", name, re.ASCII) else _toml(name)
+    return "\n".join([f"[model.{key}]", *(f"{k} = {_toml(v)}" for k, v in row.items()), ""])
+
+
+def _toml(value: Any) -> str:
+    """A value of a row in TOML."""
+    return _WRITTEN[type(value)](value)
+
+
+def _text(value: str) -> str:
+    """A basic string of TOML."""
+    escaped = (
+        c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" if ord(c) < 65536 else "?"
+        for c in value
+    )
+    return f'"{"".join(escaped)}"'
+
+
+def _list(values: Any) -> str:
+    return f"[{', '.join(map(_toml, values))}]"
+
+
+def _inline(values: Mapping[str, Any]) -> str:
+    return f"{{ {', '.join(f'{k} = {_toml(v)}' for k, v in values.items())} }}"
+
+
+_WRITTEN: dict[type, Any] = {
+    str: _text,
+    bool: lambda value: "true" if value else "false",
+    int: str,
+    float: repr,
+    list: _list,
+    tuple: _list,
+    dict: _inline,
+}
