@@ -126,7 +126,8 @@ def test_units_are_metres_or_millimetres_and_said(tmp_path, monkeypatch, capsys)
 
 @pytest.mark.parametrize("scale", [0.0, 0.004])
 @pytest.mark.parametrize("unseen", ["nose", "left_hip", "right_ankle"])
-def test_opensim_reads_our_trc(tmp_path, scale, unseen):
+def test_opensim_reads_our_trc(tmp_path, monkeypatch, scale, unseen):
+    monkeypatch.chdir(tmp_path)  # it writes a log where it is imported
     opensim = pytest.importorskip("opensim", reason="needs OpenSim: pip install opensim")
     (path,) = paths(film("a.mp4"), COCO17)
     place = COCO17.joints.index(unseen)
