@@ -31,8 +31,7 @@ from .skeletons import BOX
 from .smooth import Smooth
 from .track import Rules, Tracker
 from .track.flow import Stitch, tracking
-from .track.still import Still
-from .track.watch import Watch
+from .track.watch import Still, Watch
 
 if TYPE_CHECKING:
     from .estimator import Estimator
@@ -52,7 +51,7 @@ class Follow:
     rules: of the tracker. camera: follow the camera's motion. appearance: an embedding model, by
     name or path, by which people are recognised too. detect_every: run the detector on each n-th
     frame only, and where somebody is missed; 0: where there may be somebody new, at least three
-    times a second, and keep the poses of people who do not move (`track.watch`, `track.still`).
+    times a second, and keep the poses of people who do not move (`track.watch`).
     smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several, "largest" or
     "centre": only these people. flow: decide who is who with hindsight, a second later
     (`track.flow`). live: answer soonest, by reading nothing ahead (a camera gives its newest frame

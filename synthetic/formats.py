@@ -166,6 +166,7 @@ FORMATS: dict[str, Format] = {
     "alphapose": _results("alphapose"),
     "openpose": _results("openpose", above=1),
     "csv": _results("csv", "text"),
+    "csv-eu": _results("csv-eu", "text"),
     "parquet": _results("parquet", "binary"),
     "boxes": Format(files.boxes, read_boxes),
     "manifest": Format(files.manifest, read_manifest, "text"),

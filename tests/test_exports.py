@@ -12,16 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from everybody.errors import DataError
 from everybody.kinematics import metres_per_pixel, paths
-from everybody.people import People
+from everybody.people import Frame, People
 from everybody.results.bvh import bvh
 from everybody.results.formats import FORMATS, convert, read_results
 from everybody.results.journal import write_journal
 from everybody.results.records import Record, Results
 from everybody.results.trc import trc, write_trc
 from everybody.skeletons import COCO17
+from everybody.smooth import NAMES, Smooth
+from everybody.track import Rules, Tracker
+from everybody.track.flow import Stitch, tracking
+from synthetic import nets
 
 from .test_motion import animated, call
 from .test_run import everybody_run
@@ -121,7 +126,8 @@ def test_units_are_metres_or_millimetres_and_said(tmp_path, monkeypatch, capsys)
 
 @pytest.mark.parametrize("scale", [0.0, 0.004])
 @pytest.mark.parametrize("unseen", ["nose", "left_hip", "right_ankle"])
-def test_opensim_reads_our_trc(tmp_path, scale, unseen):
+def test_opensim_reads_our_trc(tmp_path, monkeypatch, scale, unseen):
+    monkeypatch.chdir(tmp_path)  # it writes a log where it is imported
     opensim = pytest.importorskip("opensim", reason="needs OpenSim: pip install opensim")
     (path,) = paths(film("a.mp4"), COCO17)
     place = COCO17.joints.index(unseen)
@@ -261,6 +267,50 @@ def test_smoothing_acts_on_a_folder_of_frames(tmp_path, shared, monkeypatch):
     for name, keypoints in seen.items():
         moved = np.abs(np.diff(keypoints, n=2, axis=0)).mean()
         assert (moved < np.abs(np.diff(seen["none"], n=2, axis=0)).mean()) == (name != "none")
+
+
+def test_the_rate_of_a_run_times_its_pictures(tmp_path, monkeypatch):
+    for n in range(3):
+        Image.fromarray(nets.blob(64, 64, 30.0, 30.0)).save(tmp_path / f"{n}.png")
+    out = tmp_path / "out"
+    options = ("--whole", "--model", "fast", "--fps", "10", "-q", "-o", out)
+    assert everybody_run(monkeypatch, tmp_path / "*.png", *options) == 0
+    assert [record.time for record in read_results(out)] == pytest.approx([0, 0.1, 0.2])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_smoothing_a_folder_is_smoothing_a_film(name):
+    rng = np.random.default_rng(0)
+    image = np.zeros((8, 8, 3), np.uint8)
+    shaken = [someone(100 + rng.normal(0, 3)) for _ in range(12)]
+
+    def smoothed(names: list[str], indices: list[int]) -> np.ndarray:
+        frames = [
+            Frame(image, index, n / 25, source, people)
+            for n, (source, index, people) in enumerate(zip(names, indices, shaken, strict=True))
+        ]
+        return np.array([frame.people.keypoints for frame in Smooth(name=name)(frames)])
+
+    video = smoothed(["a.mp4"] * 12, list(range(12)))
+    folder = smoothed([f"a/{n}.jpg" for n in range(12)], [0] * 12)
+    assert np.array_equal(video, folder)
+    assert not np.array_equal(video, np.array([people.keypoints for people in shaken]))
+    split = smoothed([f"{'ab'[n > 5]}/{n}.jpg" for n in range(12)], [0] * 12)
+    assert not np.array_equal(split[6:], video[6:])
+
+
+@pytest.mark.parametrize("way", ["tracker", "flow"])
+def test_another_folder_is_another_film_to_trackers(way):
+    frames = [
+        Frame(np.zeros((480, 640, 3), np.uint8), 0, (n % 5) / 25, f"{'ab'[n > 4]}/{n}.jpg", p)
+        for n, p in enumerate([replace(someone(100), ids=None)] * 10)
+    ]
+    tracker = Tracker(tracking(Rules()) if way == "flow" else Rules())
+    found = tracker(frames)
+    if way == "flow":
+        found = Stitch(tracker, Rules())(found)
+    ids = [frame.people.ids.tolist() for frame in found]
+    assert ids == [[1]] * 5 + [[2]] * 5
 
 
 # --- tables of half of Europe

@@ -48,10 +48,7 @@ FAMILIES: dict[str, dict] = {
     "rtmpose-t": {"width": 8, "hidden": 32, "shared": 16},
     "vitpose-s": {"width": 48, "depth": 2, "heads": 4},
 }
-# Crops larger than 64 x 64: where layers would be too small, or normalised over too few cells.
-LARGE = dict.fromkeys(
-    ("deeppose-tiny", "deeppose-resnet-tiny", "deeppose-resnet-tiny-rle", "rtmpose-t"), (96, 128)
-)
+LARGE = {"deeppose-tiny": (96, 128)}  # crops, where 64 x 64 leave its layers too little
 RATES = {"tinypose": 1e-3}  # its normalisation is folded
 
 
@@ -163,7 +160,9 @@ def test_unlabelled_joints_teach_nothing_and_weights_add_up(name):
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_two_crops_can_be_learnt_by_heart(name):
-    """Trained on two crops, the answer is right within a twentieth of the crop."""
+    """Trained on two crops, the answer is right within a twentieth of the crop; normalised by the
+    two, as in training, because running statistics of so few cells are not theirs.
+    """
     net, model, codec, image = made(name, seed=1)
     points = keypoints(codec)
     targets, weights = encoded(codec, points)
@@ -173,15 +172,14 @@ def test_two_crops_can_be_learnt_by_heart(name):
     optimiser = torch.optim.AdamW(net.parameters(), RATES.get(name, 2e-3), weight_decay=0.0)
 
     def away() -> float:
-        net.eval()
         with torch.no_grad():
             answers = model.answers(net, image)
         found = codec.decode([answer.numpy() for answer in answers])
-        net.train()
         return float(np.abs(found[..., :2] - points[..., :2].numpy()).max() / max(codec.size))
 
+    net.train()
+
     def steps(count: int) -> None:
-        net.train()
         for _ in range(count):
             optimiser.zero_grad()
             answer = said(net, model, image, targets, weights)
@@ -282,5 +280,5 @@ def test_published_names_and_torch_checkpoints_can_be_started_from(tmp_path):
     checkpoint.load_weights(tmp_path / "theirs.pth", other, model)
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), other.parameters(), strict=True))
     torch.save(net, tmp_path / "code.pth")
-    with pytest.raises(DataError, match="not a checkpoint of plain tensors"):
+    with pytest.raises(DataError, match="holds pickled code"):
         checkpoint.load_weights(tmp_path / "code.pth", other, model)

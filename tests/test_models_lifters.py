@@ -29,6 +29,7 @@ def moved_norms(net):
 def test_videopose3d_answers_as_published():
     state = golden.state("videopose3d_27")
     told = videopose.numbers(state)
+    assert told.pop("size") == (17, 27)
     assert told == {"joints": 17, "joints_out": 17, "widths": (3, 3, 3), "channels": 1024}
     net = VideoPoseNet(**told).eval()
     net.load_state_dict(state)
@@ -43,6 +44,7 @@ def test_videopose3d_answers_as_published():
 def test_motionbert_answers_as_published():
     state = golden.state("motionbert_lite")
     told = motionbert.numbers(state)
+    assert told.pop("size")[0] == 17
     assert told["frames"] == 243
     net = MotionBertNet(**told).eval()
     net.load_state_dict(state)

@@ -21,6 +21,7 @@ SMALL = {"size": (64, 96), "layers": 18, "width": 8}
 def test_published_answers(name, deconvolutions):
     state = golden.state(name)
     told = numbers(state)
+    assert told.pop("size") == (192, 256)
     assert told == {"joints": 17, "deconvolutions": deconvolutions}
     net = SimccNet(**told, **VARIANTS["simcc-50"]).eval()
     net.load_state_dict(state)

@@ -152,7 +152,14 @@ class Sppe:
 
     def _decode(self, outputs: list[Array]) -> Floats:
         """The network's outputs -> keypoints [N, K, 3] in crop pixels."""
-        return self.codec.decode(outputs)  # type: ignore[return-value]
+        return self._decoded(outputs)
+
+    def _decoded(self, outputs: list[Array]) -> Floats:
+        """What the codec makes of the outputs. Raises ModelError that names the file."""
+        try:
+            return self.codec.decode(outputs)  # type: ignore[return-value]
+        except ModelError as error:
+            raise ModelError(f"{self.session.path}: {error}") from error
 
     def _averaged(self, outputs: list[Array], mirrored: list[Array]) -> Floats:
         """Outputs for crops and for their mirror images -> keypoints [N, K, 3] in crop pixels."""

@@ -112,7 +112,7 @@ class Transformed(Sppe):
         *outputs, theta = outputs
         invertible(theta, self.session)
         to_crop = geometry.in_pixels(theta, self.codec.size, self.input.size)
-        return geometry.transform(to_crop, self.codec.decode(outputs))  # type: ignore[return-value]
+        return geometry.transform(to_crop, self._decoded(outputs))  # type: ignore[return-value]
 
     def _averaged(self, outputs: list[Array], mirrored: list[Array]) -> Floats:
         """Each of the two looked at a region of its own: only their joints can be averaged."""

@@ -17,12 +17,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from .. import runtime
+from .. import runtime, typed
 from ..atomic import replacing
 from ..errors import DataError, ModelError
 from ..models.model import Model
@@ -31,6 +32,13 @@ from . import foreign
 
 KEEP = 2
 INDEX = "index.json"
+
+
+class Index(msgspec.Struct):
+    """What INDEX says of a checkpoint."""
+
+    parts: int
+    sha256: str
 
 
 def save(folder: Path, step: int, state: dict[str, Any], *, part: float = 0.0) -> Path:
@@ -63,16 +71,16 @@ def steps(folder: Path) -> list[int]:
 def load(folder: Path, step: int) -> dict[str, Any]:
     """The state saved at a step. Raises DataError if it is damaged."""
     place = folder / f"{step:08}"
-    index = json.loads((place / INDEX).read_text())
+    index = typed.decode(typed.read_bytes(place / INDEX), Index, place / INDEX)
     try:
         content = b"".join(
-            (place / f"{number:03}.part").read_bytes() for number in range(index["parts"])
+            (place / f"{number:03}.part").read_bytes() for number in range(index.parts)
         )
     except OSError as error:
         raise DataError(
             f"{place}: a part is missing ({error.filename}); remove it to use the checkpoint before"
         ) from error
-    if hashlib.sha256(content).hexdigest() != index["sha256"]:
+    if hashlib.sha256(content).hexdigest() != index.sha256:
         raise DataError(f"{place}: its checksum is wrong; remove it to use the checkpoint before")
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .. import geometry, runtime
 from ..data import leak
-from ..data.dataset import Array, Dataset, Picture, extents
+from ..data.dataset import COLUMNS, Array, Dataset, Picture, extents
 from ..errors import DataError, OptionError
 from ..media.images import SUFFIXES
 from ..methods import orientation as orient
@@ -274,22 +274,10 @@ def with_others(human: Dataset, teacher: Dataset) -> Dataset:
         (np.array(column, np.int64) for column in zip(*others, strict=True)) if others else ([], [])
     )
     extra = replace(teacher.select(added), pictures=truth.pictures, picture=where)  # type: ignore[arg-type]
-    columns = (
-        "picture",
-        "keypoints",
-        "boxes",
-        "areas",
-        "scores",
-        "ids",
-        "tracks",
-        "heads",
-        "crowd",
-        "ignored",
-    )
     truth = replace(truth, boxes=boxes)
     return replace(
         truth,
-        **{name: np.concatenate([getattr(truth, name), getattr(extra, name)]) for name in columns},
+        **{name: np.concatenate([getattr(truth, name), getattr(extra, name)]) for name in COLUMNS},
     )
 
 
