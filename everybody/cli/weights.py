@@ -79,13 +79,17 @@ def import_weights(
     for key in ("licence", "origin"):
         if done.row[key] == importing.UNKNOWN:
             _say(f"{out}: its {key} is unknown: say it with --{key}, before you pass the file on")
-    text = importing.table(out.stem, done.row)
+    _add(importing.table(out.stem, done.row), manifest, f"row '{out.stem}'", first=not rows)
+
+
+def _add(text: str, manifest: Path | None, what: str, *, first: bool) -> None:
+    """A row's text at the end of a manifest, or on stdout."""
     if manifest is None:
         print(text, end="")
         return
     with manifest.open("a", encoding="utf-8") as file:
-        file.write(f"\n{text}" if rows else text)
-    _say(f"{manifest}: row '{out.stem}' added")
+        file.write(text if first else f"\n{text}")
+    _say(f"{manifest}: {what} added")
 
 
 def _re_head(found, out: Path | None, skeleton: str | None, about: dict[str, str]) -> None:
