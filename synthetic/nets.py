@@ -271,7 +271,7 @@ def rtmdet_constant(
     )
 
 
-def _constant(path: Path, size: tuple[int, int], outputs: dict[str, np.ndarray]) -> Path:
+def constant(path: Path, size: tuple[int, int], outputs: dict[str, np.ndarray]) -> Path:
     """Batch 1 and fixed size (width, height); answers with these arrays."""
     nodes = [
         helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0),
@@ -296,12 +296,12 @@ def yolox_constant(path: Path, side: int, boxes: np.ndarray, classes: int = 80) 
         row = grid[0, int(y) * (side // 8) + int(x)]
         row[:4] = x - int(x), y - int(y), np.log((x1 - x0) / 8), np.log((y1 - y0) / 8)
         row[4:6] = 1.0, score
-    return _constant(path, (side, side), {"output": grid})
+    return constant(path, (side, side), {"output": grid})
 
 
 def picodet_constant(path: Path, side: int, boxes: np.ndarray) -> Path:
     """Boxes [1, A, 4] and scores [1, 1, A] apart, as PicoDet gives them."""
-    return _constant(
+    return constant(
         path, (side, side), {"boxes": boxes[None, :, :4], "scores": boxes[None, None, :, 4]}
     )
 

@@ -29,6 +29,7 @@ from everybody.skeletons import BOX, COCO17, SKELETONS
 from synthetic import nets
 
 from .test_bottomup import PLANTINGS
+from .test_methods_published import FILES
 
 SIZE = 320, 240  # width, height of the pictures
 POINTS = np.stack([np.linspace(60, 200, 17), np.linspace(30, 220, 17)], 1)
@@ -76,12 +77,18 @@ def bottom_up(place: int) -> Callable[[Path], list[str]]:
     return flags
 
 
+def whole_network(method: str) -> Callable[[Path], list[str]]:
+    """Flags of a file of a published network that says one planted person."""
+    return lambda folder: ["--pose", str(FILES[method](folder / "w.onnx", POINTS[None]))]
+
+
 FLAGS = {
     "topdown": topdown,
     "movenet": lambda folder: ["--pose", str(movenet(folder / "m.onnx", (POINTS, BOUNDS, 0.9)))],
     "openpose": bottom_up(0),
     "personlab": bottom_up(2),
     "deepcut": bottom_up(3),
+    **{name: whole_network(name) for name in FILES},
 }
 
 

@@ -12,9 +12,12 @@ from ..runtime import cores
 from ..weights import manifest
 from ..weights.locate import opened
 from .deepcut import open_deepcut
+from .dekr import open_dekr
+from .keypoint_rcnn import open_keypoint_rcnn
 from .movenet import open_movenet
 from .openpose import open_openpose
 from .personlab import open_personlab
+from .rtmo import open_rtmo
 from .topdown import open_topdown
 
 DEFAULT = "topdown"
@@ -24,6 +27,9 @@ METHODS: dict[str, Callable[[Options], Method]] = {
     "openpose": open_openpose,
     "personlab": open_personlab,
     "deepcut": open_deepcut,
+    "keypoint_rcnn": open_keypoint_rcnn,
+    "dekr": open_dekr,
+    "rtmo": open_rtmo,
 }
 
 

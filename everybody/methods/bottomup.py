@@ -1,8 +1,9 @@
 """What bottom-up methods have in common: one network looks at the whole picture, and its answer is
 decoded into people.
 
-They differ in the codec alone (`codecs.PictureCodec`): OpenPose, PersonLab, DeepCut. The time of
-the network does not depend on how many people there are.
+They differ in the codec alone (`codecs.PictureCodec`): OpenPose, PersonLab, DeepCut, DEKR, RTMO. So
+does Keypoint R-CNN: its file holds both of its steps. The time of the other networks does not
+depend on how many people there are.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ..nms import Suppress
 from ..options import Options
 from ..people import Image, People
 from ..runtime import Session
-from ..skeletons import Skeleton
+from ..skeletons import COCO17, Skeleton, skeleton
 from ..weights.locate import opened
 from ..weights.manifest import Row
 from .topdown import fed
@@ -103,15 +104,25 @@ def sized(spec: Input, session: Session, options: Options) -> Input:
 
 
 def bottom_up(
-    session: Session, codec: PictureCodec, skeleton: Skeleton, spec: Input, options: Options
+    session: Session, codec: PictureCodec, joints: Skeleton, spec: Input, options: Options
 ) -> BottomUp:
     """The method of a network and its codec, with what the options say of people."""
     return BottomUp(
         session=session,
         codec=codec,
-        skeleton=skeleton,
+        skeleton=joints,
         input=spec,
         score=options.find.score,
         max_people=options.find.max_people,
         suppress=nms.pose_nms(options.pose.nms),
     )
+
+
+def open_file(options: Options, method: str, codec: PictureCodec, usual: Input) -> BottomUp:
+    """The method of the options' pose model, whose skeleton the options or its row name (coco-17
+    otherwise); `usual` is fed where no row says otherwise. Raises ModelError, OptionError.
+    """
+    session, row = given_model(options, method)
+    name = options.pose.skeleton or (row.skeleton if row else "") or COCO17.name
+    spec = sized(row.input if row else usual, session, options)
+    return bottom_up(session, codec, skeleton(name), spec, options)

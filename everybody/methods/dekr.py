@@ -5,11 +5,16 @@ A joint scores as much as the centre times the joint's heatmap there. Peaks of o
 several times: of proposals that share most of their joints, the one whose joints' heatmaps are
 highest stays.
 
-Coordinates are cells of the maps, x before y; who calls knows how cells lie in the picture.
+Coordinates are cells of the maps, x before y, but for those of `DekrMaps`: there, cell c lies at
+pixel c · stride of the input, as the authors' crops of pictures and of maps have it.
+
+A model is an ONNX file that answers heatmaps [B, K + 1, h, w], the centres last, and offsets
+[B, 2 K, h, w].
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,9 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
+from ..codecs.grid import check_ports
 from ..errors import ModelError
-from ..geometry import Array
+from ..geometry import Array, box_around
+from ..inputs import IMAGENET, Input
+from ..options import Options
+from ..runtime import Port
+from .bottomup import BottomUp, open_file
 from .peaks import check_maps
+
+INPUT = Input(size=(512, 512), **IMAGENET)
 
 
 class Proposals(NamedTuple):
@@ -174,3 +186,29 @@ class DekrCodec:
 def _size(points: Array) -> float:
     """The diagonal of what holds the points [M, 2], at least one cell."""
     return max(float(np.hypot(*np.ptp(points, axis=0))), 1.0) if len(points) else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DekrMaps:
+    """The picture codec of DEKR."""
+
+    def decode(
+        self, outputs: Sequence[Array], size: tuple[int, int]
+    ) -> list[tuple[Array, Array, Array]]:
+        """A network's outputs -> per picture (keypoints, boxes, scores) in input pixels."""
+        found = []
+        for heatmaps, offsets in zip(*outputs, strict=True):
+            keypoints, scores = decode(heatmaps, offsets)
+            keypoints[..., :2] *= np.array(size) / heatmaps.shape[:0:-1]
+            found.append((keypoints, box_around(keypoints), scores))
+        return found
+
+    def check(self, ports: Sequence[Port], joints: int) -> None:
+        meaning = "heatmaps [B, K + 1, h, w] and offsets [B, 2 K, h, w]"
+        counts = (joints + 1, 2 * joints)
+        check_ports(self, meaning, [(None, count, None, None) for count in counts], ports)
+
+
+def open_dekr(options: Options) -> BottomUp:
+    """DEKR by the options' pose model (a name, or an ONNX file). Raises ModelError, OptionError."""
+    return open_file(options, "dekr", DekrMaps(), INPUT)

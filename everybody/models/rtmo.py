@@ -8,9 +8,9 @@ While it learns, every cell also says joints directly: a cheap proxy that decide
 for which person (§ 3.4).
 
 A cell's place is its middle: under the coordinate law, cell (i, j) of stride s is at the pixel
-(i + 1/2) s - 1/2. Boxes and joints obey the law as they are. The published weights see RGB values
-0 to 255, letterboxed with grey 114. Parameter names are those of mmpose (Apache-2.0); `published`
-takes its files.
+(i + 1/2) s - 1/2. Boxes and joints obey the law as they are. The published weights see blue
+first, 0 to 255, letterboxed with grey 114. Parameter names are those of mmpose (Apache-2.0);
+`published` takes its files.
 """
 
 from __future__ import annotations

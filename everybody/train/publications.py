@@ -187,7 +187,7 @@ LIFT: dict[str, Any] = {
 RTMO: dict[str, Any] = {
     "published": rtmo.published,
     "said": {"task": "people", "method": "rtmo"},
-    "input": {"fill": 114},
+    "input": {"channels": "bgr", "fill": 114},
     "optimise": False,
     "outputs": ("boxes", "scores", "keypoints"),
     "scores": 1,
@@ -250,6 +250,7 @@ PUBLICATIONS: dict[str, Publication] = {
              outputs=("heatmaps", "offsets", "forwards", "backwards"), paper=PAPERS["posenet"]),
     **others(keypoint_rcnn.KeypointRCNN, {"keypoint-rcnn-50": {}},
              published=keypoint_rcnn.published, optimise=False, size=(1344, 800),
+             input=IMAGENET | {"fill": 116},
              said={"task": "people", "method": "keypoint_rcnn"},
              outputs=("picture", "boxes", "scores", "labels", "keypoints"), scores=2,
              paper=PAPERS["rcnn"]),
