@@ -9,7 +9,7 @@ and each person takes its k cheapest cells, k being the sum of its ten greatest 
 that two people take goes to the cheaper. The likeness is the overlap of the boxes (YOLOX), or the
 OKS of the joints (RTMO, Lu et al. 2024, § 3.4).
 
-Every loss is (sum, weight), as in `everybody.train.losses`.
+Every loss is (sum, weight), as in `losses.py`.
 """
 
 from __future__ import annotations

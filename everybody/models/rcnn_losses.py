@@ -9,7 +9,7 @@ say of the sample is compared with:
     a joint                cross-entropy of a softmax over the 56 × 56 cells of its box
     mask                   binary cross-entropy over the 28 × 28 cells, of its own class alone
 
-Every loss is (sum, weight), as in `everybody.train.losses`.
+Every loss is (sum, weight), as in `losses.py`.
 """
 
 from __future__ import annotations
