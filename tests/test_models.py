@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from everybody import geometry, runtime
@@ -309,3 +310,17 @@ def test_a_detector_is_a_value(tmp_path):
     assert isinstance(detector, Detector)
     with pytest.raises(AttributeError):
         detector.score = 0.5
+
+
+def test_what_a_network_answers_is_checked_when_the_file_does_not_say(tmp_path):
+    """A file of no fixed shapes passes `check`; its answer does not fit the skeleton."""
+    path = nets.heatmap_finder(tmp_path / "p.onnx", 14)
+    model = onnx.load(path)
+    for output in model.graph.output:
+        for axis in output.type.tensor_type.shape.dim:
+            axis.Clear()
+    onnx.save(model, path)
+    sppe = finder(path, codec="heatmap,alignment=corner")
+    boxes = People.from_boxes(np.array([[0, 0, 95, 127]], np.float32))
+    with pytest.raises(ModelError, match=r"p\.onnx: answers 14 joints, coco-17 has 17"):
+        sppe([np.zeros((128, 96, 3), np.uint8)], [boxes])

@@ -138,7 +138,13 @@ class Sppe:
         fixed = self.session.input.shape[0]  # a network of fixed batch wants it full
         filled = list(crops) + [crops[-1]] * ((fixed or 0) - len(crops))
         shown = [crop(image, matrix, self.input) for image, matrix in filled]
-        return [output[: len(crops)] for output in self.session(normalise(shown, self.input))]
+        outputs = self.session(normalise(shown, self.input))
+        if any(len(output) != len(shown) for output in outputs):
+            raise ModelError(
+                f"{self.session.path}: answers {[len(output) for output in outputs]} crops, "
+                f"it was shown {len(shown)}: it must answer crop by crop"
+            )
+        return [output[: len(crops)] for output in outputs]
 
     @property
     def _answer(self) -> tuple[Port, ...]:
@@ -157,9 +163,15 @@ class Sppe:
     def _decoded(self, outputs: list[Array]) -> Floats:
         """What the codec makes of the outputs. Raises ModelError that names the file."""
         try:
-            return self.codec.decode(outputs)  # type: ignore[return-value]
+            keypoints = self.codec.decode(outputs)
         except ModelError as error:
             raise ModelError(f"{self.session.path}: {error}") from error
+        if keypoints.shape[1] != len(self.skeleton):
+            raise ModelError(
+                f"{self.session.path}: answers {keypoints.shape[1]} joints, "
+                f"{self.skeleton.name} has {len(self.skeleton)}: give its skeleton"
+            )
+        return keypoints  # type: ignore[return-value]
 
     def _averaged(self, outputs: list[Array], mirrored: list[Array]) -> Floats:
         """Outputs for crops and for their mirror images -> keypoints [N, K, 3] in crop pixels."""
