@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 
 HEADER = 128
-LARGEST = 1 << 30  # bytes of one array, unpacked: MPII's 30,000 people have some 20 MB
+LARGEST = 1 << 26  # bytes of one array, unpacked: MPII's 30,000 people have some 20 MB
 MOST = 32  # dimensions, as numpy allows
 DEEPEST = 20  # cells within cells
 
@@ -114,7 +114,7 @@ def _matrix(content: bytes, order: str, depth: int = 0) -> tuple[str, Array | No
 
     count = math.prod(shape)
     if kind == _CELL:
-        if [part for part, _ in rest] != [_MATRIX] * count:
+        if len(rest) != count or any(part != _MATRIX for part, _ in rest):
             raise _Broken(f"'{called}' has {len(rest)} members for the shape {shape}")
         for _, member in rest:
             if member:
