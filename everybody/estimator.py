@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from . import runtime, schedule
 from .errors import EverybodyError, OptionError
 from .media.read import Selection, one, read
-from .method import Method, Remarking
+from .method import Method, Remark, Remarking
 from .methods import on_this_machine, open_method
 from .options import Keywords, Options
 from .people import Frame, People
@@ -49,7 +49,7 @@ class Estimator:
         """Which files are loaded: task, name, path, sha256, engine and device of each."""
         return [runtime.describe(task, session) for task, session in self.method.sessions.items()]
 
-    def remarks(self) -> list[str]:
+    def remarks(self) -> list[Remark]:
         """What a user should know at the end of a run, as boxes that belong to no frame."""
         return self.method.remarks() if isinstance(self.method, Remarking) else []
 

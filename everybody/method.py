@@ -83,12 +83,19 @@ class BoxFinder:
         return {}
 
 
+class Remark(NamedTuple):
+    """What a user should know at the end of a run; a problem, if it was most likely not meant."""
+
+    text: str
+    problem: bool
+
+
 @runtime_checkable
 class Remarking(Protocol):
     """A method that has something to say at the end of a run."""
 
-    def remarks(self) -> list[str]:
-        """What a user should know of what was left unused; empty if there is nothing."""
+    def remarks(self) -> list[Remark]:
+        """What was left unused; empty if there is nothing."""
         ...
 
 

@@ -170,8 +170,12 @@ def run(
             with closing(found) as estimated:
                 for frame in estimated:
                     _take(frame, sinks, summary, messages)
-            for text in estimator.remarks() if isinstance(estimator, Remarking) else []:
-                told.problem(DataError(text))
+            for text, problem in estimator.remarks() if isinstance(estimator, Remarking) else []:
+                # What is unused now may have been used before the run was resumed.
+                if problem and not earlier.held.frames:
+                    told.problem(DataError(text))
+                else:
+                    messages.say(text)
             summary.finished = True
         summary.seconds = time.perf_counter() - begun
     return summary

@@ -300,3 +300,20 @@ def test_boxes_from_a_file_are_used_or_said(tmp_path, monkeypatch, picture, caps
     assert (
         "1 boxes of 1 pictures belong to none of the frames (other.png)" in capsys.readouterr().err
     )
+
+
+def test_boxes_of_other_pictures_are_no_problem_beside_those_that_are_used(
+    tmp_path, monkeypatch, picture, capsys
+):
+    """A file for a whole data set serves a part of it, and a run that goes on asks for none."""
+    path, out = tmp_path / "boxes.json", tmp_path / "out"
+    box = {"bbox": [10, 10, 90, 120], "score": 0.9}
+    names = ("picture.png", "other.png")
+    path.write_text(json.dumps([box | {"file_name": name} for name in names]))
+    flags = ["--boxes", path, *topdown(tmp_path)[4:], "-o", out]
+    assert call(monkeypatch, "run", picture, *flags) == 0
+    assert "1 boxes of 1 pictures belong to none" in capsys.readouterr().err
+    assert call(monkeypatch, "run", picture, *flags, "--resume") == 0
+    assert "belong to none" not in capsys.readouterr().err
+    (found,) = read_results(out)
+    assert len(found.people) == 1

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import geometry
 from ..errors import DataError
-from ..method import BoxFinder, Stage, enough
+from ..method import BoxFinder, Remark, Stage, enough
 from ..people import Frame, People
 from ..skeletons import BOX
 
@@ -46,6 +46,7 @@ class GivenBoxes(BoxFinder):
         self.path = path
         self._boxes: dict[Any, list[tuple[list[float], float]]] = defaultdict(list)
         self._used: set[Any] = set()
+        self._asked = False
         entries = read_json(path)
         if not isinstance(entries, list):
             raise DataError(
@@ -79,6 +80,7 @@ class GivenBoxes(BoxFinder):
         return (Stage("finding people", self.find, enough(1)),)
 
     def find(self, frames: list[Frame]) -> list[Frame]:
+        self._asked = True
         return [replace(frame, people=self._of(frame)) for frame in frames]
 
     def _of(self, frame: Frame) -> People:
@@ -92,18 +94,21 @@ class GivenBoxes(BoxFinder):
         boxes, scores = zip(*self._boxes[key], strict=True)
         return People.from_boxes(geometry.xyxy(boxes), np.clip(scores, 0, 1)).by_score()
 
-    def remarks(self) -> list[str]:
-        """What the file holds for pictures that were not asked about; empty if all was used."""
+    def remarks(self) -> list[Remark]:
+        """What the file holds for pictures that were not asked about: a problem if frames were
+        asked about and it held nothing for any of them.
+        """
         unused = [key for key in self._boxes if key not in self._used]
-        if not unused:
+        if not unused or not self._asked:
             return []
         boxes = sum(len(self._boxes[key]) for key in unused)
         named = [key[0] if isinstance(key, tuple) else key for key in unused]
         few = ", ".join(map(str, named[:3])) + ", …" * (len(named) > 3)
-        return [
+        text = (
             f"{self.path}: {boxes} boxes of {len(unused)} pictures belong to none of the "
             f"frames ({few}): boxes name a picture by file_name, or by the number in its name"
-        ]
+        )
+        return [Remark(text, problem=not self._used)]
 
 
 def _parsed(entry: dict[str, Any]) -> tuple[object, list[float], float, int]:

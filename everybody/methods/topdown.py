@@ -15,7 +15,7 @@ from .. import nms
 from ..codecs import make_codec
 from ..errors import OptionError
 from ..inputs import IMAGENET, NORMALISATIONS, Input
-from ..method import Method, Poser, Remarking, Stage, enough
+from ..method import Method, Poser, Remark, Remarking, Stage, enough
 from ..options import Engine, FindOptions, Options, PoseOptions
 from ..people import Frame, People
 from ..runtime import Session
@@ -72,7 +72,7 @@ class TopDown:
     def stages(self) -> tuple[Stage, ...]:
         return (*self.finder.stages, Stage("pose", self.poser, enough(self.batch, crops=True)))
 
-    def remarks(self) -> list[str]:
+    def remarks(self) -> list[Remark]:
         return self.finder.remarks() if isinstance(self.finder, Remarking) else []
 
 
