@@ -52,8 +52,8 @@ def draw(
     colour: by the body's left (blue), right (orange) and middle (white), or one per person that
     stays with its id. boxes, scores, ids: draw these too; ids None means where people are tracked.
     People without joints are boxes always. min_score: joints that score less are left out, as are
-    limbs with such an end; from there to 0.2 above they turn from faint to solid. It is about
-    joints: whom to draw at all is the caller's choice. thickness: of a limb in pixels; by default
+    limbs with such an end; from there to 0.2 above they turn from faint to solid. It hides
+    joints only: the caller chooses the people. thickness: of a limb in pixels; by default
     it follows the size of the person, within what the size of the picture makes readable.
     """
     canvas = np.array(image, order="C")

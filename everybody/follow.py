@@ -157,7 +157,7 @@ class AsNeeded:
         self._watch, self._still = Watch(every), Still()
         self._detect = False
         self._last = People.empty(BOX)
-        # Of each frame in hand: whom its poses were asked of; None where the detector looks.
+        # Of each frame in hand: the people to be posed at expected places; None: the detector runs.
         self._asked: deque[People | None] = deque()
 
     def waits(self, frame: Frame) -> bool:
@@ -188,8 +188,8 @@ class AsNeeded:
         return frame
 
     def _looked(self, frame: Frame, expected: People, quiet: set[int]) -> Work:
-        """The frame with the people whom the detector finds, but for quiet people whom it finds
-        too, alone in one place: their last pose still holds.
+        """The frame with all detections, but without quiet people that are detected alone in their
+        place: their last pose still holds.
         """
         *finding, _ = self._estimator.method.stages
         found = _through(finding, frame)

@@ -110,8 +110,8 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Messages:
-    """Whom a run tells what: `say` what a user may want to know, `warn` what went wrong and stopped
-    nothing, `progress` each frame when it is written.
+    """The listeners of a run: `say` gets what a user may want to know, `warn` what went wrong and
+    stopped nothing, `progress` each frame when it is written.
     """
 
     say: Say = lambda text: None

@@ -1,4 +1,4 @@
-"""What the results of a run depend on, as run.json tells it: who goes on must have the same."""
+"""What the results of a run depend on, as run.json tells it: to resume, they must be equal."""
 
 from __future__ import annotations
 

@@ -207,8 +207,8 @@ def _places(people: Records, images: Records) -> NDArray[np.int64]:
 
 
 def _stated(people: Records, keypoints: Array, skeleton: Skeleton) -> Array:
-    """How many joints the file says count [N], as in pycocotools: CrowdPose leaves out people of
-    whom no joint is visible. Whole-body files count the body's joints only, and their evaluator all
+    """How many joints the file says count [N], as in pycocotools: CrowdPose leaves out people
+    without a visible joint. Whole-body files count the body's joints only, and their evaluator all
     of them.
     """
     labelled = np.count_nonzero(keypoints[..., 2] > 0, axis=1).astype(np.float64)

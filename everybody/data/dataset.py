@@ -21,7 +21,7 @@ from ..skeletons import Skeleton, mapping
 
 MARGIN = 0.15  # of the joints' extent, to each side: the median of coco_train's boxes
 Array = NDArray[np.float64]
-UNKNOWN = -1  # category or track of people of whom the file does not say
+UNKNOWN = -1  # category or track, where the file does not say
 
 # What `Dataset` holds one of per person.
 COLUMNS = (

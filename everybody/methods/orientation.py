@@ -65,10 +65,10 @@ TURNED = 0.65  # minimum probability of a turn in which the detector looks again
 class Search:
     """In which order turns are tried, and when to stop.
 
-    Upright is held to be e^prior times as likely as any other turn, since most people are. How the
-    others of a picture are turned counts, too, beside so many people of the world at large
-    (`world`). The likeliest turn is tried first; who scores less than `sure` in it is tried in
-    those whose logarithm lies at most `worth` below.
+    Upright counts as e^prior times as likely as any other turn, because most people are upright.
+    The turns of the other people in the picture count too, beside those of `world` average people.
+    The likeliest turn is tried first. If the person scores less than `sure` in it, the turns whose
+    log-probability lies at most `worth` below are tried, too.
     """
 
     prior: float = 0.6
@@ -299,8 +299,8 @@ def turns_of(people: People) -> Array:
 
 
 def leaning(people: People) -> Array:
-    """Poses -> [N]: the quarter turns, and parts of one, that bring who leans upright; NaN for
-    those who do not, or are found well as they are.
+    """Poses -> [N]: the quarter turns, and parts of one, that bring people who lean upright; NaN
+    for people who do not lean, or score well as they are.
     """
     turn = trunks(people)
     again = (np.abs(turn - turn.round()) > LEANING) & (confidence(people.keypoints[..., 2]) < WELL)

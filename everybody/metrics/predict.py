@@ -21,8 +21,7 @@ from ..schedule import mapped
 if TYPE_CHECKING:
     from ..estimator import Estimator
 
-# AP profits from people whom a detector is unsure of; what is used in earnest (.3) is too high to
-# judge with.
+# Unsure detections raise AP, so models are judged with a lower score than a run uses (.3).
 DET_SCORE = 0.05
 
 

@@ -1,6 +1,4 @@
-"""Regions to ignore: in PoseTrack18 (Andriluka et al. 2018), polygons with people whom nobody
-labelled.
-"""
+"""Regions to ignore: in PoseTrack18 (Andriluka et al. 2018), polygons around unlabelled people."""
 
 from __future__ import annotations
 
@@ -26,9 +24,9 @@ def inside(points: Array, polygon: Array) -> NDArray[np.bool_]:
 
 
 def outside(results: Dataset, truth: Dataset) -> Dataset:
-    """`results` without those who are neither right nor false: most of their joints lie in a region
-    to ignore of their picture, and their OKS with every labelled person is below .1. How many is
-    said in `notes`.
+    """`results` without the people that are neither right nor false: most of their joints lie in a
+    region to ignore of their picture, and their OKS with every labelled person is below .1. `notes`
+    says how many there are.
 
     The results are joined to the pictures of the truth and have its skeleton.
     """

@@ -47,8 +47,8 @@ class Scene:
 
 def scene(true: People, found: People, joint: int | None = None) -> Scene:
     """The same frame, true and found, both with ids; similarity is OKS over the labelled joints
-    (score above 0) or over one of them, with the area of the true box. People of whom no such joint
-    is labelled are left out.
+    (score above 0) or over one of them, with the area of the true box. People without such a
+    labelled joint are left out.
     """
     if true.ids is None or found.ids is None:
         raise ValueError("people need ids to be judged as tracks; run a tracker first")
@@ -95,9 +95,9 @@ def precision(
     """PoseTrack's average precision of each joint, by name, and their mean, "mAP" (Andriluka et al.
     2018).
 
-    Each found person belongs to the true one with whom most joints agree, each true one to one
-    found. A joint is right within half of the true person's head length (`lengths`: per frame [T],
-    NaN unknown), or, where that is not known, at an OKS of .5; all joints of one kind are ranked by
+    A found person is matched to the true person that most of its joints agree with, one to one.
+    A joint is right within half of the true person's head length (`lengths`: per frame [T], NaN
+    unknown), or, where that is not known, at an OKS of .5; all joints of one kind are ranked by
     their scores. Joints that a true person lacks do not count.
     """
     ranked: list[list[tuple[Array, NDArray[np.bool_]]]] = []

@@ -1,4 +1,4 @@
-"""How detectors without anchors learn: which cells answer for whom, and what they should say.
+"""How detectors without anchors learn: which cells answer for which person, and with what.
 
 Assignment (SimOTA; Ge et al. 2021, YOLOX, § 2.1): a cell may answer for a person if it lies in the
 person's box or near its middle; it costs what it says wrongly now,
@@ -37,7 +37,7 @@ def assigned(
     logits: Tensor, likeness: Tensor, at: Tensor, strides: Tensor, boxes: Tensor
 ) -> Tensor:
     """Scores [A], likeness of what cells say to people [A, P], cells' places [A, 2] and strides
-    [A], people's boxes [P, 4] -> [A]: whom each answers for, or NOBODY.
+    [A], people's boxes [P, 4] -> [A]: the person that each answers for, or NOBODY.
     """
     owner = torch.full_like(strides, NOBODY, dtype=torch.long)
     if not len(boxes):

@@ -88,8 +88,8 @@ def _smoothed(
 
 
 def _filled(window: list[Frame], place: int, gap: float) -> tuple[People, np.ndarray]:
-    """The people of a frame, and behind them those who are missing between two frames at most `gap`
-    apart: interpolated, at half the score. Also [N] bool: True for the inserted ones.
+    """The people of a frame, and behind them people that are missing between two frames at most
+    `gap` apart: interpolated, at half the score. Also [N] bool: True for the inserted ones.
     """
     frame, people = window[place], window[place].people
     before: dict[int, tuple[Frame, int]] = {}

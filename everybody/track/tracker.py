@@ -1,7 +1,7 @@
 """An online tracker of poses: which person of this frame is which person of the last ones.
 
 Each frame: predict every track (Kalman), follow the camera, assign people to tracks by affinity
-(first those who score well, then the others to the tracks that are left: Zhang et al. 2022,
+(first people that score well, then the others to the tracks that are left: Zhang et al. 2022,
 ByteTrack), correct the tracks, begin and end some (`Rules`). Nothing depends on the order in which
 a frame lists its people.
 """
@@ -246,7 +246,7 @@ class Tracker:
         return near, likely
 
     def _assigned(self, likely: Array, seen: Observation) -> tuple[Rows, Rows]:
-        """Rows of tracks and people: first those who score well, then the others."""
+        """Rows of tracks and people: first people that score well, then the others."""
         tracks, rules = self._tracks, self.rules
         good = seen.scores >= rules.high
         track, person = assigned(likely * good, rules.match)
@@ -259,8 +259,8 @@ class Tracker:
         return np.concatenate([track, tracks_left]), np.concatenate([person, people_left])
 
     def _strangers(self, seen: Observation, person: Rows, near: Array) -> Rows:
-        """Rows of people who begin a track: those who were not assigned, and are no second find of
-        one who was; near [M, N]: affinities of the assigned tracks.
+        """Rows of people that begin a track: not assigned, and no second detection of an assigned
+        person; near [M, N]: affinities of the assigned tracks.
         """
         new = seen.usable & (seen.scores >= min(self.rules.high, self.rules.sure))
         new[person] = False

@@ -189,8 +189,8 @@ def visible(
     boxes: Tensor, real: Tensor, ignored: Tensor, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes [N, M, 4] under the coordinate law, real, ignored -> cut to the canvas and counted from
-    its corner. A person of whom less than a third is left is neither to find nor false; one outside
-    the canvas is neither real nor ignored.
+    its corner. A person with less than a third left is neither to find nor false; one outside the
+    canvas is neither real nor ignored.
     """
     limit = boxes.new_tensor([*size, *size])
     whole = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)

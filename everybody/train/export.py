@@ -198,9 +198,9 @@ def difference_of_people(
     net: nn.Module, model: Model, batch: Tensor, path: Path, *, scores: int
 ) -> float:
     """`difference` of outputs [..., N, …] that are of N people each, the surest first: of each
-    person to the nearest. People who are as sure as the last one may be others, and so may one in
-    fifty: rounding decides who is suppressed by whom. `scores`: the output [..., N] that says how
-    sure. Infinite where one finds more people than the other.
+    person to the nearest. People as sure as the last one may differ, and so may one in fifty,
+    because rounding decides which of two suppresses the other. `scores`: the output [..., N] that
+    says how sure. Infinite where one finds more people than the other.
     """
     found, wanted = both(net, model, batch, path)
     axes = wanted[scores].ndim - 1

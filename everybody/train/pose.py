@@ -1,8 +1,8 @@
 """Learning to find the joints in crops: the task of all single-person pose estimators.
 
 A network that starts from another can learn what people have labelled without forgetting what it
-knew (learning without forgetting, Li & Hoiem 2016). For people whom only a teacher has labelled, it
-answers as it did at the start to the crop turned back to how the picture lies, heatmap for heatmap.
+knew (learning without forgetting, Li & Hoiem 2016). For people that only a teacher has labelled,
+the target is its own answer at the start to the crop turned back to how the picture lies.
 Labels made of a teacher's answers say neither how sure it was nor where else the joint may be.
 """
 

@@ -78,7 +78,7 @@ class Recipe:
     region: float = 1.25
     sstn: str = ""  # safetensors to start the SSTN from: another SSTN, or a turn net (its body)
     sppe: str = ""  # what the SPPE inside RMPE starts from, as `start`
-    # Weight of answering as at the start, for people whom only a teacher has labelled.
+    # Weight of answering as at the start, for people that only a teacher has labelled.
     imitate: float = 0.0
     direct: float = 1.0  # weight of θ itself in the loss
     parallel: float = 1.0  # weight of the parallel SPPE; 0: without
