@@ -1,4 +1,4 @@
-"""The nouns that everything else speaks in: `People` and `Frame` (`Skeleton`: `skeletons.py`).
+"""The nouns that everything else speaks in: `People`, `Poses3D`, `Frame` (`Skeleton`: `skeletons.py`).
 
 The coordinate law: an integer coordinate is the centre of a pixel, so a picture of W × H pixels
 spans [-0.5, W - 0.5] × [-0.5, H - 0.5]; boxes are x0, y0, x1, y1 in the same coordinates.
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -216,11 +216,57 @@ class People:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Poses3D:
+    """The same people in space, in metres; row n belongs to person n of the frame's `People`.
+
+    joints [N, K, 4]: x, y, z, score in [0, 1]. Relative to a camera, x points right, y down and z
+    away from it, as OpenCV has it; in a world whose floor is known, z points up and the floor is
+    z = 0 (`frame` says which of the two). ids [N] int64, or None where nobody is tracked.
+    """
+
+    joints: Floats
+    skeleton: Skeleton
+    ids: NDArray[np.int64] | None = None
+    frame: Literal["camera", "world"] = "camera"
+
+    def __post_init__(self) -> None:
+        joints = _array(
+            self.joints, (None, len(self.skeleton), 4), f"joints of {self.skeleton.name}"
+        )
+        object.__setattr__(self, "joints", joints)
+        if self.ids is not None:
+            ids = np.asarray(self.ids, np.int64)
+            if ids.shape != (len(joints),):
+                raise ValueError(f"ids must have shape [{len(joints)}], got {list(ids.shape)}")
+            object.__setattr__(self, "ids", ids)
+
+    @classmethod
+    def empty(cls, skeleton: Skeleton) -> Poses3D:
+        return cls(np.zeros((0, len(skeleton), 4), np.float32), skeleton)
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> Poses3D:
+        """One person, a slice, a list of places or a mask; always Poses3D again."""
+        if isinstance(index, (int, np.integer)):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"person {index} of {len(self)}")
+            index = [int(index)]
+        ids = None if self.ids is None else self.ids[index]
+        return replace(self, joints=self.joints[index], ids=ids)
+
+    def __repr__(self) -> str:
+        return f"Poses3D({len(self)} × {self.skeleton.name}, {self.frame})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One picture of a source, and who is on it.
 
     image [H, W, 3] uint8 RGB; index counts the frames of its source from 0 (a picture is frame 0 of
     itself); time in seconds from the start of the source; source is a path, a URL or another name.
+    poses3d: the same people in space, where they were lifted.
     """
 
     image: Image
@@ -228,6 +274,7 @@ class Frame:
     time: float = 0.0
     source: str = ""
     people: People = field(default_factory=lambda: People.empty(BOX))
+    poses3d: Poses3D | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:

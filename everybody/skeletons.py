@@ -12,7 +12,7 @@ value of the nearest joint.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -32,6 +32,8 @@ class Skeleton:
     sigmas: tuple[
         float, ...
     ]  # OKS fall-off per joint, relative to the square root of the person's area
+    # The joint that each joint hangs on, -1 for the root; () where the format is no tree.
+    parents: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.joints)
@@ -39,6 +41,11 @@ class Skeleton:
             raise ValueError(
                 f"skeleton '{self.name}': {count} joints need {count} mirror entries and sigmas, "
                 f"got {len(self.mirror)} and {len(self.sigmas)}"
+            )
+        if self.parents and len(self.parents) != count:
+            raise ValueError(
+                f"skeleton '{self.name}': {count} joints need {count} parents, "
+                f"got {len(self.parents)}"
             )
 
     def __len__(self) -> int:
@@ -72,6 +79,7 @@ SIGMAS = {
     "upper_neck": 0.026, "thorax": 0.079, "spine": 0.107, "pelvis": 0.066, "big_toe": 0.079,
     "small_toe": 0.079, "heel": 0.079, "mouth": 0.025, "eye_inner": 0.025, "eye_outer": 0.025,
     "pinky": 0.062, "index": 0.062, "thumb": 0.062, "foot_index": 0.079,
+    "ball": 0.079, "toe": 0.079, "chest": 0.079, "hand": 0.062,
 }  # fmt: skip
 
 CROWDPOSE_SIGMAS = (
@@ -262,29 +270,51 @@ BLAZEPOSE33 = _skeleton(
     " right_wrist-right_index left_index-left_pinky right_index-right_pinky"
     " left_heel-left_foot_index right_heel-right_foot_index",
 )
-H36M17 = _skeleton(
-    "h36m-17",
-    (
-        "pelvis",
-        "right_hip",
-        "right_knee",
-        "right_ankle",
-        "left_hip",
-        "left_knee",
-        "left_ankle",
-        "spine",
-        "thorax",
-        "upper_neck",
-        "head_top",
-        "left_shoulder",
-        "left_elbow",
-        "left_wrist",
-        "right_shoulder",
-        "right_elbow",
-        "right_wrist",
+H36M17 = replace(
+    _skeleton(
+        "h36m-17",
+        (
+            "pelvis",
+            "right_hip",
+            "right_knee",
+            "right_ankle",
+            "left_hip",
+            "left_knee",
+            "left_ankle",
+            "spine",
+            "thorax",
+            "upper_neck",
+            "head_top",
+            "left_shoulder",
+            "left_elbow",
+            "left_wrist",
+            "right_shoulder",
+            "right_elbow",
+            "right_wrist",
+        ),
+        _LIMBS + " pelvis-left_hip pelvis-right_hip pelvis-spine spine-thorax thorax-upper_neck"
+        " upper_neck-head_top thorax-left_shoulder thorax-right_shoulder",
     ),
-    _LIMBS + " pelvis-left_hip pelvis-right_hip pelvis-spine spine-thorax thorax-upper_neck"
-    " upper_neck-head_top thorax-left_shoulder thorax-right_shoulder",
+    parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
+)
+
+_CMU_LEG = ("hip", "knee", "ankle", "ball", "toe")
+_CMU_ARM = ("shoulder", "elbow", "wrist", "hand")
+CMU24 = replace(
+    _skeleton(
+        "cmu-24",
+        (
+            "pelvis",
+            *(f"{side}_{part}" for side in ("left", "right") for part in _CMU_LEG),
+            *("spine", "chest", "neck", "head", "head_top"),
+            *(f"{side}_{part}" for side in ("left", "right") for part in _CMU_ARM),
+        ),
+        _LIMBS + " pelvis-left_hip pelvis-right_hip pelvis-spine spine-chest chest-neck neck-head"
+        " head-head_top neck-left_shoulder neck-right_shoulder left_ankle-left_ball"
+        " left_ball-left_toe right_ankle-right_ball right_ball-right_toe left_wrist-left_hand"
+        " right_wrist-right_hand",
+    ),
+    parents=(-1, 0, 1, 2, 3, 4, 0, 6, 7, 8, 9, 0, 11, 12, 13, 14, 13, 16, 17, 18, 13, 20, 21, 22),
 )
 
 SKELETONS: dict[str, Skeleton] = {
@@ -301,6 +331,7 @@ SKELETONS: dict[str, Skeleton] = {
         OPENPOSE25,
         BLAZEPOSE33,
         H36M17,
+        CMU24,
     )
 }
 
