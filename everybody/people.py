@@ -1,4 +1,4 @@
-"""The nouns that everything else speaks in: `People`, `Poses3D`, `Frame` (`Skeleton`: `skeletons.py`).
+"""The nouns of everything else: `People`, `Poses3D` and `Frame`; `Skeleton` has its own file.
 
 The coordinate law: an integer coordinate is the centre of a pixel, so a picture of W × H pixels
 spans [-0.5, W - 0.5] × [-0.5, H - 0.5]; boxes are x0, y0, x1, y1 in the same coordinates.
