@@ -154,7 +154,7 @@ class Measure:
         places = [body.joints.get(f"{side}_{n}" if n in PAIRED else n) for n in names]
         if any(place is None for place in places):
             return math.nan
-        return _KINDS[self.kind](body, places)
+        return _KINDS[self.kind](body, [place for place in places if place is not None])
 
 
 def _angle(body: Body, places: list[Array]) -> float:
