@@ -120,14 +120,14 @@ def even(motion: Motion, *, most: int = 1 << 20) -> Motion:
         times = times[0] + step * np.arange(count)
     joints = np.full((len(times), len(motion.skeleton), 4), np.nan)
     joints[..., 3] = 0
-    places, scores = motion.places, motion.joints[..., 3]
-    near = np.searchsorted(motion.times, times).clip(0, max(len(motion) - 1, 0))
+    near = np.searchsorted((motion.times[1:] + motion.times[:-1]) / 2, times)
+    exact = np.abs(motion.times[near] - times) < 0.5 / motion.rate if len(motion) else near > 0
+    places = motion.places
     for k in range(len(motion.skeleton)):
         seen = np.isfinite(places[:, k]).all(1)
         if not seen.any():
             continue
         for axis in range(3):
             joints[:, k, axis] = np.interp(times, motion.times[seen], places[seen, k, axis])
-        same = np.abs(motion.times[near] - times) < 1e-6 + 0.5 * np.median(np.diff(times, append=0))
-        joints[:, k, 3] = np.where(same, scores[near, k], 0)
+        joints[:, k, 3] = np.where(exact, motion.joints[near, k, 3], 0)
     return replace(motion, joints=joints, times=times)
