@@ -314,27 +314,50 @@ def fit_body(motion: Motion) -> Body:
     return Body(motion.skeleton.name, names, parents, np.stack(list(offsets.values())))
 
 
+_FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "head", "head_top")
+_FOOT = ("big_toe", "small_toe", "heel", "foot_index")
+
+
 def _rigid(places: dict[str, Array], on: dict[str, str], trunk: str) -> dict[str, Array]:
-    """Directions at rest of the bones of pelvis and shoulders, whose joints keep their places to
-    each other: the median in axes that they span themselves.
+    """Directions at rest of bones whose joints keep their places to each other (pelvis, shoulders,
+    head, feet): the median in axes that they span themselves.
     """
     low = next(name for name in ("spine", "chest", trunk) if name in on)
+    skull = next((pair for pair in ("ear", "eye") if f"{_LEFT}{pair}" in on), "")
+    # their joints, the two that say where left is, from where to where is up, what they hang on
+    groups = [
+        ((f"{_LEFT}hip", f"{_RIGHT}hip"), "hip", ("pelvis", low), "pelvis"),
+        ((f"{_LEFT}shoulder", f"{_RIGHT}shoulder"), "shoulder", (on[trunk], trunk), trunk),
+        ((trunk,), "shoulder", (on[trunk], trunk), on[trunk]),
+    ]
+    if skull:
+        hub = on[f"{_LEFT}{skull}"]
+        groups.append((_FACE, skull, (hub, f"{_LEFT}{skull}"), hub))
     out: dict[str, Array] = {}
-    for part, start, top, hub in (
-        ("hip", "pelvis", low, "pelvis"),
-        ("shoulder", on[trunk], trunk, trunk),
-    ):
-        left, right = (places.get(f"{side}{part}") for side in (_LEFT, _RIGHT))
-        if left is None or right is None:
-            continue
-        axes = _axes(left - right, places[top] - places[start])
-        out[f"{_LEFT}{part}"] = _median(axes, left - places[hub])
-        out[f"{_RIGHT}{part}"] = _median(axes, right - places[hub])
-        if part == "shoulder":
-            out[top] = _median(axes, places[top] - places[start])
+    for members, sides, (base, top), hub in groups:
+        if f"{_LEFT}{sides}" in on and f"{_RIGHT}{sides}" in on:
+            axes = _axes(places[f"{_LEFT}{sides}"] - places[f"{_RIGHT}{sides}"], places[top] - places[base])
+            known = [member for member in members if member in on]
+            out |= {member: _median(axes, places[member] - places[hub]) for member in known}
     for side in (_LEFT, _RIGHT):
+        out |= _foot(places, on, side)
         out[f"{side}collar"] = out.get(trunk, rest_direction(trunk))
     return {name: way for name, way in out.items() if np.isfinite(way).all()}
+
+
+def _foot(places: dict[str, Array], on: dict[str, str], side: str) -> dict[str, Array]:
+    """Directions at rest of the bones of a foot whose heel is known: in its own axes, forward from
+    heel to toe, and to the left in the plane's normal that these span with the ankle.
+    """
+    toe = next((t for t in ("big_toe", "foot_index") if f"{side}{t}" in on), None)
+    if toe is None or f"{side}heel" not in on:
+        return {}
+    ankle, heel = places[f"{side}ankle"], places[f"{side}heel"]
+    forward = places[f"{side}{toe}"] - heel
+    left = np.cross(ankle - heel, forward)
+    axes = _axes(left, np.cross(forward, left))
+    members = [f"{side}{part}" for part in _FOOT if f"{side}{part}" in on]
+    return {name: _median(axes, places[name] - ankle) for name in members}
 
 
 def _axes(left: Array, up: Array) -> Array:

@@ -47,7 +47,7 @@ class Rules:
 
     joint: float = 0.01
     pixel: float = 4.0
-    limit: float = 0.1
+    limit: float = 0.2
     rest: float = 30.0
     girdle: float = 0.5
     turning: float = 60.0
