@@ -23,6 +23,11 @@ def log(matrices: Array) -> Array:
     return flat.reshape(matrices.shape[:-1])
 
 
+def about(axis: str, angles: Array, *, degrees: bool = True) -> Array:
+    """Angles [T] about "x", "y" or "z" -> [T, 3, 3]."""
+    return Rotation.from_euler(axis.lower(), angles[:, None], degrees=degrees).as_matrix()
+
+
 def cross_matrix(vectors: Array) -> Array:
     """[..., 3] -> [..., 3, 3]: cross_matrix(a) @ b is a × b."""
     out = np.zeros((*vectors.shape, 3))
