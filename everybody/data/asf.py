@@ -1,8 +1,8 @@
-"""ASF and AMC: Acclaim's body (bones with directions, lengths and axes of their own) and its motion.
+"""ASF and AMC: Acclaim's body, whose bones have directions, lengths and axes, and its motion.
 
 A bone begins where its parent ends. Its channels turn it in axes C of its own, so that in the axes
-of the world at rest its turn is C R C⁻¹ (Lander 1998). A bone is called by its start (`joint_names`);
-ends of chains get joints of their own.
+of the world at rest its turn is C R C⁻¹ (Lander 1998). A bone is called by its start
+(`joint_names`); ends of chains get joints of their own.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _bones(lines: list[_Line], degrees: bool) -> dict[str, _Bone]:
         else:
             for needed in ("name", "direction", "length"):
                 if needed not in said or len(said[needed].words) < 2:
-                    raise line.error(f"a bone with name, direction and length before its end")
+                    raise line.error("a bone with name, direction and length before its end")
             name = said["name"].words[1]
             way = np.array(said["direction"].numbers(3))
             way = way / max(float(np.linalg.norm(way)), 1e-12)
@@ -203,7 +203,9 @@ def _animation(
     names = list(asf.parents)
     ends = [name for name in names if name not in asf.parents.values()]
     parents = [names.index(asf.parents[n]) if asf.parents[n] else -1 for n in names]
-    offsets = [asf.bones[asf.parents[n]].direction if asf.parents[n] else np.zeros(3) for n in names]
+    offsets = [
+        asf.bones[asf.parents[n]].direction if asf.parents[n] else np.zeros(3) for n in names
+    ]
     turns = np.eye(3)[None, None].repeat(len(frames), 0).repeat(len(names) + len(ends), 1)
     root = np.zeros((len(frames), 3))
     for j, name in enumerate(names):

@@ -36,7 +36,9 @@ _MIDDLE = {
     "head_top": "headend headtop headtopend",
     "nose": "nose",
 }
-_OURS = {alias: ours for table in (_SIDED,) for ours, all_ in table.items() for alias in all_.split()}
+_OURS = {
+    alias: ours for table in (_SIDED,) for ours, all_ in table.items() for alias in all_.split()
+}
 _OURS_MIDDLE = {alias: ours for ours, all_ in _MIDDLE.items() for alias in all_.split()}
 _SIDE = re.compile(r"^(left|right|l|r)[ _]?(?=.)", re.IGNORECASE)
 

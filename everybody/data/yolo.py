@@ -14,8 +14,8 @@ import numpy as np
 
 from ..errors import DataError
 from ..skeletons import COCO17, Skeleton
-from .text import lines_of
 from .dataset import Dataset, Picture
+from .text import lines_of
 
 MOST = 1e4  # shares of a picture's side: what lies farther off is no place
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")

@@ -50,12 +50,11 @@ class Joint:
 
 # {} is the side. Lists begin with the trunk's highest joint that turns the shoulders.
 _TRUNK = ("chest", "spine", "torso")
+_NECK = ("upper_neck", "neck", "thorax")
 JOINTS: dict[str, Joint] = {
     "pelvis": Joint((), ("pelvis",), "ZXY", ("tilt", "list", "rotation")),
     "trunk": Joint(("pelvis",), _TRUNK, "ZXY", ("flexion", "bending", "rotation"), (-1, 1, 1)),
-    "neck": Joint(
-        _TRUNK, ("upper_neck", "neck", "thorax"), "ZXY", ("flexion", "bending", "rotation"), (-1, 1, 1)
-    ),
+    "neck": Joint(_TRUNK, _NECK, "ZXY", ("flexion", "bending", "rotation"), (-1, 1, 1)),
     "hip": Joint(("pelvis",), ("{}_hip",), "ZXY", ("flexion", "adduction", "rotation")),
     "knee": Joint(
         ("{}_hip",), ("{}_knee",), "ZXY", ("flexion", "adduction", "rotation"), (-1, 1, 1)
@@ -155,24 +154,28 @@ def joints_of(body: Body) -> tuple[Found, ...]:
     return tuple(out)
 
 
-def relative(found: Found, axes: Array, orientations: Array, frame: str = "world") -> Array:
+def relative(found: Found, axes: Array, orientations: Array, world: Array | None = None) -> Array:
     """Orientations [T, J, 3, 3] and axes [J, 3, 3] of the segments -> [T, 3, 3]: the distal axes in
-    the proximal ones, of a left side as its mirror image.
+    the proximal ones, of a left side as its mirror image. world: what the pelvis is turned against.
     """
     distal = orientations[:, found.distal] @ axes[found.distal]
     if found.proximal < 0:
-        turn = UPRIGHT[frame].T @ distal
+        turn = (UPRIGHT["world"] if world is None else world).T @ distal
     else:
         turn = np.swapaxes(orientations[:, found.proximal] @ axes[found.proximal], 1, 2) @ distal
     return MIRROR @ turn @ MIRROR if found.mirrored else turn
 
 
-def joint_angles(animation: Animation, *, arms: str = "YXY") -> dict[str, Array]:
+def joint_angles(
+    animation: Animation, *, arms: str = "YXY", world: Array | None = None
+) -> dict[str, Array]:
     """Angles in degrees by name, [T] each, without jumps of full turns.
 
     arms: the order of the shoulder's angles; "ZXY" says flexion, adduction, rotation instead, as
-    OpenSim's models do. Angles of the pelvis are against the world, whose z is up.
+    OpenSim's models do. Angles of the pelvis are against a body that stands upright and looks along
+    the world's x (in a camera's frame: into the camera), or against the axes `world` [3, 3].
     """
+    world = UPRIGHT[animation.frame] if world is None else world
     axes = segment_axes(animation.body)
     out: dict[str, Array] = {}
     for found in joints_of(animation.body):
@@ -180,7 +183,7 @@ def joint_angles(animation: Animation, *, arms: str = "YXY") -> dict[str, Array]
         order, names, signs = joint.order, joint.names, joint.signs
         if order == "YXY" and arms == "ZXY":
             order, names, signs = "ZXY", ("flexion", "adduction", "rotation"), (1, 1, 1)
-        turn = relative(found, axes, animation.orientations, animation.frame)
+        turn = relative(found, axes, animation.orientations, world)
         for name, values in zip(names, (decompose(turn, order) * signs).T, strict=True):
             out[f"{found.name}_{name}"] = np.unwrap(values, period=360)
     return out

@@ -1,5 +1,5 @@
-"""A body of rigid bones: a tree of joints as data, its forward kinematics, and how it is measured on
-a person's track.
+"""A body of rigid bones: a tree of joints as data, its forward kinematics, and how a person's track
+measures it.
 
 A joint turns all that hangs on it. With R the turn of joint j in its parent's axes, G that of all
 joints above it and o the place of j in its parent's axes at rest (Featherstone 2008, chapter 4):
@@ -25,7 +25,7 @@ from .motion import Motion
 
 Array = NDArray[np.floating[Any]]
 
-# The joint that a joint hangs on, the first of these that there is, for formats that are no trees.
+# The joint that a joint hangs on: the first of these that there is.
 HANGS_ON = {
     "pelvis": (),
     "hip": ("pelvis",),
@@ -41,7 +41,8 @@ HANGS_ON = {
     "elbow": ("shoulder",),
     "wrist": ("elbow",),
     **dict.fromkeys(("hand", "index", "pinky", "thumb"), ("wrist",)),
-    **dict.fromkeys(("head", "head_top", "nose", "eye", "ear"), ("upper_neck", "neck", "thorax")),
+    **dict.fromkeys(("head", "nose", "eye", "ear"), ("upper_neck", "neck", "thorax")),
+    "head_top": ("head", "upper_neck", "neck", "thorax"),
 }
 # Where a bone points at rest: forward, to its own side, up; all others point up.
 RESTS = {
@@ -51,7 +52,7 @@ RESTS = {
     "eye": (0.6, 0.3, 0.75), "ear": (0.1, 0.6, 0.8),
     **dict.fromkeys(("shoulder", "elbow", "wrist", "hand", "index", "pinky", "thumb"), (0, 1, 0)),
 }  # fmt: skip
-# Where the trunk turns against the pelvis: at the pelvis itself, as in CMU's and Human3.6M's bodies.
+# Where the trunk turns against the pelvis: at the pelvis, as in CMU's and Human3.6M's bodies.
 TRUNK = "torso"
 _LEFT, _RIGHT = "left_", "right_"
 
@@ -177,9 +178,7 @@ def own_skeleton(body: Body) -> Skeleton:
     return tree_skeleton(body.name, body.joints, body.parents)
 
 
-def tree_skeleton(
-    name: str, joints: Sequence[str], parents: Sequence[int] = ()
-) -> Skeleton:
+def tree_skeleton(name: str, joints: Sequence[str], parents: Sequence[int] = ()) -> Skeleton:
     """A keypoint format of joints that a file names; the mirror of left_knee is right_knee."""
     place = {joint: k for k, joint in enumerate(joints)}
     swap = {_LEFT: _RIGHT, _RIGHT: _LEFT}
@@ -246,18 +245,14 @@ def _tree(skeleton: Skeleton) -> dict[str, str]:
     nothing. The trunk hangs on a joint of its own, so that it bends against the pelvis, and arms on
     collars, so that shoulders can be drawn up.
     """
-    names = skeleton.joints
-    if skeleton.parents:
-        on = {name: names[p] if p >= 0 else "" for name, p in zip(names, skeleton.parents, strict=True)}
-    else:
-        on = {"pelvis": ""}
-        for name in names:
-            prefix = _side(name)[0]
-            stem = name.removeprefix(prefix)
-            choices = [c for s in HANGS_ON.get(stem, ()) for c in (prefix + s, s)]
-            found = next((c for c in choices if c in names), None)
-            if found is not None:
-                on[name] = found
+    on = {"pelvis": ""}
+    for name in skeleton.joints:
+        prefix = _side(name)[0]
+        stems = HANGS_ON.get(name.removeprefix(prefix), ())
+        choices = [choice for stem in stems for choice in (prefix + stem, stem)]
+        found = next((choice for choice in choices if choice in skeleton.joints), None)
+        if found is not None:
+            on[name] = found
     trunk = next(name for name in ("neck", "thorax") if name in on)
     low = next(name for name in ("spine", "chest", trunk) if name in on)
     on = {"pelvis": "", TRUNK: "pelvis", **on, low: TRUNK}
@@ -283,9 +278,12 @@ def fit_body(motion: Motion) -> Body:
     """The body of a person: lengths of bones as the median over the whole track, and the shapes of
     pelvis, shoulders, head and feet, whose joints keep their places to each other.
 
-    A bone that is never seen is left out with all beyond it. Raises DataError where hips or
-    shoulders are never seen.
+    A bone that is never seen is left out with all beyond it. Joints that are not those of a person
+    but form a tree are taken to be at rest where they are first seen. Raises DataError where hips
+    or shoulders are never seen.
     """
+    if motion.skeleton.parents and "left_hip" not in motion.skeleton.joints:
+        return _as_first_seen(motion)
     motion = with_middles(motion)
     places = dict(zip(motion.skeleton.joints, np.swapaxes(motion.places, 0, 1), strict=True))
     on = _tree(motion.skeleton)
@@ -314,6 +312,29 @@ def fit_body(motion: Motion) -> Body:
     return Body(motion.skeleton.name, names, parents, np.stack(list(offsets.values())))
 
 
+def _as_first_seen(motion: Motion) -> Body:
+    """The body of any tree of joints: bones point as when they are first seen, and are as long as
+    the median.
+    """
+    names, parents = motion.skeleton.joints, motion.skeleton.parents
+    offsets = np.zeros((len(names), 3))
+    for k, parent in enumerate(parents):
+        if parent < 0:
+            continue
+        ways = motion.places[:, k] - motion.places[:, parent]
+        ways = ways[np.isfinite(ways).all(1)]
+        if not len(ways):
+            raise DataError(
+                f"person {motion.id}: {names[k]} is never seen: no body can be measured"
+            )
+        lengths = np.linalg.norm(ways, axis=1)
+        offsets[k] = ways[0] * np.median(lengths) / max(lengths[0], 1e-9)
+    try:
+        return Body(motion.skeleton.name, names, parents, offsets)
+    except ValueError as error:
+        raise DataError(f"{motion.skeleton.name}: its joints are no tree: {error}") from None
+
+
 _FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "head", "head_top")
 _FOOT = ("big_toe", "small_toe", "heel", "foot_index")
 
@@ -336,7 +357,9 @@ def _rigid(places: dict[str, Array], on: dict[str, str], trunk: str) -> dict[str
     out: dict[str, Array] = {}
     for members, sides, (base, top), hub in groups:
         if f"{_LEFT}{sides}" in on and f"{_RIGHT}{sides}" in on:
-            axes = _axes(places[f"{_LEFT}{sides}"] - places[f"{_RIGHT}{sides}"], places[top] - places[base])
+            axes = _axes(
+                places[f"{_LEFT}{sides}"] - places[f"{_RIGHT}{sides}"], places[top] - places[base]
+            )
             known = [member for member in members if member in on]
             out |= {member: _median(axes, places[member] - places[hub]) for member in known}
     for side in (_LEFT, _RIGHT):

@@ -41,8 +41,9 @@ class Rules:
     """How strongly each thing counts, as the size of a usual deviation.
 
     joint: metres that a joint seen in space is off. pixel: the same in a picture. limit: radians
-    beyond a joint's range. rest: radians from the posture at rest, and of collars and torso. turning, moving:
-    accelerations of joints in radians/s² and of the root in m/s²; 0: frames are solved one by one.
+    beyond a joint's range. rest: radians from the posture at rest; girdle: the same of collars and
+    torso. turning, moving: accelerations of joints in radians/s² and of the root in m/s²; 0: frames
+    are solved one by one.
     """
 
     joint: float = 0.01
@@ -140,9 +141,7 @@ def _before(body: Body, goals: Array, weights: Array, camera: Camera, quarter: i
     ahead = ahead / np.linalg.norm(ahead)
     base = np.stack([ahead, np.cross(up, ahead), up], 1)
     turn = np.pi / 2 * quarter
-    spin = np.array(
-        [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]
-    )
+    spin = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
     turns = np.eye(3)[None, None].repeat(len(goals), 0).repeat(len(body), 1)
     turns[:, 0] = base @ spin
     still = body.forward(np.zeros((len(goals), 3)), turns)[0]
@@ -201,9 +200,7 @@ def _reached(body: Body, j: int) -> list[tuple[int, Array, float]]:
         else:
             out += [(c, offset, weight / 10) for c, offset, weight in _reached(body, child)]
         if body.joints[child].endswith("collar"):
-            out += [
-                (c, body.offsets[child] + body.offsets[c], 1.0) for c in body.children[child]
-            ]
+            out += [(c, body.offsets[child] + body.offsets[c], 1.0) for c in body.children[child]]
     return out
 
 
@@ -285,9 +282,7 @@ def _costs(state: State, terms: Sequence[Term], smooth: _Smooth | None) -> Array
     return np.sum(squares, axis=0)
 
 
-def _normal(
-    state: State, terms: Sequence[Term], smooth: _Smooth | None
-) -> tuple[Array, Array]:
+def _normal(state: State, terms: Sequence[Term], smooth: _Smooth | None) -> tuple[Array, Array]:
     """Hessians [T, P, P], without what couples frames, and gradients [T, P]."""
     size = 3 + 3 * len(state.body.turning)
     hessian = np.zeros((len(state.root), size, size))

@@ -52,9 +52,9 @@ class State:
         out = np.zeros((count, len(joints), 3, 3 + 3 * len(turning)))
         out[..., :3] = np.eye(3)
         # np.cross of every column of the axes with every lever, written out: three times as fast
-        lever = np.where(
-            moves[..., None], places[:, joints, None] - places[:, None, turning], 0
-        )[..., None, :]
+        lever = np.where(moves[..., None], places[:, joints, None] - places[:, None, turning], 0)[
+            ..., None, :
+        ]
         axes = np.swapaxes(self.carriers, 2, 3)[:, None]
         turned = out[..., 3:].reshape(count, len(joints), 3, len(turning), 3)
         for a, b, c in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
