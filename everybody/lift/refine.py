@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class Smoothness:
     pixel: how far off a view usually is. bridge: seconds over which a joint may be unseen.
     """
 
-    acceleration: float = 15.0
+    acceleration: float = 10.0
     pixel: float = 4.0
     bridge: float = 0.5
 
@@ -71,7 +72,7 @@ def bridged(known: NDArray[np.bool_], most: int) -> NDArray[np.bool_]:
     """[T]: what is known, and gaps between of up to `most` frames."""
     places = np.flatnonzero(known)
     out = known.copy()
-    for a, b in zip(places[:-1], places[1:], strict=True):
+    for a, b in pairwise(places):
         if b - a - 1 <= most:
             out[a:b] = True
     return out
@@ -144,7 +145,7 @@ def _accelerations(count: int, stiffness: float) -> Array:
 
 
 def _second(track: Array, *, forward: bool) -> Array:
-    """Second differences [T - 2, 3] of a track [T, 3]; or what those differences give back to it."""
+    """Second differences [T - 2, 3] of a track [T, 3], or their transpose: back to the track."""
     if forward:
         return track[:-2] - 2 * track[1:-1] + track[2:]
     out = np.zeros((len(track) + 2, 3))

@@ -34,7 +34,7 @@ class Trust:
     """
 
     score: float = 0.2
-    outlier: float = 15.0
+    outlier: float = 25.0
     angle: float = 2.0
 
     def __post_init__(self) -> None:
