@@ -70,9 +70,7 @@ def passing(a: Rays, b: Rays, nearness: Nearness = NEARNESS) -> Array:
     with np.errstate(all="ignore"):
         away = np.abs(normal @ between) / sine
         # Where the rays are closest must lie before both cameras.
-        before = [
-            (np.cross(between, ray) * normal).sum(-1) / sine**2 > 0 for ray in (two, one)
-        ]
+        before = [(np.cross(between, ray) * normal).sum(-1) / sine**2 > 0 for ray in (two, one)]
     weights = np.sqrt(a.scores[:, None] * b.scores[None])
     usable = (weights > 0) & (sine > 0.02) & np.isfinite(away)
     away = np.where(before[0] & before[1], away, 10 * nearness.apart)
@@ -143,7 +141,9 @@ def beside(known: Array, view: Rays, nearness: Nearness = NEARNESS) -> Array:
     usable = np.isfinite(away) & (view.scores > 0) & (along[..., 0] > 0)
     away = np.where(usable, away, np.inf)
     count = usable.sum(-1)
-    middle = np.take_along_axis(np.sort(away, axis=-1), np.maximum(count - 1, 0)[..., None] // 2, -1)
+    middle = np.take_along_axis(
+        np.sort(away, axis=-1), np.maximum(count - 1, 0)[..., None] // 2, -1
+    )
     return np.where(count >= nearness.joints, middle[..., 0], np.inf)
 
 

@@ -6,14 +6,16 @@ A sighting is what one picture shows of a board: the numbers of its corners and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import OptionError, unknown
+from ..errors import DataError, OptionError, unknown
+from ..media.read import Selection, read
 
 Array = NDArray[np.floating[Any]]
 Image = NDArray[np.uint8]
@@ -82,9 +84,7 @@ class Board:
     def charuco(self) -> cv2.aruco.CharucoBoard:
         """OpenCV's board; also draws it (`generateImage`)."""
         markers = cv2.aruco.getPredefinedDictionary(DICTIONARIES[self.dictionary])
-        return cv2.aruco.CharucoBoard(
-            (self.columns, self.rows), self.square, self.marker, markers
-        )
+        return cv2.aruco.CharucoBoard((self.columns, self.rows), self.square, self.marker, markers)
 
     def find(self, image: Image) -> Sighting | None:
         """[H, W, 3] RGB -> the corners, or None where too few are seen, or only those of a line."""
@@ -124,3 +124,36 @@ class Board:
         height, width = grey.shape
         x, y = np.clip(np.round(ends).astype(int), 0, (width - 1, height - 1)).T
         return bool(grey[y[0], x[0]] < grey[y[1], x[1]])
+
+
+def sightings(
+    board: Board, source: Any, select: Selection, also: int | None = None
+) -> tuple[dict[int, Sighting], tuple[int, int]]:
+    """A film, or a folder of pictures -> the board by frame (pictures: by place), where it is seen,
+    and the pictures' (width, height). also: a frame to look at, chosen or not.
+
+    Raises DataError for pictures of several sizes.
+    """
+    found: dict[int, Sighting] = {}
+    sizes: set[tuple[int, int]] = set()
+    parts = [select]
+    if also is not None:
+        parts.append(Selection(start=also, end=also + 1))
+    for part in parts:
+        for number, frame in enumerate(read(source, select=_for_pictures(source, part))):
+            moment = frame.index or number + (part.start or 0 if part is not select else 0)
+            sizes.add(frame.size)
+            seen = board.find(frame.image)
+            if seen is not None:
+                found[int(moment)] = seen
+    if len(sizes) != 1:
+        told = ", ".join(f"{width} × {height}" for width, height in sorted(sizes)) or "none"
+        raise DataError(f"{source}: expected pictures of one size, got {told}")
+    return found, sizes.pop()
+
+
+def _for_pictures(source: Any, select: Selection) -> Selection:
+    """All pictures of a folder: one per so many seconds means nothing there."""
+    if isinstance(select.every, float) and Path(source).is_dir():
+        return replace(select, every=1)
+    return select

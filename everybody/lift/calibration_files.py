@@ -1,11 +1,11 @@
 """Files of calibrated cameras -> `Camera`s, in metres: told by their content.
 
-    Pose2Sim's .toml        matrix, distortions, rotation (vector), translation in metres, per camera
-    anipose's .toml         the same with other units: said by nobody, so taken as they are
-    Qualisys' .qca(.txt)    XML: matrices in 64ths of a pixel, places in millimetres, world z up
-    OpenCV's .yml, .yaml    camera_matrix, distortion_coefficients, and R or rvec, T or tvec; a file
-                            per camera, or K_1, dist_1, Rot_1, T_1 … of several in two files
-    Panoptic's .json        centimetres;  Shelf's and Campus' .json  (MMPose) millimetres
+Pose2Sim's .toml        matrix, distortions, rotation (vector), translation in metres, per camera
+anipose's .toml         the same with other units: said by nobody, so taken as they are
+Qualisys' .qca(.txt)    XML: matrices in 64ths of a pixel, places in millimetres, world z up
+OpenCV's .yml, .yaml    camera_matrix, distortion_coefficients, and R or rvec, T or tvec; a file
+                        per camera, or K_1, dist_1, Rot_1, T_1 … of several in two files
+Panoptic's .json        centimetres;  Shelf's and Campus' .json  (MMPose) millimetres
 """
 
 from __future__ import annotations
@@ -170,9 +170,7 @@ def _qualisys(data: bytes) -> list[Camera]:
                 return float(element.get(field, ""))
             except ValueError:
                 said = element.get(field)
-                raise DataError(
-                    f"camera {name}: {field} is {said!r}, expected a number"
-                ) from None
+                raise DataError(f"camera {name}: {field} is {said!r}, expected a number") from None
 
         f, c = (
             [number_of(lens, f"{what}{axis}") / 64 for axis in "UV"]

@@ -27,8 +27,8 @@ _STEPS, _EXACT = 20, 1e-12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Camera:
-    """matrix [3, 3] in pixels, rotation [3, 3], translation [3] in metres, distortion [≤ 8], and the
-    (width, height) of its pictures, or None.
+    """matrix [3, 3] in pixels, rotation [3, 3], translation [3] in metres, distortion [≤ 8], and
+    the (width, height) of its pictures, or None.
 
     Raises DataError that names the camera for numbers that are not finite or make no camera.
     """
@@ -94,7 +94,7 @@ class Camera:
         return straightened(self, goal)
 
     def directions(self, pixels: Array) -> Array:
-        """[..., 2] pixels -> [..., 3]: unit vectors in the world from the camera to what is seen."""
+        """[..., 2] pixels -> [..., 3]: unit vectors in the world, from the camera."""
         slopes = self.slopes(pixels)
         rays = np.concatenate([slopes, np.ones_like(slopes[..., :1])], -1) @ self.rotation
         return rays / np.linalg.norm(rays, axis=-1, keepdims=True)

@@ -98,8 +98,8 @@ RULES = Rules()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """A person in space: motion, and errors [C, T, K]: pixels by which the final joints lie off what
-    each camera sees, NaN where that view did not count.
+    """A person in space: motion, and errors [C, T, K]: pixels by which the final joints lie off
+    what each camera sees, NaN where that view did not count.
     """
 
     motion: Motion
@@ -152,7 +152,9 @@ def triangulate_views(
     apart(chosen)
     skeletons = {view.skeleton.name for view in views}
     if len(skeletons) > 1:
-        raise DataError(f"views of several skeletons ({', '.join(sorted(skeletons))}): expected one")
+        raise DataError(
+            f"views of several skeletons ({', '.join(sorted(skeletons))}): expected one"
+        )
     chosen = [_fitting(camera, view, say) for camera, view in zip(chosen, views, strict=True)]
     rays = [_rays(camera, view, rules) for camera, view in zip(chosen, views, strict=True)]
 
@@ -298,7 +300,9 @@ def _clocks(rays: list[list[Rays]], views: Sequence[View], rules: Rules, say: Sa
         nobody = Rays(np.zeros(3), np.zeros((0, k, 3)), np.zeros((0, k)))
         films.append([rows[f] if f >= 0 else nobody for f in places])
     late, _ = shifts(films, max(2, round(rules.synchronise / step)), rules.nearness)
-    told = ", ".join(f"{view.name} {by * step:+.3f} s" for view, by in zip(views, late, strict=True))
+    told = ", ".join(
+        f"{view.name} {by * step:+.3f} s" for view, by in zip(views, late, strict=True)
+    )
     say(f"clocks by motion: {told}")
     return late * step
 
