@@ -101,7 +101,7 @@ def seen(camera: Camera, board: Board, pose: np.ndarray) -> Sighting | None:
 
 
 def picture(camera: Camera, board: Board, pose: np.ndarray, scale: int = 40) -> np.ndarray:
-    """[H, W, 3]: the board drawn as the camera (without a lens) sees it, `scale` pixels a square."""
+    """[H, W, 3]: the board as a camera without a lens sees it, drawn `scale` pixels a square."""
     columns, rows = board.columns, board.rows
     if board.marker:
         flat = board.charuco().generateImage((columns * scale, rows * scale))

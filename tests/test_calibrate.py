@@ -20,6 +20,7 @@ from synthetic.studio import boards, picture, ring, seen
 
 CHESS = Board(columns=7, rows=6, square=0.06)
 CHARUCO = Board(columns=6, rows=5, square=0.08, marker=0.06)
+LARGE = Board(columns=6, rows=5, square=0.14, marker=0.105)
 
 
 def studio(count: int = 3) -> list[Camera]:
@@ -54,7 +55,8 @@ def test_cameras_come_back_from_what_they_see() -> None:
         np.testing.assert_allclose(one.matrix, other.matrix, atol=0.1)
         np.testing.assert_allclose(one.rotation, other.rotation, atol=1e-4)
         np.testing.assert_allclose(one.translation, other.translation, atol=1e-3)
-    assert max(found.together.values()) < 0.01 and max(found.lens.values()) < 0.01
+    assert max(found.together.values()) < 0.01
+    assert max(found.lens.values()) < 0.01
 
 
 def test_noise_is_averaged_and_reported() -> None:
@@ -95,7 +97,8 @@ def test_corners_are_found_where_they_are_drawn(board: Board) -> None:
         if sighting is not None:
             found += 1
             away = np.abs(sighting.pixels - truth.pixels[sighting.ids])
-            assert np.median(away) < 0.5 and away.max() < 2
+            assert np.median(away) < 0.5
+            assert away.max() < 2
     assert found >= 3
     assert board.find(np.full((48, 64, 3), 127, np.uint8)) is None
 
@@ -117,14 +120,14 @@ def test_films_that_tell_no_lens() -> None:
     (camera,) = ring(1, away=2.2, focal=800)
     size = camera.size or (0, 0)
     whole = list(films([camera])["cam1"].values())
-    with pytest.raises(DataError, match="cam1.*found in 3 pictures, expected 4"):
+    with pytest.raises(DataError, match=r"cam1.*found in 3 pictures, expected 4"):
         calibrate_lens(CHESS, "cam1", whole[:3], size)
     rows = [Sighting(s.ids[:7], s.pixels[:7]) for s in whole]
-    with pytest.raises(DataError, match="cam1.*found in 0 pictures"):
+    with pytest.raises(DataError, match=r"cam1.*found in 0 pictures"):
         calibrate_lens(CHESS, "cam1", rows, size)
-    with pytest.raises(DataError, match="cam1.*poses too much alike"):
-        again = np.random.default_rng(0).normal(0, 0.2, (6, *whole[0].pixels.shape))
-        alike = [Sighting(whole[0].ids, whole[0].pixels + noise) for noise in again]
+    again = np.random.default_rng(0).normal(0, 0.2, (6, *whole[0].pixels.shape))
+    alike = [Sighting(whole[0].ids, whole[0].pixels + noise) for noise in again]
+    with pytest.raises(DataError, match=r"cam1.*poses too much alike"):
         calibrate_lens(CHESS, "cam1", alike, size)
 
 
@@ -140,7 +143,9 @@ def test_cameras_that_never_see_the_board_together() -> None:
 
 def test_a_chessboard_that_can_be_turned_joins_no_cameras() -> None:
     cameras, board = studio(2), Board(columns=7, rows=5, square=0.06)
-    assert board.turnable and not CHESS.turnable and not CHARUCO.turnable
+    assert board.turnable
+    assert not CHESS.turnable
+    assert not CHARUCO.turnable
     with pytest.raises(DataError, match="looks the same when turned"):
         calibrate(board, films(cameras, board), sizes(cameras))
 
@@ -148,12 +153,12 @@ def test_a_chessboard_that_can_be_turned_joins_no_cameras() -> None:
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """Folders cam1 and cam2 of pictures of a board that moves."""
-    cameras = ring(2, arc=1.6, away=1.6, focal=500, bend=(), size=(640, 400))
-    for moment, pose in enumerate(boards(np.random.default_rng(5), 14, tilt=35)):
+    cameras = ring(2, arc=1.6, away=2.0, focal=500, bend=(), size=(640, 400))
+    for moment, pose in enumerate(boards(np.random.default_rng(5), 24)):
         for camera in cameras:
             folder = tmp_path / camera.name
             folder.mkdir(exist_ok=True)
-            image = picture(camera, CHARUCO, pose)
+            image = picture(camera, LARGE, pose, 24)
             cv2.imwrite(str(folder / f"{moment:02d}.png"), image)
     return tmp_path
 
@@ -167,15 +172,16 @@ def command(*words: object) -> str:
 
 
 def test_the_command_calibrates_folders_of_pictures(pictures: Path) -> None:
-    board = ["--board", "6x5", "--square", "0.08", "--marker", "0.06"]
+    board = ["--board", "6x5", "--square", "0.14", "--marker", "0.105"]
     out = pictures / "Calib.toml"
     given = [pictures / "cam1", pictures / "cam2", *board, "-o", out, "--floor", 0]
     said = command(*given)
-    assert "cam1: the board is seen in" in said and "pixels off" in said
-    cameras = ring(2, arc=1.6, away=1.6, focal=500, bend=(), size=(640, 400))
+    assert "cam1: the board is seen in" in said
+    assert "pixels off" in said
+    cameras = ring(2, arc=1.6, away=2.0, focal=500, bend=(), size=(640, 400))
     for one, other in zip(read_calibration(out), cameras, strict=True):
-        assert np.linalg.norm(one.centre - other.centre) < 0.05
-        assert abs(one.focal / other.focal - 1) < 0.03
+        assert np.linalg.norm(one.centre - other.centre) < 0.1
+        assert abs(one.focal / other.focal - 1) < 0.05
     with pytest.raises(OutputError, match="--overwrite"):
         command(*given)
     with pytest.raises(OptionError, match="called alike"):

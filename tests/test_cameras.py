@@ -98,7 +98,9 @@ def test_numbers_that_make_no_camera_are_named(field: str, value: object, said: 
 
 
 def same(one: Camera, other: Camera, close: float = 1e-12) -> None:
-    assert one.name == other.name and one.size == other.size and one.fisheye == other.fisheye
+    assert one.name == other.name
+    assert one.size == other.size
+    assert one.fisheye == other.fisheye
     for field in ("matrix", "rotation", "translation"):
         np.testing.assert_allclose(getattr(one, field), getattr(other, field), atol=close)
     points = np.random.default_rng(0).normal(0, 0.4, (20, 3))
@@ -207,7 +209,8 @@ def test_broken_toml_names_the_camera_or_the_line(
     path.write_text(TOML.replace(old, new, 1), "utf-8")
     with pytest.raises(DataError) as error:
         read_calibration(path)
-    assert str(path) in str(error.value) and said in str(error.value)
+    assert str(path) in str(error.value)
+    assert said in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +231,8 @@ def test_broken_files_of_other_kinds(tmp_path: Path, name: str, text: str, said:
     path.write_text(text, "utf-8")
     with pytest.raises(DataError) as error:
         read_calibration(path)
-    assert str(path) in str(error.value) and said in str(error.value)
+    assert str(path) in str(error.value)
+    assert said in str(error.value)
 
 
 def test_a_folder_without_a_calibration(tmp_path: Path) -> None:

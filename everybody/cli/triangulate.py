@@ -39,8 +39,8 @@ def triangulate(
         typer.Option(help="Seconds that clocks may be apart, found by motion; 0: they are right."),
     ] = 0.0,
     outlier: Annotated[
-        float, typer.Option(help="Pixels off from which a view of a joint does not count.")
-    ] = 25.0,
+        float, typer.Option(help="Metres beside a joint at which a view of it does not count.")
+    ] = 0.07,
     acceleration: Annotated[
         float, typer.Option(help="Usual acceleration of joints in m/s²; less: smoother; 0: raw.")
     ] = 10.0,

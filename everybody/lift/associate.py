@@ -26,9 +26,9 @@ Group = dict[int, int]  # view -> place of the person in that view
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nearness:
-    """apart: metres by which the rays to one person's joints pass each other, at most. moved: metres
-    between a known person's joints and the rays of the next frame. joints: how many must be seen in
-    both views.
+    """apart: metres by which the rays to one person's joints pass each other, at most. moved:
+    metres between a known person's joints and the rays of the next frame. joints: how many must be
+    seen in both views.
     """
 
     apart: float = 0.12

@@ -70,14 +70,14 @@ class Board:
 
     @property
     def points(self) -> Array:
-        """[n, 3] metres: x along a row, y along a column, z out of the board's back, as numbered."""
+        """[n, 3] metres: x along a row, y along a column, z out of its back, as numbered."""
         columns, rows = self.corners
         grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2)
         return np.concatenate([grid, np.zeros((len(grid), 1))], 1) * self.square
 
     @property
     def turnable(self) -> bool:
-        """Whether the board looks the same upside down, so that its corners cannot be told apart."""
+        """Whether the board looks the same when turned: its corners cannot be told apart."""
         columns, rows = self.corners
         return not self.marker and ((columns + rows) % 2 == 0 or columns == rows)
 
@@ -88,7 +88,7 @@ class Board:
 
     def find(self, image: Image) -> Sighting | None:
         """[H, W, 3] RGB -> the corners, or None where too few are seen, or only those of a line."""
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         seen = self._markers(grey) if self.marker else self._chessboard(grey)
         return seen if seen is not None and self.flat(seen) else None
 

@@ -126,7 +126,8 @@ def _lens(
             "of all of them in a line?"
         ) from None
     error, matrix, bend, _, _, spread, _, each = out
-    return error, matrix, bend, spread.ravel(), each.ravel()
+    matrix, bend = np.asarray(matrix, np.float64), np.asarray(bend, np.float64)
+    return error, matrix, bend, np.asarray(spread, float).ravel(), np.asarray(each, float).ravel()
 
 
 # --- where they stand

@@ -292,7 +292,8 @@ def _yaml(path: Path) -> dict[str, Any]:
         )
         root = store.root()
         out = {}
-        for key in root.keys():
+        names = root.keys()
+        for key in names:
             node = root.getNode(key)
             kind = next((kind for kind in _NODE if getattr(node, kind)()), None)
             out[key] = _NODE[kind](node) if kind else None

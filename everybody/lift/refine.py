@@ -1,7 +1,7 @@
 """Tracks in space that lie on what the cameras see and move as bodies do.
 
-Over the whole track of a joint, Gauss and Newton's steps lessen the squares of pixels by which it
-lies off in each view (Huber 1964: those that are far off count less) and of its accelerations. A
+Over the whole track of a joint, Gauss and Newton's steps lessen the squares of metres by which it
+lies beside the ray of each view (Huber 1964: those far off count less) and of its accelerations. A
 point of a frame depends on the two before and after it, so the unknowns form a band, which one
 Cholesky factorisation solves (Golub and Van Loan 2013, § 4.3). A joint that a single camera sees,
 or none for a while, is so carried on.
@@ -30,16 +30,17 @@ _HUBER = 1.5  # usual deviations from which a view counts less
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smoothness:
     """acceleration: metres per second² that a joint usually has; 0: tracks are left as they are.
-    pixel: how far off a view usually is. bridge: seconds over which a joint may be unseen.
+    beside: metres by which a ray usually passes a joint. bridge: seconds over which a joint may be
+    unseen.
     """
 
     acceleration: float = 10.0
-    pixel: float = 4.0
+    beside: float = 0.01
     bridge: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.acceleration < 0 or self.bridge < 0 or not self.pixel > 0:
-            raise OptionError("smoothness: expected a pixel above 0, all others from 0")
+        if self.acceleration < 0 or self.bridge < 0 or not self.beside > 0:
+            raise OptionError("smoothness: expected beside above 0, all others from 0")
 
 
 SMOOTHNESS = Smoothness()
@@ -59,7 +60,7 @@ def refine(
     """
     out = np.full(points.shape, np.nan)
     for k in range(points.shape[1]):
-        known = np.isfinite(points[:, k]).all(1)
+        known = np.isfinite(points[:, k].sum(1))
         if known.any():
             out[:, k] = _one(
                 cameras, points[:, k], slopes[:, :, k], weights[:, :, k], step, smoothness
@@ -92,12 +93,12 @@ def _one(
     track = np.stack([np.interp(frames, frames[known], points[known, i]) for i in range(3)], 1)
     if count < 3 or not smoothness.acceleration:
         return track
-    # A view off by a pixel costs as much as an acceleration off by its usual size.
-    stiffness = (smoothness.pixel / (smoothness.acceleration * step**2)) ** 2
+    # A ray that passes as usual costs as much as a usual acceleration.
+    stiffness = (smoothness.beside / (smoothness.acceleration * step**2)) ** 2
     band = _accelerations(count, stiffness)
-    poses, focal = stacked(cameras)
+    poses, _ = stacked(cameras)
     for _ in range(_STEPS):
-        normal, slope = _seen(poses, focal, track, slopes, weights, smoothness.pixel)
+        normal, slope = _seen(poses, track, slopes, weights, smoothness.beside)
         matrix = band.copy()
         for i in range(3):
             for j in range(i + 1):
@@ -112,20 +113,18 @@ def _one(
 
 
 def _seen(
-    poses: Array, focal: Array, track: Array, slopes: Array, weights: Array, pixel: float
+    poses: Array, track: Array, slopes: Array, weights: Array, usual: float
 ) -> tuple[Array, Array]:
-    """Normal matrices [T, 3, 3] and slopes [T, 3] of the squares of pixels, robustly weighted."""
+    """Normal matrices [T, 3, 3] and slopes [T, 3] of the squares of metres, robustly weighted."""
     normal = np.zeros((len(track), 3, 3)) + 1e-9 * np.eye(3)
     slope = np.zeros((len(track), 3))
-    for pose, f, seen, weight in zip(poses, focal, slopes, weights, strict=True):
+    for pose, seen, weight in zip(poses, slopes, weights, strict=True):
         inside = track @ pose[:, :3].T + pose[:, 3]
-        before = inside[:, 2] > NEAREST
-        depth = np.where(before, inside[:, 2], 1.0)[:, None]
-        flat = inside[:, :2] / depth
-        away = (flat - seen) * f
+        away = inside[:, :2] - seen * inside[:, 2:]
         far = np.linalg.norm(away, axis=1)
-        much = weight * before * np.minimum(1, _HUBER * pixel / np.maximum(far, 1e-9))
-        rows = (pose[:2, :3] - flat[..., None] * pose[2, :3]) * (f / depth)[..., None]
+        much = weight * (inside[:, 2] > NEAREST)
+        much = much * np.minimum(1, _HUBER * usual / np.maximum(far, 1e-9))
+        rows = pose[:2, :3] - seen[..., None] * pose[2, :3]
         normal += np.einsum("t,tai,taj->tij", much, rows, rows)
         slope += np.einsum("t,tai,ta->ti", much, rows, away)
     return normal, slope

@@ -21,7 +21,7 @@ from .associate import NEARNESS, Nearness, Rays, passing
 Array = NDArray[np.floating[Any]]
 
 ENOUGH = 10  # frames in which both cameras must see people
-FRAMES = 400  # frames that are looked at, spread over the film
+FRAMES = 120  # frames that are looked at, spread over the film
 SURE = 0.9  # at the best shift rays pass at this share of the usual distance, at most
 
 

@@ -1,11 +1,11 @@
 """Joints seen by several cameras -> joints in space, however many of the views are wrong.
 
 Direct linear transformation (Hartley and Zisserman 2004, § 12.2): with p_i the rows of a camera's
-pose [R t], a slope x = X_x / X_z gives the equation w f (x p_3 - p_1) X = 0, and y another; w is
-the joint's score, f the focal length, so that errors count in pixels. Where the point so found lies
-far from what a camera sees, every pair of cameras proposes one, the one of least truncated error
-wins (MSAC, Torr and Zisserman 2000, over all pairs instead of random ones), and the cameras that
-agree with it are solved together.
+pose [R t], a slope x = X_x / X_z gives the equation w (x p_3 - p_1) X = 0, and y another; w is the
+joint's score. What is left over counts in metres, as far as the point lies beside the ray, so that
+neither distance nor resolution matters. Where a point lies far beside a ray, every pair of cameras
+proposes one, the one of least truncated error wins (MSAC, Torr and Zisserman 2000, over all pairs
+instead of random ones), and the cameras that agree with it are solved together.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ _SHIFT = 1e-13  # of the normal matrix's trace: makes it invertible where views 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """Which views count. score: least score of a joint in a view. outlier: pixels that a joint may
-    lie off the point's picture. angle: degrees between the rays of two views, at least.
+    """Which views count. score: least score of a joint in a view. outlier: metres that the
+    point may lie beside the ray to the joint. angle: degrees between the rays of two views, at
+    least.
     """
 
     score: float = 0.2
-    outlier: float = 25.0
+    outlier: float = 0.07
     angle: float = 2.0
 
     def __post_init__(self) -> None:
         if not self.outlier > 0:
-            raise OptionError(f"outlier {self.outlier:g}: expected pixels, more than 0")
+            raise OptionError(f"outlier {self.outlier:g}: expected metres, more than 0")
         if not 0 <= self.angle < 90:
             raise OptionError(f"angle {self.angle:g}: expected 0 to 90 degrees")
 
@@ -89,23 +90,21 @@ def from_slopes(
 ) -> Found:
     """Undistorted slopes [C, N, 2] and weights [C, N], 0 where not seen."""
     poses, focal = stacked(cameras)
-    points = dlt(poses, slopes, weights * focal[:, None])
-    errors = off(poses, focal, points, slopes)
+    points = dlt(poses, slopes, weights)
+    away, depth = beside(poses, points, slopes)
     used = weights > 0
-    doubtful = (used & ~(errors < trust.outlier)).any(0) & (used.sum(0) > 2)
+    doubtful = (used & ~(away < trust.outlier)).any(0) & (used.sum(0) > 2)
     if doubtful.any():
-        part = _agreeing(poses, focal, slopes[:, doubtful], weights[:, doubtful], trust.outlier)
+        part = _agreeing(poses, slopes[:, doubtful], weights[:, doubtful], trust.outlier)
         used[:, doubtful] = part
-        again = dlt(
-            poses, slopes[:, doubtful], np.where(part, weights[:, doubtful], 0) * focal[:, None]
-        )
+        again = dlt(poses, slopes[:, doubtful], np.where(part, weights[:, doubtful], 0))
         points[doubtful] = again
-        errors[:, doubtful] = off(poses, focal, again, slopes[:, doubtful])
+        away[:, doubtful], depth[:, doubtful] = beside(poses, again, slopes[:, doubtful])
 
-    wrong = (used & ~(errors < trust.outlier)).any(0) | (used.sum(0) < 2)
+    wrong = (used & ~(away < trust.outlier)).any(0) | (used.sum(0) < 2)
     wrong |= ~_crossing(poses, slopes, used, trust.angle)
     points = np.where(wrong[:, None], np.nan, points)
-    errors = np.where((weights > 0) & ~wrong, errors, np.nan)
+    errors = np.where((weights > 0) & ~wrong, away / depth * focal[:, None], np.nan)
     return Found(points, errors, used & ~wrong)
 
 
@@ -132,31 +131,31 @@ def dlt(poses: Array, slopes: Array, weights: Array) -> Array:
         return point[:, :3] / point[:, 3:]
 
 
-def off(poses: Array, focal: Array, points: Array, slopes: Array) -> Array:
-    """[C, N]: pixels between points [N, 3] and what cameras see; infinite behind a camera."""
-    out = np.empty(slopes.shape[:2])
+def beside(poses: Array, points: Array, slopes: Array) -> tuple[Array, Array]:
+    """[C, N]: metres by which points [N, 3] lie beside what cameras see, across the camera's axis,
+    infinite behind a camera; and how far before the camera they are.
+    """
+    away, depth = np.empty(slopes.shape[:2]), np.empty(slopes.shape[:2])
     with np.errstate(all="ignore"):
         for c, (pose, slope) in enumerate(zip(poses, slopes, strict=True)):
             seen = points @ pose[:, :3].T + pose[:, 3]
-            away = np.linalg.norm(seen[:, :2] / seen[:, 2:] - slope, axis=1) * focal[c]
-            out[c] = np.where((seen[:, 2] > NEAREST) & np.isfinite(away), away, np.inf)
-    return out
+            depth[c] = np.maximum(seen[:, 2], NEAREST)
+            off = np.linalg.norm(seen[:, :2] - slope * seen[:, 2:], axis=1)
+            away[c] = np.where((seen[:, 2] > NEAREST) & np.isfinite(off), off, np.inf)
+    return away, depth
 
 
-def _agreeing(poses: Array, focal: Array, slopes: Array, weights: Array, outlier: float) -> Mask:
+def _agreeing(poses: Array, slopes: Array, weights: Array, outlier: float) -> Mask:
     """[C, N]: the views within `outlier` of the best point that two of them propose."""
     least = np.full(slopes.shape[1], np.inf)
     agree = np.zeros(weights.shape, bool)
-    for pair in combinations(range(len(poses)), 2):
-        both = np.zeros_like(weights)
-        for c in pair:
-            both[c] = weights[c] * focal[c]
-        points = dlt(poses[list(pair)], slopes[list(pair)], both[list(pair)])
-        errors = off(poses, focal, points, slopes)
-        cost = (weights * np.minimum(errors / outlier, 1) ** 2).sum(0)
-        better = (weights[list(pair)] > 0).all(0) & (cost < least)
+    for pair in map(list, combinations(range(len(poses)), 2)):
+        points = dlt(poses[pair], slopes[pair], weights[pair])
+        away, _ = beside(poses, points, slopes)
+        cost = (weights * np.minimum(away / outlier, 1) ** 2).sum(0)
+        better = (weights[pair] > 0).all(0) & (cost < least)
         least = np.where(better, cost, least)
-        agree = np.where(better, (errors < outlier) & (weights > 0), agree)
+        agree = np.where(better, (away < outlier) & (weights > 0), agree)
     return agree
 
 

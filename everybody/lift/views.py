@@ -7,93 +7,30 @@ triangulated from the cameras that agree (`triangulate`) and refined (`refine`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
-from ..errors import DataError, OptionError
-from ..people import People
-from ..skeletons import Skeleton
-from .associate import NEARNESS, Group, Nearness, Rays, assigned, consistent, grouped
+from ..errors import DataError
+from .associate import Rays
 from .cameras import Camera
+from .crowd import Track, follow
 from .motion import Motion
-from .refine import SMOOTHNESS, Smoothness, refine
+from .pairing import Say, fitting, paired
+from .refine import refine
 from .synchronise import shifts
-from .triangulate import TRUST, Trust, apart, from_slopes
+from .triangulate import apart, from_slopes
+from .view import RULES, Rules, View
+
+__all__ = ["RULES", "Rules", "Scene", "Seen", "View", "paired", "triangulate_views"]
 
 Array = NDArray[np.floating[Any]]
-Say = Callable[[str], None]
 
 BRIDGED = 0.01  # score of a joint that no two views see at that moment
-CROPPED = 0.02  # share by which a picture may differ from the calibrated one and still be the same
 MOST_FRAMES = 1 << 22
-
-
-class Pictured(Protocol):
-    """A frame or its record."""
-
-    @property
-    def time(self) -> float: ...
-    @property
-    def people(self) -> People: ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """What one camera saw: times [T] in seconds, keypoints [N, K, 3] of each time, in pixels of
-    pictures of this (width, height), or None where that is not known.
-    """
-
-    name: str
-    skeleton: Skeleton
-    times: Array
-    people: list[Array]
-    size: tuple[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        times = np.asarray(self.times, np.float64)
-        if len(times) != len(self.people) or not (np.diff(times) > 0).all():
-            raise DataError(f"{self.name}: expected a rising time for each frame")
-        object.__setattr__(self, "times", times)
-
-    @classmethod
-    def of(cls, name: str, records: Iterable[Pictured], skeleton: Skeleton) -> View:
-        """Frames or records of one film; those whose time does not go on are left out."""
-        times, people, size = [], [], None
-        for record in records:
-            if times and record.time <= times[-1]:
-                continue
-            times.append(record.time)
-            people.append(record.people.keypoints.astype(np.float64))
-            width, height = getattr(record, "size", None) or (record.width, record.height)
-            size = size or ((width, height) if width > 0 < height else None)
-        return cls(name, skeleton, np.array(times), people, size)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """All that triangulating people depends on. shown: seconds for which a person must be seen by
-    two cameras to count. lost: seconds after which somebody is forgotten. synchronise: seconds that
-    clocks may be apart; 0: they are right.
-    """
-
-    trust: Trust = TRUST
-    nearness: Nearness = NEARNESS
-    smoothness: Smoothness = SMOOTHNESS
-    shown: float = 0.2
-    lost: float = 1.0
-    synchronise: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not (self.shown >= 0 and self.lost >= 0 and 0 <= self.synchronise < 3600):
-            raise OptionError("rules of views: expected shown, lost and synchronise from 0 up")
-
-
-RULES = Rules()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +92,7 @@ def triangulate_views(
         raise DataError(
             f"views of several skeletons ({', '.join(sorted(skeletons))}): expected one"
         )
-    chosen = [_fitting(camera, view, say) for camera, view in zip(chosen, views, strict=True)]
+    chosen = [fitting(camera, view, say) for camera, view in zip(chosen, views, strict=True)]
     rays = [_rays(camera, view, rules) for camera, view in zip(chosen, views, strict=True)]
 
     late = np.zeros(len(views))
@@ -173,73 +110,6 @@ def triangulate_views(
         if seen is not None:
             people.append(seen)
     return Scene(people, chosen, late)
-
-
-# --- cameras and views
-
-
-def paired(
-    cameras: Sequence[Camera], views: Sequence[View], say: Say = lambda text: None
-) -> tuple[list[Camera], list[View]]:
-    """The camera of each view: of the same name (cam_01 is cam01), else of a name within it
-    (cam01 is trial3_cam01_hd), else by order where there are as many of both.
-    """
-    names = [_plain(camera.name) for camera in cameras]
-    places = []
-    for view in views:
-        plain = _plain(view.name)
-        found = [n for n, name in enumerate(names) if name == plain]
-        if not found:
-            inside = [n for n, name in enumerate(names) if name and name in plain]
-            longest = max((len(names[n]) for n in inside), default=0)
-            found = [n for n in inside if len(names[n]) == longest]
-        places.append(found[0] if len(found) == 1 else -1)
-    known = ", ".join(camera.name for camera in cameras)
-    if -1 in places or len(set(places)) < len(places):
-        if len(cameras) != len(views) or any(place >= 0 for place in places):
-            lost = views[places.index(-1)].name if -1 in places else "two views"
-            raise DataError(
-                f"{lost}: no camera of the calibration is called so; known are {known}: name each "
-                "video or folder like its camera"
-            )
-        places = list(range(len(views)))
-        pairs = zip(views, cameras, strict=True)
-        told = ", ".join(f"{view.name} is {camera.name}" for view, camera in pairs)
-        say(f"views and cameras have no names in common and are taken in order: {told}")
-    unused = [camera.name for n, camera in enumerate(cameras) if n not in places]
-    if unused:
-        say(f"no view of {', '.join(unused[:8])}{' …' * (len(unused) > 8)}: goes without")
-    return [cameras[place] for place in places], list(views)
-
-
-def _plain(name: str) -> str:
-    """cam_01 -> cam1: letters and numbers, without zeros that only pad."""
-    out, digits = [], ""
-    for sign in [*name.lower(), ""]:
-        if sign.isdigit():
-            digits += sign
-            continue
-        if digits:
-            out.append(digits.lstrip("0") or "0")
-            digits = ""
-        out.append(sign if sign.isalnum() else "")
-    return "".join(out)
-
-
-def _fitting(camera: Camera, view: View, say: Say) -> Camera:
-    """The camera for pictures of the view's size, where that differs from the calibrated one."""
-    if camera.size is None or view.size is None or camera.size == view.size:
-        return camera
-    (width, height), (wide, high) = camera.size, view.size
-    said = f"{view.name}: pictures are {wide} × {high}, calibrated were {width} × {height}"
-    across, down = wide / width, high / height
-    if abs(across - 1) < CROPPED and abs(down - 1) < CROPPED:
-        say(f"{said}: taken as the same, cut at the right and below")
-        return camera
-    if abs(across / down - 1) < CROPPED:
-        say(f"{said}: taken as the same, made {'smaller' if across < 1 else 'larger'}")
-        return camera.of_size(view.size)
-    raise DataError(f"{said}: these are turned or cut; calibrate with the pictures you use")
 
 
 # --- time
@@ -307,111 +177,6 @@ def _clocks(rays: list[list[Rays]], views: Sequence[View], rules: Rules, say: Sa
     return late * step
 
 
-# --- people over time
-
-
-@dataclass(slots=True)
-class Track:
-    """Somebody: by frame of the clock, which person of which view."""
-
-    groups: dict[int, Group]
-    pose: Array  # [K, 3], the last place of each joint
-    last: int = 0
-
-
-def follow(
-    moments: Sequence[Sequence[Rays | None]],
-    cameras: Sequence[Camera],
-    skeleton: Skeleton,
-    rules: Rules,
-    step: float,
-) -> list[Track]:
-    """Views of each moment (None: that camera has no picture then) -> who is seen where."""
-    nobody = Rays(np.zeros(3), np.zeros((0, len(skeleton), 3)), np.zeros((0, len(skeleton))))
-    tracks: list[Track] = []
-    for now, given in enumerate(moments):
-        views = [view or nobody for view in given]
-        live = [t for t in tracks if (now - t.last) * step <= rules.lost]
-        known = np.array([t.pose for t in live]).reshape(len(live), len(skeleton), 3)
-        groups, left = assigned(known, views, rules.nearness)
-        groups = [consistent(group, views, rules.nearness) for group in groups]
-        for track, group in zip(live, groups, strict=True):
-            _take(track, group, now, views, cameras, rules)
-
-        rest = [
-            Rays(view.centre, view.directions[some], view.scores[some])
-            for view, some in zip(views, left, strict=True)
-        ]
-        fresh = []
-        for group in grouped(rest, rules.nearness):
-            if len(group) > 1:
-                whole = {v: int(left[v][n]) for v, n in group.items()}
-                track = Track({}, np.full((len(skeleton), 3), np.nan), now)
-                _take(track, whole, now, views, cameras, rules)
-                if np.isfinite(track.pose).all(1).sum() >= rules.nearness.joints:
-                    fresh.append(track)
-        tracks += _renewed([t for t in live if now not in t.groups], fresh, rules)
-    needed = max(1.0, rules.shown / step)
-    seen = {id(t): sum(len(group) > 1 for group in t.groups.values()) for t in tracks}
-    return [track for track in tracks if seen[id(track)] >= needed]
-
-
-def _take(
-    track: Track,
-    group: Group,
-    now: int,
-    views: Sequence[Rays],
-    cameras: Sequence[Camera],
-    rules: Rules,
-) -> None:
-    """A moment more of somebody, and where their joints are now, if two cameras tell."""
-    if not group:
-        return
-    track.groups[now] = group
-    if len(group) < 2:
-        return
-    some = sorted(group)
-    chosen = [cameras[v] for v in some]
-    directions = np.stack([views[v].directions[group[v]] for v in some])
-    scores = np.stack([views[v].scores[group[v]] for v in some])
-    slopes = np.stack([_slopes(c, d) for c, d in zip(chosen, directions, strict=True)])
-    found = from_slopes(chosen, slopes, scores, rules.trust)
-    known = np.isfinite(found.points).all(1)
-    if known.any():
-        track.pose = np.where(known[:, None], found.points, track.pose)
-        track.last = now
-
-
-def _slopes(camera: Camera, directions: Array) -> Array:
-    """Rays of the world [K, 3] -> slopes in the camera's axes [K, 2]."""
-    inside = directions @ camera.rotation.T
-    return inside[:, :2] / np.where(inside[:, 2:] > 0, inside[:, 2:], 1.0)
-
-
-def _renewed(lost: Sequence[Track], fresh: list[Track], rules: Rules) -> list[Track]:
-    """New people who are none of those lost lately; who is goes on as that."""
-    if not lost or not fresh:
-        return fresh
-    away = np.array([[_between(old.pose, new.pose) for new in fresh] for old in lost])
-    most = 2 * rules.nearness.moved
-    rows, columns = linear_sum_assignment(np.minimum(away, 2 * most))
-    again = set()
-    for row, column in zip(rows, columns, strict=True):
-        if away[row, column] < most:
-            old, new = lost[row], fresh[column]
-            old.groups |= new.groups
-            old.pose, old.last = new.pose, new.last
-            again.add(column)
-    return [track for n, track in enumerate(fresh) if n not in again]
-
-
-def _between(a: Array, b: Array) -> float:
-    """Metres between two poses, the median over joints that both have."""
-    away = np.linalg.norm(a - b, axis=1)
-    away = away[np.isfinite(away)]
-    return float(np.median(away)) if len(away) else np.inf
-
-
 def _person(
     number: int,
     track: Track,
@@ -443,21 +208,20 @@ def _person(
     if not np.isfinite(points).any():
         return None
     places = refine(cameras, points, slopes, weights, step, rules.smoothness)
-    told = np.isfinite(places).all(-1)
+    told = np.isfinite(places.sum(-1))
     score = np.where(used, scores, 0).sum(0) / np.maximum(used.sum(0), 1)
     score = np.where(told, np.maximum(score, BRIDGED), 0)
-    errors = _errors(cameras, places, slopes, used & told)
-    motion = Motion(
-        views[0].skeleton,
-        np.concatenate([places, score[..., None]], -1),
-        clock[first : last + 1],
-        id=number,
-        frame="world",
-    )
-    return Seen(motion, errors)
+    joined = np.concatenate([places, score[..., None]], -1)
+    some = np.flatnonzero(told.sum(1))
+    part = slice(some[0], some[-1] + 1)
+    times = clock[first : last + 1][part]
+    motion = Motion(views[0].skeleton, joined[part], times, id=number, frame="world")
+    return Seen(motion, _errors(cameras, places, slopes, used & told)[:, part])
 
 
-def _errors(cameras: Sequence[Camera], places: Array, slopes: Array, used: Array) -> Array:
+def _errors(
+    cameras: Sequence[Camera], places: Array, slopes: Array, used: NDArray[np.bool_]
+) -> Array:
     """[C, T, K] pixels, NaN where not used."""
     out = np.full(used.shape, np.nan)
     for c, camera in enumerate(cameras):
