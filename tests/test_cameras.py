@@ -221,7 +221,11 @@ def test_broken_toml_names_the_camera_or_the_line(
         ("a.qca.txt", "<calibration/>", "holds no camera"),
         ("a.json", "{", "is no JSON"),
         ("a.json", json.dumps({"cameras": [{"name": "b", "R": [1]}]}), "camera b: has no K"),
-        ("a.yml", "%YAML:1.0\n---\ncamera_matrix: !!opencv-matrix\n   rows: x", "OpenCV"),
+        (
+            "a.yml",
+            "%YAML:1.0\n---\ncamera_matrix: !!opencv-matrix\n   rows: x",
+            "line 3: camera_matrix",
+        ),
         ("a.yml", "%YAML:1.0\n---\nother: 1\n", "camera a: has no matrix"),
         ("a.toml", TOML + TOML.replace("[cam_01]", "[cam_02]"), "camera cam_01 is there twice"),
     ],

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import tomllib
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
@@ -28,6 +26,7 @@ from ..atomic import replacing
 from ..errors import DataError
 from ..typed import read_bytes
 from .cameras import Camera
+from .opencv_yaml import parse
 
 Array = NDArray[np.floating[Any]]
 
@@ -207,7 +206,9 @@ def _json(text: str) -> list[Camera]:
         raise DataError(f"is no JSON ({error})") from None
     rows = content.get("cameras", content)
     panoptic = isinstance(rows, list)
-    blocks = dict(enumerate(rows)) if panoptic else rows
+    blocks = dict(enumerate(rows)) if isinstance(rows, list) else rows
+    if not isinstance(blocks, dict):
+        raise DataError("its cameras are no list")
     cameras = []
     for key, block in blocks.items():
         if not isinstance(block, dict):
@@ -219,7 +220,7 @@ def _json(text: str) -> list[Camera]:
             translation = _field(block, "t", name).ravel() / 100
             distortion = _field(block, "distCoef", name)
         else:
-            f, c = ([float(_field(block, w + a, name)) for a in "xy"] for w in "fc")
+            f, c = ([_number(block, w + a, name) for a in "xy"] for w in "fc")
             matrix = np.array([[f[0], 0, c[0]], [0, f[1], c[1]], [0, 0, 1]])
             radial, tangential = (_field(block, w, name).ravel() for w in "kp")
             distortion = np.concatenate([radial[:2], tangential, radial[2:]])
@@ -275,32 +276,12 @@ def _plain(rows: Mapping[str, Any], name: str, size: tuple[Any, Any]) -> Camera:
     )
 
 
-_NODE: dict[str, Callable[[Any], Any]] = {
-    "isMap": lambda node: node.mat(),
-    "isReal": lambda node: node.real(),
-    "isInt": lambda node: node.real(),
-    "isString": lambda node: node.string(),
-}
-
-
 def _yaml(path: Path) -> dict[str, Any]:
-    """The matrices and numbers of a file that OpenCV has written."""
-    data = _bytes(path)
+    """The matrices and numbers of a file."""
     try:
-        store = cv2.FileStorage(
-            data.decode("utf-8"), cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY
-        )
-        root = store.root()
-        out = {}
-        names = root.keys()
-        for key in names:
-            node = root.getNode(key)
-            kind = next((kind for kind in _NODE if getattr(node, kind)()), None)
-            out[key] = _NODE[kind](node) if kind else None
-    except (cv2.error, UnicodeDecodeError, SystemError) as error:
-        said = re.sub(r"\s+", " ", str(error)).strip()[:120]
-        raise DataError(f"{path.name}: is no YAML of OpenCV ({said})") from None
-    return {key: value for key, value in out.items() if value is not None}
+        return parse(_bytes(path).decode("utf-8"))
+    except (DataError, UnicodeDecodeError) as error:
+        raise DataError(f"{path.name}: is no YAML of OpenCV ({error})") from None
 
 
 # --- fields
@@ -314,6 +295,13 @@ def _field(block: Mapping[str, Any], field: str, name: str) -> Array:
         return np.asarray(value, np.float64)
     except (ValueError, TypeError, OverflowError):
         raise DataError(f"camera {name}: {field} is no list of numbers") from None
+
+
+def _number(block: Mapping[str, Any], field: str, name: str) -> float:
+    value = _field(block, field, name)
+    if value.size != 1:
+        raise DataError(f"camera {name}: {field} is no number")
+    return float(value.ravel()[0])
 
 
 def _rotation(values: Array, name: str) -> Array:
