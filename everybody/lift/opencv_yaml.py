@@ -10,6 +10,7 @@ image_width: 1280
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -18,9 +19,9 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 
-MATRIX = "!!opencv-matrix"
+MATRIX = ("!!opencv-matrix", "!!opencv-nd-matrix")
 _KEY = re.compile(r"^([A-Za-z_][\w.-]*)\s*:\s*(.*)$")
-_FIELD = re.compile(r"^\s+(rows|cols|dt|data)\s*:\s*(.*)$")
+_FIELD = re.compile(r"^\s+(rows|cols|sizes|dt|data)\s*:\s*(.*)$")
 _ODD = {".nan": "nan", ".inf": "inf", "-.inf": "-inf", "+.inf": "inf"}
 
 
@@ -66,12 +67,13 @@ def _matrix(block: list[str], where: str) -> NDArray[np.float64]:
         elif last:
             fields[last] += " " + line.strip()
     values = _numbers(fields.get("data", ""), where)
-    try:
-        shape = int(fields["rows"]), int(fields["cols"])
-    except (KeyError, ValueError):
-        raise DataError(f"{where} has no whole numbers of rows and cols") from None
-    if min(shape) < 1 or shape[0] * shape[1] != len(values):
-        raise DataError(f"{where} has {shape[0]} rows, {shape[1]} cols, but {len(values)} numbers")
+    sizes = fields.get("sizes", f"[ {fields.get('rows', '')}, {fields.get('cols', '')} ]")
+    shape = [int(size) for size in re.findall(r"\b\d{1,6}\b", sizes)]
+    if "sizes" not in fields and len(shape) != 2:
+        raise DataError(f"{where} has no whole numbers of rows and cols")
+    if math.prod(shape) != len(values) or not len(values):
+        told = " × ".join(map(str, shape))
+        raise DataError(f"{where} is said to be {told}, but has {len(values)} numbers")
     return values.reshape(shape)
 
 
