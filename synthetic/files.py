@@ -321,9 +321,10 @@ def calibration_qualisys(folder: Path) -> Path:
     return path
 
 
-def calibration_opencv(folder: Path) -> Path:
-    camera = ring(1)[0]
-    path = folder / "cam1.yml"
+def calibration_opencv(folder: Path, number: int = 0) -> Path:
+    """One camera of a ring."""
+    camera = ring(2)[number]
+    path = folder / f"{camera.name}.yml"
     store = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
     store.write("image_width", 1280)
     store.write("image_height", 720)

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from everybody.errors import DataError
 from everybody.lift.calibration_files import read_calibration, write_calibration
 from everybody.lift.cameras import Camera, moved
+from synthetic.files import calibration_opencv
 from synthetic.studio import ring
 
 LENSES = {
@@ -115,21 +116,10 @@ def test_cameras_come_back_from_a_file(tmp_path: Path) -> None:
         same(one, other)
 
 
-def opencv_yaml(folder: Path) -> Path:
-    for one in ring(2):
-        store = cv2.FileStorage(str(folder / f"{one.name}.yml"), cv2.FILE_STORAGE_WRITE)
-        store.write("image_width", 1280)
-        store.write("image_height", 720)
-        store.write("camera_matrix", one.matrix)
-        store.write("distortion_coefficients", one.distortion)
-        store.write("R", one.rotation)
-        store.write("T", one.translation)
-        store.release()
-    return folder
-
-
 def test_a_folder_of_opencvs_files_is_a_camera_each(tmp_path: Path) -> None:
-    for one, other in zip(ring(2), read_calibration(opencv_yaml(tmp_path)), strict=True):
+    for number in (0, 1):
+        calibration_opencv(tmp_path, number)
+    for one, other in zip(ring(2), read_calibration(tmp_path), strict=True):
         same(one, other)
 
 
