@@ -6,8 +6,8 @@ golden: Pose2Sim's own 2D against its raw 3D: the share of points that are the D
 humaneva: three views of HumanEva (their 2D is a projection) against its 3D. speed: processor
 seconds for 100,000 joints of 4 views, exact, and noisy with a tenth of all views wrong. crowd:
 people that two to five cameras see, their order and misses at random: how many are put together
-right. trial: Pose2Sim's four videos, our 2D, triangulated, against its raw 3D of the same frame, and
-of frames before and after, since its clock is not the videos'; --views: a folder that keeps the 2D.
+right. trial: Pose2Sim's four videos, our 2D, triangulated, against its raw 3D of the same frame,
+and of frames before and after, since its clock is not the videos'; --views: where the 2D is kept.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from .groups import grouped
 from .options import complain, listed
 
 if TYPE_CHECKING:
-    from ..lift.views import View
+    from ..lift.views import Scene, View
     from ..media.read import Selection
     from ..options import Options
     from ..skeletons import Skeleton
@@ -81,14 +81,18 @@ def triangulate(
         engine=running.options(),
     )
     skeleton = known_skeleton(posing.skeleton) if posing.skeleton else None
-    names = _names(sources)
+    select = choosing.selection()
     views = [
-        _view(source, name, out, options, choosing.selection(), skeleton)
-        for source, name in zip(sources, names, strict=True)
+        _view(source, name, out, options, select, skeleton)
+        for source, name in zip(sources, _names(sources), strict=True)
     ]
     scene = triangulate_views(cameras, views, rules, say=complain)
     write_scene(scene, out, wanted)
+    _conclude(scene, out)
 
+
+def _conclude(scene: Scene, out: Path) -> None:
+    """How many people, and how well they fit what each camera sees."""
     errors = scene.errors()["cameras"]
     told = ", ".join(f"{name} {pixels:.1f}" for name, pixels in errors.items())
     count = len(scene.people)
