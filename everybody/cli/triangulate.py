@@ -56,7 +56,6 @@ def triangulate(
     from ..lift.refine import Smoothness
     from ..lift.triangulate import Trust
     from ..lift.views import Rules, triangulate_views
-    from ..options import Options
     from ..results.scene import FORMATS, NAME, write_scene
     from ..skeletons import skeleton as known_skeleton
 
@@ -73,13 +72,7 @@ def triangulate(
     if len(sources) < 2:
         raise OptionError(f"{len(sources)} view: triangulating takes two cameras or more")
     cameras = read_calibration(calibration)
-    options = Options(
-        method=finding.method,
-        model=finding.model,
-        find=finding.options(),
-        pose=posing.options(),
-        engine=running.options(),
-    )
+    options = _options(finding, posing, running)
     skeleton = known_skeleton(posing.skeleton) if posing.skeleton else None
     select = choosing.selection()
     views = [
@@ -89,6 +82,18 @@ def triangulate(
     scene = triangulate_views(cameras, views, rules, say=complain)
     write_scene(scene, out, wanted)
     _conclude(scene, out)
+
+
+def _options(finding: Finding, posing: Posing, running: Running) -> Options:
+    from ..options import Options
+
+    return Options(
+        method=finding.method,
+        model=finding.model,
+        find=finding.options(),
+        pose=posing.options(),
+        engine=running.options(),
+    )
 
 
 def _conclude(scene: Scene, out: Path) -> None:
