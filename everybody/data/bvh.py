@@ -20,7 +20,7 @@ from ..errors import DataError
 from ..lift.body import Animation, Body
 from ..lift.motion import AXES
 from ..lift.rotations import about
-from .joint_names import our_names
+from .joint_names import names_in_tree
 from .text import lines_of
 
 Array = NDArray[np.float64]
@@ -196,8 +196,9 @@ def _animation(
                 offsets[j, _AXES.index(axis)] = own.mean()
 
     offsets[0] = 0
-    names = our_names([node.name for node in nodes])
-    body = Body(path.stem, names, tuple(node.parent for node in nodes), offsets @ AXES["world"])
+    parents = tuple(node.parent for node in nodes)
+    names = names_in_tree([node.name for node in nodes], parents)
+    body = Body(path.stem, names, parents, offsets @ AXES["world"])
     scale = unit_of(body) if unit is None else unit
     return Animation(
         replace(body, offsets=body.offsets * scale),

@@ -57,6 +57,18 @@ def our_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(out)
 
 
+def names_in_tree(names: Sequence[str], parents: Sequence[int]) -> tuple[str, ...]:
+    """The same for a tree, in which ends of chains are called after the joints they hang on: what
+    has no name of ours is an ..._end of its parent's new name.
+    """
+    out = list(our_names(names))
+    for k, parent in enumerate(parents):
+        if parent >= 0 and names[k] == f"{names[parent]}_end" == out[k]:
+            name = f"{out[parent]}_end"
+            out[k] = out[k] if name in out else name
+    return tuple(out)
+
+
 def _own(name: str, taken: Sequence[str]) -> str:
     number, out = 1, name
     while out in taken:

@@ -40,14 +40,15 @@ HINGES = {"knee": -1.0, "elbow": 1.0}
 class Rules:
     """How strongly each thing counts, as the size of a usual deviation.
 
-    joint: metres that a joint seen in space is off. pixel: the same in a picture. limit: radians
-    beyond a joint's range. rest: radians from the posture at rest; girdle: the same of collars and
-    torso. turning, moving: accelerations of joints in radians/s² and of the root in m/s²; 0: frames
-    are solved one by one.
+    joint: metres that a joint seen in space is off. pixel: the same in a picture. outlier: how many
+    times as far off a joint counts little. limit: radians beyond a joint's range. rest: radians
+    from the posture at rest; girdle: the same of collars and torso. turning, moving: accelerations
+    of joints in radians/s² and of the root in m/s²; 0: frames are solved one by one.
     """
 
     joint: float = 0.01
     pixel: float = 4.0
+    outlier: float = 10.0
     limit: float = 0.2
     rest: float = 30.0
     girdle: float = 0.5
@@ -57,7 +58,7 @@ class Rules:
     enough: float = 3e-3  # share by which a step must lessen the squares to be followed by another
 
     def __post_init__(self) -> None:
-        for name in ("joint", "pixel", "limit", "rest", "girdle"):
+        for name in ("joint", "pixel", "outlier", "limit", "rest", "girdle"):
             if not getattr(self, name) > 0:
                 raise OptionError(f"{name} {getattr(self, name):g}: expected more than 0")
 
@@ -80,10 +81,10 @@ def solve(
     places[:, seen] = motion.joints[:, [known[body.joints[j]] for j in seen], :3]
     seen = [j for j in seen if np.isfinite(places[:, j]).all()]
     if not seen or not len(motion):
-        raise DataError(f"person {motion.id}: none of the joints of {body.name} is ever seen")
+        raise DataError(f"person {motion.id}: the joints of {body.name} are never seen")
 
     scores = motion.joints[:, [known[body.joints[j]] for j in seen], 3]
-    goals = Places(np.array(seen), places[:, seen], scores / rules.joint)
+    goals = Places(np.array(seen), places[:, seen], scores / rules.joint, rules.outlier)
     state = posture(body, places)
     state = refine(state, [goals, *terms], motion.times, rules)
     return Animation(body, state.root, state.turns, motion.times, motion.id, motion.frame)
@@ -111,14 +112,14 @@ def solve_picture(
     seen = np.isfinite(points).all(2) & (points[..., 2] > 0)
     weights = np.where(seen, points[..., 2], 0) / rules.pixel
     goals = np.where(seen[..., None], points[..., :2], 0)
-    term = Picture(np.arange(len(body)), goals, weights, camera)
+    term = Picture(np.arange(len(body)), goals, weights, camera, rules.outlier)
     if start is not None:
         states = [State(body, start.root, start.turns)]
     else:
         states = [_before(body, goals, weights, camera, turn) for turn in range(4)]
-    alone = replace(rules, turning=0.0)
     if len(states) > 1:
-        states = [refine(state, [term, *terms], times, alone) for state in states]
+        alone, far = replace(rules, turning=0.0, steps=30), replace(term, outlier=1e6)
+        states = [refine(state, [far, *terms], times, alone) for state in states]
         every = _terms(body, [term, *terms], rules)
         costs = [_costs(state, every, None).sum() for state in states]
         states = [states[int(np.argmin(costs))]]
@@ -174,7 +175,7 @@ def posture(body: Body, places: Array) -> State:
     for j in range(len(body)):
         parent = body.parents[j]
         above = whole[:, parent] if parent >= 0 else np.eye(3)[None].repeat(count, 0)
-        spread = ALONE * above
+        spread = (ALONE if parent >= 0 else 1e-9) * above  # the root obeys no axes of the world
         for child, offset, weight in _reached(body, j):
             way = places[:, child] - places[:, j]
             way = np.where(np.isfinite(way), way, 0)

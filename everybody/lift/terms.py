@@ -117,7 +117,7 @@ class Places:
     joints: Array
     goals: Array
     weights: Array
-    outlier: float = 10.0  # in units of the weight: what counts half
+    outlier: float = 10.0  # residuals as large count half
 
     def __call__(self, state: State) -> tuple[Array, Slopes]:
         away = (state.forward[0][:, self.joints] - self.goals) * self.weights[..., None]
@@ -241,6 +241,11 @@ class Limits:
 
     def __call__(self, state: State) -> tuple[Array, Slopes]:
         orientations = state.forward[1]
+        if not self.found:
+            count = len(state.root)
+            return np.zeros((count, 0)), lambda: np.zeros(
+                (count, 0, 3 + 3 * len(state.body.turning))
+            )
         angles = np.stack(
             [
                 decompose(relative(found, self.axes, orientations), found.joint.order)
