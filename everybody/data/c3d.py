@@ -89,13 +89,22 @@ def check(path: Path, data: bytes) -> None:
     if processor not in (INTEL, DEC, MIPS):
         raise DataError(f"{path}: byte {start + 3}: processor {processor}: expected 84, 85 or 86")
     order = ">" if processor == MIPS else "<"
-    markers, _, first, last = struct.unpack_from(f"{order}4H", data, 2)
+    markers, analog, first, last = struct.unpack_from(f"{order}4H", data, 2)
     begins, _ = struct.unpack_from(f"{order}2H", data, 16)
     if markers > MARKERS or (last < first and last):
         raise DataError(f"{path}: byte 2: {markers} markers, frames {first} to {last}: cannot be")
     if not 2 < begins <= len(data) // BLOCK + 1:
         raise DataError(f"{path}: byte 16: says that data begin in block {begins}: not there")
     _walk(path, data, start, (begins - 1) * BLOCK, order)
+
+    # Real numbers where the scale is negative: in DEC's order the sign is in another byte.
+    real = data[13 if processor == DEC else 12 if processor == MIPS else 15] & 0x80
+    size = (last - first + 1) * (4 * markers + analog) * (4 if real else 2)
+    if last < 0xFFFF and (begins - 1) * BLOCK + size > len(data):
+        raise DataError(
+            f"{path}: byte {len(data)}: ends here, and {last - first + 1} frames of {markers} "
+            f"markers need {(begins - 1) * BLOCK + size}: is it complete?"
+        )
 
 
 def _walk(path: Path, data: bytes, start: int, end: int, order: str) -> None:

@@ -45,8 +45,10 @@ _SIDE = re.compile(r"^(left|right|l|r)[ _]?(?=.)", re.IGNORECASE)
 
 def our_names(names: Sequence[str]) -> tuple[str, ...]:
     """Joints as a file calls them -> as our formats do, where they have them; others keep their
-    names. No two come out equal.
+    names, as do all of a file that we wrote. No two come out equal.
     """
+    if "left_hip" in names:
+        return tuple(_own(name, names[:n]) for n, name in enumerate(names))
     plain = [name.rpartition(":")[2] for name in names]  # subject:marker, mixamorig:Hips
     arms = any(re.fullmatch(r"(left|l|right|r)[ _]?arm", name, re.IGNORECASE) for name in plain)
     wrists = any(re.search(r"wrist$", name, re.IGNORECASE) for name in plain)

@@ -61,7 +61,7 @@ def lift_depth(
     thickness: float = 0.0,
     reach: float = 1.0,
 ) -> Poses3D:
-    """People of a picture, its depth map [H, W] in metres and the camera's matrix [3, 3] -> the same
+    """People of a picture, its depth map [H, W] in metres, the camera's matrix [3, 3] -> the same
     people in space, in the camera's axes.
 
     A joint is as far as the median of the depths within `radius` pixels, of those that lie within
@@ -98,7 +98,7 @@ def _around(depth: Array, point: Array, radius: int) -> Array:
     """The known depths about a pixel."""
     if not np.isfinite(point).all():
         return np.zeros(0)
-    x, y = (int(round(float(value))) for value in np.clip(point, -1e6, 1e6))
+    x, y = (round(float(value)) for value in np.clip(point, -1e6, 1e6))
     rows, columns = (slice(max(v - radius, 0), max(v + radius + 1, 0)) for v in (y, x))
     values = depth[rows, columns].ravel()
     return values[np.isfinite(values)]
