@@ -45,10 +45,10 @@ class State:
         axes = self.forward[1][:, parents]
         return np.where((parents < 0)[:, None, None], np.eye(3), axes)
 
-    def place_slopes(self, joints: Array) -> Array:
+    def place_slopes(self, joints: NDArray[np.int64]) -> Array:
         """[S] -> [T, S, 3, P]: how joints move."""
         places, turning = self.forward[0], list(self.body.turning)
-        count, moves = len(places), self.body.above[np.ix_(joints, turning)]
+        count, moves = len(places), self.body.above[joints[:, None], turning]
         out = np.zeros((count, len(joints), 3, 3 + 3 * len(turning)))
         out[..., :3] = np.eye(3)
         # np.cross of every column of the axes with every lever, written out: three times as fast
@@ -114,7 +114,7 @@ def _robust(away: Array, slopes: Slopes, scale: float) -> tuple[Array, Slopes]:
 class Places:
     """Joints [S] of the body lie at goals [T, S, 3]; weights [T, S] in 1/m, 0 where not seen."""
 
-    joints: Array
+    joints: NDArray[np.int64]
     goals: Array
     weights: Array
     outlier: float = 10.0  # residuals as large count half
@@ -160,7 +160,7 @@ class Camera:
 class Picture:
     """Joints [S] of the body are seen at goals [T, S, 2] in pixels; weights [T, S] in 1/pixel."""
 
-    joints: Array
+    joints: NDArray[np.int64]
     goals: Array
     weights: Array
     camera: Camera
