@@ -263,9 +263,9 @@ def test_the_minimum_is_that_of_scipy():
     start = posture(body, places)
     rules = replace(RULES, steps=100, enough=1e-12)
     every = [goals, Limits.of(body, 1 / rules.limit)]
-    from everybody.lift.inverse import _terms
+    from everybody.lift.inverse import terms_of
 
-    every = _terms(body, [goals], rules)
+    every = terms_of(body, [goals], rules)
 
     def residuals(moves: np.ndarray) -> np.ndarray:
         return np.concatenate([term(start.moved(moves[None]))[0][0] for term in every])

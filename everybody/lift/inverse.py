@@ -120,7 +120,7 @@ def solve_picture(
     if len(states) > 1:
         alone, far = replace(rules, turning=0.0, steps=30), replace(term, outlier=1e6)
         states = [refine(state, [far, *terms], times, alone) for state in states]
-        every = _terms(body, [term, *terms], rules)
+        every = terms_of(body, [term, *terms], rules)
         costs = [_costs(state, every, None).sum() for state in states]
         states = [states[int(np.argmin(costs))]]
     state = refine(states[0], [term, *terms], times, rules)
@@ -227,7 +227,7 @@ def refine(state: State, terms: Sequence[Term], times: Array, rules: Rules = RUL
     """The postures in which all terms, the body's limits and smoothness are met best, from a start
     nearby, some frames at a time.
     """
-    every = _terms(state.body, terms, rules)
+    every = terms_of(state.body, terms, rules)
     parts = []
     for first in range(0, len(times), WINDOW):
         low, high = max(first - MARGIN, 0), min(first + WINDOW + MARGIN, len(times))
@@ -241,7 +241,7 @@ def refine(state: State, terms: Sequence[Term], times: Array, rules: Rules = RUL
     return State(state.body, root, turns)
 
 
-def _terms(body: Body, terms: Sequence[Term], rules: Rules) -> list[Term]:
+def terms_of(body: Body, terms: Sequence[Term], rules: Rules) -> list[Term]:
     rest = [rules.girdle if _girdle(body.joints[j]) else rules.rest for j in body.turning]
     weights = 1 / np.array(rest)
     weights[0] = 0  # the root may turn as it likes: turning the world must turn the answer
