@@ -1,4 +1,4 @@
-"""The command line: `run`, `models`, `eval`, `convert`, `plot`, `doctor`; to train, `label`,
+"""The command line: `run`, `models`, `eval`, `convert`, `lift`, `plot`, `doctor`; to train, `label`,
 `pack`, `proposals`, `train`, `export`, `tune-nms`; published checkpoints: `weights import`.
 
 Commands only parse and print; what they do lives in the package. Results go to files or stdout,
@@ -20,6 +20,7 @@ from ..errors import EverybodyError
 from .convert import convert
 from .doctor import doctor
 from .eval import evaluate
+from .lift import lift
 from .models import app as models
 from .options import complain
 from .plot import plot
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command(no_args_is_help=True)(run)
 app.command("eval", no_args_is_help=True)(evaluate)
 app.command(no_args_is_help=True)(convert)
+app.command(no_args_is_help=True)(lift)
 app.add_typer(models, name="models")
 app.add_typer(weights, name="weights")
 app.command(no_args_is_help=True)(plot)

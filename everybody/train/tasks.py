@@ -15,15 +15,17 @@ from .equivariant import EquivariantTask
 from .pose import PoseTask
 from .recipe import Recipe
 from .rmpe import RmpeTask, SstnTask
+from .sequences import SequenceTask
 from .shards import Pack
 from .turn import TurnTask
 
-AnyTask = PoseTask | TurnTask | DetectorTask | EquivariantTask | SstnTask | RmpeTask
+AnyTask = PoseTask | TurnTask | DetectorTask | EquivariantTask | SstnTask | RmpeTask | SequenceTask
 TASKS: dict[str, type[AnyTask]] = {
     "crops": PoseTask,
     "turns": TurnTask,
     "pictures": DetectorTask,
     "regions": SstnTask,
+    "sequences": SequenceTask,
     "rmpe": RmpeTask,
     "equivariant": EquivariantTask,
 }
