@@ -27,7 +27,8 @@ ANKLE = 0.08  # metres from the floor to the ankle of a foot that stands
 SLOW = 0.35  # metres a second: a foot that is faster does not stand
 LOW = 0.08  # metres that a standing foot may be above the other one
 SURE = 0.3  # score that an ankle needs
-SMOOTHED = 0.1  # seconds over which a foot's speed is taken
+LOOSE = 1.5  # a foot that stands stands on until it is so many times as fast
+SMOOTHED = 0.1  # seconds over which a foot's velocity is taken
 RELEASE = 0.5  # seconds in which a correction fades when no foot stands
 LONGEST = 0.5  # seconds between two frames of a person, above which everything starts anew
 HELD = 0.02  # square metres: how much the bodies' upright weighs beside the spread of the ankles
@@ -68,24 +69,29 @@ class Feet:
     """Which feet of one person stand, frame by frame."""
 
     _time: float = -np.inf
-    _last: Array | None = None
-    _speed: Array = field(default_factory=lambda: np.full(2, np.inf))
+    _ankles: Array | None = None
+    _velocity: Array | None = None  # [2, 3], smoothed
+    _stood: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(2, bool))
 
     def __call__(self, joints: Array, time: float, up: Array) -> NDArray[np.bool_]:
         """Joints [17, 4] of H36M17 and the time in seconds -> [2]: left, right."""
         ankles = joints[ANKLES, :3].astype(np.float64)
         step, self._time = time - self._time, time
-        if self._last is None or not 0 < step <= LONGEST:
-            self._speed = np.full(2, np.inf)
-        else:
-            speed = np.linalg.norm(ankles - self._last, axis=1) / step
+        before, self._ankles = self._ankles, ankles
+        if before is None or not 0 < step <= LONGEST:
+            self._velocity, self._stood = None, np.zeros(2, bool)
+            return self._stood
+
+        velocity = (ankles - before) / step
+        if self._velocity is not None:
             share = 1 - np.exp(-step / SMOOTHED)
-            before = self._speed if np.isfinite(self._speed).all() else speed
-            self._speed = before + share * (speed - before)
-        self._last = ankles
+            velocity = self._velocity + share * (velocity - self._velocity)
+        self._velocity = velocity
+        slow = np.linalg.norm(velocity, axis=1) < np.where(self._stood, LOOSE * SLOW, SLOW)
         above = ankles @ up
         low = above - above.min() <= LOW
-        return (self._speed < SLOW) & low & (joints[ANKLES, 3] >= SURE)
+        self._stood = slow & low & (joints[ANKLES, 3] >= SURE)
+        return self._stood
 
 
 @dataclass(slots=True)
