@@ -138,9 +138,9 @@ def run(
     """Estimate every frame of the sources and write the results; returns what was done.
 
     strict raises the first problem with an input; otherwise the problem is told, run.json and the
-    summary note it, and the other inputs go on. follow: give people ids, and so on (`Follow`). lift: put them into space, too.
-    options is what run.json should say of how this was called. Ctrl-C and SIGTERM end the run early
-    and in order.
+    summary note it, and the other inputs go on. follow: give people ids, and so on (`Follow`).
+    lift: put them into space, too. options is what run.json should say of how this was called.
+    Ctrl-C and SIGTERM end the run early and in order.
     """
     messages, select = messages or Messages(), select or Selection()
     summary = Summary()
@@ -296,9 +296,7 @@ def _sinks(
     return sinks
 
 
-def _spatial_sink(
-    outputs: Outputs, summary: Summary, earlier: _Earlier, stack: ExitStack
-) -> Sink:
+def _spatial_sink(outputs: Outputs, summary: Summary, earlier: _Earlier, stack: ExitStack) -> Sink:
     """What takes the people in space of each frame. Raises OptionError where there is no folder."""
     if not isinstance(outputs.out, Path):
         raise OptionError("people in space need a folder for their journal: give --out FOLDER")

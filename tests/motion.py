@@ -28,7 +28,9 @@ def capture(frames: int = 60, subject: int = 1, seed: int = 0, *, moving: float 
     joints = REST + moving * np.sin(phase + rate * time)
     joints[..., 2] += np.arange(frames)[:, None] / 30
     forward = np.tile([0.0, 0.0, 1.0], (frames, 1))
-    return Capture(f"{subject:02}_01", subject, joints.astype(np.float32), forward.astype(np.float32))
+    return Capture(
+        f"{subject:02}_01", subject, joints.astype(np.float32), forward.astype(np.float32)
+    )
 
 
 def packed(captures: list[Capture]) -> dict[str, np.ndarray]:
@@ -71,6 +73,6 @@ def filmed(
 
 
 def standing() -> np.ndarray:
-    """The pose [17, 3] of H36M17 of `REST` before the camera of `filmed`, in heights of the body."""
+    """`REST` as [17, 3] of H36M17 before the camera of `filmed`, in heights of the body."""
     pose = h36m_of_cmu() @ REST @ np.diag([1.0, -1.0, -1.0])
     return (pose - pose[:1]) / stature(pose)

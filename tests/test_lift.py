@@ -211,9 +211,9 @@ def test_the_root_is_where_the_pose_is_seen():
 
 def test_a_camera_is_turned_to_the_person_and_mirrors_commute():
     points, _ = motion.filmed(motion.capture(27))
-    seen = np.concatenate(
-        [window.rays(points[..., :2], SIZE, 600.0), points[..., 2:]], -1
-    ).astype(np.float32)[None]
+    seen = np.concatenate([window.rays(points[..., :2], SIZE, 600.0), points[..., 2:]], -1).astype(
+        np.float32
+    )[None]
     plain = window.seen(seen, middle=13)
     assert np.allclose(plain.turns @ plain.turns.mT, np.eye(3), atol=1e-6)
     towards = np.concatenate([plain.centres, [[1.0]]], 1)[0]

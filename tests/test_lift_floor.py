@@ -59,7 +59,7 @@ def test_a_plane_is_found_from_ankles_that_are_spread_over_it():
 
 
 def test_somebody_who_stays_in_one_place_does_not_tilt_the_floor():
-    ankles = np.random.default_rng(3).normal(0, 0.02, (100, 3)) + [0, 1.2, 4]
+    ankles = np.random.default_rng(3).normal(0, 0.02, (100, 3)) + np.array([0, 1.2, 4])
     found = fitted(ankles, np.array([0.0, -1.0, 0.0]))
     assert found.up @ [0, -1, 0] > np.cos(np.radians(4))
 

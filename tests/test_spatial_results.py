@@ -79,7 +79,7 @@ def test_broken_lines_are_named(tmp_path, line, says):
 def test_numbers_that_are_none_are_not_written(tmp_path):
     bad = record()
     bad.poses.joints[0, 0, 0] = np.nan
-    with Journal3D(tmp_path) as journal, pytest.raises(DataError, match="frame 0 of 'a.mp4'"):
+    with Journal3D(tmp_path) as journal, pytest.raises(DataError, match=r"frame 0 of 'a\.mp4'"):
         journal.write(bad)
     with pytest.raises(DataError, match="everybody lift"):
         list(read(tmp_path / "none"))

@@ -1,5 +1,5 @@
-"""CMU's motion capture (mocap.cs.cmu.edu), packed as whole millimetres from frame to frame, relative to
-the pelvis.
+"""CMU's motion capture (mocap.cs.cmu.edu), packed as whole millimetres from frame to frame,
+relative to the pelvis.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Poses in space from .npz files of several layouts, one pose a row.
 
-    ours, HumanEva     positions_3d [N, K, 3] in metres, joints [K] their names; `length` of each
-                       sequence, or `id` and `frame` of each row, where rows follow each other
-    CMU                packed steps (`everybody.data.cmu`)
-    Human3.6M          VideoPose3D's: a dictionary of subjects of dictionaries of actions of
-                       [T, 32 or 17, 3], pickled; only arrays and dictionaries are unpickled
+ours, HumanEva     positions_3d [N, K, 3] in metres, joints [K] their names; `length` of each
+                   sequence, or `id` and `frame` of each row, where rows follow each other
+CMU                packed steps (`everybody.data.cmu`)
+Human3.6M          VideoPose3D's: a dictionary of subjects of dictionaries of actions of
+                   [T, 32 or 17, 3], pickled; only arrays and dictionaries are unpickled
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 CMU's `neck` is where the shoulders hang (Human3.6M's thorax), its `head` lies between the ears
 (upper neck), and it has no face: nose, eyes and ears are put around `head` by where the head looks,
-at an adult's mean distances (Farkas 1994: the ears 15 cm apart, the pupils 6.5 cm).
+at an adult's mean distances (Farkas 1994: the ears 15 cm apart, the pupils 6.5 cm). Its wrists lie
+within the forearm, at another place in each subject: they are put where anatomy has them.
 """
 
 from __future__ import annotations
@@ -30,20 +31,36 @@ FACE = {
     "left_ear": (0.075, -0.01, 0.0),
     "right_ear": (-0.075, -0.01, 0.0),
 }
+FOREARM = 0.146 / 0.186  # by the upper arm (Drillis and Contini 1966)
 # Standing height by the length of thigh, shin, trunk, neck and head together: the median of CMU's
 # subjects, from their toes.
 STATURE = 1.1
 HEIGHT = 1.70  # metres, of people about whom nothing else is known
 # Bones by the standing height, in the order of H36M17: the mean of CMU's subjects.
 PROPORTIONS = np.array(
-    (1, 0.086, 0.246, 0.268, 0.086, 0.246, 0.268, 0.108, 0.108, 0.119, 0.061, 0.120, 0.181, 0.112,
-     0.120, 0.181, 0.112)
+    (1, 0.086, 0.246, 0.268, 0.086, 0.246, 0.268, 0.108, 0.108, 0.119, 0.061, 0.120, 0.181, 0.142,
+     0.120, 0.181, 0.142)
 )  # fmt: skip
 
 _CHAIN = (("pelvis", "spine"), ("spine", "thorax"), ("thorax", "upper_neck"))
 _CHAIN += (("upper_neck", "head_top"),)
 _LEGS = tuple((f"{s}_{a}", f"{s}_{b}") for s in ("left", "right") for a, b in
               (("hip", "knee"), ("knee", "ankle")))  # fmt: skip
+
+
+def with_wrists(joints: Array) -> Array:
+    """Joints [..., 24, 3] of CMU24 -> the same, the wrists at the ends of the forearms."""
+    joints = joints.copy()
+    for side in ("left", "right"):
+        shoulder, elbow, wrist = (
+            CMU24.joints.index(f"{side}_{part}") for part in ("shoulder", "elbow", "wrist")
+        )
+        upper = joints[..., elbow, :] - joints[..., shoulder, :]
+        lower = joints[..., wrist, :] - joints[..., elbow, :]
+        wanted = FOREARM * np.linalg.norm(upper, axis=-1, keepdims=True)
+        longer = wanted / np.maximum(np.linalg.norm(lower, axis=-1, keepdims=True), 1e-6)
+        joints[..., wrist, :] = joints[..., elbow, :] + longer * lower
+    return joints
 
 
 def h36m_of_cmu() -> Array:
@@ -80,7 +97,7 @@ def head_axes(joints: Array, forward: Array) -> Array:
 
 
 def bones(joints: Array, skeleton: Skeleton = H36M17) -> Array:
-    """[..., K, 3] -> [..., K] metres: the length of the bone that each joint ends; 0 at the root."""
+    """[..., K, 3] -> [..., K]: the length of the bone that ends at each joint; 0 at the root."""
     parents = np.array(skeleton.parents)
     lengths = np.linalg.norm(joints - joints[..., parents, :], axis=-1)
     return np.where(parents < 0, 0.0, lengths)

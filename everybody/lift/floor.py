@@ -38,8 +38,8 @@ MOST = 20_000  # ankles that are kept
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Floor:
-    """A plane in camera coordinates: up · p + height = distance from the floor; up is a unit vector,
-    height the camera's own, in metres.
+    """A plane in camera coordinates: up · p + height is the distance from the floor. up is a unit
+    vector, height the camera's own, in metres.
     """
 
     up: Array

@@ -44,9 +44,9 @@ class Lift:
     """How people are lifted into space.
 
     model: a name of the manifest or an ONNX file; None: the default. fov: degrees across the
-    picture's longer side; None: as a picture's EXIF says, else 60. height: of the people, in metres;
-    None: 1.70. ahead: frames of 1/30 s that a frame waits for, 0 to 13; 0 for live. steady: bones
-    keep their lengths and depth does not jump.
+    picture's longer side; None: as a picture's EXIF says, else 60. height: of the people, in
+    metres; None: 1.70. ahead: frames of 1/30 s that a frame waits for, 0 to 13; 0 for live.
+    steady: bones keep their lengths and depth does not jump.
     """
 
     model: str | Path | None = None
@@ -130,8 +130,8 @@ class Network:
         points = len(COCO17) + 1
         if len(shape) != 4 or shape[2:] != (points, 3) or shape[1] is None or shape[1] % 2 == 0:
             raise ModelError(
-                f"{session.path}: takes {session.input}: expected a lifter, of clips [?, odd number "
-                f"of frames, {points}, 3]"
+                f"{session.path}: takes {session.input}: expected a lifter, of clips [?, odd "
+                f"number of frames, {points}, 3]"
             )
         self.session = session
         self.reach = shape[1] // 2

@@ -35,10 +35,9 @@ def place(poses: Array, points: Array) -> Array:
     weights = weights / weights.sum(1, keepdims=True)
 
     far = _by_size(bodies, rays, weights)
-    depth = far
-    for _ in range(2):
-        found = _solve(bodies, rays, weights, depth, far)
-        depth = found[:, 2]
+    rough = _solve(bodies, rays, weights, far, far)
+    found = _solve(bodies, rays, weights, rough[:, 2], far)
+    depth = found[:, 2]
     nearest = NEAREST - bodies[..., 2].min(1)
     limited = np.clip(depth, nearest, np.maximum(FARTHEST, nearest))
     found[:, :2] *= (limited / np.where(depth > 0, depth, limited))[:, None]

@@ -56,8 +56,8 @@ class Track:
         return sampled(np.array(self.times), np.stack(self.points), wanted)
 
     def steadied(self, pose: Array, trust: float) -> Array:
-        """A pose [17, 3] in heights of the body -> the same directions with the bones as long as all
-        frames so far have them. trust: weight of this frame, 0 to 1.
+        """A pose [17, 3] in heights of the body -> the same directions, with the mean bones of all
+        frames so far. trust: weight of this frame, 0 to 1.
         """
         lengths = np.maximum(bones(pose), 1e-3)[1:]
         both = np.log(np.concatenate([[1.0], lengths]))

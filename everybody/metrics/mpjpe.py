@@ -60,8 +60,8 @@ def pa_mpjpe(predicted: Array, truth: Array, counted: Mask | None = None) -> Rat
 
 
 def rescaled(predicted: Array, truth: Array, counted: Mask | None = None) -> Array:
-    """[N, K, 3], [N, K, 3], [N, K] -> [N, K, 3]: each prediction at the scale, about its origin, that
-    brings its counted joints closest to the truth.
+    """[N, K, 3], [N, K, 3], [N, K] -> [N, K, 3]: each prediction at the scale, about its origin,
+    that brings its counted joints closest to the truth.
     """
     weight = np.ones(predicted.shape[:2]) if counted is None else counted.astype(np.float64)
     both = (weight[..., None] * predicted * truth).sum((1, 2))
@@ -69,9 +69,7 @@ def rescaled(predicted: Array, truth: Array, counted: Mask | None = None) -> Arr
     return np.divide(both, own, out=np.ones_like(both), where=own > 0)[:, None, None] * predicted
 
 
-def n_mpjpe(
-    predicted: Array, truth: Array, counted: Mask | None = None, *, root: int = 0
-) -> Rates:
+def n_mpjpe(predicted: Array, truth: Array, counted: Mask | None = None, *, root: int = 0) -> Rates:
     """MPJPE at the best scale of each pose (Rhodin et al. 2018, N-MPJPE)."""
     predicted, truth = centred(predicted, root), centred(truth, root)
     return mpjpe(rescaled(predicted, truth, counted), truth, counted, root=None)

@@ -48,9 +48,8 @@ def judge_files(results: Sequence[Path], data: Path, names: Sequence[str] = ()) 
     other measures, DataError for poses that do not belong together.
     """
     truth = read_poses(data)
-    wanted = [_measure(name) for name in names] or [
-        measure for name, measure in _MEASURES.items() if name != "MPJVE" or truth.follows is not None
-    ]
+    usual = [one for one in _MEASURES.values() if not one.steps or truth.follows is not None]
+    wanted = [_measure(name) for name in names] or usual
     judged = []
     for path in results:
         found = read_poses(path)
@@ -116,8 +115,7 @@ def _figure(measure: _Measure, poses: _Poses, data: Path) -> Figure:
             )
         rows = np.flatnonzero(poses.follows)
         predicted, true = (
-            own[rows] - own[rows - 1]
-            for own in (predicted - predicted[:, :1], true - true[:, :1])
+            own[rows] - own[rows - 1] for own in (predicted - predicted[:, :1], true - true[:, :1])
         )
     counted = np.isfinite(true.sum(2))
     predicted, true = np.nan_to_num(predicted), np.nan_to_num(true)

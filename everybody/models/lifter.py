@@ -9,7 +9,7 @@ dilated ones, a third of the work (Pavllo et al. 2019, appendix A.5).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -25,8 +25,10 @@ class LifterNet(VideoPoseNet):
         self.windowed = not numbers.get("dense", False)
 
     def forward(self, clip: Tensor) -> Tensor:
-        return self.window(clip) if self.windowed and clip.shape[1] == self.field else (
-            super().forward(clip)
+        return (
+            self.window(clip)
+            if self.windowed and clip.shape[1] == self.field
+            else (super().forward(clip))
         )
 
     def window(self, clip: Tensor) -> Tensor:
@@ -37,10 +39,10 @@ class LifterNet(VideoPoseNet):
         for block, width in enumerate(widths[1:]):
             x = x.reshape(batch, -1, x.shape[-1])
             kept = x[:, (width - 1 if self.causal else width // 2) :: width].flatten(0, 1)
-            first, second = self.layers_conv[2 * block], self.layers_conv[2 * block + 1]
-            x = _joined(x, width, first.weight)
+            first, second = (cast(Tensor, self.layers_conv[2 * block + n].weight) for n in (0, 1))
+            x = _joined(x, width, first)
             x = self.drop(self.layers_bn[2 * block](x).relu())
-            x = x @ second.weight[:, :, 0].T
+            x = x @ second[:, :, 0].T
             x = kept + self.drop(self.layers_bn[2 * block + 1](x).relu())
         x = x @ self.shrink.weight[:, :, 0].T + self.shrink.bias
         return x.reshape(batch, 1, self.joints_out, 3)

@@ -1,4 +1,6 @@
-"""Results in pictures -> a journal of people in space, with or without a floor, in constant memory."""
+"""Results in pictures -> a journal of people in space, with or without a floor, in constant
+memory.
+"""
 
 from __future__ import annotations
 

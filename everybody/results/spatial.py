@@ -110,7 +110,7 @@ def _parsed(line: bytes, at: str) -> Record3D:
         raise DataError(f"{at}: a joint is NaN, infinite or beyond {FARTHEST:g} metres")
     ids = [person.id for person in said.people]
     numbers = None if None in ids or not ids else np.array(ids, np.int64)
-    joints = joints.reshape(len(ids), len(skeleton), 4)
+    joints = joints.reshape(len(ids), len(skeleton), 4).astype(np.float32)
     return Record3D(
         said.source, said.frame, said.time, Poses3D(joints, skeleton, numbers, said.space)
     )

@@ -122,10 +122,9 @@ def mirrored_pose(poses: Any) -> Any:
 
 @torch.no_grad()
 def lifted(net: Any, said: Any) -> Any:
-    """Clips [B, F, 18, 3] -> the network's answers [B, 1, 17, 3], with those for the mirrored clips."""
+    """Clips [B, F, 18, 3] -> answers [B, 1, 17, 3], averaged with those for the mirrored clips."""
     straight, other = (
         torch.cat([net(part) for part in torch.from_numpy(clip).split(512)]).numpy()
         for clip in (said, window.mirrored(said))
     )
     return (straight + mirrored_pose(other)) / 2
-

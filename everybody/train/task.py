@@ -102,7 +102,7 @@ class OneNetwork:
 
     @classmethod
     def clips(cls, net: Any) -> Tensor | None:
-        """Inputs [3, …] to trace and to compare an exported graph with, where they are no pictures."""
+        """Inputs [3, …] to trace a network and to compare its file with; None: pictures."""
         return None
 
     @classmethod

@@ -16,7 +16,6 @@ from .pose import PoseTask
 from .recipe import Recipe
 from .rmpe import RmpeTask, SstnTask
 from .sequences import SequenceTask
-from .shards import Pack
 from .turn import TurnTask
 
 AnyTask = PoseTask | TurnTask | DetectorTask | EquivariantTask | SstnTask | RmpeTask | SequenceTask
@@ -44,11 +43,11 @@ def task_of(recipe: Recipe) -> type[AnyTask]:
     return TASKS[name]
 
 
-def task(recipe: Recipe, pack: Pack) -> AnyTask:
-    """Raises OptionError as `task_of`, and DataError where the packed pictures are not what the
-    task learns from.
+def task(recipe: Recipe, data: Any) -> AnyTask:
+    """data: as the task's `load` gives it. Raises OptionError as `task_of`, and DataError where the
+    data are not what the task learns from.
     """
-    return task_of(recipe)(recipe, pack)
+    return task_of(recipe)(recipe, data)
 
 
 def network(recipe: Recipe, joints: int = 17) -> Any:

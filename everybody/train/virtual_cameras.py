@@ -2,9 +2,9 @@
 make of that (Pavllo et al. 2019 project captured motion, too; noise as `joint_errors` says).
 
 Everything is drawn anew for each clip: bone lengths (left as right), whose arms a body has, whether
-time runs faster or backwards, where the camera stands, how it is rolled, whether it follows the person, how wrong the field of view is believed to be; how sure
-and how wrong joints are over time, which are hidden, outside or exchanged, which frames are not
-there.
+time runs faster or backwards; where the camera stands, how it is rolled, whether it follows the
+person, how wrong the field of view is believed to be; how sure and how wrong joints are over time,
+which are hidden, outside or exchanged, which frames are not there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.cmu import Capture
-from ..lift.anatomy import coco_of_cmu, h36m_of_cmu, head_axes
+from ..lift.anatomy import coco_of_cmu, h36m_of_cmu, head_axes, with_wrists
 from ..skeletons import CMU24, COCO17
 from . import joint_errors
 
@@ -25,7 +25,9 @@ Array = NDArray[Any]
 Random = np.random.Generator
 
 ARMS = [
-    CMU24.joints.index(f"{side}_{part}") for side in ("left", "right") for part in ("elbow", "wrist")
+    CMU24.joints.index(f"{side}_{part}")
+    for side in ("left", "right")
+    for part in ("elbow", "wrist")
 ]
 NEAREST = 0.3  # metres before the camera: what is nearer is not seen
 LIMBS = tuple(
@@ -55,7 +57,7 @@ class Bodies:
 
     @classmethod
     def of(cls, motions: Sequence[Capture]) -> Bodies:
-        joints = np.concatenate([motion.joints for motion in motions])
+        joints = with_wrists(np.concatenate([motion.joints for motion in motions]))
         forward = np.concatenate([motion.forward for motion in motions])
         lengths = np.array([len(motion.joints) for motion in motions])
         ends = np.cumsum(lengths)
@@ -76,7 +78,7 @@ class Bodies:
     def __len__(self) -> int:
         return len(self.roots)
 
-    def distinct(self, least: float = 0.02) -> Array:
+    def distinct(self, least: float = 0.01) -> Array:
         """Frames [M] whose bones have turned since the last one of them, by so many metres in the
         mean: somebody who stands still for a minute teaches no more than in a second.
         """
@@ -109,8 +111,8 @@ class Shots:
     """
 
     reach: tuple[int, int] = (13, 13)  # frames before and after the middle one
-    noise: float = 0.65
-    arms: float = 0.3  # share of the clips with the arms of another clip
+    noise: float = 0.5
+    arms: float = 0.4  # share of the clips with the arms of another clip
     fast: float = 0.1  # share at twice the speed
     back: float = 0.25  # share played backwards
     bones: float = 0.06  # deviation of the logarithm of their lengths
@@ -151,8 +153,8 @@ def clips(bodies: Bodies, rows: Array, shots: Shots, rng: Random) -> tuple[Array
 
 
 def _bodies(bodies: Bodies, at: Array, middle: int, shots: Shots, rng: Random) -> tuple[Array, ...]:
-    """Frames [B, F] -> COCO's joints [B, F, 17, 3] and the middle poses [B, 17, 3], both relative to
-    the pelvis, of bodies whose bones are of other lengths.
+    """Frames [B, F] -> COCO's joints [B, F, 17, 3] and the middle poses [B, 17, 3], both relative
+    to the pelvis, of bodies whose bones are of other lengths.
     """
     count = len(at)
     factor = rng.standard_normal((count, len(CMU24)), np.float32)
@@ -160,7 +162,8 @@ def _bodies(bodies: Bodies, at: Array, middle: int, shots: Shots, rng: Random) -
     bones = bodies.bones[at]
     others = np.flatnonzero(rng.random(count) < shots.arms)
     lent = at[rng.permutation(count)[: len(others)]]  # the arms of another clip of the batch
-    bones[np.ix_(others, range(at.shape[1]), ARMS)] = bodies.arms[lent] @ bodies.chests[at[others]]
+    arms = bodies.arms[lent] @ bodies.chests[at[others]]
+    bones[others[:, None, None], np.arange(at.shape[1])[:, None], ARMS] = arms
     bones *= factor[:, None, :, None]
     joints = _chains() @ bones
     both = np.concatenate([joints, bodies.axes[at]], 2)
@@ -218,7 +221,9 @@ def _as_found(rays: Array, shots: Shots, rng: Random) -> tuple[Array, Array]:
     scale = np.exp(joint_errors.TAIL * rng.standard_normal((count, 1, joints), np.float32))
     size = deviation * scale * spread[..., None]
     errors = _over_time(rng.standard_normal((count, frames, joints, 2), np.float32), rng)
-    errors *= np.where(noisy[:, None, None], np.minimum(size, 1.5 * spread[..., None]), 0)[..., None]
+    errors *= np.where(noisy[:, None, None], np.minimum(size, 1.5 * spread[..., None]), 0)[
+        ..., None
+    ]
     rays = _exchanged(rays, noisy, rng) + errors
 
     # What is seen perfectly is sure; hidden joints are then not known at all.
@@ -233,12 +238,17 @@ def _hidden(count: int, rng: Random) -> Array:
     """[B, 17]: joints that cannot be seen in the whole clip."""
     hidden = rng.random((count, 17)) < 0.03
     for limb in LIMBS:
-        hidden[np.ix_(rng.random(count) < 0.03, limb)] = True
+        hidden[_where(rng, count, 0.03), limb] = True
     low = rng.random(count) < 0.08
-    hidden[np.ix_(low, LOW[2:])] = True
-    hidden[np.ix_(low & (rng.random(count) < 0.5), LOW[:2])] = True
-    hidden[np.ix_(rng.random(count) < 0.08, FACE)] = True
+    hidden[np.flatnonzero(low)[:, None], LOW[2:]] = True
+    hidden[np.flatnonzero(low & (rng.random(count) < 0.5))[:, None], LOW[:2]] = True
+    hidden[_where(rng, count, 0.08), FACE] = True
     return hidden
+
+
+def _where(rng: Random, count: int, share: float) -> Array:
+    """[M, 1]: a share of the numbers below `count`, drawn."""
+    return np.flatnonzero(rng.random(count) < share)[:, None]
 
 
 def _scores(hidden: Array, frames: int, rng: Random) -> tuple[Array, Array]:
@@ -287,7 +297,9 @@ def _known(count: int, frames: int, joints: int, shots: Shots, rng: Random) -> A
     """[B, F, 17]: 0 where a frame or a joint is not given at all, the middle frame always is."""
     before = shots.reach[0]
     known = np.ones((count, frames, joints), np.float32)
-    known[np.ix_(rng.random(count) < 0.2, range(frames), FACE)] = 0
+    known[_where(rng, count, 0.35)[..., None], np.arange(frames)[:, None], FACE] = (
+        0  # not in all formats
+    )
     live = rng.random(count) < shots.live
     left = np.where(rng.random(count) < 0.6, 0, rng.integers(0, shots.reach[1] + 1, count))
     ahead = np.arange(frames) - before
