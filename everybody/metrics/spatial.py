@@ -110,8 +110,8 @@ def _figure(measure: _Measure, poses: _Poses, data: Path) -> Figure:
     if measure.steps:
         if poses.follows is None:
             raise DataError(
-                f"{data}: {measure.name} is of motion, and the file does not say which poses follow "
-                "each other: it needs 'length', or 'id' and 'frame'"
+                f"{data}: {measure.name} is of motion, and the file does not say which poses "
+                "follow each other: it needs 'length', or 'id' and 'frame'"
             )
         rows = np.flatnonzero(poses.follows)
         predicted, true = (
