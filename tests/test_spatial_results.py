@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from PIL import Image
 
+import everybody
+from everybody import run as job
 from everybody.cli import app
 from everybody.data.poses import holds_poses, read_poses
 from everybody.errors import DataError, OptionError, OutputError
 from everybody.metrics.spatial import judge_files
 from everybody.people import Poses3D
-from everybody.results.journal import write_journal
+from everybody.results.journal import read_journal, write_journal
 from everybody.results.records import Results
 from everybody.results.spatial import FORMATS3D, LINES3D, Journal3D, Record3D, read
 from everybody.skeletons import COCO17, H36M17
@@ -138,6 +144,68 @@ def test_results_are_lifted_by_the_command(results, capsys):
         app(["lift", str(out), "-f", "bear"], standalone_mode=False)
     with pytest.raises(OptionError, match="fov 180"):
         app([*command, "--overwrite", "--fov", "180"], standalone_mode=False)
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> dict[str, Any]:
+    """Keywords of an Estimator that finds one body where the picture is brightest."""
+    box = np.array([[20, 20, 116, 148, 0.9]], np.float32)
+    return {
+        "detector": nets.rtmdet_constant(tmp_path / "detector.onnx", box),
+        "det_size": (160, 160),
+        "pose": nets.heatmap_finder(tmp_path / "pose.onnx", 17),
+        "skeleton": "coco-17",
+        "codec": "heatmap,alignment=corner",
+        "normalise": "none",
+    }
+
+
+def blobs(folder: Path, count: int = 6) -> Path:
+    """Pictures that are a film."""
+    folder.mkdir()
+    for number in range(count):
+        image = Image.fromarray(nets.blob(160, 160, 60.0 + number, 70.0))
+        image.save(folder / f"{number:012d}.png")
+    return folder
+
+
+def test_runs_lift_and_go_on_where_they_were_stopped(pipeline, tmp_path):
+    estimator = everybody.Estimator(**pipeline)
+    lift = everybody.Lift(model=nets.lifter(tmp_path / "lifter.onnx", motion.standing()))
+    pictures, out = blobs(tmp_path / "pictures"), tmp_path / "out"
+    first = job.run(
+        [str(path) for path in sorted(pictures.iterdir())[:3]],
+        estimator,
+        job.Outputs(out=out),
+        follow=everybody.Follow(),
+        lift=lift,
+    )
+    assert first.files["jsonl3d"] == str(out / LINES3D)
+    with (out / LINES3D).open("ab") as file:  # written before a kill, unlike its frame
+        file.write((out / LINES3D).read_bytes().splitlines(keepends=True)[-1])
+    again = job.Outputs(out=out, existing="resume")
+    job.run(str(pictures), estimator, again, follow=everybody.Follow(), lift=lift)
+    plain = [(record.source, record.index) for record in read_journal(out)]
+    assert [(record.source, record.index) for record in read(out)] == plain
+    assert len(plain) == 6
+    with pytest.raises(OptionError, match="lifter"):
+        job.run(str(pictures), estimator, again, follow=everybody.Follow())
+    with pytest.raises(OptionError, match="need a folder"):
+        job.run(str(pictures), estimator, job.Outputs(out=io.BytesIO()), lift=lift)
+
+
+def test_streams_carry_people_in_space(pipeline, tmp_path):
+    lift = everybody.Lift(model=nets.lifter(tmp_path / "lifter.onnx", motion.standing()))
+    source = str(blobs(tmp_path / "pictures"))
+    estimator = everybody.Estimator(lift=lift, **pipeline)
+    frames = list(estimator.stream(source))
+    assert len(frames) == 6
+    for frame in frames:
+        assert frame.poses3d is not None
+        assert frame.poses3d.ids is not None
+        assert frame.poses3d.ids.tolist() == frame.people.ids.tolist()
+    assert all(frame.poses3d is None for frame in estimator.stream(source, lift=False))
+    assert pickle.loads(pickle.dumps(estimator)).lift == lift
 
 
 # Judging
