@@ -20,34 +20,28 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from benchmarks.common import DATA, parsed, parser
+from everybody.data.cmu import read_captures
 from everybody.lift.body import Animation, fit_body
 from everybody.lift.inverse import RULES, Rules, posture, solve, solve_picture, terms_of
 from everybody.lift.motion import Motion
-from everybody.lift.sensors import imu_term, synthetic_imus
+from everybody.lift.sensors import Imus, imu_term, synthetic_imus
 from everybody.lift.terms import Camera, Places, State
-from everybody.skeletons import CMU24, H36M17, Skeleton
+from everybody.skeletons import CMU24, H36M17
 
 CMU = DATA / "motion3d" / "cmu" / "cmu24_30fps.npz"
 UP = [2, 0, 1]  # of axes whose y points up, those whose z does
 RATE = 30.0
 H36M_OF_CMU = {"thorax": "neck", "upper_neck": "head"}
-SENSORS = ("pelvis", "trunk", "head") + tuple(
-    f"{side}_{bone}" for side in ("left", "right") for bone in
-    ("upper_arm", "forearm", "thigh", "shank")
-)  # fmt: skip
+_LIMBS = ("upper_arm", "forearm", "thigh", "shank")
+SENSORS = ("pelvis", "trunk", "head", *(f"{s}_{b}" for s in ("left", "right") for b in _LIMBS))
 MATRIX = np.array([[1000.0, 0, 500], [0, 1000, 500], [0, 0, 1]])
 
 
 def sequences(every: int, frames: int) -> Iterator[tuple[str, Motion]]:
     """Names and motions of CMU's joints, z up."""
-    content = np.load(CMU)
-    steps = content["rel_mm_step"].T.reshape(-1, len(CMU24), 3)
-    rows = list(zip(content["id"], content["start"], content["length"], strict=True))
-    for name, start, length in rows[::every]:
-        part = slice(start, start + min(length, frames))
-        relative = np.cumsum(steps[part], axis=0, dtype=np.int32) / 1000
-        joints = (content["root"][part][:, None] + relative)[..., UP]
-        yield str(name), Motion(CMU24, joints, np.arange(len(joints)) / RATE)
+    for capture in read_captures(CMU)[::every]:
+        joints = capture.joints[:frames, :, UP]
+        yield capture.name, Motion(CMU24, joints, np.arange(len(joints)) / RATE)
 
 
 def of_h36m(motion: Motion) -> Motion:
@@ -130,7 +124,7 @@ def sensors(every: int, frames: int) -> None:
     print("| mean | " + " | ".join(f"{value:.0f}" for value in np.mean(rows, axis=0)) + " |")
 
 
-def _picture(truth: Animation, imus, random: np.random.Generator) -> tuple[float, float]:  # noqa: ANN001
+def _picture(truth: Animation, imus: Imus, random: np.random.Generator) -> tuple[float, float]:
     """Joints seen by one camera with an error of 4 pixels."""
     camera = view(truth, random)
     points = np.full((len(truth), len(truth.body), 3), np.nan)
@@ -146,7 +140,7 @@ def _picture(truth: Animation, imus, random: np.random.Generator) -> tuple[float
     return _rooted(video, truth), _rooted(both, truth)
 
 
-def _drifting(truth: Animation, imus, random: np.random.Generator) -> tuple[float, float]:  # noqa: ANN001
+def _drifting(truth: Animation, imus: Imus, random: np.random.Generator) -> tuple[float, float]:
     """Joints in space that err as a lifter's do: for a second or so in one direction, by 50 mm."""
     places = truth.motion(CMU24).places
     knots = np.arange(0, len(truth) + 30, 20)

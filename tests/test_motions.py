@@ -24,7 +24,10 @@ from everybody.errors import DataError, EverybodyError, OptionError, OutputError
 from everybody.lift.body import Animation, Body, fit_body
 from everybody.lift.inverse import Rules, solve
 from everybody.lift.motion import Motion
+from everybody.metrics import spatial
+from everybody.people import Poses3D
 from everybody.results.motions import write
+from everybody.results.spatial import FORMATS3D, Record3D
 from everybody.skeletons import CMU24, H36M17
 from synthetic import motion as files
 
@@ -117,6 +120,21 @@ def test_several_people_get_a_file_each_or_one_for_all(tmp_path):
     one, other = read_motions(write(tmp_path / "two.c3d", people)[0])
     assert (one.name, other.name, len(other)) == ("3", "8", 6)
     assert np.isnan(one.places[4:]).all()
+
+
+def test_people_of_a_journal_in_space_are_written(tmp_path):
+    walk = files.walking(5)
+    poses = Poses3D(np.stack([walk.joints[0]] * 2), CMU24, np.array([4, 9]), "world")
+    records = [
+        Record3D("a.mp4", n, time, replace(poses, joints=np.stack([walk.joints[n]] * 2)))
+        for n, time in enumerate(walk.times)
+    ]
+    FORMATS3D["trc"](lambda: iter(records), tmp_path / "people3d.trc")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["people3d-4.trc", "people3d-9.trc"]
+    assert same_joints(read_trc(tmp_path / "people3d-4.trc"), walk) < 1e-5
+    nobody = [replace(record, poses=replace(poses, ids=None)) for record in records]
+    with pytest.raises(DataError, match="--track"):
+        FORMATS3D["bvh"](lambda: iter(nobody), tmp_path / "people3d.bvh")
 
 
 def test_one_frame_is_a_motion(tmp_path):
@@ -249,6 +267,19 @@ def test_trc_of_pose2sim_is_in_metres_and_z_up(shared):
     assert (len(found), len(found.skeleton)) == (100, 21)
     place = {name: found.places[:, k] for k, name in enumerate(found.skeleton.joints)}
     assert np.nanmedian(place["nose"][:, 2]) > np.nanmedian(place["left_ankle"][:, 2]) + 1
+
+
+def test_motion_capture_is_truth_for_eval(tmp_path):
+    walk = files.walking(12)
+    (truth,) = write(tmp_path / "truth.trc", [walk])
+    off = replace(walk, joints=walk.places + np.where(np.arange(24) == 3, 0.024, 0)[:, None])
+    (found,) = write(tmp_path / "found.bvh", [off])
+    (same,) = write(tmp_path / "same.trc", [off])
+    assert spatial.holds_poses(truth)
+    mpjpe = spatial.judge_files([same, found], truth, ["MPJPE", "MPJVE"])
+    assert mpjpe[0].figures[0].value == pytest.approx(0.024 * np.sqrt(3) * 1000 / 24, rel=0.01)
+    assert mpjpe[0].figures[1].value == pytest.approx(0, abs=0.02)
+    assert mpjpe[1].figures[0].value < 20
 
 
 # --- names

@@ -93,8 +93,8 @@ def test_numbers_that_are_none_are_not_written(tmp_path):
 
 def test_tables_hold_every_joint_of_every_person(tmp_path):
     records = [record(0), record(1, 0), record(2, 1)]
-    for name, write in FORMATS3D.items():
-        write(lambda: iter(records), tmp_path / f"people3d.{name}")
+    for name in ("npz", "csv", "parquet"):
+        FORMATS3D[name](lambda: iter(records), tmp_path / f"people3d.{name}")
     arrays = np.load(tmp_path / "people3d.npz")
     assert arrays["positions_3d"].shape == (3, 17, 3)
     assert arrays["id"].tolist() == [1, 2, 1]

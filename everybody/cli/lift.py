@@ -25,7 +25,11 @@ def lift(
     ] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", "-f", help="Besides the journal: npz, csv, parquet; several."),
+        typer.Option(
+            "--format",
+            "-f",
+            help="Besides the journal: npz, csv, parquet, bvh, glb, trc, c3d, mot; several.",
+        ),
     ] = None,
     fps: Annotated[float | None, typer.Option(help=FPS)] = None,
     world: Annotated[

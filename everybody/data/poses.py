@@ -1,10 +1,12 @@
-"""Poses in space from .npz files of several layouts, one pose a row.
+"""Poses in space from .npz files of several layouts, and out of motion capture, one pose a row.
 
 ours, HumanEva     positions_3d [N, K, 3] in metres, joints [K] their names; `length` of each
                    sequence, or `id` and `frame` of each row, where rows follow each other
 CMU                packed steps (`everybody.data.cmu`)
 Human3.6M          VideoPose3D's: a dictionary of subjects of dictionaries of actions of
                    [T, 32 or 17, 3], pickled; only arrays and dictionaries are unpickled
+motion capture     BVH, ASF with AMC, TRC, C3D (`everybody.data.motions`): a row per frame, people
+                   one after the other; joints of ours by their names
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from ..errors import DataError
 from ..skeletons import CMU24, H36M17
 from ..typed import read_bytes
 from .cmu import STEPS, read_captures
+from .motions import holds_motion, read_motions
 from .npz import read_npz
 
 Array = NDArray[np.floating[Any]]
@@ -56,12 +59,14 @@ def names_in(path: Path) -> set[str]:
 
 
 def holds_poses(path: Path) -> bool:
-    """Whether a file is an .npz with poses in space."""
-    return any(layout.needs <= names_in(path) for layout in LAYOUTS)
+    """Whether a file is an .npz with poses in space, or motion capture."""
+    return any(layout.needs <= names_in(path) for layout in LAYOUTS) or holds_motion(path)
 
 
 def read_poses(path: Path) -> PosesFile:
     """Raises DataError for files of no known layout, and for arrays that do not fit together."""
+    if holds_motion(path):
+        return _captured(path)
     found = names_in(path)
     for layout in LAYOUTS:
         if layout.needs <= found:
@@ -112,6 +117,17 @@ def _after_first(lengths: Any, count: int) -> NDArray[np.bool_]:
     starts = np.cumsum(lengths) - lengths
     follows[starts[starts < count]] = False
     return follows
+
+
+def _captured(path: Path) -> PosesFile:
+    """Motion capture of one person, or of several with the same joints."""
+    people = [motion for motion in read_motions(path) if len(motion)]
+    joints = people[0].skeleton.joints if people else ()
+    if not people or any(motion.skeleton.joints != joints for motion in people):
+        raise DataError(f"{path}: holds nobody, or people of several sets of joints")
+    positions = np.concatenate([motion.places for motion in people])
+    lengths = np.array([len(motion) for motion in people])
+    return PosesFile(path.name, joints, positions, _after_first(lengths, len(positions)))
 
 
 def _packed(path: Path, found: set[str]) -> PosesFile:

@@ -27,6 +27,7 @@ from ..people import Frame, Poses3D
 from ..skeletons import H36M17, SKELETONS
 from ..typed import convert
 from .lines import lines
+from .motions import ENDINGS, write_people
 from .records import FARTHEST, Record
 
 LINES3D = "frames3d.jsonl"
@@ -258,4 +259,5 @@ FORMATS3D: dict[str, Callable[[Records3D, Path], None]] = {
     "npz": write_npz,
     "csv": write_csv,
     "parquet": write_parquet,
+    **{ending.removeprefix("."): write_people for ending in ENDINGS},
 }
