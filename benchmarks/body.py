@@ -21,9 +21,11 @@ from scipy.optimize import least_squares
 
 from benchmarks.common import DATA, parsed, parser
 from everybody.data.cmu import read_captures
-from everybody.lift.body import Animation, fit_body
-from everybody.lift.inverse import RULES, Rules, posture, solve, solve_picture, terms_of
+from everybody.lift.body import Animation
+from everybody.lift.inverse import posture, solve, solve_picture, terms_of
+from everybody.lift.measure import fit_body
 from everybody.lift.motion import Motion
+from everybody.lift.rules import RULES, Rules
 from everybody.lift.sensors import Imus, imu_term, synthetic_imus
 from everybody.lift.terms import Camera, Places, State
 from everybody.skeletons import CMU24, H36M17

@@ -21,11 +21,13 @@ from everybody.lift.angles import (
     relative,
     segment_axes,
 )
-from everybody.lift.body import Animation, Body, fit_body, rest_direction, tree_skeleton
-from everybody.lift.inverse import RULES, Rules, posture, refine, solve, solve_picture
+from everybody.lift.body import Animation, Body, tree_skeleton
+from everybody.lift.inverse import posture, refine, solve, solve_picture, terms_of
 from everybody.lift.limits import LIMITS
+from everybody.lift.measure import fit_body, rest_direction
 from everybody.lift.motion import AXES, Motion, even, motions
 from everybody.lift.rotations import exp, log, log_slope, nearest
+from everybody.lift.rules import RULES, Rules
 from everybody.lift.terms import Camera, Limits, Picture, Places, Rest, State, Turns
 from everybody.people import Poses3D
 from everybody.skeletons import CMU24, COCO17, H36M17, HALPE26, Skeleton
@@ -262,9 +264,6 @@ def test_the_minimum_is_that_of_scipy():
     places[:, sites] = noisy
     start = posture(body, places)
     rules = replace(RULES, steps=100, enough=1e-12)
-    every = [goals, Limits.of(body, 1 / rules.limit)]
-    from everybody.lift.inverse import terms_of
-
     every = terms_of(body, [goals], rules)
 
     def residuals(moves: np.ndarray) -> np.ndarray:

@@ -21,9 +21,11 @@ from everybody.data.joint_names import names_in_tree, our_names
 from everybody.data.motions import holds_motion, read_motions
 from everybody.data.trc import read_trc
 from everybody.errors import DataError, EverybodyError, OptionError, OutputError
-from everybody.lift.body import Animation, Body, fit_body
-from everybody.lift.inverse import Rules, solve
+from everybody.lift.body import Animation, Body
+from everybody.lift.inverse import solve
+from everybody.lift.measure import fit_body
 from everybody.lift.motion import Motion
+from everybody.lift.rules import Rules
 from everybody.metrics import spatial
 from everybody.people import Poses3D
 from everybody.results.motions import write

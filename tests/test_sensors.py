@@ -11,8 +11,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from everybody.errors import DataError
-from everybody.lift.body import Animation, fit_body
+from everybody.lift.body import Animation
 from everybody.lift.inverse import solve, solve_picture
+from everybody.lift.measure import fit_body
 from everybody.lift.motion import Motion
 from everybody.lift.rotations import exp
 from everybody.lift.sensors import (

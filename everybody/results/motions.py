@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from ..atomic import replacing
 from ..errors import DataError, OutputError, unknown
-from ..lift.body import Animation, fit_body
-from ..lift.inverse import RULES, Rules, solve
+from ..lift.body import Animation
+from ..lift.inverse import solve
+from ..lift.measure import fit_body
 from ..lift.motion import Motion, motions
+from ..lift.rules import RULES, Rules
 from ..media.clock import Films
 from .bvh import animation_bvh
 from .c3d import write_c3d
