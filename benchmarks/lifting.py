@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common import DATA, parsed, parser
 from everybody.data.cmu import Capture, read_captures
 from everybody.lift.anatomy import HEIGHT, stature
 from everybody.lift.floor import FloorFinder, grounded, skating, stretching
@@ -35,8 +36,6 @@ from everybody.skeletons import COCO17, H36M17
 from everybody.train.sequences import AS_CAPTURED, mirrored_pose
 from everybody.train.virtual_cameras import Bodies, Shots, clips
 from everybody.weights.locate import opened
-
-from .common import DATA, parsed, parser
 
 Array = NDArray[Any]
 MOTION = DATA / "motion3d"
