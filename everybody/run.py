@@ -303,7 +303,7 @@ def _spatial_sink(outputs: Outputs, summary: Summary, earlier: _Earlier, stack: 
     """What takes the people in space of each frame. Raises OptionError where there is no folder."""
     if not isinstance(outputs.out, Path):
         raise OptionError("people in space need a folder for their journal: give --out FOLDER")
-    journal = stack.enter_context(Journal3D(outputs.out, kept=earlier.held.frames))
+    journal = stack.enter_context(closing(Journal3D(outputs.out, kept=earlier.held.frames)))
     summary.files["jsonl3d"] = str(journal.path)
     return journal.write_frame
 
