@@ -114,7 +114,7 @@ def smoothed(clips: NDArray[np.float32]) -> NDArray[np.float32]:
     or none: both sides weigh the same, so nothing lags, and the newest frame of a live film is as
     it was seen.
     """
-    known = (clips[..., 2] > 0).any(2)
+    known: NDArray[np.bool_] = np.any(clips[..., 2] > 0, axis=2)
     out, whole = clips.copy(), known
     for reach, kernel in ((1, (1, 2, 1)), (2, (1, 4, 6, 4, 1))):
         inner = slice(reach, clips.shape[1] - reach)
