@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common import COCO_TRAIN, parsed, parser
 from everybody.data.read import read
 from everybody.metrics.predict import predict
 from everybody.skeletons import COCO17
 from everybody.train.joint_errors import QUANTILES, SCORES, kind
-
-from .common import COCO_TRAIN, parsed, parser
 
 LABELLED = 8  # joints that a person needs to count
 STEPS = np.arange(0, 1.01, 0.1)

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common import DATA, parsed, parser
 from everybody.data.cmu import Capture, read_captures
 from everybody.lift.anatomy import HEIGHT, stature
 from everybody.lift.floor import FloorFinder, grounded, skating, stretching
@@ -35,8 +36,6 @@ from everybody.skeletons import COCO17, H36M17
 from everybody.train.sequences import AS_CAPTURED, mirrored_pose
 from everybody.train.virtual_cameras import Bodies, Shots, clips
 from everybody.weights.locate import opened
-
-from .common import DATA, parsed, parser
 
 Array = NDArray[Any]
 MOTION = DATA / "motion3d"
@@ -250,11 +249,11 @@ def speed() -> None:
             yield Record("a.mp4", index, index / 30, 640, 480, people)
 
     for name, lift in (("13 frames ahead", Lift()), ("live", Lift(ahead=0))):
-        lifting, begun = Lifting(lift), time.perf_counter()
+        lifting, begun = Lifting(lift), time.process_time()
         for _ in lifting.poses(stream(3000)):
             pass
-        spent = time.perf_counter() - begun
-        print(f"{name}: {1000 * spent / 3000:.2f} ms a frame of one person, on one thread")
+        spent = time.process_time() - begun
+        print(f"{name}: {1000 * spent / 3000:.2f} ms of one core a frame of one person")
 
 
 def main() -> None:

@@ -156,9 +156,7 @@ def run(
             "settings": settings(estimator, select, follow, max_pixels, lift),
             "folder": os.getcwd(),
             "models": [
-                *estimator.models(),
-                *(following.models() if following else []),
-                *(lifting.models() if lifting else []),
+                m for part in (estimator, following, lifting) if part for m in part.models()
             ],
         }
         sinks = _sinks(outputs, estimator.skeleton, record, summary, earlier, stack, messages.say)
@@ -181,12 +179,7 @@ def run(
             with closing(found) as estimated:
                 for frame in lifting(estimated) if lifting else estimated:
                     _take(frame, sinks, summary, messages)
-            for text, problem in estimator.remarks() if isinstance(estimator, Remarking) else []:
-                # What is unused now may have been used before the run was resumed.
-                if problem and not earlier.held.frames:
-                    told.problem(DataError(text))
-                else:
-                    messages.say(text)
+            _remark(estimator, earlier, told)
             summary.finished = True
         summary.seconds = time.perf_counter() - begun
     return summary
@@ -208,6 +201,16 @@ class _Told:
 
     def dropped(self, count: int) -> None:
         self.summary.dropped += count
+
+
+def _remark(estimator: Poses, earlier: _Earlier, told: _Told) -> None:
+    """Tell what a user should know at the end."""
+    for text, problem in estimator.remarks() if isinstance(estimator, Remarking) else []:
+        # What is unused now may have been used before the run was resumed.
+        if problem and not earlier.held.frames:
+            told.problem(DataError(text))
+        else:
+            told.messages.say(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +303,7 @@ def _spatial_sink(outputs: Outputs, summary: Summary, earlier: _Earlier, stack: 
     """What takes the people in space of each frame. Raises OptionError where there is no folder."""
     if not isinstance(outputs.out, Path):
         raise OptionError("people in space need a folder for their journal: give --out FOLDER")
-    journal = stack.enter_context(Journal3D(outputs.out, kept=earlier.held.frames))
+    journal = stack.enter_context(closing(Journal3D(outputs.out, kept=earlier.held.frames)))
     summary.files["jsonl3d"] = str(journal.path)
     return journal.write_frame
 

@@ -233,6 +233,22 @@ def test_size_and_place_in_the_picture_do_not_matter_but_for_the_last_point():
     assert np.allclose(two[:, :, 17, 2] - one[:, :, 17, 2], math.log(3), atol=1e-3)
 
 
+def test_smoothing_leaves_lines_and_ends_and_takes_noise():
+    line = np.ones((1, 15, 17, 3), np.float32)
+    line[..., 0] = np.arange(15)[:, None] / 10
+    assert np.allclose(window.smoothed(line), line, atol=1e-6)
+    noisy = line.copy()
+    noisy[..., 1] += np.random.default_rng(0).normal(0, 0.1, (1, 15, 17)).astype(np.float32)
+    out = window.smoothed(noisy)
+    assert np.array_equal(out[:, [0, -1]], noisy[:, [0, -1]])  # the newest frame does not lag
+    assert out[:, 2:-2, :, 1].std() < 0.65 * noisy[:, 2:-2, :, 1].std()
+    noisy[:, 8:] = 0  # the future is not known
+    out = window.smoothed(noisy)
+    assert np.array_equal(out[:, 7:], noisy[:, 7:])
+    noisy[:, :8, 3, 2] = 0  # nor is a joint
+    assert np.isfinite(window.smoothed(noisy)).all()
+
+
 def test_clips_between_frames_and_over_gaps():
     times = np.array([0.0, 0.1, 0.2, 0.9])
     points = np.arange(4.0)[:, None, None] * np.ones((1, 17, 3))

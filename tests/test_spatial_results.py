@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +49,19 @@ def same(one: Record3D, two: Record3D) -> bool:
 
 def test_what_is_written_is_read(tmp_path):
     records = [record(0), record(1, 0), record(2, frame="world")]
-    with Journal3D(tmp_path) as journal:
+    with closing(Journal3D(tmp_path)) as journal:
         for one in records:
             journal.write(one)
     assert all(map(same, read(tmp_path), records))
 
 
 def test_going_on_behind_kept_lines_cuts_the_rest(tmp_path):
-    with Journal3D(tmp_path) as journal:
+    with closing(Journal3D(tmp_path)) as journal:
         for index in range(5):
             journal.write(record(index))
     with (tmp_path / LINES3D).open("ab") as file:
         file.write(b'{"source": "torn')
-    with Journal3D(tmp_path, kept=3) as journal:
+    with closing(Journal3D(tmp_path, kept=3)) as journal:
         journal.write(record(9))
     assert [one.index for one in read(tmp_path)] == [0, 1, 2, 9]
     with pytest.raises(OutputError, match="fewer frames"):
@@ -85,7 +86,10 @@ def test_broken_lines_are_named(tmp_path, line, says):
 def test_numbers_that_are_none_are_not_written(tmp_path):
     bad = record()
     bad.poses.joints[0, 0, 0] = np.nan
-    with Journal3D(tmp_path) as journal, pytest.raises(DataError, match=r"frame 0 of 'a\.mp4'"):
+    with (
+        closing(Journal3D(tmp_path)) as journal,
+        pytest.raises(DataError, match=r"frame 0 of 'a\.mp4'"),
+    ):
         journal.write(bad)
     with pytest.raises(DataError, match="everybody lift"):
         list(read(tmp_path / "none"))

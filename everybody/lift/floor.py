@@ -73,6 +73,10 @@ class Feet:
     _velocity: Array | None = None  # [2, 3], smoothed
     _stood: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(2, bool))
 
+    def seen(self, time: float) -> bool:
+        """Whether the person was there so lately that the next frame goes on from it."""
+        return time - self._time <= LONGEST
+
     def __call__(self, joints: Array, time: float, up: Array) -> NDArray[np.bool_]:
         """Joints [17, 4] of H36M17 and the time in seconds -> [2]: left, right."""
         ankles = joints[ANKLES, :3].astype(np.float64)
@@ -116,6 +120,8 @@ class FloorFinder:
                 self._upright += trunk / length
             for ankle in joints[ANKLES, :3][feet(joints, time, level)]:
                 self._keep(ankle.astype(np.float64))
+        here = {number: feet for number, feet in self._feet.items() if feet.seen(time)}
+        self._feet = here  # nobody is remembered for ever
 
     def _keep(self, ankle: Array) -> None:
         """Every ankle, then every second, … so that there are never more than `MOST`."""

@@ -46,7 +46,8 @@ class Lift:
     model: a name of the manifest or an ONNX file; None: the default. fov: degrees across the
     picture's longer side; None: as a picture's EXIF says, else 60. height: of the people, in
     metres; None: 1.70. ahead: frames of 1/30 s that a frame waits for, 0 to 13; 0 for live.
-    steady: bones keep their lengths and depth does not jump.
+    steady: joints are averaged with those of the frames around, as far as they are known; bones
+    keep their lengths, and depth does not jump.
     """
 
     model: str | Path | None = None
@@ -202,11 +203,14 @@ class Reel:
     def _lifted(self, count: int) -> Iterator[tuple[Any, Poses3D]]:
         """The first so many waiting frames, lifted in one call."""
         now = [self.waiting.popleft() for _ in range(count)]
-        clips = [self._clips(*one) for one in now]
-        poses = self.net(np.concatenate(clips))
-        ends = np.cumsum([len(clip) for clip in clips])
-        for (frame, points), part in zip(now, np.split(poses, ends[:-1]), strict=True):
-            yield frame, self._placed(frame, part, points)
+        clips = np.concatenate([self._clips(*one) for one in now])
+        clips = window.smoothed(clips) if self.lift.steady else clips
+        poses, points = self.net(clips), clips[:, self.net.reach]
+        start = 0
+        for frame, _ in now:
+            part = slice(start, start + len(frame.people))
+            start = part.stop
+            yield frame, self._placed(frame, poses[part], points[part])
         self._forget(now[-1].frame.time)
 
     def _clips(self, frame: Seen, points: Array) -> NDArray[np.float32]:

@@ -108,6 +108,33 @@ def seen(points: Array, *, middle: int) -> Seen:
     return Seen(clips.astype(np.float32), turns, centres, scale)
 
 
+def smoothed(clips: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rays and scores [B, F, 17, 3] -> the same, each joint averaged with those of the two frames
+    before and after it, by binomial weights and scores. Where one of these is not known, with one,
+    or none: both sides weigh the same, so nothing lags, and the newest frame of a live film is as
+    it was seen.
+    """
+    known: NDArray[np.bool_] = np.any(clips[..., 2] > 0, axis=2)
+    out, whole = clips.copy(), known
+    for reach, kernel in ((1, (1, 2, 1)), (2, (1, 4, 6, 4, 1))):
+        inner = slice(reach, clips.shape[1] - reach)
+        if inner.start >= inner.stop:
+            break
+        near = [clips[:, n : clips.shape[1] - 2 * reach + n] for n in range(2 * reach + 1)]
+        weights = [k * frames[..., 2:] for k, frames in zip(kernel, near, strict=True)]
+        total = sum(weights)
+        places = sum(w * frames[..., :2] for w, frames in zip(weights, near, strict=True))
+        places = np.where(total > 0, places / np.maximum(total, 1e-6), clips[:, inner, :, :2])
+        mean = np.concatenate([places, total / sum(kernel)], -1)
+
+        sides = known[:, : -2 * reach] & known[:, 2 * reach :]
+        whole = whole.copy()
+        whole[:, inner] &= sides
+        whole[:, :reach] = whole[:, inner.stop :] = False
+        out[:, inner] = np.where(whole[:, inner, None, None], mean, out[:, inner])
+    return out
+
+
 def _weighted(values: Array, weights: Array) -> Array:
     """[B, F, K, C], [B, F, K] -> [B, F, C]: weighted means; 0 where nothing weighs."""
     total = np.maximum(weights.sum(2), 1e-6)[..., None]

@@ -5,6 +5,7 @@ memory.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import groupby, tee
 from pathlib import Path
@@ -35,7 +36,7 @@ def lifted_file(
     """
     finders: dict[str, FloorFinder] = {}
     films, count = Films(), 0
-    with Journal3D(folder) as journal:
+    with closing(Journal3D(folder)) as journal:
         for record, poses in lifting.poses(results):
             journal.write(Record3D.of(record, poses))
             if world:

@@ -14,7 +14,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import msgspec
@@ -118,7 +117,7 @@ def _parsed(line: bytes, at: str) -> Record3D:
 
 
 class Journal3D:
-    """Writes `frames3d.jsonl`; a context manager. kept: whole lines of an older file to go on
+    """Writes `frames3d.jsonl`, until it is closed. kept: whole lines of an older file to go on
     behind, 0 for a new one.
     """
 
@@ -144,17 +143,6 @@ class Journal3D:
 
     def close(self) -> None:
         self._file.close()
-
-    def __enter__(self) -> Journal3D:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _cut(path: Path, kept: int) -> None:
