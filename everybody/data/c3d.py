@@ -110,22 +110,32 @@ def check(path: Path, data: bytes) -> None:
 def _walk(path: Path, data: bytes, start: int, end: int, order: str) -> None:
     """Looks that groups and parameters hang together: each says where the next one is."""
     at = start + 4
+    groups: set[int] = set()
+    used: dict[int, int] = {}  # group of a parameter -> the byte of the first such
     while True:
         if at + 2 > min(end, len(data)):
             raise DataError(f"{path}: byte {at}: parameters do not end where the data begin")
         length = abs(struct.unpack_from("b", data, at)[0])
         group = struct.unpack_from("b", data, at + 1)[0]
         if length == 0 or group == 0:
-            return
+            break
         link = at + 2 + length
         if link + 2 > len(data):
             raise DataError(f"{path}: byte {at}: a parameter's name ends after the file")
         (skip,) = struct.unpack_from(f"{order}H", data, link)
         if group > 0:
             _parameter(path, data, link, skip, order)
+            used.setdefault(group, at)
+        else:
+            groups.add(-group)
         if skip == 0:
-            return
+            break
         at = link + skip
+    for group, place in used.items():
+        if group not in groups:  # ezc3d would look for it beyond its memory
+            raise DataError(
+                f"{path}: byte {place}: a parameter of group {group}, which is not there"
+            )
 
 
 def _parameter(path: Path, data: bytes, link: int, skip: int, order: str) -> None:
