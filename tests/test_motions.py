@@ -355,7 +355,7 @@ def files_read(path: Path) -> None:
         (1, 0, "byte 1: expected 0x50"),
         (0, 99, "byte 0: says that parameters are in block 99|no motion"),
         (515, 7, "byte 515: processor 7"),
-        (16, 255, "byte 16"),
+        (16, 255, "is it complete"),
     ],
 )
 def test_broken_c3d_is_told_by_its_byte(tmp_path, at, value, told):
