@@ -21,7 +21,7 @@ from ..typed import read_bytes
 from .joint_names import our_names
 from .trc import UNITS
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 BLOCK = 512  # bytes
 KEY = 0x50
