@@ -1,6 +1,9 @@
 """The command line: `run`, `models`, `eval`, `convert`, `plot`, `doctor`; several cameras:
 `calibrate`, `triangulate`; to train, `label`, `pack`, `proposals`, `train`, `export`, `tune-nms`;
 published checkpoints: `weights import`.
+"""The command line: `run`, `lift`, `models`, `eval`, `convert`, `plot`, `doctor`; to train,
+`label`, `pack`, `proposals`, `train`, `export`, `tune-nms`; published checkpoints: `weights
+import`.
 
 Commands only parse and print; what they do lives in the package. Results go to files or stdout,
 messages to stderr. An error is one line and exit code 1; `--debug`, anywhere on the line, adds the
@@ -24,6 +27,7 @@ from .coach import coach
 from .convert import convert
 from .doctor import doctor
 from .eval import evaluate
+from .lift import lift
 from .models import app as models
 from .options import complain
 from .plot import plot
@@ -44,6 +48,7 @@ app.command("eval", no_args_is_help=True)(evaluate)
 app.command(no_args_is_help=True)(convert)
 app.command(no_args_is_help=True)(calibrate)
 app.command(no_args_is_help=True)(triangulate)
+app.command(no_args_is_help=True)(lift)
 app.add_typer(models, name="models")
 app.add_typer(weights, name="weights")
 app.command(no_args_is_help=True)(plot)
