@@ -18,6 +18,7 @@ import typer
 from .. import __version__
 from ..atomic import refused
 from ..errors import EverybodyError
+from .ar import ar
 from .coach import coach
 from .convert import convert
 from .doctor import doctor
@@ -46,6 +47,7 @@ app.add_typer(weights, name="weights")
 app.command(no_args_is_help=True)(plot)
 app.command()(doctor)
 app.command(no_args_is_help=True)(coach)
+app.command(no_args_is_help=True)(ar)
 app.command(no_args_is_help=True)(label)
 app.command(no_args_is_help=True)(pack)
 app.command(no_args_is_help=True)(proposals)
