@@ -148,7 +148,7 @@ def clips(bodies: Bodies, rows: Array, shots: Shots, rng: Random) -> tuple[Array
     seen = there[..., None] & (depth[..., 0] > NEAREST)
     believed = np.exp(0.08 * rng.standard_normal(len(rows), np.float32)) if shots.lost else 1.0
     rays = rays * np.reshape(believed, (-1, 1, 1, 1))
-    rays, scores = _as_found(rays, shots, rng)
+    rays, scores = as_found(rays, shots, rng)
     return np.concatenate([rays, (scores * seen)[..., None]], -1).astype(np.float32), pose
 
 
@@ -207,7 +207,7 @@ def _cameras(roots: Array, shots: Shots, rng: Random) -> tuple[Array, Array]:
     return turn.astype(np.float32), place.astype(np.float32)
 
 
-def _as_found(rays: Array, shots: Shots, rng: Random) -> tuple[Array, Array]:
+def as_found(rays: Array, shots: Shots, rng: Random) -> tuple[Array, Array]:
     """Rays [B, F, 17, 2] -> as a model would find them, and its scores [B, F, 17]."""
     count, frames, joints = rays.shape[:3]
     noisy = rng.random(count) < shots.noise
