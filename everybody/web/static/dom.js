@@ -12,6 +12,24 @@ export function h(tag, props = {}, ...children) {
   return element;
 }
 
+const ICONS = {
+  play: "M8 5v14l11-7z",
+  pause: "M7 5h4v14H7zM13 5h4v14h-4z",
+  back: "M6 5h3v14H6zM19 5v14L9 12z",
+  forward: "M15 5h3v14h-3zM5 5v14l10-7z",
+};
+
+/** A sign on a button, in the colour of its text. */
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  path.setAttribute("d", ICONS[name]);
+  svg.append(path);
+  return svg;
+}
+
 /** A labelled check box; change(checked) is called when it changes. */
 export function toggle(label, checked, change) {
   const box = h("input", { type: "checkbox", checked, onchange: () => change(box.checked) });

@@ -6,8 +6,8 @@ const DARK = "rgb(16,18,24)";
 const FINE = 0.3; // the points of faces and hands, as part of other joints
 
 /** A colour per number that stays: steps of the golden ratio around the circle of hues. */
-export function hue(number) {
-  return `hsl(${(((0.55 + number * 0.618033988749895) % 1) * 360).toFixed(1)} 100% 64%)`;
+export function hue(number, lightness = "64%") {
+  return `hsl(${(((0.55 + number * 0.618033988749895) % 1) * 360).toFixed(1)} 100% ${lightness})`;
 }
 
 /** Which side a limb belongs to: centre where its ends disagree. */

@@ -97,7 +97,7 @@ function axis(context, [low, high], y, width, unit) {
 }
 
 function curve(context, { id, values }, x, y) {
-  context.strokeStyle = hue(id);
+  context.strokeStyle = hue(id, css("--hue"));
   context.lineWidth = 2;
   context.beginPath();
   let open = false;

@@ -43,7 +43,7 @@ export class Space {
     };
     this.#floor(context, seen);
     const people = this.frames.get(this.film.frames[this.film.n]?.index)?.people ?? [];
-    people.forEach((one, place) => this.#person(context, one, hue(one.id ?? place), seen));
+    people.forEach((one, place) => this.#person(context, one, hue(one.id ?? place, css("--hue")), seen));
   }
 
   /** A point in metres -> right, down and away of who looks on. */

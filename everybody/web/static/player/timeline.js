@@ -43,7 +43,7 @@ export class Timeline {
     const button = h(
       "button",
       { type: "button", "aria-pressed": id === this.chosen, onclick: () => this.chose(id) },
-      h("span", { class: "dot", style: `background:${hue(id)}` }),
+      h("span", { class: "dot", style: `background:${hue(id, css("--hue"))}` }),
       text.timeline.person(id),
       h("span", { class: "hidden" }, text.timeline.frames(count)),
     );
@@ -59,7 +59,7 @@ export class Timeline {
   #bar({ id, seen, canvas }) {
     const { context, width, height } = fitted(canvas);
     const step = width / seen.length;
-    context.fillStyle = hue(id);
+    context.fillStyle = hue(id, css("--hue"));
     let from = -1;
     for (let n = 0; n <= seen.length; n++) {
       if (seen[n] && from < 0) from = n;

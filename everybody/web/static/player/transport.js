@@ -1,6 +1,6 @@
 // Play, step and seek; the same keys work anywhere in the player.
 
-import { h } from "../dom.js";
+import { h, icon } from "../dom.js";
 import { text } from "../text.js";
 
 const KEYS = {
@@ -17,9 +17,9 @@ const KEYS = {
 export function transport(film) {
   const words = text.transport;
   const button = (label, sign, act) => {
-    return h("button", { type: "button", "aria-label": label, title: label, onclick: act }, sign);
+    return h("button", { type: "button", "aria-label": label, title: label, onclick: act }, icon(sign));
   };
-  const play = button(words.play, "▶", () => (film.playing ? film.pause() : film.play()));
+  const play = button(words.play, "play", () => (film.playing ? film.pause() : film.play()));
   const slider = h("input", {
     type: "range",
     min: 0,
@@ -36,7 +36,7 @@ export function transport(film) {
     slider.setAttribute("aria-valuetext", words2);
     place.textContent = words2;
     const label = film.playing ? words.pause : words.play;
-    play.textContent = film.playing ? "⏸" : "▶";
+    play.replaceChildren(icon(film.playing ? "pause" : "play"));
     play.setAttribute("aria-label", label);
     play.title = label;
   };
@@ -46,9 +46,9 @@ export function transport(film) {
   return h(
     "div",
     { class: "transport", role: "group", "aria-label": words.name },
-    button(words.back, "⏮", () => film.step(-1)),
+    button(words.back, "back", () => film.step(-1)),
     play,
-    button(words.forward, "⏭", () => film.step(1)),
+    button(words.forward, "forward", () => film.step(1)),
     slider,
     place,
   );

@@ -8,7 +8,7 @@ const SIMD = new Uint8Array([
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15,
   253, 98, 11,
 ]);
-const MOST_THREADS = 4;
+const MOST_THREADS = 4; // and at most every other core: the page and the video need some, too
 
 export async function openEngine(base, { gpu = "auto", threads = 0 } = {}) {
   if (typeof WebAssembly === "undefined" || !WebAssembly.validate(SIMD)) throw new Problem("noSimd");
@@ -20,9 +20,9 @@ export async function openEngine(base, { gpu = "auto", threads = 0 } = {}) {
   } catch {
     throw new Problem("noEngine");
   }
-  const many = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, MOST_THREADS) : 1;
+  const many = self.crossOriginIsolated ? navigator.hardwareConcurrency >> 1 : 1;
   ort.env.wasm.wasmPaths = new URL("engine/", base).href;
-  ort.env.wasm.numThreads = threads || many;
+  ort.env.wasm.numThreads = threads || Math.min(Math.max(many, 1), MOST_THREADS);
   ort.env.logLevel = "error";
   return { ort, provider: onGpu ? "webgpu" : "wasm", threads: ort.env.wasm.numThreads };
 }

@@ -12,16 +12,17 @@ const RECENT = 30; // frames over which the rate is told
 
 export async function show(view, app) {
   const options = { model: "fast", track: true, smooth: true, place: app.places.alone ? "alone" : "server" };
-  const video = h("video", { muted: true, playsInline: true });
-  const live = new Live(video, app, options);
+  const live = new Live(app, options);
   view.append(h("h1", {}, words.heading), live.element);
   return () => live.stop();
 }
 
 class Live {
-  constructor(video, app, options) {
-    Object.assign(this, { video, app, options, stream: null, turn: 0 });
-    this.stage = new Stage(video, app.models.skeletons["coco-17"]);
+  constructor(app, options) {
+    Object.assign(this, { app, options, stream: null, turn: 0 });
+    this.video = h("video", { muted: true, playsInline: true });
+    this.picture = h("canvas", { "aria-hidden": "true" }); // the frame that the people are of
+    this.stage = new Stage(this.picture, app.models.skeletons["coco-17"]);
     this.stage.look.trails = false;
     this.button = h("button", { type: "button", class: "first", onclick: () => this.#switch() }, words.start);
     this.rate = h("output", { class: "place", id: "rate" }, words.waiting);
@@ -96,9 +97,13 @@ class Live {
     while (turn === this.turn) {
       const begun = performance.now();
       const image = await createImageBitmap(this.video);
-      const { width, height } = image;
+      const shown = await createImageBitmap(image);
       const { people } = await this.worker.people(image, begun / 1000, this.options);
       if (turn !== this.turn) return;
+      const { width, height } = shown;
+      Object.assign(this.picture, { width, height });
+      this.picture.getContext("2d").drawImage(shown, 0, 0);
+      shown.close();
       ends.push(performance.now());
       if (ends.length > RECENT) ends.shift();
       this.stage.show([{ time: begun / 1000, people, width, height }], 0, [width, height]);
