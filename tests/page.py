@@ -24,6 +24,7 @@ ISOLATED = {
     "Cross-Origin-Embedder-Policy": "require-corp",
 }
 CHROMIUM = Path("/usr/bin/chromium")
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager

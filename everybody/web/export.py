@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 from ..atomic import writing
 from ..errors import OutputError
 from .site import ENGINE_WHEEL, engine_folder, site_files
 
+LIST = "files.json"
 CACHED_LATER = "engine/ort-wasm-simd-threaded.asyncify."  # WebGPU's, kept where it is used
 
 
@@ -24,21 +24,25 @@ def export(folder: Path) -> list[Path]:
             "the page cannot run without a server here: its engine is missing; "
             f"pip install {ENGINE_WHEEL.replace('_', '-')}"
         )
-    if folder.exists() and not (folder / "files.json").is_file() and any(folder.iterdir()):
-        raise OutputError(f"{folder}: holds other files; choose an empty or a new folder")
-
-    written, hashes = [], {}
-    for name, content in sorted(site_files().items()):
-        place = folder / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, Path):
-            shutil.copyfile(content, place)
-        else:
+    with writing(folder):
+        if folder.exists() and not (folder / LIST).is_file() and any(folder.iterdir()):
+            raise OutputError(f"{folder}: holds other files; choose an empty or a new folder")
+        files = {name: _bytes(content) for name, content in sorted(site_files().items())}
+        for name, content in {**files, LIST: _listed(files)}.items():
+            place = folder / name
+            place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-        hashes[name] = hashlib.sha256(place.read_bytes()).hexdigest()
-        written.append(place)
-    listed = {name: code for name, code in hashes.items() if not name.startswith(CACHED_LATER)}
-    version = hashlib.sha256(json.dumps(hashes).encode()).hexdigest()[:16]
-    with writing(folder / "files.json") as path:
-        path.write_text(json.dumps({"version": version, "files": sorted(listed)}))
-    return [*written, folder / "files.json"]
+    return [folder / name for name in (*files, LIST)]
+
+
+def _bytes(content: Path | bytes) -> bytes:
+    return content.read_bytes() if isinstance(content, Path) else content
+
+
+def _listed(files: dict[str, bytes]) -> bytes:
+    """The names of the files that a browser keeps, and a version that changes with any of them."""
+    version = hashlib.sha256()
+    for name, content in files.items():
+        version.update(name.encode() + hashlib.sha256(content).digest())
+    kept = [name for name in files if not name.startswith(CACHED_LATER)]
+    return json.dumps({"version": version.hexdigest()[:16], "files": kept}).encode()

@@ -1,4 +1,4 @@
-// Elements by function calls: h("button", {class: "main", onclick: go}, "Go").
+// Elements by function calls: h("button", {class: "main", onclick: go}, words).
 
 export function h(tag, props = {}, ...children) {
   const element = document.createElement(tag);
