@@ -67,7 +67,7 @@ def test_poses_equal_those_of_the_library(shared, variant):
     """Identical pixels: each joint that scores at least .3 lies within half a pixel."""
     pictures = sorted((shared / "data/coco_val/images").iterdir())[:10]
     library = Estimator(model=variant, threads=1)
-    files = {**site.site_files(), "blank.html": b"<!doctype html><title>blank</title>"}
+    files = {**site.site_files(server=False), "blank.html": b"<!doctype html><title>blank</title>"}
     with page.served(files) as url, page.browser() as chromium:
         tab = chromium.new_page()
         tab.goto(url + "blank.html")
@@ -149,7 +149,7 @@ def camera(film: Path | None) -> list[str]:
 def test_the_live_camera_shows_skeletons(shared, tmp_path):
     film = shot(shared, tmp_path / "class.mjpeg", 50)
     allowed = [*camera(film), "--use-fake-ui-for-media-stream"]
-    with page.served(site.site_files()) as url, page.browser(*allowed) as chromium:
+    with page.served(site.site_files(server=False)) as url, page.browser(*allowed) as chromium:
         tab = chromium.new_page()
         tab.goto(url + "#/live")
         tab.click("text=Start the camera")
@@ -170,7 +170,7 @@ def test_the_live_camera_shows_skeletons(shared, tmp_path):
     ],
 )
 def test_a_camera_that_is_not_there_is_said(arguments, words):
-    with page.served(site.site_files()) as url, page.browser(*arguments) as chromium:
+    with page.served(site.site_files(server=False)) as url, page.browser(*arguments) as chromium:
         context = chromium.new_context()
         if not arguments:
             context.grant_permissions(["camera"])
@@ -181,7 +181,7 @@ def test_a_camera_that_is_not_there_is_said(arguments, words):
 
 
 def test_a_browser_without_simd_is_said():
-    with page.served(site.site_files()) as url, page.browser() as chromium:
+    with page.served(site.site_files(server=False)) as url, page.browser() as chromium:
         tab = chromium.new_page()
         tab.goto(url)
         said = tab.evaluate(
@@ -201,7 +201,7 @@ def test_no_view_has_a_violation_of_accessibility(shared, tmp_path, scheme):
     if not AXE.is_file():
         pytest.skip("needs axe-core: npm ci --prefix web")
     clip = shot(shared, tmp_path / "clip.mp4", 2)
-    with page.served(site.site_files()) as url, page.browser() as chromium:
+    with page.served(site.site_files(server=False)) as url, page.browser() as chromium:
         tab = chromium.new_context(color_scheme=scheme).new_page()
         tab.goto(url)
         for _ in range(2):

@@ -59,6 +59,15 @@ function top() {
 
 async function start() {
   top();
+  try {
+    await open();
+  } catch (error) {
+    const words = h("p", { role: "alert", class: "problem" }, explain(error));
+    document.getElementById("view").replaceChildren(words);
+  }
+}
+
+async function open() {
   app.models = await (await fetch("models.json")).json();
   const server = await openServer(app.models);
   if (server) app.places.server = server;

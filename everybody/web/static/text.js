@@ -115,6 +115,8 @@ export const text = {
   },
   downloads: { heading: "Downloads", journal: "People, frame by frame", edits: "Corrections" },
 
+  named: (name, created) => `${name} · ${new Date(created).toLocaleTimeString()}`,
+
   run: { back: "All jobs", film: "Source", loading: "Loading…", compare: "Compare with another run" },
   compare: {
     heading: "Compare two runs",

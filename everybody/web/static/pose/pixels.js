@@ -89,41 +89,41 @@ export function crop(image, matrix, input, out, start) {
   const [a, b, c, d, e, f] = inverse(matrix);
   const area = wide * high;
   const looks = channels(input);
-  const grey = input.fill;
+  const row = width * 4;
+  const corners = [0, 0, 0, 0];
   for (let v = 0; v < high; v++) {
     for (let u = 0; u < wide; u++) {
       const x = a * u + b * v + c;
       const y = d * u + e * v + f;
-      const to = start + v * wide + u;
       const x0 = Math.floor(x);
       const y0 = Math.floor(y);
       const fx = x - x0;
       const fy = y - y0;
       const inside = x0 >= 0 && y0 >= 0 && x0 < width - 1 && y0 < height - 1;
-      const at = (y0 * width + x0) * 4;
       for (let channel = 0; channel < 3; channel++) {
         const { place, table } = looks[channel];
-        const pixel = (dx, dy) =>
-          x0 + dx >= 0 && x0 + dx < width && y0 + dy >= 0 && y0 + dy < height
-            ? data[at + (dy * width + dx) * 4 + place]
-            : grey;
-        let p, q, r, s;
+        const at = y0 * row + x0 * 4 + place;
         if (inside) {
-          p = data[at + place];
-          q = data[at + 4 + place];
-          r = data[at + width * 4 + place];
-          s = data[at + width * 4 + 4 + place];
-        } else {
-          p = pixel(0, 0);
-          q = pixel(1, 0);
-          r = pixel(0, 1);
-          s = pixel(1, 1);
-        }
-        const upper = p + (q - p) * fx;
-        const lower = r + (s - r) * fx;
-        out[to + channel * area] = table[(upper + (lower - upper) * fy + 0.5) | 0];
+          corners[0] = data[at];
+          corners[1] = data[at + 4];
+          corners[2] = data[at + row];
+          corners[3] = data[at + row + 4];
+        } else atEdge(image, x0, y0, place, input.fill, corners);
+        const upper = corners[0] + (corners[1] - corners[0]) * fx;
+        const lower = corners[2] + (corners[3] - corners[2]) * fx;
+        out[start + channel * area + v * wide + u] = table[(upper + (lower - upper) * fy + 0.5) | 0];
       }
     }
+  }
+}
+
+/** The values of four neighbours, `grey` beyond the picture's edge. */
+function atEdge({ data, width, height }, x0, y0, place, grey, corners) {
+  for (let n = 0; n < 4; n++) {
+    const x = x0 + (n & 1);
+    const y = y0 + (n >> 1);
+    const inside = x >= 0 && x < width && y >= 0 && y < height;
+    corners[n] = inside ? data[(y * width + x) * 4 + place] : grey;
   }
 }
 

@@ -21,7 +21,7 @@ export async function show(view, app) {
     view.append(h("p", {}, words.few));
     return undefined;
   }
-  const names = jobs.map(({ job }, n) => [String(n), job.name]);
+  const names = jobs.map(({ job }, n) => [String(n), text.named(job.name, job.created)]);
   const chosen = [0, 1];
   const body = h("div", {});
   let pair = null;
