@@ -49,6 +49,14 @@ export const text = {
     nothing: "There is no picture or video among these files.",
   },
 
+  folder: {
+    heading: (name) => `Files on the server, in ${name}`,
+    start: "Start with these",
+    open: (name) => `Open ${name}`,
+    up: "One folder up",
+    empty: "Nothing here.",
+  },
+
   stage: {
     canvas: "People drawn over the picture",
     people: (count) => `${plural(count, "person", "people")} drawn over the picture`,

@@ -3,6 +3,7 @@
 import { choice, h, say, toggle } from "../dom.js";
 import { drawPeople } from "../player/draw.js";
 import { explain, text } from "../text.js";
+import { servedFolder } from "./folder.js";
 import { droppedFiles, isPicture, isVideo } from "../work/media.js";
 
 const words = text.home;
@@ -13,10 +14,15 @@ export async function show(view, app) {
   const list = h("ul", { class: "jobs" });
   const jobs = new JobList(list, app);
   const begin = (files) => start(files, options, app);
+  const beginFrom = async (paths) => {
+    const { place, ...chosen } = options;
+    await app.places.server.createFrom(paths, chosen).catch((error) => say(explain(error)));
+  };
   view.append(
     h("h1", {}, words.heading),
     dropZone(begin),
     optionFields(options, app),
+    app.places.server?.info.folder ? servedFolder(app.places.server, beginFrom) : "",
     h("h2", {}, words.jobs),
     list,
   );

@@ -2,6 +2,7 @@
 
 import { Problem } from "../pose/problem.js";
 
+const SPATIAL = "h36m-17"; // joints of people in space where their lines do not say
 const TOKEN = new URLSearchParams(location.search).get("token");
 
 /** An address of the server, with the token of the page's own address, if it has one. */
@@ -92,6 +93,16 @@ class Server {
     });
   }
 
+  /** What lies in the served folder: [{name, path, kind, bytes}]. */
+  async folder(path) {
+    return (await ask(`api/folder?path=${encodeURIComponent(path)}`)).json();
+  }
+
+  /** A job of files that lie in the served folder. */
+  createFrom(paths, options) {
+    return ask("api/jobs", { method: "POST", json: { paths, options } });
+  }
+
   cancel(id) {
     return ask(`api/jobs/${id}/cancel`, { method: "POST" });
   }
@@ -159,16 +170,15 @@ function films(sources, frames) {
 
 /** A journal of people in space -> what player/space.js shows. */
 function lifted(text, models) {
-  const all = lines(text);
-  const first = all[0] ?? {};
-  return { skeleton: models.skeletons[first.skeleton], frame: first.space ?? "camera", frames: all };
+  const frames = lines(text);
+  return { skeleton: models.skeletons[frames[0]?.skeleton ?? SPATIAL], frames };
 }
 
 /** Live frames by the server: pictures go as JPEG, one at a time. */
 class ServerLive {
-  async open(options) {
-    const query = new URLSearchParams(Object.entries(options).map(([key, value]) => [key, String(value)]));
-    const address = new URL(url(`api/live?${query}`));
+  async open({ model, track, smooth }) {
+    const address = new URL(url(`api/live?${new URLSearchParams({ model, track, smooth })}`));
+    this.options = JSON.stringify({ track, smooth });
     address.protocol = address.protocol.replace("http", "ws");
     this.socket = new WebSocket(address);
     this.canvas = new OffscreenCanvas(1, 1);
@@ -181,7 +191,10 @@ class ServerLive {
     return {};
   }
 
-  async people(image) {
+  async people(image, time, { track, smooth }) {
+    const options = JSON.stringify({ track, smooth });
+    if (options !== this.options) this.socket.send(options);
+    this.options = options;
     Object.assign(this.canvas, { width: image.width, height: image.height });
     this.canvas.getContext("2d").drawImage(image, 0, 0);
     image.close();
