@@ -47,7 +47,9 @@ export class Space {
     this.#floor(context, seen);
     const frame = this.film.frames[this.film.n];
     const people = (frame && this.frames.get(key(frame))?.people) ?? [];
-    people.forEach((one, place) => this.#person(context, one, hue(one.id ?? place, css("--hue")), seen));
+    people.forEach((one, place) =>
+      this.#person(context, one, hue(one.id ?? place, css("--hue")), seen),
+    );
   }
 
   /** A point in metres -> right, down and away of who looks on. */
@@ -85,7 +87,10 @@ export class Space {
     context.strokeStyle = css("--line");
     context.lineWidth = 1;
     for (let step = -2; step <= 2; step++) {
-      for (const [from, to] of [[at(step, -2), at(step, 2)], [at(-2, step), at(2, step)]]) {
+      for (const [from, to] of [
+        [at(step, -2), at(step, 2)],
+        [at(-2, step), at(2, step)],
+      ]) {
         context.beginPath();
         context.moveTo(...seen(from).slice(0, 2));
         context.lineTo(...seen(to).slice(0, 2));
@@ -133,5 +138,7 @@ const key = ({ source, index }) => `${source}\n${index}`;
 function middle(frames) {
   const joints = frames.flatMap(({ people }) => people.flatMap((one) => one.joints));
   if (!joints.length) return [0, 0, 0];
-  return [0, 1, 2].map((axis) => joints.reduce((sum, joint) => sum + joint[axis], 0) / joints.length);
+  return [0, 1, 2].map(
+    (axis) => joints.reduce((sum, joint) => sum + joint[axis], 0) / joints.length,
+  );
 }

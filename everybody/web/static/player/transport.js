@@ -21,7 +21,11 @@ const USED = "input, select, textarea, button, a, [data-keys]";
 export function transport(film) {
   const words = text.transport;
   const button = (label, sign, act) => {
-    return h("button", { type: "button", "aria-label": label, title: label, onclick: act }, icon(sign));
+    return h(
+      "button",
+      { type: "button", "aria-label": label, title: label, onclick: act },
+      icon(sign),
+    );
   };
   const play = button(words.play, "play", () => (film.playing ? film.pause() : film.play()));
   const slider = h("input", {

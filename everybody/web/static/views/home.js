@@ -112,7 +112,9 @@ class JobList {
       return item.element;
     });
     if (!items.length) items.push(h("li", { class: "faint" }, words.none));
-    const same = items.length === this.list.children.length && items.every((one, n) => one === this.list.children[n]);
+    const same =
+      items.length === this.list.children.length &&
+      items.every((one, n) => one === this.list.children[n]);
     if (!same) this.list.replaceChildren(...items);
   }
 }
@@ -126,13 +128,29 @@ class JobItem {
     this.name = h("h3", {}, job.name);
     this.state = h("p", { class: "faint" });
     this.bar = h("progress", { "aria-label": job.name });
-    this.picture = h("canvas", { class: "newest", role: "img", "aria-label": words.newest(job.name) });
-    this.open = h("a", { class: "button", href: `#/run/${place.key}/${encodeURIComponent(job.id)}` }, words.open);
+    this.picture = h("canvas", {
+      class: "newest",
+      role: "img",
+      "aria-label": words.newest(job.name),
+    });
+    this.open = h(
+      "a",
+      { class: "button", href: `#/run/${place.key}/${encodeURIComponent(job.id)}` },
+      words.open,
+    );
     this.cancel = button(words.cancel, () => place.cancel(this.id));
     this.resume = button(words.resume, () => place.resume(this.id));
-    this.remove = button(words.remove, () => confirm(words.sure(job.name)) && place.remove(this.id));
+    this.remove = button(
+      words.remove,
+      () => confirm(words.sure(job.name)) && place.remove(this.id),
+    );
     const buttons = h("div", { class: "bar" }, this.open, this.cancel, this.resume, this.remove);
-    this.element = h("li", { class: "job" }, this.picture, h("div", {}, this.name, this.state, this.bar, buttons));
+    this.element = h(
+      "li",
+      { class: "job" },
+      this.picture,
+      h("div", {}, this.name, this.state, this.bar, buttons),
+    );
   }
 
   update({ state, done, total, error, overlay }) {

@@ -114,7 +114,10 @@ export class Alone {
       for (const source of job.sources) await this.#source(now, engine, source);
       job.state = now.cancelled ? "cancelled" : "done";
     } catch (error) {
-      Object.assign(job, { state: "failed", error: { code: error.code, detail: error.detail ?? String(error) } });
+      Object.assign(job, {
+        state: "failed",
+        error: { code: error.code, detail: error.detail ?? String(error) },
+      });
     } finally {
       engine.close();
       await keepJob(job);
@@ -149,7 +152,9 @@ export class Alone {
 
   async #frame(now, image, frame, ask) {
     const due = performance.now() - now.shown > OVERLAY_EVERY;
-    const small = due ? await createImageBitmap(image, { resizeWidth: Math.min(image.width, 320) }) : null;
+    const small = due
+      ? await createImageBitmap(image, { resizeWidth: Math.min(image.width, 320) })
+      : null;
     const { people, width, height } = await ask(image);
     now.job.frames.push({ ...frame, width, height, people });
     now.job.done = now.job.frames.length;

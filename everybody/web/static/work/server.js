@@ -187,7 +187,8 @@ class ServerLive {
       this.socket.onerror = () => reject(new Problem("lost"));
     });
     this.socket.onmessage = ({ data }) => this.#answered(JSON.parse(data));
-    this.socket.onclose = ({ reason }) => this.reject?.(new Problem(reason ? "server" : "lost", reason));
+    this.socket.onclose = ({ reason }) =>
+      this.reject?.(new Problem(reason ? "server" : "lost", reason));
     return {};
   }
 
