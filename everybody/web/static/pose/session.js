@@ -11,8 +11,8 @@ const SIMD = new Uint8Array([
 const MOST_THREADS = 4; // and at most every other core: the page and the video need some, too
 
 export async function openEngine(base, { gpu = "auto", threads = 0 } = {}) {
-  if (typeof WebAssembly === "undefined" || !WebAssembly.validate(SIMD))
-    throw new Problem("noSimd");
+  const known = typeof WebAssembly !== "undefined" && WebAssembly.validate(SIMD);
+  if (!known) throw new Problem("noSimd");
   const onGpu = gpu !== "off" && (await hasGpu());
   const file = onGpu ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs";
   let ort;
@@ -44,7 +44,8 @@ export class Session {
     if (!answer.ok) throw new Problem("noModel", name);
     const file = new Uint8Array(await answer.arrayBuffer());
     const session = await ort.InferenceSession.create(file, {
-      executionProviders: [provider, "wasm"],
+      executionProviders: [...new Set([provider, "wasm"])],
+      logSeverityLevel: 3, // errors
     });
     return new Session(ort, session);
   }
