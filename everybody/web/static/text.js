@@ -122,7 +122,12 @@ export const text = {
     saved: "Saved.",
     undone: "Undone.",
   },
-  downloads: { heading: "Downloads", journal: "People, frame by frame", edits: "Corrections" },
+  downloads: {
+    heading: "Downloads",
+    journal: "People, frame by frame",
+    edits: "Corrections",
+    drawn: (name) => `${name} with skeletons`,
+  },
 
   named: (name, created) => `${name} · ${new Date(created).toLocaleTimeString()}`,
 

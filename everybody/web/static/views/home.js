@@ -10,7 +10,9 @@ const words = text.home;
 const LOOK = { joints: true, boxes: false, ids: false, colour: "side", least: 0.3 };
 
 export async function show(view, app) {
-  const options = { model: "fast", track: true, smooth: false, place: Object.keys(app.places)[0] };
+  const [place] = Object.keys(app.places);
+  const model = app.places.server?.info.model ?? "fast";
+  const options = { model, place, track: true, smooth: false };
   const list = h("ul", { class: "jobs" });
   const jobs = new JobList(list, app);
   const begin = (files) => start(files, options, app);

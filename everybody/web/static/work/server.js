@@ -1,6 +1,7 @@
 // Jobs that the server of this page does. Its routes are described at api/docs.
 
 import { Problem } from "../pose/problem.js";
+import { text } from "../text.js";
 
 const SPATIAL = "h36m-17"; // joints of people in space where their lines do not say
 const TOKEN = new URLSearchParams(location.search).get("token");
@@ -124,7 +125,9 @@ class Server {
       skeleton: this.models.skeletons[job.skeleton] ?? job.skeleton,
       films: films(job.sources, frames),
       lifted: job.lifted ? lifted(await (await ask(job.lifted)).text(), this.models) : null,
-      downloads: job.downloads.map(({ name, url: path }) => ({ name, url: url(path) })),
+      downloads: [...drawn(job.sources), ...job.downloads].map((one) => {
+        return { name: one.name, url: url(one.url) };
+      }),
     };
   }
 
@@ -142,8 +145,8 @@ class Server {
 }
 
 /** Lines of frames.jsonl; one that is not whole yet is left out. */
-function lines(text) {
-  const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+function lines(journal) {
+  const whole = journal.slice(0, journal.lastIndexOf("\n") + 1);
   return whole
     .split("\n")
     .filter(Boolean)
@@ -168,9 +171,15 @@ function films(sources, frames) {
   return out.filter((film) => film.frames.length);
 }
 
+/** Links to the films with people drawn on them. */
+function drawn(sources) {
+  const films = sources.filter(({ kind, overlay }) => kind === "video" && overlay);
+  return films.map(({ name, overlay }) => ({ name: text.downloads.drawn(name), url: overlay }));
+}
+
 /** A journal of people in space -> what player/space.js shows. */
-function lifted(text, models) {
-  const frames = lines(text);
+function lifted(journal, models) {
+  const frames = lines(journal);
   return { skeleton: models.skeletons[frames[0]?.skeleton ?? SPATIAL], frames };
 }
 
