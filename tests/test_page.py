@@ -16,8 +16,7 @@ from PIL import Image
 
 from everybody import Estimator, Frame
 from everybody.web import export, site
-
-from . import page
+from synthetic import browser as page
 
 pytestmark = [
     pytest.mark.slow,
@@ -44,30 +43,12 @@ def shared() -> Path:
     return folder
 
 
-def shot(shared: Path, to: Path, frames: int, size: tuple[int, int] = (640, 360)) -> Path:
-    """The first frames of class.mp4, smaller, as a file of the kind of its name."""
-    with av.open(str(shared / "data/video/class.mp4")) as source, av.open(str(to), "w") as out:
-        film = source.streams.video[0]
-        moving = to.suffix == ".mjpeg"
-        stream = out.add_stream("mjpeg" if moving else "libx264", rate=25)
-        stream.width, stream.height = size
-        stream.pix_fmt = "yuvj420p" if moving else "yuv420p"
-        for number, frame in enumerate(source.decode(film)):
-            if number == frames:
-                break
-            small = frame.reformat(*size, stream.pix_fmt)
-            small.pts = None
-            out.mux(stream.encode(small))
-        out.mux(stream.encode())
-    return to
-
-
 @pytest.mark.parametrize("variant", site.VARIANTS)
 def test_poses_equal_those_of_the_library(shared, variant):
     """Identical pixels: each joint that scores at least .3 lies within half a pixel."""
     pictures = sorted((shared / "data/coco_val/images").iterdir())[:10]
     library = Estimator(model=variant, threads=1)
-    files = {**site.site_files(), "blank.html": b"<!doctype html><title>blank</title>"}
+    files = {**site.site_files(server=False), "blank.html": b"<!doctype html><title>blank</title>"}
     with page.served(files) as url, page.browser() as chromium:
         tab = chromium.new_page()
         tab.goto(url + "blank.html")
@@ -87,7 +68,7 @@ def test_poses_equal_those_of_the_library(shared, variant):
 
 def test_an_export_works_offline_and_keeps_corrections(shared, tmp_path):
     """Drop a video, watch it, drag a joint, reload with the server gone: it is still there."""
-    clip = shot(shared, tmp_path / "clip.mp4", 6)
+    clip = page.shot(tmp_path / "clip.mp4", 6)
     export.export(tmp_path / "site")
     files = {
         path.relative_to(tmp_path / "site").as_posix(): path
@@ -141,15 +122,10 @@ def drag_a_joint(tab) -> tuple[list[float], list[float]]:
     return [x, y], [x + 30 / scale, y + 12 / scale]
 
 
-def camera(film: Path | None) -> list[str]:
-    devices = ["--use-fake-device-for-media-stream"]
-    return [*devices, f"--use-file-for-fake-video-capture={film}"] if film else []
-
-
 def test_the_live_camera_shows_skeletons(shared, tmp_path):
-    film = shot(shared, tmp_path / "class.mjpeg", 50)
-    allowed = [*camera(film), "--use-fake-ui-for-media-stream"]
-    with page.served(site.site_files()) as url, page.browser(*allowed) as chromium:
+    film = page.shot(tmp_path / "class.mjpeg", 50)
+    allowed = [*page.camera(film), "--use-fake-ui-for-media-stream"]
+    with page.served(site.site_files(server=False)) as url, page.browser(*allowed) as chromium:
         tab = chromium.new_page()
         tab.goto(url + "#/live")
         tab.click("text=Start the camera")
@@ -170,7 +146,7 @@ def test_the_live_camera_shows_skeletons(shared, tmp_path):
     ],
 )
 def test_a_camera_that_is_not_there_is_said(arguments, words):
-    with page.served(site.site_files()) as url, page.browser(*arguments) as chromium:
+    with page.served(site.site_files(server=False)) as url, page.browser(*arguments) as chromium:
         context = chromium.new_context()
         if not arguments:
             context.grant_permissions(["camera"])
@@ -181,7 +157,7 @@ def test_a_camera_that_is_not_there_is_said(arguments, words):
 
 
 def test_a_browser_without_simd_is_said():
-    with page.served(site.site_files()) as url, page.browser() as chromium:
+    with page.served(site.site_files(server=False)) as url, page.browser() as chromium:
         tab = chromium.new_page()
         tab.goto(url)
         said = tab.evaluate(
@@ -200,8 +176,8 @@ def test_no_view_has_a_violation_of_accessibility(shared, tmp_path, scheme):
     """axe-core (WCAG 2.2 A and AA) on every view, wide and on a phone."""
     if not AXE.is_file():
         pytest.skip("needs axe-core: npm ci --prefix web")
-    clip = shot(shared, tmp_path / "clip.mp4", 2)
-    with page.served(site.site_files()) as url, page.browser() as chromium:
+    clip = page.shot(tmp_path / "clip.mp4", 2)
+    with page.served(site.site_files(server=False)) as url, page.browser() as chromium:
         tab = chromium.new_context(color_scheme=scheme).new_page()
         tab.goto(url)
         for _ in range(2):
@@ -209,7 +185,12 @@ def test_no_view_has_a_violation_of_accessibility(shared, tmp_path, scheme):
             tab.wait_for_selector("[data-state=done] >> nth=0", timeout=120_000)
         tab.wait_for_function("document.querySelectorAll('[data-state=done]').length === 2")
         run = tab.locator("text=Open").first.get_attribute("href")
-        for view, ready in (("#/", ".drop"), (run, ".transport"), ("#/compare", ".pair"), ("#/live", "#rate")):
+        for view, ready in (
+            ("#/", ".drop"),
+            (run, ".transport"),
+            ("#/compare", ".pair"),
+            ("#/live", "#rate"),
+        ):
             tab.goto(url + view)
             tab.wait_for_selector(ready)
             if view == run:
@@ -227,3 +208,54 @@ def violations(tab) -> list[str]:
         "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})"
     )
     return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found["violations"]]
+
+
+GREYS = """async (count) => {
+    const {Film} = await import('/player/film.js');
+    const times = [...Array(count).keys()].map(n => ({time: n / 25, people: []}));
+    const url = URL.createObjectURL(await (await fetch('steps.mp4')).blob());
+    const film = new Film({kind: 'video', url, frames: times});
+    const seen = [];
+    const {media} = film;
+    const happens = name => new Promise(done => media.addEventListener(name, done, {once: true}));
+    await happens('loadeddata');
+    for (let n = 0; n < count; n++) {
+        const seeked = happens('seeked');
+        film.seek(n);
+        await seeked;
+        const context = new OffscreenCanvas(64, 64).getContext('2d');
+        context.drawImage(film.media, 0, 0);
+        seen.push(context.getImageData(32, 32, 1, 1).data[1]);
+    }
+    return seen;
+}"""
+DECODED = """async () => {
+    const {openVideo, frameOf} = await import('/work/media.js');
+    const file = new File([await (await fetch('steps.mp4')).blob()], 'steps.mp4');
+    const video = await openVideo(file);
+    const seen = [];
+    for (let n = 0; n < video.count; n++) {
+        const context = new OffscreenCanvas(64, 64).getContext('2d');
+        context.drawImage(await frameOf(video, n), 0, 0);
+        seen.push(context.getImageData(32, 32, 1, 1).data[1]);
+    }
+    return seen;
+}"""
+
+
+def test_each_frame_is_shown_and_read_with_its_own_picture(tmp_path):
+    """A film whose frames are ever lighter: frame n of the player, and of the reader, is grey n."""
+    count, steps = 12, tmp_path / "steps.mp4"
+    with av.open(str(steps), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for n in range(count):
+            grey = np.full((64, 64, 3), 20 * n + 10, np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        out.mux(stream.encode())
+    files = {**site.site_files(server=False), "steps.mp4": steps}
+    with page.served(files) as url, page.browser() as chromium:
+        tab = chromium.new_page()
+        tab.goto(url)
+        for seen in (tab.evaluate(GREYS, count), tab.evaluate(DECODED)):
+            assert [round((grey - 10) / 20) for grey in seen] == list(range(count))

@@ -126,7 +126,7 @@ def _watching(app: FastAPI, parts: Parts) -> None:
 
 def _page(app: FastAPI) -> None:
     """The files of the page, by the names that `site` gives them and by no other."""
-    files = site.site_files()
+    files = site.site_files(server=True)
 
     @app.get("/{name:path}", include_in_schema=False)
     def page(name: str) -> Response:

@@ -27,7 +27,9 @@ def export(folder: Path) -> list[Path]:
     with writing(folder):
         if folder.exists() and not (folder / LIST).is_file() and any(folder.iterdir()):
             raise OutputError(f"{folder}: holds other files; choose an empty or a new folder")
-        files = {name: _bytes(content) for name, content in sorted(site_files().items())}
+        files = {
+            name: _bytes(content) for name, content in sorted(site_files(server=False).items())
+        }
         for name, content in {**files, LIST: _listed(files)}.items():
             place = folder / name
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -43,8 +43,10 @@ VARIANTS = ("fast", "accurate")
 SHOWN_SKELETONS = tuple(name for name, skeleton in SKELETONS.items() if len(skeleton))
 
 
-def site_files() -> dict[str, Path | bytes]:
-    """Everything the page is: its URL, relative to the page, to a file or to bytes made here."""
+def site_files(*, server: bool) -> dict[str, Path | bytes]:
+    """Everything the page is: its URL, relative to the page, to a file or to bytes made here.
+    server: whether there is one behind it.
+    """
     files: dict[str, Path | bytes] = {
         path.relative_to(STATIC).as_posix(): path
         for path in sorted(STATIC.rglob("*"))
@@ -56,7 +58,7 @@ def site_files() -> dict[str, Path | bytes]:
     for name in _models():
         row = manifest.load()[0][name]
         files[f"models/{name}.onnx"] = manifest.HERE / row.file
-    files["models.json"] = json.dumps(models(), allow_nan=False).encode()
+    files["models.json"] = json.dumps(models(server=server), allow_nan=False).encode()
     return files
 
 
@@ -70,10 +72,11 @@ def engine_folder() -> Path | None:
     return None
 
 
-def models() -> dict[str, Any]:
+def models(*, server: bool) -> dict[str, Any]:
     """What the page is told of networks, numbers and skeletons: `models.json`."""
     rows, default = manifest.load()
     return {
+        "server": server,
         "engine": engine_folder() is not None,
         "variants": {name: asdict(manifest.variant(name)) for name in VARIANTS},
         "turn": default["turn"],

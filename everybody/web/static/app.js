@@ -44,26 +44,41 @@ async function show() {
 
 function top() {
   const link = (hash, words) => h("a", { href: `#/${hash}` }, words);
-  document.getElementById("top").append(
-    h("a", { class: "name", href: "#/" }, h("img", { src: "icon.svg", alt: "" }), text.title),
-    h(
-      "nav",
-      { "aria-label": text.nav.name },
-      link("", text.nav.home),
-      link("live", text.nav.live),
-      link("compare", text.nav.compare),
-    ),
-    h("p", { class: "faint", id: "where" }),
-  );
+  document
+    .getElementById("top")
+    .append(
+      h("a", { class: "name", href: "#/" }, h("img", { src: "icon.svg", alt: "" }), text.title),
+      h(
+        "nav",
+        { "aria-label": text.nav.name },
+        link("", text.nav.home),
+        link("live", text.nav.live),
+        link("compare", text.nav.compare),
+      ),
+      h("p", { class: "faint", id: "where" }),
+    );
 }
 
 async function start() {
   top();
+  try {
+    await open();
+  } catch (error) {
+    const words = h("p", { role: "alert", class: "problem" }, explain(error));
+    document.getElementById("view").replaceChildren(words);
+  }
+}
+
+async function open() {
   app.models = await (await fetch("models.json")).json();
   const server = await openServer(app.models);
   if (server) app.places.server = server;
   if (app.models.engine) app.places.alone = new Alone();
-  const words = !server ? text.where.alone : app.models.engine ? text.where.server : text.where.noEngine;
+  const words = !server
+    ? text.where.alone
+    : app.models.engine
+      ? text.where.server
+      : text.where.noEngine;
   document.getElementById("where").textContent = words;
   window.addEventListener("hashchange", show);
   await show();

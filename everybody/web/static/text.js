@@ -49,6 +49,14 @@ export const text = {
     nothing: "There is no picture or video among these files.",
   },
 
+  folder: {
+    heading: (name) => `Files on the server, in ${name}`,
+    start: "Start with these",
+    open: (name) => `Open ${name}`,
+    up: "One folder up",
+    empty: "Nothing here.",
+  },
+
   stage: {
     canvas: "People drawn over the picture",
     people: (count) => `${plural(count, "person", "people")} drawn over the picture`,
@@ -83,7 +91,8 @@ export const text = {
     heading: "Plots",
     quantity: "Quantity",
     label: (name) => name.replaceAll("_", " "),
-    chart: (name, ids) => `${name.replaceAll("_", " ")} over time, of ${ids.join(", ") || "nobody"}`,
+    chart: (name, ids) =>
+      `${name.replaceAll("_", " ")} over time, of ${ids.join(", ") || "nobody"}`,
     nothing: "nothing to plot",
     value: (id, value, unit) => `${id}: ${value.toFixed(0)}${unit === "°" ? "°" : ` ${unit}`}`,
   },
@@ -113,15 +122,28 @@ export const text = {
     saved: "Saved.",
     undone: "Undone.",
   },
-  downloads: { heading: "Downloads", journal: "People, frame by frame", edits: "Corrections" },
+  downloads: {
+    heading: "Downloads",
+    journal: "People, frame by frame",
+    edits: "Corrections",
+    drawn: (name) => `${name} with skeletons`,
+  },
 
-  run: { back: "All jobs", film: "Source", loading: "Loading…", compare: "Compare with another run" },
+  named: (name, created) => `${name} · ${new Date(created).toLocaleTimeString()}`,
+
+  run: {
+    back: "All jobs",
+    film: "Source",
+    loading: "Loading…",
+    compare: "Compare with another run",
+  },
   compare: {
     heading: "Compare two runs",
     left: "Left",
     right: "Right",
     few: "Two finished jobs are needed.",
-    apart: (pixels) => `Joints of the same people lie ${pixels.toFixed(1)} pixels apart on average.`,
+    apart: (pixels) =>
+      `Joints of the same people lie ${pixels.toFixed(1)} pixels apart on average.`,
     none: "Nobody is in both frames.",
   },
 
@@ -133,7 +155,8 @@ export const text = {
     track: "Follow people (ids)",
     model: "Model",
     place: "Where the work is done",
-    rate: (perSecond, late) => `${perSecond.toFixed(1)} frames a second, ${Math.round(late)} ms behind`,
+    rate: (perSecond, late) =>
+      `${perSecond.toFixed(1)} frames a second, ${Math.round(late)} ms behind`,
     by: (provider, threads) =>
       provider === "webgpu" ? "WebGPU" : `WebAssembly, ${plural(threads, "thread", "threads")}`,
     starting: "Starting…",

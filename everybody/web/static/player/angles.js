@@ -27,21 +27,26 @@ function angles(skeleton) {
   return out;
 }
 
-export const unitOf = (name) => (name.includes(".") ? (name.endsWith("speed") ? "px/s" : "px") : "°");
+export const unitOf = (name) =>
+  name.includes(".") ? (name.endsWith("speed") ? "px/s" : "px") : "°";
 
 /** One quantity of a person over all frames: numbers, null where it is not known. */
 export function series(frames, id, skeleton, name) {
   const people = frames.map((frame) => frame.people.find((one) => one.id === id) ?? null);
   const [joint, part] = name.split(".");
-  if (!part) return people.map((one) => (one ? angle(one.keypoints, angles(skeleton)[name]) : null));
+  if (!part)
+    return people.map((one) => (one ? angle(one.keypoints, angles(skeleton)[name]) : null));
   const place = skeleton.joints.indexOf(joint);
-  if (part !== "speed") return people.map((one) => one?.keypoints[place][part === "x" ? 0 : 1] ?? null);
+  if (part !== "speed")
+    return people.map((one) => one?.keypoints[place][part === "x" ? 0 : 1] ?? null);
   return people.map((_, n) => speed(frames, people, place, n));
 }
 
 function angle(keypoints, [a, b, c]) {
   if ([a, b, c].some((place) => keypoints[place][2] < LEAST)) return null;
-  const [p, q] = [a, c].map((end) => [0, 1].map((axis) => keypoints[end][axis] - keypoints[b][axis]));
+  const [p, q] = [a, c].map((end) =>
+    [0, 1].map((axis) => keypoints[end][axis] - keypoints[b][axis]),
+  );
   const cross = p[0] * q[1] - p[1] * q[0];
   return (Math.abs(Math.atan2(cross, p[0] * q[0] + p[1] * q[1])) * 180) / Math.PI;
 }

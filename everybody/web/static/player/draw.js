@@ -29,7 +29,8 @@ export function drawPeople(context, people, skeleton, look, unit, chosen = null)
     const selected = chosen !== null && chosen === (one.id ?? place);
     if (look.joints) drawSkeleton(context, one, skeleton, look, unit, own, selected);
     if (look.boxes || !skeleton.joints.length) drawBox(context, one.box, unit, own ?? SIDES.centre);
-    if (look.ids && one.id !== null) drawLabel(context, String(one.id), one, unit, own ?? SIDES.centre);
+    if (look.ids && one.id !== null)
+      drawLabel(context, String(one.id), one, unit, own ?? SIDES.centre);
   });
 }
 
@@ -41,7 +42,8 @@ function limbWidth(one, unit) {
 function drawSkeleton(context, one, skeleton, look, unit, own, selected) {
   const width = limbWidth(one, unit) * (selected ? 1.35 : 1);
   const seen = (k) => one.keypoints[k][2] >= look.least;
-  const fine = (k) => skeleton.joints[k].startsWith("face_") || skeleton.joints[k].includes("_hand_");
+  const fine = (k) =>
+    skeleton.joints[k].startsWith("face_") || skeleton.joints[k].includes("_hand_");
   context.lineCap = "round";
   for (const outline of [true, false]) {
     for (const limb of skeleton.limbs) {
@@ -73,7 +75,10 @@ function disc(context, x, y, radius) {
 }
 
 function drawBox(context, [x0, y0, x1, y1], unit, colour) {
-  for (const [width, paint] of [[3.5 * unit, DARK], [1.5 * unit, colour]]) {
+  for (const [width, paint] of [
+    [3.5 * unit, DARK],
+    [1.5 * unit, colour],
+  ]) {
     context.lineWidth = width;
     context.strokeStyle = paint;
     context.strokeRect(x0, y0, x1 - x0, y1 - y0);

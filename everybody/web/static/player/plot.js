@@ -21,7 +21,12 @@ export class Plot {
     );
     this.canvas = h("canvas", { class: "plot", role: "img", onpointerdown: (e) => this.#seek(e) });
     this.value = h("output", { class: "place" });
-    this.element = h("div", { class: "plotter" }, h("div", { class: "bar" }, pick, this.value), this.canvas);
+    this.element = h(
+      "div",
+      { class: "plotter" },
+      h("div", { class: "bar" }, pick, this.value),
+      this.canvas,
+    );
     this.resized = new ResizeObserver(() => this.draw());
     this.resized.observe(this.canvas);
     film.addEventListener("frame", () => this.draw());
@@ -48,7 +53,13 @@ export class Plot {
     const lines = this.lines.filter(({ id }) => this.chosen === null || id === this.chosen);
     const known = lines.flatMap(({ values }) => values.filter((value) => value !== null));
     const unit = unitOf(this.name);
-    this.canvas.setAttribute("aria-label", text.plot.chart(this.name, lines.map(({ id }) => id)));
+    this.canvas.setAttribute(
+      "aria-label",
+      text.plot.chart(
+        this.name,
+        lines.map(({ id }) => id),
+      ),
+    );
     if (!known.length) {
       this.value.textContent = text.plot.nothing;
       return;

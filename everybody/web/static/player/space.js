@@ -1,17 +1,20 @@
 // People in space, seen from any side: drag or arrow keys turn, wheel or + and - come nearer.
 //
-// frames: [{index, people: [{id, joints: [[x, y, z, score], …]}]}] in metres; of a camera x points
-// right, y down and z away; in a world z points up.
+// frames: lines of frames3d.jsonl (everybody/results/spatial.py), joints [x, y, z, score] in metres:
+// of a camera x points right, y down and z away; in a world z points up.
 
 import { css, fitted, h } from "../dom.js";
 import { text } from "../text.js";
 import { hue } from "./draw.js";
 
 export class Space {
-  constructor(film, { skeleton, frame, frames }) {
-    Object.assign(this, { film, skeleton, up: frame === "world", turn: 0.5, tilt: 0.25, near: 1 });
-    this.frames = new Map(frames.map((one) => [one.index, one]));
-    this.centre = middle(frames);
+  constructor(film, { skeleton, frames }) {
+    const sources = new Set(film.frames.map((frame) => frame.source));
+    const own = frames.filter((frame) => sources.has(frame.source));
+    Object.assign(this, { film, skeleton, turn: 0.5, tilt: 0.25, near: 1 });
+    this.up = own[0]?.space === "world";
+    this.frames = new Map(own.map((frame) => [key(frame), frame]));
+    this.centre = middle(own);
     this.canvas = h("canvas", {
       class: "space",
       role: "img",
@@ -42,8 +45,11 @@ export class Space {
       return [width / 2 + x * scale * nearer, height / 2 + y * scale * nearer, nearer];
     };
     this.#floor(context, seen);
-    const people = this.frames.get(this.film.frames[this.film.n]?.index)?.people ?? [];
-    people.forEach((one, place) => this.#person(context, one, hue(one.id ?? place, css("--hue")), seen));
+    const frame = this.film.frames[this.film.n];
+    const people = (frame && this.frames.get(key(frame))?.people) ?? [];
+    people.forEach((one, place) =>
+      this.#person(context, one, hue(one.id ?? place, css("--hue")), seen),
+    );
   }
 
   /** A point in metres -> right, down and away of who looks on. */
@@ -53,7 +59,7 @@ export class Space {
     const [c, s] = [Math.cos(this.turn), Math.sin(this.turn)];
     const [u, w] = [c * right + s * away, -s * right + c * away];
     const [ct, st] = [Math.cos(this.tilt), Math.sin(this.tilt)];
-    return [u, ct * down + st * w, -st * down + ct * w];
+    return [u, ct * down - st * w, st * down + ct * w]; // from above
   }
 
   #person(context, { joints }, colour, seen) {
@@ -81,7 +87,10 @@ export class Space {
     context.strokeStyle = css("--line");
     context.lineWidth = 1;
     for (let step = -2; step <= 2; step++) {
-      for (const [from, to] of [[at(step, -2), at(step, 2)], [at(-2, step), at(2, step)]]) {
+      for (const [from, to] of [
+        [at(step, -2), at(step, 2)],
+        [at(-2, step), at(2, step)],
+      ]) {
         context.beginPath();
         context.moveTo(...seen(from).slice(0, 2));
         context.lineTo(...seen(to).slice(0, 2));
@@ -123,9 +132,13 @@ export class Space {
   }
 }
 
+const key = ({ source, index }) => `${source}\n${index}`;
+
 /** The middle of everybody over all frames, [x, y, z]. */
 function middle(frames) {
   const joints = frames.flatMap(({ people }) => people.flatMap((one) => one.joints));
   if (!joints.length) return [0, 0, 0];
-  return [0, 1, 2].map((axis) => joints.reduce((sum, joint) => sum + joint[axis], 0) / joints.length);
+  return [0, 1, 2].map(
+    (axis) => joints.reduce((sum, joint) => sum + joint[axis], 0) / joints.length,
+  );
 }

@@ -11,7 +11,14 @@ export class Stage {
   /** media: a video, img or canvas element; grabbed(person, joint, x, y, done) while one drags. */
   constructor(media, skeleton, { grabbed = null, chose = null } = {}) {
     Object.assign(this, { media, skeleton, grabbed, chose });
-    this.look = { joints: true, boxes: false, ids: true, trails: false, colour: "side", least: 0.3 };
+    this.look = {
+      joints: true,
+      boxes: false,
+      ids: true,
+      trails: false,
+      colour: "side",
+      least: 0.3,
+    };
     this.frames = [];
     this.n = 0;
     this.size = [1, 1];
@@ -51,7 +58,8 @@ export class Stage {
     }
     drawPeople(context, frame.people, this.skeleton, this.look, 1 / scale, this.chosen);
     const words = text.stage.people(frame.people.length);
-    if (this.canvas.getAttribute("aria-label") !== words) this.canvas.setAttribute("aria-label", words);
+    if (this.canvas.getAttribute("aria-label") !== words)
+      this.canvas.setAttribute("aria-label", words);
   }
 
   #listen() {
@@ -106,7 +114,9 @@ export class Stage {
 
   #person([x, y]) {
     const people = this.frames[this.n]?.people ?? [];
-    const place = people.findIndex(({ box }) => x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3]);
+    const place = people.findIndex(
+      ({ box }) => x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3],
+    );
     return place < 0 ? null : (people[place].id ?? place);
   }
 }

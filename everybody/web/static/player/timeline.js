@@ -24,7 +24,9 @@ export class Timeline {
     this.frames = frames;
     this.rows = idsOf(frames).map((id) => this.#row(id));
     const none = h("p", { class: "faint" }, text.timeline.nobody);
-    this.element.replaceChildren(...(this.rows.length ? this.rows.map((row) => row.element) : [none]));
+    this.element.replaceChildren(
+      ...(this.rows.length ? this.rows.map((row) => row.element) : [none]),
+    );
     this.draw();
   }
 
@@ -47,7 +49,10 @@ export class Timeline {
       text.timeline.person(id),
       h("span", { class: "hidden" }, text.timeline.frames(count)),
     );
-    const canvas = h("canvas", { "aria-hidden": "true", onpointerdown: (event) => this.#seek(event) });
+    const canvas = h("canvas", {
+      "aria-hidden": "true",
+      onpointerdown: (event) => this.#seek(event),
+    });
     return { id, seen, button, canvas, element: h("div", { class: "row" }, button, canvas) };
   }
 

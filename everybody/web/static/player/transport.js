@@ -14,10 +14,18 @@ const KEYS = {
   End: (film) => film.seek(film.frames.length - 1),
 };
 
+const STEPS = { ",": -1, ".": 1 }; // keys that no control but a field of numbers uses
+const TYPED = "input[type=number], textarea";
+const USED = "input, select, textarea, button, a, [data-keys]";
+
 export function transport(film) {
   const words = text.transport;
   const button = (label, sign, act) => {
-    return h("button", { type: "button", "aria-label": label, title: label, onclick: act }, icon(sign));
+    return h(
+      "button",
+      { type: "button", "aria-label": label, title: label, onclick: act },
+      icon(sign),
+    );
   };
   const play = button(words.play, "play", () => (film.playing ? film.pause() : film.play()));
   const slider = h("input", {
@@ -57,9 +65,9 @@ export function transport(film) {
 /** Keys of the player, except where somebody types or moves a slider. */
 export function listenKeys(film) {
   const pressed = (event) => {
-    const inField = event.target.closest("input, select, textarea, button, a, [data-keys]");
     const act = KEYS[event.key];
-    if (!act || inField || event.ctrlKey || event.metaKey || event.altKey) return;
+    const used = event.target.closest(event.key in STEPS ? TYPED : USED);
+    if (!act || used || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     act(film);
   };

@@ -30,8 +30,15 @@ export class Estimator {
     const low = Math.min(score, faint);
     const found = this.detector.chosen(await this.detector.look(image, 0, low), image, low);
     const asked = found.slice(0, most);
-    const likely = await this.net.likely(image, asked.map((one) => one.box));
-    const guess = expected(likely, asked.map((one) => one.score), this.numbers.turns.search);
+    const likely = await this.net.likely(
+      image,
+      asked.map((one) => one.box),
+    );
+    const guess = expected(
+      likely,
+      asked.map((one) => one.score),
+      this.numbers.turns.search,
+    );
     const people = found.map((one, n) => ({ ...one, turns: likely[n] ?? UNKNOWN }));
 
     const more = [];

@@ -61,7 +61,9 @@ export class Follower {
     const { clear } = this.estimator.numbers.follow;
     const sure = (one) => mean(one.keypoints.map((joint) => joint[2]));
     const there = detected ? people : people.filter((one) => sure(one) >= clear);
-    const pairs = this.tracks.flatMap((track) => there.map((one) => [likeness(track, one), track, one]));
+    const pairs = this.tracks.flatMap((track) =>
+      there.map((one) => [likeness(track, one), track, one]),
+    );
     const taken = new Map();
     for (const [like, track, one] of pairs.sort((a, b) => b[0] - a[0])) {
       if (like < MATCH || taken.has(one) || [...taken.values()].includes(track)) continue;
@@ -81,7 +83,8 @@ export class Follower {
     if (!track) return { ...one, id: this.next++, time, speed: [0, 0] };
     const step = Math.max(time - track.time, 1e-3);
     const speed = [0, 1].map((axis) => {
-      const now = (one.box[axis] + one.box[axis + 2] - track.box[axis] - track.box[axis + 2]) / 2 / step;
+      const now =
+        (one.box[axis] + one.box[axis + 2] - track.box[axis] - track.box[axis + 2]) / 2 / step;
       return track.speed[axis] + SPEED * (now - track.speed[axis]);
     });
     return { ...one, id: track.id, time, speed };

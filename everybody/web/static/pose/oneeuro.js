@@ -38,7 +38,11 @@ export class OneEuro {
       const speed = before.speeds[k].map((v, axis) => v + follow * (change[axis] / step - v));
       speeds.push(speed);
       const part = share(minimum + (beta * Math.hypot(...speed)) / size, step);
-      return [before.places[k][0] + part * change[0], before.places[k][1] + part * change[1], score];
+      return [
+        before.places[k][0] + part * change[0],
+        before.places[k][1] + part * change[1],
+        score,
+      ];
     });
     return { keypoints: places, state: { time, places, speeds } };
   }

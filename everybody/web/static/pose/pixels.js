@@ -59,8 +59,10 @@ function resizeInto(image, columns, rows, input, out, wide, high, left = 0, top 
         const a = across.first[x];
         const b = across.second[x];
         const fx = across.weight[x];
-        const above = data[(upper + a) * 4 + place] * (ONE - fx) + data[(upper + b) * 4 + place] * fx;
-        const below = data[(lower + a) * 4 + place] * (ONE - fx) + data[(lower + b) * 4 + place] * fx;
+        const above =
+          data[(upper + a) * 4 + place] * (ONE - fx) + data[(upper + b) * 4 + place] * fx;
+        const below =
+          data[(lower + a) * 4 + place] * (ONE - fx) + data[(lower + b) * 4 + place] * fx;
         const sum = (((ONE - fy) * (above >> 4)) >> 16) + ((fy * (below >> 4)) >> 16);
         out[to++] = table[(sum + 2) >> 2];
       }
@@ -89,41 +91,42 @@ export function crop(image, matrix, input, out, start) {
   const [a, b, c, d, e, f] = inverse(matrix);
   const area = wide * high;
   const looks = channels(input);
-  const grey = input.fill;
+  const row = width * 4;
+  const corners = [0, 0, 0, 0];
   for (let v = 0; v < high; v++) {
     for (let u = 0; u < wide; u++) {
       const x = a * u + b * v + c;
       const y = d * u + e * v + f;
-      const to = start + v * wide + u;
       const x0 = Math.floor(x);
       const y0 = Math.floor(y);
       const fx = x - x0;
       const fy = y - y0;
       const inside = x0 >= 0 && y0 >= 0 && x0 < width - 1 && y0 < height - 1;
-      const at = (y0 * width + x0) * 4;
       for (let channel = 0; channel < 3; channel++) {
         const { place, table } = looks[channel];
-        const pixel = (dx, dy) =>
-          x0 + dx >= 0 && x0 + dx < width && y0 + dy >= 0 && y0 + dy < height
-            ? data[at + (dy * width + dx) * 4 + place]
-            : grey;
-        let p, q, r, s;
+        const at = y0 * row + x0 * 4 + place;
         if (inside) {
-          p = data[at + place];
-          q = data[at + 4 + place];
-          r = data[at + width * 4 + place];
-          s = data[at + width * 4 + 4 + place];
-        } else {
-          p = pixel(0, 0);
-          q = pixel(1, 0);
-          r = pixel(0, 1);
-          s = pixel(1, 1);
-        }
-        const upper = p + (q - p) * fx;
-        const lower = r + (s - r) * fx;
-        out[to + channel * area] = table[(upper + (lower - upper) * fy + 0.5) | 0];
+          corners[0] = data[at];
+          corners[1] = data[at + 4];
+          corners[2] = data[at + row];
+          corners[3] = data[at + row + 4];
+        } else atEdge(image, x0, y0, place, input.fill, corners);
+        const upper = corners[0] + (corners[1] - corners[0]) * fx;
+        const lower = corners[2] + (corners[3] - corners[2]) * fx;
+        out[start + channel * area + v * wide + u] =
+          table[(upper + (lower - upper) * fy + 0.5) | 0];
       }
     }
+  }
+}
+
+/** The values of four neighbours, `grey` beyond the picture's edge. */
+function atEdge({ data, width, height }, x0, y0, place, grey, corners) {
+  for (let n = 0; n < 4; n++) {
+    const x = x0 + (n & 1);
+    const y = y0 + (n >> 1);
+    const inside = x >= 0 && x < width && y >= 0 && y < height;
+    corners[n] = inside ? data[(y * width + x) * 4 + place] : grey;
   }
 }
 
@@ -139,7 +142,9 @@ export function square(image, box, size, padding, input, out, start) {
   blank(input, size, size, out, start);
   const longer = Math.max(box[2] - box[0], box[3] - box[1], 1) * padding;
   const side = Math.max(roundEven(longer), 1);
-  const first = [0, 1].map((axis) => Math.floor((box[axis] + box[axis + 2]) / 2 - longer / 2 + 0.5));
+  const first = [0, 1].map((axis) =>
+    Math.floor((box[axis] + box[axis + 2]) / 2 - longer / 2 + 0.5),
+  );
   const sizes = [image.width, image.height];
   const low = first.map((at, axis) => clamp(at, 0, sizes[axis]));
   const high = first.map((at, axis) => clamp(at + side, 0, sizes[axis]));
@@ -172,7 +177,8 @@ function halved(image) {
       const from = 2 * y * row + 8 * x;
       for (let c = 0; c < 4; c++) {
         const at = from + c;
-        const sum = image.data[at] + image.data[at + 4] + image.data[at + row] + image.data[at + row + 4];
+        const sum =
+          image.data[at] + image.data[at + 4] + image.data[at + row] + image.data[at + row + 4];
         data[(y * width + x) * 4 + c] = (sum + 2) >> 2;
       }
     }
@@ -183,7 +189,11 @@ function halved(image) {
 /** The picture turned by quarters against the clock, as np.rot90 does. */
 export function turned(image, quarters) {
   if (quarters % 4 === 0) return image;
-  const from = new Uint32Array(image.data.buffer, image.data.byteOffset, image.width * image.height);
+  const from = new Uint32Array(
+    image.data.buffer,
+    image.data.byteOffset,
+    image.width * image.height,
+  );
   const flat = quarters % 2 === 0;
   const [width, height] = flat ? [image.width, image.height] : [image.height, image.width];
   const to = new Uint32Array(width * height);

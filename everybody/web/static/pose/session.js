@@ -11,7 +11,8 @@ const SIMD = new Uint8Array([
 const MOST_THREADS = 4; // and at most every other core: the page and the video need some, too
 
 export async function openEngine(base, { gpu = "auto", threads = 0 } = {}) {
-  if (typeof WebAssembly === "undefined" || !WebAssembly.validate(SIMD)) throw new Problem("noSimd");
+  const known = typeof WebAssembly !== "undefined" && WebAssembly.validate(SIMD);
+  if (!known) throw new Problem("noSimd");
   const onGpu = gpu !== "off" && (await hasGpu());
   const file = onGpu ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs";
   let ort;
@@ -42,7 +43,10 @@ export class Session {
     const answer = await fetch(new URL(`models/${name}.onnx`, base));
     if (!answer.ok) throw new Problem("noModel", name);
     const file = new Uint8Array(await answer.arrayBuffer());
-    const session = await ort.InferenceSession.create(file, { executionProviders: [provider, "wasm"] });
+    const session = await ort.InferenceSession.create(file, {
+      executionProviders: [...new Set([provider, "wasm"])],
+      logSeverityLevel: 3, // errors
+    });
     return new Session(ort, session);
   }
 

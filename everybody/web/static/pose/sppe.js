@@ -44,5 +44,7 @@ export class Sppe {
 /** The person's score: that of the box by the mean of the visible joints (Papandreou et al. 2017). */
 export function personScore(boxScore, keypoints) {
   const seen = keypoints.filter((joint) => joint[2] > VISIBLE);
-  return seen.length ? (boxScore * seen.reduce((sum, joint) => sum + joint[2], 0)) / seen.length : 0;
+  return seen.length
+    ? (boxScore * seen.reduce((sum, joint) => sum + joint[2], 0)) / seen.length
+    : 0;
 }

@@ -40,7 +40,9 @@ export function expected(likely, scores, search) {
   });
   const everybody = [0, 1, 2, 3].map((turn) => votes.reduce((sum, vote) => sum + vote[turn], 0));
   return likely.map((row, n) => {
-    const others = world.map((value, turn) => search.world * value + everybody[turn] - votes[n][turn]);
+    const others = world.map(
+      (value, turn) => search.world * value + everybody[turn] - votes[n][turn],
+    );
     const share = normal(others);
     return normal(row.map((value, turn) => Math.max(value, 1e-6) * share[turn]));
   });
@@ -60,7 +62,11 @@ class Tries {
     const pairs = wanted.flatMap((turns, n) => turns.map((turn) => [n, turn]));
     const fresh = pairs.filter(([n, turn]) => !this.found[n][turn]);
     const boxes = fresh.map(([n]) => this.boxes[n]);
-    const poses = await this.sppe.posed(this.image, boxes, fresh.map(([, turn]) => turn));
+    const poses = await this.sppe.posed(
+      this.image,
+      boxes,
+      fresh.map(([, turn]) => turn),
+    );
     fresh.forEach(([n, turn], i) => (this.found[n][turn] = poses[i]));
   }
 
@@ -89,7 +95,10 @@ export async function posedInAnyTurn(sppe, net, image, people, numbers, trunk) {
   await tries.look(guess.map((row, n) => (known[n] ? [argmax(row)] : [])));
   const unsure = boxes.map((_, n) => tries.confidence(n) < search.sure);
   const asked = boxes.flatMap((_, n) => (unsure[n] ? [n] : []));
-  const told = await net.likely(image, asked.map((n) => boxes[n]));
+  const told = await net.likely(
+    image,
+    asked.map((n) => boxes[n]),
+  );
   asked.forEach((n, i) => (likely[n] = told[i]));
 
   const sure = expected(likely, scores, search);
@@ -111,7 +120,11 @@ async function straightened(sppe, image, boxes, poses, numbers, trunk) {
     const between = turn !== null && Math.abs(turn - roundEven(turn)) > numbers.leaning;
     return between && confidence(poses[n]) < numbers.well ? [n] : [];
   });
-  const again = await sppe.posed(image, leaning.map((n) => boxes[n]), leaning.map((n) => turns[n]));
+  const again = await sppe.posed(
+    image,
+    leaning.map((n) => boxes[n]),
+    leaning.map((n) => turns[n]),
+  );
   const out = [...poses];
   leaning.forEach((n, i) => {
     if (confidence(again[i]) > confidence(poses[n])) out[n] = again[i];
@@ -123,7 +136,8 @@ async function straightened(sppe, image, boxes, poses, numbers, trunk) {
 export function trunkTurn(pose, box, trunk, numbers) {
   const joints = trunk.map((place) => pose[place]);
   if (joints.some((joint) => !(joint[2] > numbers.seen))) return null;
-  const between = (axis) => mean([joints[0][axis], joints[1][axis]]) - mean([joints[2][axis], joints[3][axis]]);
+  const between = (axis) =>
+    mean([joints[0][axis], joints[1][axis]]) - mean([joints[2][axis], joints[3][axis]]);
   const [x, y] = [between(0), between(1)];
   const side = Math.max(box[2] - box[0], box[3] - box[1]);
   return Math.hypot(x, y) > numbers.long * side ? Math.atan2(x, -y) / (Math.PI / 2) : null;

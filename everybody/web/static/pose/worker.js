@@ -33,12 +33,16 @@ function pixels(image) {
 const actions = {
   async open({ base, variant, gpu, threads }) {
     const models = await (await fetch(new URL("models.json", base))).json();
-    const engine = await openEngine(base, { gpu, threads });
     const pair = models.variants[variant];
     const names = { detector: pair.detector, pose: pair.pose, turn: models.turn };
-    const sessions = {};
-    for (const [part, name] of Object.entries(names)) {
-      sessions[part] = await Session.open(engine, base, name);
+    let engine = await openEngine(base, { gpu, threads });
+    let sessions;
+    try {
+      sessions = await opened(engine, base, names);
+    } catch (error) {
+      if (engine.provider !== "webgpu") throw error;
+      engine = await openEngine(base, { gpu: "off", threads }); // a driver that fails
+      sessions = await opened(engine, base, names);
     }
     estimator = new Estimator(models, variant, sessions);
     await actions.forget();
@@ -64,6 +68,15 @@ const actions = {
     return {};
   },
 };
+
+/** Networks by their part: {detector, pose, turn}. */
+async function opened(engine, base, names) {
+  const sessions = {};
+  for (const [part, name] of Object.entries(names)) {
+    sessions[part] = await Session.open(engine, base, name);
+  }
+  return sessions;
+}
 
 const plain = ({ box, score, keypoints }) => ({ id: null, box, score, keypoints });
 

@@ -21,7 +21,7 @@ export async function show(view, app) {
     view.append(h("p", {}, words.few));
     return undefined;
   }
-  const names = jobs.map(({ job }, n) => [String(n), job.name]);
+  const names = jobs.map(({ job }, n) => [String(n), text.named(job.name, job.created)]);
   const chosen = [0, 1];
   const body = h("div", {});
   let pair = null;
@@ -36,7 +36,12 @@ export async function show(view, app) {
     return open();
   };
   view.append(
-    h("div", { class: "bar" }, choice(words.left, names, "0", pick(0)), choice(words.right, names, "1", pick(1))),
+    h(
+      "div",
+      { class: "bar" },
+      choice(words.left, names, "0", pick(0)),
+      choice(words.right, names, "1", pick(1)),
+    ),
     body,
   );
   await open();
@@ -46,7 +51,9 @@ export async function show(view, app) {
 class Pair {
   constructor(runs) {
     this.runs = runs;
-    this.films = runs.map(({ films, edits }) => new Film({ ...films[0], frames: edited(films[0].frames, edits) }));
+    this.films = runs.map(
+      ({ films, edits }) => new Film({ ...films[0], frames: edited(films[0].frames, edits) }),
+    );
     this.stages = this.films.map((film, n) => new Stage(film.media, runs[n].skeleton));
     this.apart = h("p", {});
     const [left, right] = this.films;
@@ -56,7 +63,13 @@ class Pair {
     this.element = h(
       "div",
       {},
-      h("div", { class: "pair" }, this.stages.map((stage, n) => h("figure", {}, stage.element, h("figcaption", {}, runs[n].name)))),
+      h(
+        "div",
+        { class: "pair" },
+        this.stages.map((stage, n) =>
+          h("figure", {}, stage.element, h("figcaption", {}, runs[n].name)),
+        ),
+      ),
       transport(left),
       looks(...this.stages),
       this.apart,
@@ -90,7 +103,9 @@ class Pair {
 function meanDistance(a, b) {
   if (!a.length || !b.length || a[0].keypoints.length !== b[0].keypoints.length) return null;
   const between = (p, q) => {
-    const away = p.keypoints.map(([x, y], k) => Math.hypot(x - q.keypoints[k][0], y - q.keypoints[k][1]));
+    const away = p.keypoints.map(([x, y], k) =>
+      Math.hypot(x - q.keypoints[k][0], y - q.keypoints[k][1]),
+    );
     return away.reduce((sum, one) => sum + one, 0) / away.length;
   };
   const nearest = a.map((p) => Math.min(...b.map((q) => between(p, q))));

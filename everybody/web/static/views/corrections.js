@@ -17,7 +17,11 @@ export class Corrections {
     this.who = h("p", {}, words.none);
     this.newId = h("input", { type: "number", min: 1, step: 1 });
     this.other = h("select", {});
-    this.joint = h("select", {}, skeleton.joints.map((name, k) => h("option", { value: k }, text.plot.label(name))));
+    this.joint = h(
+      "select",
+      {},
+      skeleton.joints.map((name, k) => h("option", { value: k }, text.plot.label(name))),
+    );
     this.keys = h(
       "button",
       { type: "button", "data-keys": "own", onkeydown: (event) => this.#nudge(event) },
@@ -48,7 +52,8 @@ export class Corrections {
     this.who.textContent = this.chosen === null ? words.none : words.chosen(this.chosen);
     const others = idsOf(this.run.film.frames).filter((id) => id !== this.chosen);
     const same = others.join() === [...this.other.options].map((option) => option.value).join();
-    if (!same) this.other.replaceChildren(...others.map((id) => h("option", { value: id }, String(id))));
+    if (!same)
+      this.other.replaceChildren(...others.map((id) => h("option", { value: id }, String(id))));
   }
 
   #ids() {
@@ -57,15 +62,30 @@ export class Corrections {
     return h(
       "div",
       {},
-      h("div", { class: "bar" }, field(words.rename, this.newId), button(words.apply, () => this.#rename())),
-      h("div", { class: "bar" }, field(words.merge, this.other), button(words.mergeDo, () => this.#merge())),
+      h(
+        "div",
+        { class: "bar" },
+        field(words.rename, this.newId),
+        button(words.apply, () => this.#rename()),
+      ),
+      h(
+        "div",
+        { class: "bar" },
+        field(words.merge, this.other),
+        button(words.mergeDo, () => this.#merge()),
+      ),
       button(words.split, () => this.#split()),
     );
   }
 
   #joints() {
     const field = h("label", { class: "field" }, h("span", {}, words.joint), this.joint);
-    return h("div", {}, h("p", { class: "faint" }, words.moveHelp), h("div", { class: "bar" }, field, this.keys));
+    return h(
+      "div",
+      {},
+      h("p", { class: "faint" }, words.moveHelp),
+      h("div", { class: "bar" }, field, this.keys),
+    );
   }
 
   #rename() {
@@ -98,6 +118,14 @@ export class Corrections {
     const joint = Number(this.joint.value);
     const [x, y] = people[person].keypoints[joint];
     const step = event.shiftKey ? 10 : 1;
-    this.keep({ op: "move", source, frame: index, person, joint, x: x + move[0] * step, y: y + move[1] * step });
+    this.keep({
+      op: "move",
+      source,
+      frame: index,
+      person,
+      joint,
+      x: x + move[0] * step,
+      y: y + move[1] * step,
+    });
   }
 }

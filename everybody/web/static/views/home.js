@@ -3,20 +3,28 @@
 import { choice, h, say, toggle } from "../dom.js";
 import { drawPeople } from "../player/draw.js";
 import { explain, text } from "../text.js";
+import { servedFolder } from "./folder.js";
 import { droppedFiles, isPicture, isVideo } from "../work/media.js";
 
 const words = text.home;
 const LOOK = { joints: true, boxes: false, ids: false, colour: "side", least: 0.3 };
 
 export async function show(view, app) {
-  const options = { model: "fast", track: true, smooth: false, place: Object.keys(app.places)[0] };
+  const [place] = Object.keys(app.places);
+  const model = app.places.server?.info.model ?? "fast";
+  const options = { model, place, track: true, smooth: false };
   const list = h("ul", { class: "jobs" });
   const jobs = new JobList(list, app);
   const begin = (files) => start(files, options, app);
+  const beginFrom = async (paths) => {
+    const { place, ...chosen } = options;
+    await app.places.server.createFrom(paths, chosen).catch((error) => say(explain(error)));
+  };
   view.append(
     h("h1", {}, words.heading),
     dropZone(begin),
     optionFields(options, app),
+    app.places.server?.info.folder ? servedFolder(app.places.server, beginFrom) : "",
     h("h2", {}, words.jobs),
     list,
   );
@@ -106,7 +114,9 @@ class JobList {
       return item.element;
     });
     if (!items.length) items.push(h("li", { class: "faint" }, words.none));
-    const same = items.length === this.list.children.length && items.every((one, n) => one === this.list.children[n]);
+    const same =
+      items.length === this.list.children.length &&
+      items.every((one, n) => one === this.list.children[n]);
     if (!same) this.list.replaceChildren(...items);
   }
 }
@@ -120,13 +130,29 @@ class JobItem {
     this.name = h("h3", {}, job.name);
     this.state = h("p", { class: "faint" });
     this.bar = h("progress", { "aria-label": job.name });
-    this.picture = h("canvas", { class: "newest", role: "img", "aria-label": words.newest(job.name) });
-    this.open = h("a", { class: "button", href: `#/run/${place.key}/${encodeURIComponent(job.id)}` }, words.open);
+    this.picture = h("canvas", {
+      class: "newest",
+      role: "img",
+      "aria-label": words.newest(job.name),
+    });
+    this.open = h(
+      "a",
+      { class: "button", href: `#/run/${place.key}/${encodeURIComponent(job.id)}` },
+      words.open,
+    );
     this.cancel = button(words.cancel, () => place.cancel(this.id));
     this.resume = button(words.resume, () => place.resume(this.id));
-    this.remove = button(words.remove, () => confirm(words.sure(job.name)) && place.remove(this.id));
+    this.remove = button(
+      words.remove,
+      () => confirm(words.sure(job.name)) && place.remove(this.id),
+    );
     const buttons = h("div", { class: "bar" }, this.open, this.cancel, this.resume, this.remove);
-    this.element = h("li", { class: "job" }, this.picture, h("div", {}, this.name, this.state, this.bar, buttons));
+    this.element = h(
+      "li",
+      { class: "job" },
+      this.picture,
+      h("div", {}, this.name, this.state, this.bar, buttons),
+    );
   }
 
   update({ state, done, total, error, overlay }) {

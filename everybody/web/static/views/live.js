@@ -11,7 +11,12 @@ const words = text.live;
 const RECENT = 30; // frames over which the rate is told
 
 export async function show(view, app) {
-  const options = { model: "fast", track: true, smooth: true, place: app.places.alone ? "alone" : "server" };
+  const options = {
+    model: "fast",
+    track: true,
+    smooth: true,
+    place: app.places.alone ? "alone" : "server",
+  };
   const live = new Live(app, options);
   view.append(h("h1", {}, words.heading), live.element);
   return () => live.stop();
@@ -24,7 +29,11 @@ class Live {
     this.picture = h("canvas", { "aria-hidden": "true" }); // the frame that the people are of
     this.stage = new Stage(this.picture, app.models.skeletons["coco-17"]);
     this.stage.look.trails = false;
-    this.button = h("button", { type: "button", class: "first", onclick: () => this.#switch() }, words.start);
+    this.button = h(
+      "button",
+      { type: "button", class: "first", onclick: () => this.#switch() },
+      words.start,
+    );
     this.rate = h("output", { class: "place", id: "rate" }, words.waiting);
     this.by = h("span", { class: "faint" });
     const set = (name) => (value) => (options[name] = value);
@@ -119,9 +128,16 @@ async function camera() {
     throw new Problem(window.isSecureContext ? "noCamera" : "insecure");
   }
   try {
-    return await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } }, audio: false });
+    return await navigator.mediaDevices.getUserMedia({
+      video: { width: { ideal: 1280 } },
+      audio: false,
+    });
   } catch (error) {
-    const codes = { NotAllowedError: "refused", NotFoundError: "noCamera", NotReadableError: "busy" };
+    const codes = {
+      NotAllowedError: "refused",
+      NotFoundError: "noCamera",
+      NotReadableError: "busy",
+    };
     throw new Problem(codes[error.name] ?? "failed", error.message);
   }
 }

@@ -15,7 +15,10 @@ export async function show(view, app, [key, id]) {
   const place = app.places[key];
   view.append(h("p", { class: "faint" }, text.run.loading));
   const run = await place.run(id);
-  view.replaceChildren(h("p", {}, h("a", { href: "#/" }, `← ${text.run.back}`)), h("h1", {}, run.name));
+  view.replaceChildren(
+    h("p", {}, h("a", { href: "#/" }, `← ${text.run.back}`)),
+    h("h1", {}, run.name),
+  );
   let shown = null;
   const open = (n) => {
     shown?.close();
@@ -45,7 +48,11 @@ class RunView {
     });
     this.timeline = new Timeline(this.film, (id) => this.#choose(id));
     this.plot = new Plot(this.film, run.skeleton, "left_knee");
-    this.corrections = new Corrections(this, (edit) => this.keep(edit), () => this.undo());
+    this.corrections = new Corrections(
+      this,
+      (edit) => this.keep(edit),
+      () => this.undo(),
+    );
     this.space = run.lifted ? new Space(this.film, run.lifted) : null;
     this.film.addEventListener("frame", () => this.#frame());
     this.film.addEventListener("broken", () => say(text.problem.unplayable(run.films[n].name)));
@@ -164,15 +171,25 @@ export function looks(...stages) {
 
 function downloads(run) {
   const words = text.downloads;
-  const lines = () => run.films.flatMap((film) => edited(film.frames, run.edits)).map(line).join("");
+  const lines = () =>
+    run.films
+      .flatMap((film) => edited(film.frames, run.edits))
+      .map(line)
+      .join("");
   const give = (label, name, content) => {
-    return h("li", {}, h("button", { type: "button", onclick: () => download(name, content()) }, label));
+    return h(
+      "li",
+      {},
+      h("button", { type: "button", onclick: () => download(name, content()) }, label),
+    );
   };
   const own = [
     give(words.journal, "frames.jsonl", lines),
     give(words.edits, "edits.json", () => JSON.stringify(run.edits, null, 1)),
   ];
-  const links = run.downloads.map(({ name, url }) => h("li", {}, h("a", { href: url, download: "" }, name)));
+  const links = run.downloads.map(({ name, url }) =>
+    h("li", {}, h("a", { href: url, download: "" }, name)),
+  );
   return section(words.heading, h("ul", { class: "downloads" }, links.length ? links : own));
 }
 

@@ -6,6 +6,7 @@ import { allJobs, dropJob, keepJob, oneJob } from "./store.js";
 import { bitmap, closeVideo, frameOf, isVideo, openVideo } from "./media.js";
 
 const OVERLAY_EVERY = 500; // milliseconds between pictures of the progress
+const KEEP_EVERY = 5000; // milliseconds of work that are lost where the page is closed
 
 export class Alone {
   constructor() {
@@ -57,7 +58,7 @@ export class Alone {
   }
 
   async resume(id) {
-    this.#run({ ...(await oneJob(id)), state: "running", error: null });
+    this.#run({ ...(await this.#job(id)), state: "running", error: null });
   }
 
   async remove(id) {
@@ -67,7 +68,7 @@ export class Alone {
   }
 
   async run(id) {
-    const job = await oneJob(id);
+    const job = await this.#job(id);
     if (!job) throw new Problem("gone");
     const models = await (await fetch("models.json")).json();
     const urls = new Map(job.sources.map(({ name, file }) => [name, URL.createObjectURL(file)]));
@@ -85,21 +86,25 @@ export class Alone {
   }
 
   async edit(id, edit) {
-    const job = await oneJob(id);
+    const job = await this.#job(id);
     job.edits.push(edit);
     await keepJob(job);
     return job.edits;
   }
 
   async undo(id) {
-    const job = await oneJob(id);
+    const job = await this.#job(id);
     job.edits.pop();
     await keepJob(job);
     return job.edits;
   }
 
+  async #job(id) {
+    return this.running.get(id)?.job ?? oneJob(id);
+  }
+
   async #run(job) {
-    const now = { job, cancelled: false, overlay: null };
+    const now = { job, cancelled: false, overlay: null, shown: 0, kept: performance.now() };
     this.running.set(job.id, now);
     this.#changed();
     const engine = new PoseEngine();
@@ -109,7 +114,10 @@ export class Alone {
       for (const source of job.sources) await this.#source(now, engine, source);
       job.state = now.cancelled ? "cancelled" : "done";
     } catch (error) {
-      Object.assign(job, { state: "failed", error: { code: error.code, detail: error.detail ?? String(error) } });
+      Object.assign(job, {
+        state: "failed",
+        error: { code: error.code, detail: error.detail ?? String(error) },
+      });
     } finally {
       engine.close();
       await keepJob(job);
@@ -143,14 +151,20 @@ export class Alone {
   }
 
   async #frame(now, image, frame, ask) {
-    const due = performance.now() - (now.shown ?? 0) > OVERLAY_EVERY;
-    const small = due ? await createImageBitmap(image, { resizeWidth: Math.min(image.width, 320) }) : null;
+    const due = performance.now() - now.shown > OVERLAY_EVERY;
+    const small = due
+      ? await createImageBitmap(image, { resizeWidth: Math.min(image.width, 320) })
+      : null;
     const { people, width, height } = await ask(image);
     now.job.frames.push({ ...frame, width, height, people });
     now.job.done = now.job.frames.length;
     if (!due) return;
     now.shown = performance.now();
     now.overlay = { image: small, people, width, height };
+    if (now.shown - now.kept > KEEP_EVERY) {
+      now.kept = now.shown;
+      await keepJob(now.job);
+    }
     this.#changed();
   }
 

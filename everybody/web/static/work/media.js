@@ -5,8 +5,10 @@ import { Problem } from "../pose/problem.js";
 const RATE = 25; // frames a second, where a video does not tell
 const PLAIN = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
 
-export const isVideo = (file) => file.type.startsWith("video/") || /\.(mp4|m4v|mov|webm|mkv|avi)$/i.test(file.name);
-export const isPicture = (file) => file.type.startsWith("image/") || /\.(jpe?g|png|webp|bmp|gif|avif)$/i.test(file.name);
+export const isVideo = (file) =>
+  file.type.startsWith("video/") || /\.(mp4|m4v|mov|webm|mkv|avi)$/i.test(file.name);
+export const isPicture = (file) =>
+  file.type.startsWith("image/") || /\.(jpe?g|png|webp|bmp|gif|avif)$/i.test(file.name);
 
 /** A picture's pixels, upright. Raises Problem. */
 export async function bitmap(file) {
@@ -51,7 +53,8 @@ function happens(video, name) {
 async function frameRate(video) {
   if (!video.requestVideoFrameCallback) return RATE;
   const shown = [];
-  const next = () => new Promise((resolve) => video.requestVideoFrameCallback((_, said) => resolve(said)));
+  const next = () =>
+    new Promise((resolve) => video.requestVideoFrameCallback((_, said) => resolve(said)));
   const enough = new Promise((resolve) => setTimeout(resolve, 1500));
   await video.play();
   while (shown.length < 12) {
@@ -68,7 +71,9 @@ async function frameRate(video) {
   steps.sort((a, b) => a - b);
   const rate = 1 / steps[steps.length >> 1];
   const usual = [24000 / 1001, 24, 25, 30000 / 1001, 30, 50, 60000 / 1001, 60];
-  return usual.find((one) => Math.abs(one - rate) < 0.02 * rate && Math.abs(one - rate) < 0.4) ?? rate;
+  return (
+    usual.find((one) => Math.abs(one - rate) < 0.02 * rate && Math.abs(one - rate) < 0.4) ?? rate
+  );
 }
 
 /** All files of what was dropped, those in folders, too. */

@@ -1,4 +1,4 @@
-"""What the browser tests share: a server of the page's files, and Debian's Chromium."""
+"""A real browser: a server of the page's files, Debian's Chromium, and films for its camera."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+import av
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -25,6 +27,30 @@ ISOLATED = {
 }
 CHROMIUM = Path("/usr/bin/chromium")
 ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+def shot(to: Path, frames: int, size: tuple[int, int] = (640, 360)) -> Path:
+    """The first frames of class.mp4, smaller, as a file of the kind of its name."""
+    with av.open(str(SHARED / "data/video/class.mp4")) as source, av.open(str(to), "w") as out:
+        film = source.streams.video[0]
+        moving = to.suffix == ".mjpeg"
+        stream = out.add_stream("mjpeg" if moving else "libx264", rate=25)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuvj420p" if moving else "yuv420p"
+        for number, frame in enumerate(source.decode(film)):
+            if number == frames:
+                break
+            small = frame.reformat(*size, stream.pix_fmt)
+            small.pts = None
+            out.mux(stream.encode(small))
+        out.mux(stream.encode())
+    return to
+
+
+def camera(film: Path | None) -> list[str]:
+    devices = ["--use-fake-device-for-media-stream"]
+    return [*devices, f"--use-file-for-fake-video-capture={film}"] if film else []
 
 
 @contextmanager
@@ -39,7 +65,9 @@ def served(files: Mapping[str, Path | bytes], *, isolated: bool = False) -> Iter
                 return self.send_error(404)
             body = content.read_bytes() if isinstance(content, Path) else content
             self.send_response(200)
-            self.send_header("Content-Type", TYPES.get(Path(name).suffix, "application/octet-stream"))
+            self.send_header(
+                "Content-Type", TYPES.get(Path(name).suffix, "application/octet-stream")
+            )
             self.send_header("Content-Length", str(len(body)))
             for key, value in (ISOLATED if isolated else {}).items():
                 self.send_header(key, value)
