@@ -29,6 +29,7 @@ from .models import app as models
 from .options import complain
 from .plot import plot
 from .run import run
+from .studio import studio
 from .train import export, label, pack, proposals, train
 from .triangulate import triangulate
 from .tune import tune_nms
@@ -58,6 +59,7 @@ app.command(no_args_is_help=True)(proposals)
 app.command(no_args_is_help=True)(train)
 app.command(no_args_is_help=True)(export)
 app.command(no_args_is_help=True)(tune_nms)
+app.command()(studio)
 
 
 def _version(value: bool) -> None:
