@@ -24,7 +24,7 @@ export const text = {
     models: { fast: "fast", accurate: "accurate" },
     place: "Where the work is done",
     places: { server: "on the server", alone: "in this browser" },
-    track: "Follow people (ids)",
+    track: "Follow people in videos (ids)",
     smooth: "Steady the joints",
     jobs: "Jobs",
     none: "No jobs yet.",
@@ -70,6 +70,7 @@ export const text = {
     forward: "One frame forward",
     position: "Frame",
     place: (n, count, time) => `${n} / ${count} · ${time.toFixed(2)} s`,
+    named: (n, count, name) => `${n} / ${count} · ${name}`,
   },
   look: {
     name: "What is drawn",
@@ -134,6 +135,7 @@ export const text = {
   run: {
     back: "All jobs",
     film: "Source",
+    pictures: "Pictures",
     loading: "Loading…",
     compare: "Compare with another run",
   },

@@ -27,7 +27,7 @@ export async function show(view, app, [key, id]) {
   };
   const body = h("div", {});
   if (run.films.length > 1) {
-    const names = run.films.map((film, n) => [String(n), film.name || text.home.files]);
+    const names = run.films.map((film, n) => [String(n), film.name || text.run.pictures]);
     view.append(choice(text.run.film, names, "0", (n) => open(Number(n))));
   }
   view.append(body);
