@@ -14,14 +14,15 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 
 from .. import __version__
-from ..errors import DataError, EverybodyError, InputError, OptionError, OutputError
+from ..errors import DataError, EverybodyError, InputError, OptionError
 from ..results.lock import Lock
 from . import reference, site
 from .bodies import Budget
 from .guard import Guard
-from .jobs import Conflict, Jobs
+from .jobs import Conflict, Full, Jobs
 from .metrics import text
 from .parts import Parts
 from .places import used
@@ -36,7 +37,7 @@ _STATUS: dict[type[EverybodyError], int] = {
     DataError: 409,
     InputError: 422,
     OptionError: 422,
-    OutputError: 507,
+    Full: 507,
 }
 _TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm"}
 
@@ -68,6 +69,7 @@ def create(studio: Studio) -> Guard:
     )
     for kind in (EverybodyError, ValidationError):
         app.add_exception_handler(kind, _failed)
+    app.add_exception_handler(ClientDisconnect, _broken_off)
     job_routes(app, parts)
     result_routes(app, parts)
     live_routes(app, parts)
@@ -84,6 +86,13 @@ async def _failed(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"detail": f"{place or 'body'}: {first['msg']}"}, 422)
     status = next((_STATUS[kind] for kind in type(error).mro() if kind in _STATUS), 500)
     return JSONResponse({"detail": str(error)}, status)
+
+
+async def _broken_off(request: Request, error: Exception) -> JSONResponse:
+    """A client that has gone, or that stands still."""
+    return JSONResponse(
+        {"detail": "the body did not come to its end in time"}, 408, {"Connection": "close"}
+    )
 
 
 def _watching(app: FastAPI, parts: Parts) -> None:

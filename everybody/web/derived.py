@@ -67,7 +67,7 @@ def export(folder: Path, name: str) -> Path:
         return target
     results = edited(read_journal(folder / "out"), edits_of(folder))
     with replacing(target) as part:
-        written = part.with_name(f"{part.name}{suffix}")
+        written = part.with_name(f"{part.name}.results{suffix}")  # told by its suffix
         try:
             format.write(results, written, lambda text: None)
             if written.is_dir():

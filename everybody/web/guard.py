@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -71,7 +72,8 @@ class Guard:
                     counted(message["status"])
                 await answer(message)
 
-            await self._app(scope, self._asking(receive), told)
+            with suppress(TimeoutError):  # the server closes what is not answered to its end
+                await self._app(scope, self._asking(receive), told)
 
     def _answering(self, send: Send) -> Send:
         async def answer(message: Message) -> None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import EverybodyError, InputError, OutputError
+from ..errors import EverybodyError, InputError
 from ..results.lines import progress
 from . import derived, places
 from .events import Events
@@ -31,6 +31,10 @@ QUOTA_EVERY = 5.0  # seconds between two looks at how much the jobs hold
 
 class Conflict(EverybodyError):
     """What was asked for does not go with the state that a job is in."""
+
+
+class Full(EverybodyError):
+    """The jobs hold as much as they may."""
 
 
 class Jobs:
@@ -155,12 +159,12 @@ class Jobs:
             self._coming -= bytes
 
     def room(self) -> None:
-        """Blocks while it looks how much all jobs hold. Raises OutputError where that, and what is
-        being uploaded, is more than the quota.
+        """Blocks while it looks how much all jobs hold. Raises Full where that, and what is being
+        uploaded, is more than the quota.
         """
         quota = self.studio.limits.quota
         if places.used(self.studio.kept) + self._coming > quota:
-            raise OutputError(
+            raise Full(
                 f"the jobs would hold more than the {quota / 2**30:.3g} GB they may; delete some"
             )
 
@@ -199,9 +203,12 @@ class Jobs:
                 await self._wake.wait()
                 self._wake.clear()
                 continue
-            job = self._change(job.id, state="running") or job
-            self._running[job.id] = Work(await asyncio.to_thread(self._run_order, job))
-            self._keep(self._work(job, self._running[job.id]))
+            order = await asyncio.to_thread(self._run_order, job)
+            found = self.store.get(job.id)
+            if found and found.state == "waiting" and not self._closing:  # it may be cancelled
+                job = self._change(job.id, state="running") or job
+                self._running[job.id] = Work(order)
+                self._keep(self._work(job, self._running[job.id]))
 
     async def _work(self, job: Job, work: Work) -> None:
         """One job from its worker's start to its end."""
@@ -228,7 +235,7 @@ class Jobs:
     async def _full(self) -> str | None:
         try:
             await asyncio.to_thread(self.room)
-        except OutputError as error:
+        except Full as error:
             return str(error)
         return None
 
@@ -242,12 +249,12 @@ class Jobs:
         values["problems"] = list(dict.fromkeys([*job.problems, *said.get("problems", [])]))
         if full or "error" in said:
             values |= {"state": "failed", "error": full or said["error"]}
-        elif job.id in self._ending:
-            values["state"] = "cancelled"
         elif said.get("finished"):
             failed = not held.frames and values["problems"]
             values["state"] = "failed" if failed else "done"
             values["total"] = held.frames
+        elif job.id in self._ending:
+            values["state"] = "cancelled"
         else:  # stopped, to go on with the next server
             values["state"] = "running" if self._closing else "interrupted"
         self.store.change(job.id, **values)

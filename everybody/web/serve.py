@@ -19,7 +19,7 @@ from .settings import Studio
 
 PORTS = 20  # that are tried, one after the other
 LOCAL = ("127.0.0.1", "localhost", "::1")
-CLOSING = 5  # seconds for answers to end when the server does
+CLOSING = 2  # seconds for answers to end when the server does
 
 
 def serve(
@@ -54,22 +54,29 @@ def serve(
     name = f"[{name}]" if ":" in name else name
     query = f"?token={studio.token}" if studio.token else ""
     say(f"everybody studio: http{'s' if certificate else ''}://{name}:{taken}/{query}")
-    configured = uvicorn.Config(
-        create(studio),
-        http=_patient(studio.limits.patience),
-        ws="websockets-sansio",
-        ws_max_size=studio.limits.frame,
-        ws_max_queue=4,
-        log_level="warning",
-        access_log=False,  # addresses may hold the token
-        server_header=False,
-        proxy_headers=False,
-        ssl_certfile=certificate,
-        ssl_keyfile=key,
-        timeout_graceful_shutdown=CLOSING,
-    )
     with listening:
-        uvicorn.Server(configured).run(sockets=[listening])
+        server(studio, certificate, key).run(sockets=[listening])
+
+
+def server(
+    studio: Studio, certificate: Path | None = None, key: Path | None = None
+) -> uvicorn.Server:
+    """uvicorn, set up for this application."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            create(studio),
+            http=_patient(studio.limits.patience),
+            ws="websockets-sansio",
+            ws_max_size=studio.limits.frame,
+            log_level="warning",
+            access_log=False,  # addresses may hold the token
+            server_header=False,
+            proxy_headers=False,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+            timeout_graceful_shutdown=CLOSING,
+        )
+    )
 
 
 def listen(host: str, port: int) -> tuple[socket.socket, int]:
