@@ -105,8 +105,9 @@ export const text = {
 
   edits: {
     heading: "Corrections",
-    none: "Choose a person in the picture or in the time line.",
-    chosen: (id) => `Person ${id}`,
+    person: "Who",
+    nobody: "nobody is chosen",
+    unnamed: (place) => `No. ${place} in this picture`,
     undo: "Undo",
     count: (count) => (count ? plural(count, "correction", "corrections") : "no corrections"),
     rename: "New id",
