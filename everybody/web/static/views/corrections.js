@@ -147,5 +147,5 @@ function offer(select, options) {
   if (now === options.map(([value]) => value).join()) return;
   const chosen = select.value;
   select.replaceChildren(...options.map(([value, label]) => h("option", { value }, label)));
-  select.value = chosen;
+  if (options.some(([value]) => String(value) === chosen)) select.value = chosen;
 }

@@ -144,6 +144,7 @@ class JobItem {
     this.state = h("p", { class: "faint" });
     this.bar = h("progress", { "aria-label": job.name });
     this.picture = h("canvas", {
+      hidden: true,
       class: "newest",
       role: "img",
       "aria-label": words.newest(job.name),
@@ -180,6 +181,7 @@ class JobItem {
     this.cancel.hidden = !busy;
     this.remove.hidden = busy;
     this.resume.hidden = !["cancelled", "interrupted", "failed"].includes(state);
+    this.picture.hidden &&= !overlay;
     if (overlay) this.#show(overlay);
   }
 
