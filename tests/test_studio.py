@@ -77,7 +77,10 @@ def test_a_job_is_a_run_whose_progress_and_end_are_told(client, job, folder):
     assert "notes.txt" in job["error"]
     run = folder / "everybody-studio/jobs" / job["id"] / "out"
     assert len(list(read_journal(run))) == 6
-    assert json.loads((run / "run.json").read_text())["options"] == {"track": True}
+    assert json.loads((run / "run.json").read_text())["options"] == {
+        "model": "fast",
+        "track": True,
+    }
     assert [one["id"] for one in client.get("/api/jobs").json()].count(job["id"]) == 1
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
+import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import OptionError
 from .options import complain
+
+if TYPE_CHECKING:
+    from ..web.settings import Studio
 
 TOKEN = "EVERYBODY_STUDIO_TOKEN"
 
@@ -37,6 +42,9 @@ def studio(
         Path | None, typer.Option(help="PEM, with --key: serve https, as cameras need.")
     ] = None,
     key: Annotated[Path | None, typer.Option(help="Of the certificate, PEM.")] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page, from a terminal.")
+    ] = True,
     export: Annotated[
         Path | None, typer.Option(help="Write the page as a static site instead.")
     ] = None,
@@ -49,8 +57,7 @@ def studio(
     if export is not None:
         from ..web.export import export as write
 
-        written = write(export)
-        complain(f"{len(written)} files in {export}; serve them from any web server", prefix="")
+        complain(f"{len(write(export))} files in {export}, for any web server", prefix="")
         return
     try:
         from ..web.serve import serve
@@ -58,25 +65,36 @@ def studio(
         raise OptionError(
             f"the studio needs {error.name}; to install it: pip install 'everybody[web]'"
         ) from None
+    serve(
+        _studio(folder, model, workers=workers, quota=quota, upload=upload, hosts=allow or []),
+        host=host,
+        port=port,
+        certificate=certificate,
+        key=key,
+        say=lambda text: complain(text, prefix=""),
+        show=_open if browser and sys.stderr.isatty() else lambda link: None,
+    )
+
+
+def _open(link: str) -> None:
+    webbrowser.open(link)
+
+
+def _studio(
+    folder: Path, model: str, *, workers: int, quota: float, upload: float, hosts: list[str]
+) -> Studio:
+    """What the flags say. Raises OptionError."""
     from ..web.settings import GIBIBYTE, Limits, Studio
     from ..weights import manifest
 
     manifest.variant(model)
     if not folder.is_dir():
         raise OptionError(f"{folder}: no such folder; give one with pictures and videos")
-    chosen = Studio(
+    return Studio(
         folder=folder.resolve(),
         model=model,
         token=os.environ.get(TOKEN) or None,
-        hosts=tuple(allow or ()),
+        hosts=tuple(name.lower() for name in hosts),
         workers=workers,
         limits=Limits(quota=int(quota * GIBIBYTE), upload=int(upload * GIBIBYTE)),
-    )
-    serve(
-        chosen,
-        host=host,
-        port=port,
-        certificate=certificate,
-        key=key,
-        say=lambda text: complain(text, prefix=""),
     )

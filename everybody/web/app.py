@@ -18,7 +18,6 @@ from starlette.requests import ClientDisconnect
 
 from .. import __version__
 from ..errors import DataError, EverybodyError, InputError, OptionError
-from ..results.lock import Lock
 from . import reference, site
 from .bodies import Budget
 from .guard import Guard
@@ -43,20 +42,18 @@ _TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "applica
 
 
 def create(studio: Studio) -> Guard:
-    """The application, behind its guard. Raises OutputError, when it starts, where another server
-    has the folder.
-    """
+    """The application, behind its guard. One at a time has a folder: the caller locks it."""
     parts = Parts(studio)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        with Lock(studio.kept):
-            parts.jobs, parts.pictures = Jobs(studio), Budget(studio.limits.pictures)
-            parts.jobs.start()
-            try:
-                yield
-            finally:
-                await parts.jobs.close()
+        studio.kept.mkdir(parents=True, exist_ok=True)
+        parts.jobs, parts.pictures = Jobs(studio), Budget(studio.limits.pictures)
+        parts.jobs.start()
+        try:
+            yield
+        finally:
+            await parts.jobs.close()
 
     app = FastAPI(
         title="everybody studio",

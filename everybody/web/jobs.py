@@ -11,9 +11,8 @@ import os
 import secrets
 import shutil
 import time
-from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from ..errors import EverybodyError, InputError
 from ..results.lines import progress
 from . import derived, places
 from .events import Events
+from .locks import Locks
 from .options import JobOptions
 from .process import Work
 from .settings import Studio
@@ -44,7 +44,7 @@ class Jobs:
         self.frames = 0  # that all workers have done since the server started
         self._running: dict[str, Work] = {}
         self._ending: set[str] = set()  # to be cancelled, not resumed
-        self._making: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._making = Locks()
         self._makers = asyncio.Semaphore(1)
         self._wake = asyncio.Event()
         self._closing = False
@@ -79,7 +79,7 @@ class Jobs:
             id=id,
             name=f"{known[0]['name']}{more}",
             created=int(time.time() * 1000),
-            options=options.given(),
+            options=options.settled(self.studio.model).given(),
             sources=known,
             root=root,
             problems=[
@@ -130,7 +130,7 @@ class Jobs:
         source, folder = job.sources[number], self.folder(job)
         places_of = {"overlay": derived.overlay_target, "playable": derived.playable_target}
         target = places_of[task](folder, number, source["kind"])
-        async with self._making[target]:
+        async with self._making(target):
             if target.exists():
                 return target
             async with self._makers:
@@ -138,9 +138,11 @@ class Jobs:
                 work = Work(
                     self._order(job, task) | {"source": source["name"], "target": str(target)}
                 )
-                async for _ in work:
-                    pass
-        self._making.pop(target, None)
+                async with aclosing(work.lines()) as lines:
+                    async for _ in lines:
+                        pass
+        if self.store.get(job.id) is None:  # deleted in the meantime
+            await asyncio.to_thread(clear, folder)
         if error := work.ended().get("error"):
             raise InputError(error)
         return target
@@ -203,7 +205,11 @@ class Jobs:
                 await self._wake.wait()
                 self._wake.clear()
                 continue
-            order = await asyncio.to_thread(self._run_order, job)
+            try:
+                order = await asyncio.to_thread(self._run_order, job)
+            except (EverybodyError, OSError) as error:  # its folder is broken
+                self._change(job.id, state="failed", error=str(error))
+                continue
             found = self.store.get(job.id)
             if found and found.state == "waiting" and not self._closing:  # it may be cancelled
                 job = self._change(job.id, state="running") or job
@@ -212,25 +218,33 @@ class Jobs:
 
     async def _work(self, job: Job, work: Work) -> None:
         """One job from its worker's start to its end."""
-        looked, full = time.monotonic(), None
         try:
-            async for said in work:
-                told = {name: said[name] for name in ("total", "done", "people") if name in said}
-                if told:
-                    self.frames += max(0, told.get("done", 0) - job.done)
-                    job = self._change(job.id, **told) or job
-                if time.monotonic() - looked > QUOTA_EVERY:
-                    looked = time.monotonic()
-                    full = full or await self._full()
-                    if full:
-                        work.stop()
+            full = await self._followed(job, work)
             await asyncio.to_thread(self._ended, job, work, full)
+        except (EverybodyError, OSError) as error:
+            self.store.change(job.id, state="failed", error=str(error))
         finally:
             del self._running[job.id]
             self._ending.discard(job.id)
             self._wake.set()
         if changed := self.store.get(job.id):
             self.events.tell(self.told(changed))
+
+    async def _followed(self, job: Job, work: Work) -> str | None:
+        """Keep what a worker tells, until it ends; why it was stopped, if the disk is full."""
+        looked, full, done = time.monotonic(), None, job.done
+        async with aclosing(work.lines()) as lines:
+            async for said in lines:
+                told = {name: said[name] for name in ("total", "done", "people") if name in said}
+                if told:
+                    self.frames += max(0, told.get("done", done) - done)
+                    done = told.get("done", done)
+                    self._change(job.id, **told)
+                if time.monotonic() - looked > QUOTA_EVERY:
+                    looked, full = time.monotonic(), full or await self._full()
+                    if full:
+                        work.stop()
+        return full
 
     async def _full(self) -> str | None:
         try:
@@ -264,7 +278,6 @@ class Jobs:
         names = [source["name"] for source in job.sources]
         return self._order(job, "run") | {
             "sources": names,
-            "model": self.studio.model,
             "done": [held.frames, held.people],
         }
 

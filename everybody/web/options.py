@@ -73,12 +73,17 @@ class JobOptions(BaseModel):
         """What was asked for, as run.json records it."""
         return self.model_dump(exclude_defaults=True)
 
-    def estimator(self, model: str) -> Options:
-        """For `Estimator`. model: the pair of models where none is named."""
-        chosen = self.model or (None if self.method or self.detector or self.pose else model)
+    def settled(self, model: str) -> JobOptions:
+        """The same with this pair of models where none is named, so that it resumes as it began."""
+        if self.model or self.method or self.detector or self.pose:
+            return self
+        return self.model_copy(update={"model": model})
+
+    def estimator(self) -> Options:
+        """For `Estimator`."""
         return Options(
             method=self.method,
-            model=chosen,
+            model=self.model,
             find=FindOptions(
                 detector=self.detector,
                 score=self.det_score,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
 from dataclasses import dataclass, field
 
 from .bodies import Budget
 from .jobs import Jobs
+from .locks import Locks
 from .metrics import Counts
 from .pictures import Models
 from .settings import Studio
@@ -22,8 +21,6 @@ class Parts:
     studio: Studio
     counts: Counts = field(default_factory=Counts)
     models: Models = field(default_factory=Models)
-    editing: defaultdict[str, asyncio.Lock] = field(
-        default_factory=lambda: defaultdict(asyncio.Lock)
-    )
+    editing: Locks = field(default_factory=Locks)
     jobs: Jobs = field(init=False)
     pictures: Budget = field(init=False)

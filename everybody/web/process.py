@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ _GRACE = 20.0  # seconds to finish a frame and the journal
 
 
 class Work:
-    """One worker. Iterate it for what it tells; `ended` says what came of it."""
+    """One worker: `lines` starts it and gives what it tells; `ended` says what came of it. What it
+    prints as it fails is in FOLDER/worker.log.
+    """
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._order = order
@@ -26,20 +28,8 @@ class Work:
         self._last: dict[str, Any] = {}
         self._stopped = False
 
-    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        # -P: the folder it works in may hold files that are named like modules.
-        process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-c",
-            "from everybody.web.worker import main; main()",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(PACKAGES)},
-            limit=_LINE,
-            start_new_session=os.name == "posix",  # Ctrl-C in the terminal is for the server
-        )
+    async def lines(self) -> AsyncGenerator[dict[str, Any], None]:
+        process = self._process = await self._start()
         assert process.stdin
         assert process.stdout
         try:
@@ -54,6 +44,22 @@ class Work:
             await process.wait()
         finally:
             await self._end(process)
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        # -P: the folder it works in may hold files that are named like modules.
+        with open(Path(self._order["folder"]) / "worker.log", "wb") as log:
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-c",
+                "from everybody.web.worker import main; main()",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(PACKAGES)},
+                limit=_LINE,
+                start_new_session=os.name == "posix",  # Ctrl-C in the terminal is for the server
+            )
 
     def stop(self) -> None:
         """Ask it to end in order."""
@@ -79,5 +85,5 @@ class Work:
         if "error" in self._last or code == 0 or self._stopped:
             return self._last
         name = signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
-        hint = ", as for want of memory" if code == -signal.SIGTERM or code == -9 else ""
+        hint = ", as for want of memory" if code == -9 else ""
         return {"error": f"its process ended by itself ({name}{hint}); resume goes on behind it"}

@@ -59,7 +59,6 @@ def job_routes(app: FastAPI, parts: Parts) -> None:
     async def remove(id: Id) -> Response:
         """Delete a job, its uploads and its results. Files of the served folder stay."""
         await parts.jobs.remove(one(parts.jobs, id))
-        parts.editing.pop(id, None)
         return Response(status_code=204)
 
 

@@ -31,6 +31,7 @@ _SAFE = {"Content-Security-Policy": "default-src 'none'; sandbox", "Cache-Contro
 
 def result_routes(app: FastAPI, parts: Parts) -> None:
     _job(app, parts)
+    _exports(app, parts)
     _media(app, parts)
     _corrections(app, parts)
 
@@ -100,6 +101,8 @@ def _job(app: FastAPI, parts: Parts) -> None:
             raise HTTPException(404, "no frame is drawn yet")
         return _file(path, "image/jpeg")
 
+
+def _exports(app: FastAPI, parts: Parts) -> None:
     @app.get("/api/jobs/{id}/results/{format}")
     async def results(id: Id, format: str) -> FileResponse:
         """The results in a format, corrections applied; one of several files as a ZIP. "edits": the
@@ -115,7 +118,7 @@ def _job(app: FastAPI, parts: Parts) -> None:
             return _file(path, "application/json", name=f"{stem}-edits.json")
         if format not in FORMATS:
             raise HTTPException(404, f"unknown format: known are {', '.join(FORMATS)}, edits")
-        async with parts.editing[id]:
+        async with parts.editing(id):
             path = await asyncio.to_thread(derived.export, folder, format)
         kind = "application/zip" if path.suffix == ".zip" else "application/octet-stream"
         return _file(path, kind, name=f"{stem}-{format}{path.suffix}")
@@ -215,7 +218,7 @@ def _corrections(app: FastAPI, parts: Parts) -> None:
         """
         said = EDIT.validate_python(await bodies.as_json(request, parts.studio.limits.small))
         folder = _found(parts, one(parts.jobs, id))
-        async with parts.editing[id]:
+        async with parts.editing(id):
             edits = [*derived.edits_of(folder), said]
             if len(edits) > parts.studio.limits.edits:
                 raise Conflict(f"a job keeps at most {parts.studio.limits.edits} corrections")
@@ -229,7 +232,7 @@ def _corrections(app: FastAPI, parts: Parts) -> None:
     async def undo(id: Id) -> list[Any]:
         """Take the last correction back. Those that are left are the answer."""
         folder = parts.jobs.folder(one(parts.jobs, id))
-        async with parts.editing[id]:
+        async with parts.editing(id):
             edits = derived.edits_of(folder)[:-1]
             if folder.is_dir():
                 await asyncio.to_thread(derived.keep_edits, folder, edits)

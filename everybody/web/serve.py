@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 import socket
 from dataclasses import replace
@@ -14,6 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..errors import OptionError
 from ..messages import Say
+from ..results.lock import Lock
 from .app import create
 from .settings import Studio
 
@@ -30,32 +32,45 @@ def serve(
     certificate: Path | None = None,
     key: Path | None = None,
     say: Say,
+    show: Say = lambda link: None,
 ) -> None:
     """Serve until Ctrl-C. A host that other machines reach demands a token, which is made if there
-    is none. Raises OptionError.
+    is none. show is given the link to the page. Raises OptionError, and OutputError where another
+    server has the folder.
     """
     if (certificate is None) != (key is None):
         raise OptionError("--certificate and --key go together: give both")
     for path in filter(None, (certificate, key)):
         if not path.is_file():
             raise OptionError(f"{path}: no such file; expected a certificate and its key in PEM")
-    listening, taken = listen(host, port)
     if host not in LOCAL:
         studio = replace(studio, token=studio.token or secrets.token_urlsafe(24))
-        say(
-            f"other machines can reach this server at {host}: it answers only those who know the "
-            "token in the link"
-        )
-        if certificate is None:
-            say("without --certificate and --key what is sent can be read on its way")
-    if port and taken != port:
-        say(f"port {port} is in use: took {taken}")
+    listening, taken = listen(host, port)
+    with listening, Lock(studio.kept):
+        link = _link(studio, host, taken, secure=certificate is not None)
+        for text in _warnings(host, secure=certificate is not None):
+            say(text)
+        if port and taken != port:
+            say(f"port {port} is in use: took {taken}")
+        say(f"everybody studio: {link}")
+        show(link)
+        server(studio, certificate, key).run(sockets=[listening])
+
+
+def _link(studio: Studio, host: str, port: int, *, secure: bool) -> str:
     name = socket.gethostname() if host in ("0.0.0.0", "::", "") else host
     name = f"[{name}]" if ":" in name else name
     query = f"?token={studio.token}" if studio.token else ""
-    say(f"everybody studio: http{'s' if certificate else ''}://{name}:{taken}/{query}")
-    with listening:
-        server(studio, certificate, key).run(sockets=[listening])
+    return f"http{'s' if secure else ''}://{name}:{port}/{query}"
+
+
+def _warnings(host: str, *, secure: bool) -> list[str]:
+    """What to know of a host that other machines reach."""
+    if host in LOCAL:
+        return []
+    token = f"other machines can reach {host}: it answers those who know the token in the link"
+    plain = "without --certificate and --key what is sent can be read on its way"
+    return [token] if secure else [token, plain]
 
 
 def server(
@@ -68,6 +83,7 @@ def server(
             http=_patient(studio.limits.patience),
             ws="websockets-sansio",
             ws_max_size=studio.limits.frame,
+            ws_per_message_deflate=False,  # pictures are compressed already
             log_level="warning",
             access_log=False,  # addresses may hold the token
             server_header=False,
@@ -87,7 +103,8 @@ def listen(host: str, port: int) -> tuple[socket.socket, int]:
     for tried in range(port, min(port + PORTS, 65536)) if port else (0,):
         listening = socket.socket(family, socket.SOCK_STREAM)
         try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name == "posix":  # on Windows it would let two servers have one port
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((host, tried))
             listening.listen(1024)
         except OSError as error:

@@ -58,6 +58,7 @@ class Store:
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA wal_autocheckpoint=100")  # pages: 400 KB, then anew
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.execute(_TABLE)
 

@@ -84,7 +84,7 @@ def _run(order: dict[str, Any]) -> dict[str, Any]:
     said: list[str] = []
     summary = run(
         sources,
-        Estimator(options.estimator(order["model"])),
+        Estimator(options.estimator()),
         Outputs(out=folder / "out", existing="resume"),
         select=options.selection(),
         follow=options.follow(),
