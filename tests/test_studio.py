@@ -12,9 +12,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from everybody import Estimator
+from everybody.errors import ModelError
 from everybody.people import People
 from everybody.results.formats import FORMATS, read_results
 from everybody.results.journal import read_journal, write_journal
@@ -23,6 +25,7 @@ from everybody.skeletons import SKELETONS
 from everybody.web.compare import compare
 from everybody.web.edits import EDIT, check_ids, edited
 from everybody.web.guard import HEADERS
+from everybody.web.pictures import Models
 from everybody.web.settings import Studio
 from everybody.web.store import Job, Store
 
@@ -288,6 +291,18 @@ def test_a_camera_is_answered_with_people_and_their_latency(client):
         assert "not a picture" in json.loads(socket.recv())["error"]
         socket.send(json.dumps({"model": "huge"}))
         assert "huge" in json.loads(socket.recv())["error"]
+
+
+def test_a_camera_without_its_models_is_told_and_closed(client, monkeypatch):
+    def missing(self: Models, name: str) -> Any:
+        raise ModelError(f"{name}: is not here")
+
+    monkeypatch.setattr(Models, "__call__", missing)
+    address = str(client.base_url).replace("http", "ws")
+    with connect(f"{address}/api/live") as socket:
+        assert "is not here" in json.loads(socket.recv())["error"]
+        with pytest.raises(ConnectionClosed):
+            socket.recv()
 
 
 def test_of_pictures_that_pile_up_the_newest_is_answered(client):

@@ -30,7 +30,7 @@ from websockets.sync.client import connect
 from everybody.errors import InputError, OptionError
 from everybody.web.guard import refusal
 from everybody.web.places import files_of, inside, listing, safe_name, used
-from everybody.web.serve import listen
+from everybody.web.serve import listen, serve
 from everybody.web.settings import Limits, Studio
 from everybody.web.worker import main as worker_main
 
@@ -167,8 +167,15 @@ def test_a_token_is_wanted_for_everything_that_is_secret(tmp_path):
     assert asked(open_to_all, "/healthz", host="x") is None
 
 
+def cameras(client: httpx.Client) -> str:
+    """The address of cameras, once the server has seen that none is connected."""
+    while "\neverybody_live_connections 0\n" not in client.get("/metrics").text:
+        pass
+    return str(client.base_url).replace("http", "ws")
+
+
 def test_a_camera_of_another_site_is_refused_and_so_is_one_too_many(client):
-    address = str(client.base_url).replace("http", "ws")
+    address = cameras(client)
     with pytest.raises(InvalidStatus):
         connect(f"{address}/api/live", origin="http://evil.example")  # type: ignore[arg-type]
     with (
@@ -218,7 +225,7 @@ def test_bombs_are_refused_by_their_headers(client):
 
 
 def test_a_camera_that_sends_bombs_or_too_much_hears_of_it(client):
-    address = str(client.base_url).replace("http", "ws")
+    address = cameras(client)
     with connect(f"{address}/api/live?model=fast") as live:
         live.send(bomb(40_000, 40_000))
         assert "megapixels" in json.loads(live.recv())["error"]
@@ -364,6 +371,15 @@ def test_a_port_in_use_means_the_next():
     assert port < other < port + 20
     with pytest.raises(OptionError, match="cannot be served"):
         listen("192.0.2.1", 0)
+
+
+def test_a_certificate_and_its_key_go_together(tmp_path):
+    for files in ({"certificate": tmp_path / "c.pem"}, {"key": tmp_path / "k.pem"}):
+        with pytest.raises(OptionError, match="go together"):
+            serve(Studio(folder=tmp_path), say=print, **files)
+    missing = tmp_path / "none.pem"
+    with pytest.raises(OptionError, match="no such file"):
+        serve(Studio(folder=tmp_path), say=print, certificate=missing, key=missing)
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from ..people import Frame
 from .metrics import Counts
 from .pictures import Models
 
-BUSY, POLICY, LARGE = 1013, 1008, 1009  # codes of RFC 6455
+BUSY, POLICY, FAILED = 1013, 1008, 1011  # codes of RFC 6455
 _IDLE = 120.0  # seconds without a picture until a connection is closed
 
 
@@ -144,24 +144,29 @@ class Camera:
                 await self._socket.send_json(said)
             except (RuntimeError, WebSocketDisconnect):
                 return
+        await self._socket.close(FAILED)
 
     # ---- in the worker's thread
 
     def _work(self) -> None:
         """Answer pictures until the connection ends, anew after each change of the wish."""
         waiting: list[Picture] = []
-        while True:
-            wish = self._wish
-            frames = self._frames(wish, waiting)
-            try:
-                found = _following(self._models(wish.model), wish)(frames)
-                with closing(found) as people:
-                    for frame in people:
-                        self._tell(frame)
-            except EverybodyError as error:
-                self._send({"error": str(error), "frame": None})
-            if not waiting:
-                return
+        try:
+            self._follow(waiting)
+            while waiting:
+                self._follow(waiting)
+        except EverybodyError as error:  # of the models: pictures have errors of their own
+            self._send({"error": str(error), "frame": None})
+        finally:
+            self._send(None)
+
+    def _follow(self, waiting: list[Picture]) -> None:
+        """Answer pictures while the wish stays."""
+        wish = self._wish
+        find = _following(self._models(wish.model), wish)
+        with closing(find(self._frames(wish, waiting))) as people:
+            for frame in people:
+                self._tell(frame)
 
     def _frames(self, wish: Wish, waiting: list[Picture]) -> Iterator[Frame]:
         """Pictures, decoded, while the wish stays; the one that came after a change waits."""
@@ -195,7 +200,7 @@ class Camera:
             }
         )
 
-    def _send(self, said: dict[str, Any]) -> None:
+    def _send(self, said: dict[str, Any] | None) -> None:
         """Hand an answer to the loop; wait while the client does not read."""
         future = asyncio.run_coroutine_threadsafe(self._answers.put(said), self._loop)
         while not future.done() and not self._newest.closed:
