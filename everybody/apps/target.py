@@ -31,6 +31,8 @@ REACH = 3.0  # pixels that an inlier's projection may be off
 INLIERS = 14  # for a pose to be believed
 KEPT = 0.4  # share of the points seen last that the flow must keep
 BACK = 1.0  # pixels by which flow there and back may differ
+PASSES = 3  # of the flow, in one frame
+NEARLY = 2.0  # pixels by which a corner moves, below which one pass is enough
 LONGEST = 800  # pixels of a face's longer side
 GOOD = (
     "a good target is sharp, full of corners and contrast all over, and nowhere the same: a page "
@@ -177,14 +179,35 @@ class Tracker:
     def see(self, image: Image) -> Sight | None:
         """A frame [H, W, 3] -> where the target is; None where it is not seen."""
         grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
-        seen = self._follow(grey) if self._last else None
+        seen = self._followed(grey) if self._last else None
         if seen is None:
-            seen = self._find(grey)
-            if seen is not None:  # what features say, made exact
-                self._last = seen
-                seen = self._follow(grey) or seen
+            self._last = self._find(grey)
+            seen = (self._followed(grey) or self._last) if self._last else None
         self._last = seen
         return seen
+
+    def _followed(self, grey: Image) -> Sight | None:
+        """By flow, again and again until the target hardly moves: the nearer it is drawn to where
+        it is, the more exact the flow.
+        """
+        seen = None
+        for _ in range(PASSES):
+            before = self._last
+            seen = self._follow(grey)
+            if seen is None or before is None:
+                break
+            self._last = seen
+            if self._moved(before, seen) < NEARLY:
+                break
+        return seen
+
+    def _moved(self, before: Sight, after: Sight) -> float:
+        """The farthest way of a corner, in pixels."""
+        corners = np.concatenate([face.corners for face in self.target.faces])
+        was = self.camera.project(corners, before.rotation, before.translation)
+        return float(
+            np.abs(self.camera.project(corners, after.rotation, after.translation) - was).max()
+        )
 
     def _find(self, grey: Image) -> Sight | None:
         """By features."""
