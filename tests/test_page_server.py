@@ -42,8 +42,14 @@ def studio(tmp_path: Path) -> Iterator[str]:
         server.terminate()
 
 
-def done(tab: Any, frames: int) -> None:
-    tab.get_by_text(f"done · {frames} of {frames} frames").first.wait_for(timeout=180_000)
+def opened(tab: Any, studio: str, clip: Path, frames: int) -> None:
+    """Uploads a film, watches its progress, and opens its player."""
+    tab.goto(studio)
+    tab.set_input_files("#files", clip)
+    tab.wait_for_selector("progress:visible", timeout=60_000)
+    tab.get_by_text(f"done · {frames} of {frames} frames").wait_for(timeout=180_000)
+    tab.click(".job >> text=Open")
+    tab.wait_for_selector(".transport")
 
 
 def first_line(tab: Any) -> dict[str, Any]:
@@ -58,12 +64,7 @@ def test_from_an_upload_to_a_corrected_export(studio, tmp_path):
     clip = page.shot(tmp_path / "clip.mp4", 30)
     with page.browser() as chromium:
         tab = chromium.new_context(accept_downloads=True).new_page()
-        tab.goto(studio)
-        tab.set_input_files("#files", clip)
-        tab.wait_for_selector("progress:visible", timeout=60_000)
-        done(tab, 30)
-        tab.click(".job >> text=Open")
-        tab.wait_for_selector(".transport")
+        opened(tab, studio, clip, 30)
         before = first_line(tab)
         person = max(before["people"], key=lambda one: one["score"])
         joint = int(np.argmax([score for _, _, score in person["keypoints"]]))
@@ -105,11 +106,7 @@ def test_ids_are_split_merged_and_renamed(studio, tmp_path):
     clip = page.shot(tmp_path / "clip.mp4", 12)
     with page.browser() as chromium:
         tab = chromium.new_context(accept_downloads=True).new_page()
-        tab.goto(studio)
-        tab.set_input_files("#files", clip)
-        done(tab, 12)
-        tab.click(".job >> text=Open")
-        tab.wait_for_selector(".transport")
+        opened(tab, studio, clip, 12)
         rows = tab.locator(".row button")
         count = rows.count()
         rows.first.click()

@@ -28,13 +28,19 @@ async function show() {
   try {
     const module = await (VIEWS[name] ?? VIEWS[""])();
     if (mine !== turn) return;
-    view.replaceChildren();
-    const left = await module.show(view, app, rest);
+    // Of its own: a view that still loads when the user goes on fills nobody else's place.
+    const own = h("div", {});
+    view.replaceChildren(own);
+    if (mine > 1) view.focus({ preventScroll: true });
+    const left = await module.show(own, app, rest);
     if (mine === turn) leave = left ?? leave;
     else left?.();
   } catch (error) {
+    if (mine !== turn) return;
     view.replaceChildren(h("p", { role: "alert", class: "problem" }, explain(error)));
   }
+  const heading = view.querySelector("h1")?.textContent;
+  document.title = heading ? `${heading} · ${text.title}` : text.title;
   for (const link of document.querySelectorAll("nav a")) {
     const here = link.getAttribute("href") === `#/${name}`;
     if (here) link.setAttribute("aria-current", "page");

@@ -46,9 +46,15 @@ export function choice(label, options, chosen, change) {
   return h("label", { class: "field" }, h("span", {}, label), select);
 }
 
+const SHOWN = 8000; // milliseconds that words stay
+let fading = 0;
+
 /** Says something to people who see and to screen readers. */
 export function say(words) {
-  document.getElementById("said").textContent = words;
+  const place = document.getElementById("said");
+  place.textContent = words;
+  clearTimeout(fading);
+  fading = setTimeout(() => (place.textContent = ""), SHOWN);
 }
 
 /** Gives a file to the user. */

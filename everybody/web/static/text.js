@@ -24,7 +24,7 @@ export const text = {
     models: { fast: "fast", accurate: "accurate" },
     place: "Where the work is done",
     places: { server: "on the server", alone: "in this browser" },
-    track: "Follow people (ids)",
+    track: "Follow people in videos (ids)",
     smooth: "Steady the joints",
     jobs: "Jobs",
     none: "No jobs yet.",
@@ -70,6 +70,7 @@ export const text = {
     forward: "One frame forward",
     position: "Frame",
     place: (n, count, time) => `${n} / ${count} · ${time.toFixed(2)} s`,
+    named: (n, count, name) => `${n} / ${count} · ${name}`,
   },
   look: {
     name: "What is drawn",
@@ -104,8 +105,9 @@ export const text = {
 
   edits: {
     heading: "Corrections",
-    none: "Choose a person in the picture or in the time line.",
-    chosen: (id) => `Person ${id}`,
+    person: "Who",
+    nobody: "nobody is chosen",
+    unnamed: (place) => `No. ${place} in this picture`,
     undo: "Undo",
     count: (count) => (count ? plural(count, "correction", "corrections") : "no corrections"),
     rename: "New id",
@@ -134,6 +136,7 @@ export const text = {
   run: {
     back: "All jobs",
     film: "Source",
+    pictures: "Pictures",
     loading: "Loading…",
     compare: "Compare with another run",
   },

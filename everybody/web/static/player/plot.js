@@ -19,17 +19,18 @@ export class Plot {
       this.name,
       (name) => this.#pick(name),
     );
-    this.canvas = h("canvas", { class: "plot", role: "img", onpointerdown: (e) => this.#seek(e) });
+    this.curves = h("canvas", { role: "img" });
+    this.cursor = h("canvas", { "aria-hidden": "true", onpointerdown: (e) => this.#seek(e) });
     this.value = h("output", { class: "place" });
     this.element = h(
       "div",
-      { class: "plotter" },
+      {},
       h("div", { class: "bar" }, pick, this.value),
-      this.canvas,
+      h("div", { class: "plot" }, this.curves, this.cursor),
     );
     this.resized = new ResizeObserver(() => this.draw());
-    this.resized.observe(this.canvas);
-    film.addEventListener("frame", () => this.draw());
+    this.resized.observe(this.curves);
+    film.addEventListener("frame", () => this.#now());
   }
 
   close() {
@@ -48,33 +49,38 @@ export class Plot {
     this.draw();
   }
 
+  /** The curves, which stay until people or the size change. */
   draw() {
-    const { context, width, height } = fitted(this.canvas);
-    const lines = this.lines.filter(({ id }) => this.chosen === null || id === this.chosen);
-    const known = lines.flatMap(({ values }) => values.filter((value) => value !== null));
-    const unit = unitOf(this.name);
-    this.canvas.setAttribute(
-      "aria-label",
-      text.plot.chart(
-        this.name,
-        lines.map(({ id }) => id),
-      ),
-    );
-    if (!known.length) {
-      this.value.textContent = text.plot.nothing;
-      return;
+    const { context, width, height } = fitted(this.curves);
+    this.shown = this.lines.filter(({ id }) => this.chosen === null || id === this.chosen);
+    const ids = this.shown.map(({ id }) => id);
+    this.curves.setAttribute("aria-label", text.plot.chart(this.name, ids));
+    const known = this.shown.flatMap(({ values }) => values.filter((value) => value !== null));
+    if (known.length) {
+      const [low, high] = bounds(known);
+      const x = (n) => this.#x(n, width);
+      const y = (value) => 10 + ((high - value) / (high - low)) * (height - 20);
+      axis(context, [low, high], y, width, unitOf(this.name));
+      for (const line of this.shown) curve(context, line, x, y);
     }
-    const [low, high] = bounds(known);
-    const x = (n) => LEFT + ((n + 0.5) / this.frames.length) * (width - LEFT);
-    const y = (value) => 10 + ((high - value) / (high - low)) * (height - 20);
-    axis(context, [low, high], y, width, unit);
-    for (const line of lines) curve(context, line, x, y);
+    this.#now();
+  }
+
+  /** The line at the frame that is shown, and the values there. */
+  #now() {
+    const { context, width, height } = fitted(this.cursor);
     context.fillStyle = css("--ink");
-    context.fillRect(x(this.film.n) - 0.5, 0, 1, height);
-    const now = lines
-      .map(({ id, values }) => [id, values[this.film.n]])
-      .filter(([, value]) => value !== null && value !== undefined);
-    this.value.textContent = now.map(([id, value]) => text.plot.value(id, value, unit)).join("  ");
+    context.fillRect(this.#x(this.film.n, width) - 0.5, 0, 1, height);
+    const unit = unitOf(this.name);
+    const values = (this.shown ?? []).flatMap(({ id, values }) => {
+      const value = values[this.film.n] ?? null;
+      return value === null ? [] : [text.plot.value(id, value, unit)];
+    });
+    this.value.textContent = values.join("  ") || text.plot.nothing;
+  }
+
+  #x(n, width) {
+    return LEFT + ((n + 0.5) / this.frames.length) * (width - LEFT);
   }
 
   #pick(name) {
@@ -83,7 +89,7 @@ export class Plot {
   }
 
   #seek(event) {
-    const { left, width } = this.canvas.getBoundingClientRect();
+    const { left, width } = this.cursor.getBoundingClientRect();
     const part = (event.clientX - left - LEFT) / (width - LEFT);
     this.film.seek(Math.floor(part * this.frames.length));
   }
@@ -108,16 +114,14 @@ function axis(context, [low, high], y, width, unit) {
 }
 
 function curve(context, { id, values }, x, y) {
-  context.strokeStyle = hue(id, css("--hue"));
+  context.strokeStyle = context.fillStyle = hue(id, css("--hue"));
   context.lineWidth = 2;
   context.beginPath();
-  let open = false;
   values.forEach((value, n) => {
-    if (value === null) open = false;
-    else {
-      context[open ? "lineTo" : "moveTo"](x(n), y(value));
-      open = true;
-    }
+    if (value === null) return;
+    const [before, after] = [values[n - 1] ?? null, values[n + 1] ?? null];
+    context[before === null ? "moveTo" : "lineTo"](x(n), y(value));
+    if (before === null && after === null) context.fillRect(x(n) - 2, y(value) - 2, 4, 4);
   });
   context.stroke();
 }

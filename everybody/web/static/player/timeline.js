@@ -53,7 +53,13 @@ export class Timeline {
       "aria-hidden": "true",
       onpointerdown: (event) => this.#seek(event),
     });
-    return { id, seen, button, canvas, element: h("div", { class: "row" }, button, canvas) };
+    return {
+      id,
+      spans: spansOf(seen),
+      button,
+      canvas,
+      element: h("div", { class: "row" }, button, canvas),
+    };
   }
 
   #seek(event) {
@@ -61,19 +67,24 @@ export class Timeline {
     this.film.seek(Math.floor(((event.clientX - left) / width) * this.frames.length));
   }
 
-  #bar({ id, seen, canvas }) {
+  #bar({ id, spans, canvas }) {
     const { context, width, height } = fitted(canvas);
-    const step = width / seen.length;
+    const step = width / this.frames.length;
     context.fillStyle = hue(id, css("--hue"));
-    let from = -1;
-    for (let n = 0; n <= seen.length; n++) {
-      if (seen[n] && from < 0) from = n;
-      if (!seen[n] && from >= 0) {
-        context.fillRect(from * step, height * 0.2, Math.max((n - from) * step, 1), height * 0.6);
-        from = -1;
-      }
+    for (const [from, to] of spans) {
+      context.fillRect(from * step, height * 0.2, Math.max((to - from) * step, 1), height * 0.6);
     }
     context.fillStyle = css("--ink");
     context.fillRect((this.film.n + 0.5) * step - 1, 0, 2, height);
   }
+}
+
+/** Where a row of booleans is true: [[first, behind the last], …]. */
+function spansOf(seen) {
+  const spans = [];
+  seen.forEach((now, n) => {
+    if (now && !seen[n - 1]) spans.push([n, n]);
+    if (now) spans.at(-1)[1] = n + 1;
+  });
+  return spans;
 }

@@ -40,9 +40,9 @@ export function transport(film) {
 
   const update = () => {
     slider.value = film.n;
-    const words2 = words.place(film.n + 1, film.frames.length, film.time);
-    slider.setAttribute("aria-valuetext", words2);
-    place.textContent = words2;
+    const said = where(film);
+    slider.setAttribute("aria-valuetext", said);
+    place.textContent = said;
     const label = film.playing ? words.pause : words.play;
     play.replaceChildren(icon(film.playing ? "pause" : "play"));
     play.setAttribute("aria-label", label);
@@ -60,6 +60,14 @@ export function transport(film) {
     slider,
     place,
   );
+}
+
+/** Which frame is shown: its time in a video, its name among pictures. */
+function where({ n, frames, time, film }) {
+  const still = film.kind === "pictures";
+  const words = text.transport;
+  if (still && frames[n]) return words.named(n + 1, frames.length, frames[n].source);
+  return words.place(n + 1, frames.length, time);
 }
 
 /** Keys of the player, except where somebody types or moves a slider. */

@@ -24,8 +24,9 @@ export class PoseEngine {
     return this.#ask({ do: "follow", image, time, smooth }, image);
   }
 
-  forget() {
-    return this.#ask({ do: "forget" });
+  /** The next people to follow are new ones, with ids from `first` on. */
+  forget(first = 1) {
+    return this.#ask({ do: "forget", first });
   }
 
   close() {

@@ -16,10 +16,11 @@ const SPEED = 0.5; // share of a new speed in the remembered one
 const SIGMA = 0.08; // a joint's fall-off, as OKS has it, of the square root of the area
 
 export class Follower {
-  constructor(estimator) {
+  /** first: the first id. */
+  constructor(estimator, first = 1) {
     this.estimator = estimator;
     this.tracks = [];
-    this.next = 1;
+    this.next = first;
     this.looked = -Infinity;
     this.lost = true;
   }

@@ -3,7 +3,7 @@
 //   in   {id, do: "open", base, variant, gpu, threads}  -> {id, provider, threads, skeleton}
 //   in   {id, do: "people", image}                      -> {id, people, width, height, ms}
 //   in   {id, do: "follow", image, time, smooth}        -> the same, with ids
-//   in   {id, do: "forget"}                             -> {id}
+//   in   {id, do: "forget", first}                      -> {id}
 //
 // image is an ImageBitmap or ImageData. What goes wrong comes back as {id, problem: {code, detail}}.
 
@@ -45,7 +45,7 @@ const actions = {
       sessions = await opened(engine, base, names);
     }
     estimator = new Estimator(models, variant, sessions);
-    await actions.forget();
+    await actions.forget({ first: 1 });
     return { provider: engine.provider, threads: engine.threads, skeleton: estimator.skeleton };
   },
 
@@ -62,8 +62,8 @@ const actions = {
     return { people, width: picture.width, height: picture.height };
   },
 
-  async forget() {
-    follower = new Follower(estimator);
+  async forget({ first }) {
+    follower = new Follower(estimator, first);
     steady = new OneEuro(estimator.numbers.smooth);
     return {};
   },

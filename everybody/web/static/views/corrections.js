@@ -8,13 +8,15 @@ const words = text.edits;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class Corrections {
-  /** run: {film, run, frame}; keep(edit) and undo() as the run does them. */
-  constructor(run, keep, undo) {
+  /** run: {film, run, frame}; keep(edit), undo() and choose(id) as the run does them. */
+  constructor(run, { keep, undo, choose }) {
     Object.assign(this, { run, keep, chosen: null });
     const { skeleton } = run.run;
     this.count = h("span", { class: "faint" });
     this.undo = h("button", { type: "button", onclick: undo }, words.undo);
-    this.who = h("p", {}, words.none);
+    this.who = h("select", {
+      onchange: () => choose(this.who.value === "" ? null : Number(this.who.value)),
+    });
     this.newId = h("input", { type: "number", min: 1, step: 1 });
     this.other = h("select", {});
     this.joint = h(
@@ -27,14 +29,16 @@ export class Corrections {
       { type: "button", "data-keys": "own", onkeydown: (event) => this.#nudge(event) },
       words.moveKeys,
     );
-    this.tools = h("div", { class: "tools", hidden: true }, this.#ids(), this.#joints());
+    this.ids = this.#ids();
+    this.joints = this.#joints();
     this.element = h(
       "section",
       {},
       h("h2", {}, words.heading),
       h("div", { class: "bar" }, this.undo, this.count),
-      this.who,
-      this.tools,
+      h("label", { class: "field" }, h("span", {}, words.person), this.who),
+      this.ids,
+      this.joints,
     );
   }
 
@@ -48,12 +52,19 @@ export class Corrections {
     const { edits } = this.run.run;
     this.count.textContent = words.count(edits.length);
     this.undo.disabled = !edits.length;
-    this.tools.hidden = this.chosen === null;
-    this.who.textContent = this.chosen === null ? words.none : words.chosen(this.chosen);
-    const others = idsOf(this.run.film.frames).filter((id) => id !== this.chosen);
-    const same = others.join() === [...this.other.options].map((option) => option.value).join();
-    if (!same)
-      this.other.replaceChildren(...others.map((id) => h("option", { value: id }, String(id))));
+    const all = idsOf(this.run.film.frames);
+    const here = (this.run.frame?.people ?? []).map((one, place) => one.id ?? place);
+    const tracked = this.run.frame?.people.every((one) => one.id !== null);
+    const name = (id) => (tracked ? text.timeline.person(id) : words.unnamed(id + 1));
+    const shown = new Set(this.chosen === null ? here : [...here, this.chosen]);
+    offer(this.who, [["", words.nobody], ...[...shown].map((id) => [id, name(id)])]);
+    this.who.value = this.chosen ?? "";
+    offer(
+      this.other,
+      all.filter((id) => id !== this.chosen).map((id) => [id, String(id)]),
+    );
+    this.ids.hidden = !all.includes(this.chosen);
+    this.joints.hidden = !here.includes(this.chosen);
   }
 
   #ids() {
@@ -128,4 +139,13 @@ export class Corrections {
       y: y + move[1] * step,
     });
   }
+}
+
+/** The options of a choice, replaced only where they differ: an open list stays open. */
+function offer(select, options) {
+  const now = [...select.options].map((option) => option.value).join();
+  if (now === options.map(([value]) => value).join()) return;
+  const chosen = select.value;
+  select.replaceChildren(...options.map(([value, label]) => h("option", { value }, label)));
+  if (options.some(([value]) => String(value) === chosen)) select.value = chosen;
 }

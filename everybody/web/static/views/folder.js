@@ -5,14 +5,14 @@ import { explain, text } from "../text.js";
 
 const words = text.folder;
 
-/** begin(paths) starts a job of what is chosen. */
+/** begin(entries) starts jobs of what is chosen. */
 export function servedFolder(server, begin) {
-  const chosen = new Set();
+  const chosen = new Map(); // path -> entry
   const list = h("ul", { class: "folder" });
   const start = h("button", { type: "button", disabled: true, onclick: () => go() }, words.start);
 
   const go = async () => {
-    await begin([...chosen]);
+    await begin([...chosen.values()]);
     chosen.clear();
     open("");
   };
@@ -37,7 +37,8 @@ export function servedFolder(server, begin) {
       type: "checkbox",
       checked: chosen.has(path),
       onchange: () => {
-        chosen[box.checked ? "add" : "delete"](path);
+        if (box.checked) chosen.set(path, { path, kind });
+        else chosen.delete(path);
         update();
       },
     });

@@ -15,16 +15,14 @@ export async function show(view, app) {
   const options = { model, place, track: true, smooth: false };
   const list = h("ul", { class: "jobs" });
   const jobs = new JobList(list, app);
-  const begin = (files) => start(files, options, app);
-  const beginFrom = async (paths) => {
-    const { place, ...chosen } = options;
-    await app.places.server.createFrom(paths, chosen).catch((error) => say(explain(error)));
-  };
+  const { server } = app.places;
+  const begin = (files) => start(files, options, app.places[options.place]);
+  const beginFrom = (entries) => startFrom(entries, options, server);
   view.append(
     h("h1", {}, words.heading),
     dropZone(begin),
     optionFields(options, app),
-    app.places.server?.info.folder ? servedFolder(app.places.server, beginFrom) : "",
+    server?.info.folder ? servedFolder(server, beginFrom) : "",
     h("h2", {}, words.jobs),
     list,
   );
@@ -33,13 +31,28 @@ export async function show(view, app) {
   return () => stops.forEach((stop) => stop());
 }
 
-async function start(files, options, app) {
-  const known = files.filter((file) => isVideo(file) || isPicture(file));
-  if (!known.length) return say(words.nothing);
-  const { place, ...chosen } = options;
+/** Jobs of files: one of all videos, one of all pictures, which are no film. */
+async function start(files, { model, track, smooth }, place) {
+  const videos = files.filter(isVideo);
+  const pictures = files.filter((file) => !isVideo(file) && isPicture(file));
+  if (!videos.length && !pictures.length) return say(words.nothing);
+  const told = (part) => say(words.uploading(part));
   try {
-    await app.places[place].create(known, chosen, (part) => say(words.uploading(part)));
+    if (videos.length) await place.create(videos, { model, track, smooth }, told);
+    if (pictures.length) await place.create(pictures, { model, track: false, smooth: false }, told);
     say("");
+  } catch (error) {
+    say(explain(error));
+  }
+}
+
+/** The same of what lies in the server's folder. */
+async function startFrom(entries, { model, track, smooth }, server) {
+  const of = (still) => entries.filter(({ kind }) => (kind === "picture") === still);
+  const paths = (some) => some.map(({ path }) => path);
+  try {
+    if (of(false).length) await server.createFrom(paths(of(false)), { model, track, smooth });
+    if (of(true).length) await server.createFrom(paths(of(true)), { model, track: false });
   } catch (error) {
     say(explain(error));
   }
@@ -131,6 +144,7 @@ class JobItem {
     this.state = h("p", { class: "faint" });
     this.bar = h("progress", { "aria-label": job.name });
     this.picture = h("canvas", {
+      hidden: true,
       class: "newest",
       role: "img",
       "aria-label": words.newest(job.name),
@@ -167,6 +181,7 @@ class JobItem {
     this.cancel.hidden = !busy;
     this.remove.hidden = busy;
     this.resume.hidden = !["cancelled", "interrupted", "failed"].includes(state);
+    this.picture.hidden &&= !overlay;
     if (overlay) this.#show(overlay);
   }
 

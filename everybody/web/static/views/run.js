@@ -27,7 +27,7 @@ export async function show(view, app, [key, id]) {
   };
   const body = h("div", {});
   if (run.films.length > 1) {
-    const names = run.films.map((film, n) => [String(n), film.name || text.home.files]);
+    const names = run.films.map((film, n) => [String(n), film.name || text.run.pictures]);
     view.append(choice(text.run.film, names, "0", (n) => open(Number(n))));
   }
   view.append(body);
@@ -48,11 +48,11 @@ class RunView {
     });
     this.timeline = new Timeline(this.film, (id) => this.#choose(id));
     this.plot = new Plot(this.film, run.skeleton, "left_knee");
-    this.corrections = new Corrections(
-      this,
-      (edit) => this.keep(edit),
-      () => this.undo(),
-    );
+    this.corrections = new Corrections(this, {
+      keep: (edit) => this.keep(edit),
+      undo: () => this.undo(),
+      choose: (id) => this.#choose(id),
+    });
     this.space = run.lifted ? new Space(this.film, run.lifted) : null;
     this.film.addEventListener("frame", () => this.#frame());
     this.film.addEventListener("broken", () => say(text.problem.unplayable(run.films[n].name)));

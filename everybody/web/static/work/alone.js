@@ -1,18 +1,15 @@
 // Jobs that this browser does by itself. The same calls as server.js; nothing leaves the machine.
 
-import { PoseEngine } from "../pose/client.js";
 import { Problem } from "../pose/problem.js";
+import { isVideo } from "./media.js";
+import { Running } from "./running.js";
 import { allJobs, dropJob, keepJob, oneJob } from "./store.js";
-import { bitmap, closeVideo, frameOf, isVideo, openVideo } from "./media.js";
-
-const OVERLAY_EVERY = 500; // milliseconds between pictures of the progress
-const KEEP_EVERY = 5000; // milliseconds of work that are lost where the page is closed
 
 export class Alone {
   constructor() {
     this.key = "alone";
     this.listeners = new Set();
-    this.running = new Map(); // id -> {job, cancelled, overlay}
+    this.running = new Map(); // id -> Running
   }
 
   /** Calls changed() whenever a job moves on; returns what ends that. */
@@ -104,67 +101,11 @@ export class Alone {
   }
 
   async #run(job) {
-    const now = { job, cancelled: false, overlay: null, shown: 0, kept: performance.now() };
-    this.running.set(job.id, now);
+    const running = new Running(job, () => this.#changed());
+    this.running.set(job.id, running);
     this.#changed();
-    const engine = new PoseEngine();
-    try {
-      const { skeleton } = await engine.open({ variant: job.options.model });
-      job.skeleton = skeleton.name;
-      for (const source of job.sources) await this.#source(now, engine, source);
-      job.state = now.cancelled ? "cancelled" : "done";
-    } catch (error) {
-      Object.assign(job, {
-        state: "failed",
-        error: { code: error.code, detail: error.detail ?? String(error) },
-      });
-    } finally {
-      engine.close();
-      await keepJob(job);
-      this.running.delete(job.id);
-      this.#changed();
-    }
-  }
-
-  async #source(now, engine, { name, file }) {
-    const { job } = now;
-    const known = job.frames.filter((frame) => frame.source === name).length;
-    if (!isVideo(file)) {
-      if (known || now.cancelled) return;
-      await this.#frame(now, await bitmap(file), { source: name, index: 0, time: 0 }, (image) => {
-        return engine.people(image);
-      });
-      return;
-    }
-    const video = await openVideo(file);
-    job.total = job.frames.length + video.count - known;
-    const ask = job.options.track
-      ? (image, time) => engine.follow(image, time, job.options.smooth)
-      : (image) => engine.people(image);
-    await engine.forget();
-    for (let index = known; index < video.count && !now.cancelled; index++) {
-      const time = index / video.rate;
-      const image = await frameOf(video, index);
-      await this.#frame(now, image, { source: name, index, time }, (shown) => ask(shown, time));
-    }
-    closeVideo(video);
-  }
-
-  async #frame(now, image, frame, ask) {
-    const due = performance.now() - now.shown > OVERLAY_EVERY;
-    const small = due
-      ? await createImageBitmap(image, { resizeWidth: Math.min(image.width, 320) })
-      : null;
-    const { people, width, height } = await ask(image);
-    now.job.frames.push({ ...frame, width, height, people });
-    now.job.done = now.job.frames.length;
-    if (!due) return;
-    now.shown = performance.now();
-    now.overlay = { image: small, people, width, height };
-    if (now.shown - now.kept > KEEP_EVERY) {
-      now.kept = now.shown;
-      await keepJob(now.job);
-    }
+    await running.run();
+    this.running.delete(job.id);
     this.#changed();
   }
 

@@ -6,9 +6,11 @@ const RATE = 25; // frames a second, where a video does not tell
 const PLAIN = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
 
 export const isVideo = (file) =>
-  file.type.startsWith("video/") || /\.(mp4|m4v|mov|webm|mkv|avi)$/i.test(file.name);
+  file.type.startsWith("video/") ||
+  /\.(mp4|m4v|mov|webm|mkv|avi|mpe?g|m?ts|wmv|flv|3gp|ogv|mjpe?g)$/i.test(file.name);
 export const isPicture = (file) =>
-  file.type.startsWith("image/") || /\.(jpe?g|png|webp|bmp|gif|avif)$/i.test(file.name);
+  file.type.startsWith("image/") ||
+  /\.(jpe?g|png|webp|bmp|gif|avif|hei[cf]|tiff?)$/i.test(file.name);
 
 /** A picture's pixels, upright. Raises Problem. */
 export async function bitmap(file) {
