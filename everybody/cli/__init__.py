@@ -24,6 +24,7 @@ from .models import app as models
 from .options import complain
 from .plot import plot
 from .run import run
+from .scale import scale
 from .train import export, label, pack, proposals, train
 from .tune import tune_nms
 from .weights import app as weights
@@ -35,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(no_args_is_help=True)(run)
+app.command(no_args_is_help=True)(scale)
 app.command("eval", no_args_is_help=True)(evaluate)
 app.command(no_args_is_help=True)(convert)
 app.add_typer(models, name="models")
