@@ -69,7 +69,7 @@ class Worker:
         def report(error: EverybodyError) -> None:
             done.problems.append(str(error))
 
-        records, looks = self._estimated(planned.film, part, report)
+        records, looks = self.estimated(planned.film, part, report)
         self._unchanged(planned)
         own = [record for record in records if record.index >= part.first or planned.film.pictures]
         done.frames, done.people = len(own), sum(len(record.people) for record in own)
@@ -77,7 +77,7 @@ class Worker:
         self._commit(base, records, looks, done)
         return done
 
-    def _estimated(
+    def estimated(
         self, film: Film, part: Part, report: Report
     ) -> tuple[list[Record], dict[int, Array]]:
         looks: defaultdict[int, Array] = defaultdict(lambda: np.zeros(1))
