@@ -20,6 +20,7 @@ from benchmarks.common import BLANK, VIDEO, parsed, parser
 from everybody.estimator import Estimator
 from everybody.follow import Follow, Following
 from everybody.geometry import Array
+from everybody.media.demux import Key
 from everybody.metrics.tracking import figures
 from everybody.options import Options
 from everybody.people import Frame, People
@@ -31,7 +32,6 @@ from everybody.scale.sources import Film
 from everybody.scale.stitch import Stitcher
 from everybody.scale.work import Worker
 from everybody.track import Rules, Tracker
-from everybody.media.demux import Key
 from synthetic.walkers import Moment, Scenery, walkers
 
 SCENES = {
@@ -100,7 +100,10 @@ def clip(path: Path, seconds: float, overlap: float) -> dict[str, float]:
             looks = {n: look / np.linalg.norm(look) for n, look in looks.items() if look.any()}
             found += list(stitcher(records, looks, part.first))
     whole: list[Frame] = list(Following(follow, estimator)(estimator_frames(path)))
-    return {"chunks": len(planned.parts), **compared([f.people for f in whole], [r.people for r in found])}
+    return {
+        "chunks": len(planned.parts),
+        **compared([f.people for f in whole], [r.people for r in found]),
+    }
 
 
 def estimator_frames(path: Path) -> Iterator[Frame]:
@@ -112,7 +115,13 @@ def estimator_frames(path: Path) -> Iterator[Frame]:
 def compared(whole: list[People], cut: list[People]) -> dict[str, float]:
     assert len(whole) == len(cut), "a frame is missing, or there twice"
     pairs = [(one, two) for one, two in zip(whole, cut, strict=True) if len(one) or len(two)]
-    pairs = [(p if p.ids is not None else replace(p, ids=[]), q if q.ids is not None else replace(q, ids=[])) for p, q in pairs]
+    pairs = [
+        (
+            p if p.ids is not None else replace(p, ids=[]),
+            q if q.ids is not None else replace(q, ids=[]),
+        )
+        for p, q in pairs
+    ]
     told = figures(pairs)
     return {name: round(float(told[name]), 4) for name in ("HOTA", "AssA", "IDF1", "switches")}
 

@@ -72,7 +72,7 @@ def scale(
     with connected(cluster) as room:
         plan = planned(job, found)
         report.start = time.perf_counter() - begun
-        _Run(job, skeleton, plan, room, cluster, report, asked).run()
+        Run(job, skeleton, plan, room, cluster, report, asked).run()
     return report
 
 
@@ -147,7 +147,7 @@ def planned(job: Job, found: list[Film]) -> list[Planned]:
 
 
 @dataclass
-class _Run:
+class Run:
     """One run: what is left of each film, and what was lost."""
 
     job: Job
@@ -157,7 +157,8 @@ class _Run:
     cluster: Cluster
     report: Report
     asked: Asked
-    opening: Callable[[], Work] | None = None
+    opening: Callable[[], Work] | None = None  # in place of the job's own, and so is
+    joins: Callable[..., Joined] = join
     left: np.ndarray = field(init=False)  # chunks of each film that are not done
     starts: np.ndarray = field(init=False)  # the row of each film's first chunk
     lost: dict[int, dict[int, str]] = field(default_factory=dict)
@@ -227,7 +228,7 @@ class _Run:
             fn_constructor_args=(
                 self.opening or Opening(job, networks),
                 job,
-                [ray.put(self.plan)],
+                [ray.put([replace(planned, parts=()) for planned in self.plan])],
                 [ray.put(as_table(self.plan))],
                 self.tries,
             ),
@@ -269,7 +270,7 @@ class _Run:
         """
         import ray
 
-        remote = ray.remote(num_cpus=0, max_retries=-1)(join)
+        remote = ray.remote(num_cpus=0, max_retries=-1)(self.joins)
         while True:
             while self.ready and len(self.joining) < JOINS:
                 film = self.ready.popleft()

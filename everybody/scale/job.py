@@ -39,7 +39,7 @@ class Job:
     max_pixels: int = 200_000_000
     formats: tuple[str, ...] = ()
     seconds: float = 60.0
-    overlap: float = 2.0
+    overlap: float = 4.0
     pictures: int = 256
     identity: str = ""
     record: dict[str, Any] = field(default_factory=dict)  # what run.json says of it
