@@ -459,7 +459,7 @@ def test_no_cluster_at_the_address(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [{"seconds": 0.0}, {"overlap": 90.0}, {"every": 0}, {"pictures": 0}]
+    "more", [{"seconds": 0.0}, {"overlap": 90.0, "follow": Follow()}, {"every": 0}, {"pictures": 0}]
 )
 def test_chunks_that_make_no_sense(more: dict[str, Any]) -> None:
     with pytest.raises(OptionError):
@@ -520,3 +520,19 @@ def test_a_frame_of_the_join_takes_no_memory() -> None:
     assert Frame(picture).size == (4000, 3000)
     assert picture.base is not None
     assert picture.strides[:2] == (0, 0)
+
+
+def test_answers_of_a_bound_session_are_those_of_a_plain_one(tmp_path: Path) -> None:
+    """The path of CUDA, in the memory that is here."""
+    import onnxruntime
+
+    from everybody.runtime import bound
+    from synthetic import nets
+
+    path = nets.heatmap_finder(tmp_path / "pose.onnx", 17)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    crops = np.random.default_rng(0).random((3, 3, 128, 96), np.float32)
+    name = session.get_inputs()[0].name
+    answers = bound(session, name, crops[:, :, ::-1], "cpu")
+    for ours, theirs in zip(answers, session.run(None, {name: crops[:, :, ::-1]}), strict=True):
+        assert np.array_equal(ours, theirs)

@@ -38,7 +38,7 @@ from .store import get, located, put, telling
 
 ROUNDS = 3  # of chunks whose committed results turned out to be broken
 SPREAD = 50  # tasks for each worker, at least, so that all end at about the same time
-MOST_ROWS = 32  # chunks of a task
+MOST_ROWS = 64  # chunks of a task
 EVERY = 10.0  # seconds between two lines of progress
 JOINS = 4  # films that are joined at a time
 MOST_TASKS = 1000  # that look at films
@@ -159,6 +159,7 @@ class Run:
     asked: Asked
     opening: Callable[[], Work] | None = None  # in place of the job's own, and so is
     joins: Callable[..., Joined] = join
+    trying: Callable[[str, str], Tries] = Tries
     left: np.ndarray = field(init=False)  # chunks of each film that are not done
     starts: np.ndarray = field(init=False)  # the row of each film's first chunk
     lost: dict[int, dict[int, str]] = field(default_factory=dict)
@@ -215,7 +216,7 @@ class Run:
         room = self.room
         size = int(np.clip(len(rows) // (room.most * SPREAD), 1, MOST_ROWS))
         blocks = -(-len(rows) // size)
-        self.tries = Tries(self.job.dest, secrets.token_hex(8))
+        self.tries = self.trying(self.job.dest, secrets.token_hex(8))
         if len(rows) == self.report.chunks:
             named = ray.data.range(len(rows), override_num_blocks=blocks)
         else:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import dropwhile, islice
 
 import av
+from av.packet import Packet
 
 from ..media.demux import Key, Packets
 from ..media.video import Video
@@ -39,7 +40,7 @@ def index(video: Video, *, seconds: float, overlap: float) -> Index:
     return Index(tuple(key for key in keys if key) if cut else (), frames, length)
 
 
-_About = tuple[list[Key], int, float]  # key frames, stamped with their dts; frames; seconds
+_About = tuple[list[Key], int, float]  # key frames (pts or dts), frames, seconds
 
 
 def _listed(video: Video) -> _About | None:
@@ -64,12 +65,12 @@ def _read(video: Video) -> _About:
         if isinstance(packet, Exception):
             stamped = False
         elif packet.size:
-            shown, read = packet.pts, packet.dts
-            if shown is None or read is None or packet.is_discard:
+            shown = packet.pts
+            if shown is None or packet.is_discard:
                 stamped = False
                 continue
             if packet.is_keyframe and (latest is None or latest < shown):
-                keys.append(_key(video, count, read))
+                keys.append(_key(video, count, shown))
             latest = shown if latest is None else max(latest, shown)
             count += 1
     cut = stamped and not packets.jumped and video.stream.time_base is not None
@@ -82,7 +83,11 @@ def _confirmed(video: Video, about: Key) -> Key | None:
     """
     container, stream = video.container, video.stream
     container.seek(about.stamp, stream=stream)
-    packets = dropwhile(lambda packet: packet.dts != about.stamp, container.demux(stream))
+
+    def another(packet: Packet) -> bool:
+        return not packet.is_keyframe or about.stamp not in (packet.pts, packet.dts)
+
+    packets = dropwhile(another, container.demux(stream))
     near = [packet for packet in islice(packets, _AFTER) if packet.size]
     if not near or not near[0].is_keyframe or near[0].pts is None:
         return None
