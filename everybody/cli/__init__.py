@@ -17,6 +17,7 @@ import typer
 from .. import __version__
 from ..atomic import refused
 from ..errors import EverybodyError
+from .coach import coach
 from .convert import convert
 from .doctor import doctor
 from .eval import evaluate
@@ -43,6 +44,7 @@ app.add_typer(models, name="models")
 app.add_typer(weights, name="weights")
 app.command(no_args_is_help=True)(plot)
 app.command()(doctor)
+app.command(no_args_is_help=True)(coach)
 app.command(no_args_is_help=True)(label)
 app.command(no_args_is_help=True)(pack)
 app.command(no_args_is_help=True)(proposals)
