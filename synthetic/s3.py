@@ -39,10 +39,10 @@ class Store:
 @contextmanager
 def serving(seed: int = 0) -> Iterator[Store]:
     from moto.server import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import make_server
+    from werkzeug.serving import WSGIRequestHandler, make_server
 
     store = Store(random=random.Random(seed))
-    application = DomainDispatcherApplication(create_backend_app, "s3")
+    application = DomainDispatcherApplication(create_backend_app)
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
         store.served += 1
@@ -57,7 +57,10 @@ def serving(seed: int = 0) -> Iterator[Store]:
             time.sleep(store.stall)
         return application(environ, start)
 
-    server = make_server("127.0.0.1", 0, answer, threaded=True)
+    class Silent(WSGIRequestHandler):
+        def log_request(self, *_: object) -> None: ...
+
+    server = make_server("127.0.0.1", 0, answer, threaded=True, request_handler=Silent)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     store.url = f"http://127.0.0.1:{server.server_port}"

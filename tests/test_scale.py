@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-pytest.importorskip("fsspec", reason="needs the extra scale")
+fsspec = pytest.importorskip("fsspec", reason="needs the extra scale")
 
 from everybody import schedule
 from everybody.errors import EverybodyError, InputError, OptionError, OutputError
@@ -233,6 +233,40 @@ def test_a_half_written_chunk_is_found_and_done_again(
     assert [record.index for record in joined(one, done(one, film_of(movie)))] == list(range(40))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_a_store_that_answers_500_and_stalls(
+    tmp_path: Path, movie: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Whatever a store does, what is joined is each frame once; the caller tries again."""
+    pytest.importorskip("moto", reason="needs the extra dev")
+    from synthetic import s3
+
+    with s3.serving(seed) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        fsspec.get_filesystem_class("s3").clear_instance_cache()  # of another server
+        fs, _ = store.located("s3://results")
+        fs.mkdir("results")
+        server.errors, server.stalls, server.stall = 0.3, 0.02, 3.0
+        one = Job(dest="s3://results/out", seconds=0.3)
+        planned, worker = plan(one, film_of(movie)), Worker(one, Finder())  # type: ignore[arg-type]
+        tries = 0
+        for part in planned.parts:
+            while tries < 50:
+                tries += 1
+                try:
+                    worker(planned, part)
+                    break
+                except (EverybodyError, OSError):
+                    continue
+        server.errors = server.stalls = 0.0
+        assert server.refused > 0
+        assert join(one, planned, COCO17, {}).frames == 40
+        lines = fs.cat(f"results/out/films/{film_folder(planned.film)}/frames.jsonl").splitlines()
+    assert [json.loads(line)["frame"] for line in lines] == list(range(40))
+
+
 def test_tries_are_counted_per_run(tmp_path: Path) -> None:
     planned, tries = Planned(Film("a.mp4", ("a.mp4",))), Tries(str(tmp_path), "one")
     asked = []
@@ -444,7 +478,7 @@ def test_results_of_another_run_are_refused(tmp_path: Path) -> None:
     one = job(tmp_path, record={"settings": {"det_score": 0.3}, "models": []})
     claim(one)
     claim(one)
-    with pytest.raises(OptionError, match="det-score 0.3, here 0.5"):
+    with pytest.raises(OptionError, match=r"det-score 0\.3, here 0\.5"):
         claim(replace(one, record={"settings": {"det_score": 0.5}, "models": []}))
 
 

@@ -66,7 +66,7 @@ def connected(cluster: Cluster) -> Iterator[Room]:
     if cluster.address:
         _answers(cluster.address)
     options: dict[str, Any] = {
-        "address": cluster.address,
+        "address": cluster.address or "local",  # without one, Ray joins any that it finds
         "runtime_env": cluster.runtime_env or None,
         "log_to_driver": False,
         "logging_level": logging.ERROR,
