@@ -45,7 +45,7 @@ class Job:
     record: dict[str, Any] = field(default_factory=dict)  # what run.json says of it
 
     def __post_init__(self) -> None:
-        if not self.seconds > 0 or not 0 <= self.overlap or self.lead >= self.seconds:
+        if not self.seconds > 0 or not self.overlap >= 0 or self.lead >= self.seconds:
             raise OptionError(
                 f"chunks of {self.seconds} s that overlap by {self.overlap} s: expected chunks of "
                 "more than 0 s that are longer than their overlap"
