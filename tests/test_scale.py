@@ -247,9 +247,9 @@ def test_a_store_that_answers_500_and_stalls(
             monkeypatch.setenv(name, value)
         type(store.located("s3://results")[0]).clear_instance_cache()  # of another server
         fs, _ = store.located("s3://results")
-        fs.mkdir("results")
+        fs.mkdir(f"results{seed}")
         server.errors, server.stalls, server.stall = 0.3, 0.02, 3.0
-        one = Job(dest="s3://results/out", seconds=0.3)
+        one = Job(dest=f"s3://results{seed}/out", seconds=0.3)
         planned, worker = plan(one, film_of(movie)), Worker(one, Finder())  # type: ignore[arg-type]
         tries = 0
         for part in planned.parts:
@@ -263,7 +263,7 @@ def test_a_store_that_answers_500_and_stalls(
         server.errors = server.stalls = 0.0
         assert server.refused > 0
         assert join(one, planned, COCO17, {}).frames == 40
-        lines = fs.cat(f"results/out/films/{film_folder(planned.film)}/frames.jsonl").splitlines()
+        lines = fs.cat(f"results{seed}/out/films/{film_folder(planned.film)}/frames.jsonl").splitlines()
     assert [json.loads(line)["frame"] for line in lines] == list(range(40))
 
 
