@@ -271,7 +271,7 @@ class Run:
         """
         import ray
 
-        remote = ray.remote(num_cpus=0, max_retries=-1)(self.joins)
+        remote: Any = ray.remote(num_cpus=0, max_retries=-1)(self.joins)
         while True:
             while self.ready and len(self.joining) < JOINS:
                 film = self.ready.popleft()
@@ -308,7 +308,7 @@ def _networks(job: Job, cluster: Cluster, room: Room) -> tuple[Any, ...]:
 
     if not room.networks:
         return ()
-    actor = ray.remote(max_restarts=-1, max_task_retries=-1)(Networks)
+    actor: Any = ray.remote(max_restarts=-1, max_task_retries=-1)(Networks)
     cores = 0 if cluster.gpus else 1
     sized = actor.options(num_gpus=cluster.gpus, num_cpus=cores, name=None)
     return tuple(sized.remote(job.options) for _ in range(room.networks))

@@ -37,7 +37,8 @@ def _video(job: Job, film: Film) -> Planned:
     with telling(film.name):
         tag = fingerprint(fs, path)
         with fs.open(path, "rb") as file:
-            kind = sniff(bytes(file.read(HEAD)), film.name)
+            start: Any = file.read(HEAD)
+            kind = sniff(start, film.name)
     size = int(tag.partition(":")[0]) if tag.partition(":")[0].isdecimal() else 0
     if kind == "picture":  # one that moves
         return Planned(film, tag, (Part(0, -1, whole=True),), 0.0, size)
