@@ -39,7 +39,7 @@ def models(
             "path": str(fetch.find(row) or "") or None,
             "bundled": row.bundled,
             "bytes": row.bytes or None,
-            "skeleton": row.skeleton or None,
+            "skeleton": row.skeleton_name or None,
             "codec": row.codec.get("type"),
             "input": list(row.input.size),
             "licence": row.licence,

@@ -19,7 +19,8 @@ from ..method import Method, Poser, Remark, Remarking, Stage, enough
 from ..options import Engine, FindOptions, Options, PoseOptions
 from ..people import Frame, People
 from ..runtime import Session
-from ..skeletons import Skeleton, skeleton
+from ..skeleton_file import either
+from ..skeletons import Skeleton
 from ..weights import fetch, manifest
 from ..weights.locate import fixed_size, opened
 from .boxes import GivenBoxes, WholePicture
@@ -138,12 +139,12 @@ def open_sppe(pose: PoseOptions | None = None, engine: Engine | None = None) -> 
     spec = row.input if row else Input(size=size or fixed_size(session), **IMAGENET)
     spec = fed(replace(spec, size=size or spec.size), pose)
     codec = parse_codec(pose.codec) if pose.codec else row.codec if row else {}
-    name = pose.skeleton or (row.skeleton if row else "")
+    joints = either(pose.skeleton, row.skeleton if row else "", session.path)
     padding = pose.padding or (row.padding if row else PADDING)
     kind = Transformed if Transformed.fits(session) else Sppe
     return kind(
         session=session,
-        skeleton=skeleton(name),
+        skeleton=joints,
         codec=make_codec(codec, spec.size),
         input=spec,
         look=open_sstn(pose.sstn, engine) if pose.sstn else Boxed(padding),

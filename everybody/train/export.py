@@ -27,6 +27,7 @@ from ..atomic import replacing
 from ..errors import DataError, ModelError, OptionError
 from ..models.model import Model
 from . import checkpoint, shards
+from .about import About
 from .augment import normalised
 from .recipe import UNCHANGED, Recipe
 from .task import codec_of
@@ -65,9 +66,9 @@ def load(weights: Path) -> tuple[Recipe, nn.Module]:
     return recipe, net.eval()
 
 
-def skeleton_of(weights: Path) -> str:
-    """The name of the skeleton that a run's weights were trained on."""
-    return checkpoint.read_weights(Path(weights))[1].get("skeleton", "coco-17")
+def about(weights: Path) -> About:
+    """The joints and categories that a run's weights speak of."""
+    return About.of_dict(checkpoint.read_weights(Path(weights))[1], weights)
 
 
 def folded(net: nn.Module, model: Model) -> nn.Module:
@@ -117,7 +118,7 @@ def export(weights: Path, out: Path, *, mix: float = 1.0) -> float:
     model, size = task.row(recipe), task.input_size(recipe)
     with replacing(out) as part:
         write_graph(net, model, size, part)
-        lean(part, task.told(recipe, skeleton_of(weights)))
+        lean(part, task.told(recipe, about(weights)))
         difference = distance(net, model, size, part)
         if not difference <= CLOSE:
             raise ModelError(f"{out}: differs from torch by {difference:.1e}, more than {CLOSE}")

@@ -162,6 +162,21 @@ RECIPES: dict[str, Recipe] = {
     "sppe-fast": replace(BASE, anywhere=0.3),
     "sppe-accurate": replace(BASE, model="sppe-accurate", size=(192, 256), anywhere=0.3),
     "tinypose-256": replace(TINY, size=(192, 256), padding=1.15, sigma=2.0),
+    # An SPPE of people learns four-legged animals; any other joints, too (docs/custom.md).
+    "animals": replace(
+        TINY,
+        model="tinypose-cells",
+        start="everybody-fast",
+        size=(128, 128),
+        padding=1.1,
+        sigma=1.5,
+        rate=5e-4,
+        warmup=30,
+        steps=600,
+        ema=0.99,
+        half_body=0.0,
+        evaluate_every=100,
+    ),
     "tinypose-128": replace(TINY, size=(96, 128), padding=1.1, sigma=1.0),
     # Small enough for a CPU: 96 x 128 as the small PP-TinyPose.
     "simple-baseline-18": replace(

@@ -15,6 +15,7 @@ from ..models import MODELS
 from ..models.losses import Loss
 from ..models.model import Model
 from ..skeletons import Skeleton
+from .about import PEOPLE, About
 from .recipe import Recipe
 
 
@@ -25,7 +26,9 @@ class Task(Protocol):
     others exist for its sake, as a discriminator does.
     """
 
+    about: About
     skeleton: Skeleton
+    speaks_of: tuple[str, ...]  # the joints, or of detectors the categories
     model: Model  # of the first player
 
     @property
@@ -63,6 +66,17 @@ class OneNetwork:
     net: Any
     model: Model
     skeleton: Skeleton
+    categories: tuple[str, ...] = PEOPLE
+
+    @property
+    def about(self) -> About:
+        """What the first player speaks of."""
+        return About(self.skeleton, self.categories)
+
+    @property
+    def speaks_of(self) -> tuple[str, ...]:
+        """What the network has an answer for each of: the joints."""
+        return self.skeleton.joints
 
     @classmethod
     def row(cls, recipe: Recipe) -> Model:
@@ -94,7 +108,7 @@ class OneNetwork:
         return recipe.size
 
     @classmethod
-    def told(cls, recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
+    def told(cls, recipe: Recipe, about: About) -> dict[str, Any] | None:
         """What an exported file should say of itself, as in a row of the manifest
         (`weights.manifest.told`); None for networks that need a row.
         """

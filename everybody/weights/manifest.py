@@ -16,11 +16,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .. import skeleton_file
 from ..codecs import PICTURE_CODECS, make_codec
 from ..errors import ModelError, OptionError, unknown
 from ..inputs import Input
 from ..runtime import ABOUT
-from ..skeletons import SKELETONS
 from ..typed import convert, decode
 
 T = TypeVar("T")
@@ -49,10 +49,24 @@ class Row:
     layout: str = ""  # detectors
     method: str = ""  # models that are a whole method: its name in `methods.METHODS`
     nms: float = 0.6
-    skeleton: str = ""  # SPPEs
+    # Detectors of more than people: their names, and the place of each in the file's answers.
+    categories: Mapping[str, int] = field(default_factory=dict)
+    # SPPEs: the name of a known skeleton, or one of the file's own (`skeleton_file.told`).
+    skeleton: str | Mapping[str, Any] = ""
     codec: Mapping[str, Any] = field(default_factory=dict)
     padding: float = 1.25
     region: float = 1.25  # SSTNs: padding of the person's box to the region that they find
+
+    @property
+    def skeleton_name(self) -> str:
+        """What its joints are called together; "" for models of other things."""
+        own = self.skeleton
+        return own if isinstance(own, str) else str(own.get("name", ""))
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """The joints of an SPPE; () for models of other things."""
+        return skeleton_file.of_data(self.skeleton, self.file).joints if self.skeleton else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +81,12 @@ class Variant:
 def _detector(row: Row) -> None:
     if row.layout not in PICTURE_CODECS:
         raise unknown("layout", row.layout, PICTURE_CODECS)
+    if any(place < 0 for place in row.categories.values()):
+        raise OptionError("categories: the places in a file's answers count from 0")
 
 
 def _pose(row: Row) -> None:
-    if row.skeleton not in SKELETONS:
-        raise unknown("skeleton", row.skeleton, SKELETONS)
+    skeleton_file.of_data(row.skeleton, "skeleton")
     make_codec(row.codec, row.input.size)
 
 
