@@ -6,7 +6,7 @@ pose NMS. Any method can be the finder: people that a bottom-up method finds are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,6 +28,7 @@ from .detector import open_detector
 from .orientation import AnyTurn, LookAgain, TurnNet, open_turn_net
 from .sppe import Boxed, Sppe
 from .sstn import Transformed, open_sstn
+from .together import Together
 
 PADDING = 1.25  # growth of a box to its crop, where nothing says otherwise
 
@@ -77,16 +78,21 @@ class TopDown:
         return self.finder.remarks() if isinstance(self.finder, Remarking) else []
 
 
-def open_topdown(options: Options) -> TopDown:
-    """The bundled method: detector, SPPE, search for turns, pose NMS. Raises ModelError,
-    OptionError.
+def open_topdown(options: Options) -> Method:
+    """The bundled method: detector, SPPE, search for turns, pose NMS; of several models, each as
+    it is alone. Raises ModelError, OptionError.
     """
+    names = options.model.split(",") if options.model else []
+    if len(names) > 1:
+        return open_together(names, options)
     find, pose = options.find, options.pose
     if options.model:
         pair = manifest.variant(options.model)
         if find.detector is None:
             find = replace(find, detector=pair.detector, size=find.size or pair.det_size)
         pose = replace(pose, model=pose.model or pair.pose)
+        if not pair.turns:  # the net that tells turns has seen people only
+            pose = replace(pose, orientation="upright")
     engine = options.engine
     suppress = nms.pose_nms(pose.nms).run
     batch = pose.batch or (2 if engine.on_cpu else 32)
@@ -101,6 +107,25 @@ def open_topdown(options: Options) -> TopDown:
         assert isinstance(sppe, Sppe)
         sppe = AnyTurn(poser=sppe, net=net, straighten=not pose.sstn)  # an SSTN does it itself
     return TopDown(finder, Distinct(sppe, suppress), batch)
+
+
+def open_together(names: Sequence[str], options: Options) -> Together:
+    """Several variants at once. Raises OptionError for what cannot be of all of them."""
+    given = {
+        "--detector": options.find.detector,
+        "--pose": options.pose.model,
+        "--boxes": options.find.boxes,
+        "--whole": options.find.whole,
+    }
+    if not_of_one := [name for name, value in given.items() if value]:
+        raise OptionError(
+            f"--model {','.join(names)}: {not_of_one[0]} would be for all of them: choose one "
+            "model, or leave it out"
+        )
+    if len(set(names)) < len(names):
+        raise OptionError(f"--model {','.join(names)}: names a model twice")
+    methods = {name: open_topdown(replace(options, model=name)) for name in names}
+    return Together(methods, options.find.batch or (1 if options.engine.on_cpu else 8))
 
 
 def open_finder(find: FindOptions, net: TurnNet | None, engine: Engine) -> Method:

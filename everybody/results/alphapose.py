@@ -3,9 +3,9 @@ users' tools read.
 
 An item has image_id (the name of the picture, or of the video's frame: "12.jpg"), category_id (as
 in `coco.py`), keypoints (x, y, score per joint), score, box (x, y, width, height) and, where
-people are tracked, idx. Not held: frames without people, times, sizes, and which names are frames of a video: read
-back, each is a picture of that name, which is seen when frame 12 is. AlphaPose's own scores of
-persons may exceed 1; they are kept, as their order is what counts.
+people are tracked, idx. Not held: frames without people, times, sizes, and which names are frames
+of a video: read back, each is a picture of that name, which is seen when frame 12 is. AlphaPose's
+own scores of persons may exceed 1; they are kept, as their order is what counts.
 """
 
 from __future__ import annotations

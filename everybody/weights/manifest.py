@@ -76,6 +76,9 @@ class Variant:
     detector: str
     pose: str
     det_size: tuple[int, int] | None = None  # width, height; None: the detector's own
+    turns: bool = (
+        True  # the search for people who lie or hang helps; else all are looked at upright
+    )
 
 
 def _detector(row: Row) -> None:
