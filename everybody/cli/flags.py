@@ -137,7 +137,7 @@ class Finding:
 
     method: Annotated[str | None, to_find(help=METHOD)] = None
     model: Annotated[
-        str | None, to_find(help="Bundled models: fast, accurate, animals; or accurate,animals.")
+        str | None, to_find(help="Bundled: fast, accurate, animals; or accurate,animals.")
     ] = None
     detector: Annotated[
         str | None, to_find(help="Name from `everybody models`, or an ONNX file.")
