@@ -32,6 +32,7 @@ class DetectorTask(OneNetwork):
     """
 
     kind = "pictures"
+    usual = 1
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
         self.recipe, self.skeleton, self.categories = recipe, pack.skeleton, pack.categories

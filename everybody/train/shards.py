@@ -57,9 +57,13 @@ class Pack:
     ignored: NDArray[np.bool_]
     names: tuple[str, ...]
     skeleton: Skeleton
-    kinds: NDArray[np.int64]
+    kinds: NDArray[np.int64] = None  # type: ignore[assignment]  # default: all of the first
     categories: tuple[str, ...] = PEOPLE
     turns: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kinds is None:
+            object.__setattr__(self, "kinds", np.zeros(len(self.picture), np.int64))
 
     def __len__(self) -> int:
         return len(self.images)

@@ -61,6 +61,7 @@ class OneNetwork:
     """A `Task` of one player; subclasses bring the data, `loss` and `evaluate`."""
 
     kind: ClassVar[str]  # of sample that the network must learn from: `Model.kind`
+    usual: ClassVar[int] = 17  # joints, or of detectors categories, where nothing says how many
     quantisable: ClassVar[bool] = True  # whether the exported graph still works in 8 bits
 
     net: Any
@@ -95,12 +96,14 @@ class OneNetwork:
         return model
 
     @classmethod
-    def network(cls, recipe: Recipe, joints: int = 17) -> Any:
-        """The untrained network of a recipe; its numbers come from the recipe's seed."""
+    def network(cls, recipe: Recipe, count: int = 0) -> Any:
+        """The untrained network of a recipe for so many joints, or of detectors categories (0: the
+        usual); its numbers come from the recipe's seed.
+        """
         model = cls.row(recipe)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            return model.build(joints, codec_of(model, recipe))
+            return model.build(count or cls.usual, codec_of(model, recipe))
 
     @classmethod
     def input_size(cls, recipe: Recipe) -> tuple[int, int]:
