@@ -11,7 +11,7 @@ import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,7 +71,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A detector and a pose model that go together, by their names in the manifest."""
+    """A detector and a pose model that go together, by their names in the manifest, or by the names
+    of files that lie beside it and say what they are.
+    """
 
     detector: str
     pose: str
@@ -200,8 +202,15 @@ def _load(paths: tuple[Path, ...]) -> tuple[dict[str, Row], dict[str, str], dict
         default |= file.default
         rows |= {name: _row(name, data, str(path)) for name, data in file.model.items()}
         for name, data in file.variant.items():
-            variants[name] = _table(data, Variant, f"{path}: variant '{name}'")
+            pair = _table(data, Variant, f"{path}: variant '{name}'")
+            files = {part: _beside(path, getattr(pair, part)) for part in ("detector", "pose")}
+            variants[name] = replace(pair, **files)
     return rows, default, variants
+
+
+def _beside(path: Path, model: str) -> str:
+    """A model that is called by its file lies beside the manifest."""
+    return str(path.parent / model) if model.endswith(".onnx") else model
 
 
 def _paths() -> tuple[Path, ...]:
