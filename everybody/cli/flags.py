@@ -201,6 +201,8 @@ class Posing:
     sstn: Annotated[
         Path | None, to_pose(help="An SSTN to look for the person with first, as everybody-sstn.")
     ] = None
+    hand: Annotated[str | None, to_pose(help="Model of hands: 135 points, with --face.")] = None
+    face: Annotated[str | None, to_pose(help="Model of faces, as mediapipe-face.")] = None
     batch: Annotated[int, to_pose(help="Crops per call; 0: by device.")] = POSES.batch
     flip_test: Annotated[bool, to_pose("--flip-test", help="Average with the mirrored crop.")] = (
         False
@@ -220,6 +222,8 @@ class Posing:
             channels=self.channels,
             padding=self.padding,
             sstn=self.sstn,
+            hand=self.hand,
+            face=self.face,
             flip_test=self.flip_test,
             orientation=self.orientation,
             nms=self.pose_nms,

@@ -49,6 +49,10 @@ class BoxCodec:
         """
         raise NotImplementedError
 
+    def check(self, ports: Sequence[Port], joints: int = 0) -> None:
+        """As `PictureCodec.check`."""
+        raise NotImplementedError
+
     def _of_places(self, scores: Array) -> Array:
         """Scores of all categories [..., C] -> those of `places`. Raises ModelError for a place
         that the network does not have.

@@ -26,10 +26,18 @@ class Task(Protocol):
     others exist for its sake, as a discriminator does.
     """
 
-    about: About
     skeleton: Skeleton
-    speaks_of: tuple[str, ...]  # the joints, or of detectors the categories
     model: Model  # of the first player
+
+    @property
+    def about(self) -> About:
+        """What the first player speaks of, as its weights say."""
+        ...
+
+    @property
+    def speaks_of(self) -> tuple[str, ...]:
+        """What it has an answer for each of: joints, or of detectors categories."""
+        ...
 
     @property
     def players(self) -> Mapping[str, nn.Module]:

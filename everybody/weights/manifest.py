@@ -104,10 +104,11 @@ TASKS: dict[str, Callable[[Row], None]] = {
     "detector": _detector,
     "pose": _pose,
     "people": _as_it_is,
+    "aligner": _as_it_is,  # alignment points of people, before BlazePose
     "turn": _as_it_is,
     "sstn": _as_it_is,
     "embedding": _as_it_is,
-    "part": _as_it_is,  # joints of a hand or a face in its crop
+    "part": _pose,  # joints of a hand or a face in its crop
     "lift": _as_it_is,  # poses of a clip in 2D -> 3D; its input's size: joints, frames
 }
 
