@@ -328,13 +328,7 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
     start = 0
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         for file in files:
-            try:
-                with np.load(file) as content:
-                    part = {name: content[name] for name in content.files}
-                pieces = np.split(part.pop("bytes"), part.pop("ends")[:-1])
-                decoded = np.stack(list(pool.map(_decode, pieces)))
-            except (OSError, ValueError, KeyError, cv2.error) as error:
-                raise DataError(f"{file}: not a shard of packed pictures ({error})") from error
+            part, decoded = _opened(file, pool)
             part.setdefault("kinds", np.zeros(len(part["picture"]), np.int64))
             if images and (
                 decoded.shape[1:] != images[0].shape[1:]
@@ -369,6 +363,17 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
         categories=_said(parts[0], "categories") or PEOPLE,
         turns=column("turns") if all("turns" in part for part in parts) else None,
     )
+
+
+def _opened(file: Path, pool: ThreadPoolExecutor) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """A shard's columns, and its pictures [N, S, S, 3]. Raises DataError for a broken one."""
+    try:
+        with np.load(file) as content:
+            part = {name: content[name] for name in content.files}
+        pieces = np.split(part.pop("bytes"), part.pop("ends")[:-1])
+        return part, np.stack(list(pool.map(_decode, pieces)))
+    except (OSError, ValueError, KeyError, cv2.error) as error:
+        raise DataError(f"{file}: not a shard of packed pictures ({error})") from error
 
 
 _ONE = ("skeleton", "categories")  # what is the same in all shards of a run
