@@ -20,6 +20,10 @@ class About:
     skeleton: Skeleton
     categories: tuple[str, ...] = PEOPLE
 
+    def named_by(self, kind: str) -> tuple[str, ...]:
+        """What a network that learns from this kind of sample has an answer for each of."""
+        return self.categories if kind == "pictures" else self.skeleton.joints
+
     def to_dict(self) -> dict[str, str]:
         """As weights say it of themselves."""
         return {

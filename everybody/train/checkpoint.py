@@ -218,12 +218,10 @@ def spoken(path: Path, model: Model | None) -> tuple[str, ...]:
     """The joints of a pose model, or the categories of a detector, as its row, its own metadata or
     a run says; () if none does.
     """
-    pictures = model is not None and model.kind == "pictures"
+    kind = "" if model is None else model.kind
     if path.suffix == ".safetensors":
         told = read_weights(path)[1]
-        about = About.of_dict(told, path)
-        found = about.categories if pictures else about.skeleton.joints
-        return found if "skeleton" in told else ()
+        return About.of_dict(told, path).named_by(kind) if "skeleton" in told else ()
     if path.suffix != ".onnx" or not path.is_file():
         return ()
     checksum = runtime.sha256(path)
@@ -231,7 +229,7 @@ def spoken(path: Path, model: Model | None) -> tuple[str, ...]:
     row = rows[0] if rows else manifest.told(metadata(path), path)
     if row is None:
         return ()
-    return tuple(row.categories) or PEOPLE if pictures else row.joints
+    return row.joints if kind != "pictures" else tuple(row.categories) or PEOPLE
 
 
 def metadata(path: Path) -> dict[str, str]:

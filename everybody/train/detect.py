@@ -54,10 +54,6 @@ class DetectorTask(OneNetwork):
         places = {name: place for place, name in enumerate(about.categories)}
         return row | ({} if about.categories == PEOPLE else {"categories": places})
 
-    @property
-    def speaks_of(self) -> tuple[str, ...]:
-        return self.categories
-
     def __len__(self) -> int:
         return len(self.learnt)
 

@@ -86,15 +86,17 @@ def folded(net: nn.Module, model: Model) -> nn.Module:
     return net
 
 
-def mixed(recipe: Recipe, net: nn.Module, share: float) -> nn.Module:
-    """A share of the learnt weights, the rest of those that the run started from. Networks between
-    the two know the new without having forgotten the old (WiSE-FT, Wortsman et al. 2022). Raises
-    DataError if a run started from nothing.
+def mixed(recipe: Recipe, net: nn.Module, share: float, said: About) -> nn.Module:
+    """A share of the learnt weights, the rest of those that the run started from; `said` tells what
+    they speak of. Networks between the two know the new without having forgotten the old (WiSE-FT,
+    Wortsman et al. 2022). Raises DataError if a run started from nothing.
     """
     if not recipe.start:
         raise DataError("this run started from scratch: there is nothing to mix its weights with")
     before = copy.deepcopy(net)
-    checkpoint.start(recipe.start, before, task_of(recipe).row(recipe))
+    model = task_of(recipe).row(recipe)
+    names = said.named_by(model.kind)
+    checkpoint.start(recipe.start, before, model, speaks_of=names, codec=codec_of(model, recipe))
     old = before.state_dict()
     state = {
         name: old[name].lerp(value, share) if value.is_floating_point() else value
@@ -113,7 +115,7 @@ def export(weights: Path, out: Path, *, mix: float = 1.0) -> float:
     """
     recipe, net = load(weights)
     if mix != 1:
-        net = mixed(recipe, net, mix)
+        net = mixed(recipe, net, mix, about(weights))
     task = task_of(recipe)
     model, size = task.row(recipe), task.input_size(recipe)
     with replacing(out) as part:

@@ -84,8 +84,8 @@ class OneNetwork:
 
     @property
     def speaks_of(self) -> tuple[str, ...]:
-        """What the network has an answer for each of: the joints."""
-        return self.skeleton.joints
+        """What the network has an answer for each of."""
+        return self.about.named_by(self.kind)
 
     @classmethod
     def row(cls, recipe: Recipe) -> Model:
