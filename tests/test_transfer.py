@@ -103,6 +103,7 @@ def test_a_run_starts_from_one_of_other_joints_and_its_file_says_its_own(tmp_pat
 
     out = tmp_path / "frog.onnx"
     export.export(tmp_path / "frogs" / "last.safetensors", out)
+    export.export(tmp_path / "frogs" / "last.safetensors", tmp_path / "mixed.onnx", mix=0.5)
     row = manifest.told(runtime.load(out).about, out)
     assert row.joints == FROG.joints
     assert checkpoint.spoken(out, MODELS["thin"]) == FROG.joints
