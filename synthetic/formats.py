@@ -136,6 +136,16 @@ def read_checkpoint(path: Path) -> None:
         load(path.parents[1], step)
 
 
+def read_calibration(path: Path) -> None:
+    """The cameras, and what they see of a few points."""
+    import numpy as np
+
+    from everybody.lift.calibration_files import read_calibration as read
+
+    for camera in read(path):
+        camera.directions(camera.project(np.eye(3)))
+
+
 def _picture(format: str) -> Format:
     return Format(partial(files.picture, format=format), read_picture, "binary")
 
@@ -184,5 +194,21 @@ FORMATS: dict[str, Format] = {
     "avi": _video("avi", "mjpeg", pixels="yuvj420p"),
     "ts": _video("ts", "mpeg2video"),
     "safetensors": Format(files.weights, read_weights, "binary", needs="torch"),
+    "calibration": Format(
+        files.calibration,
+        read_calibration,
+        "text",
+        real="motion3d/pose2sim/S00_Calibration/*.toml",
+    ),
+    "calibration-qca": Format(
+        files.calibration_qualisys,
+        read_calibration,
+        "text",
+        real="motion3d/pose2sim/S00_Calibration/*.txt",
+    ),
+    "calibration-opencv": Format(files.calibration_opencv, read_calibration, "text"),
+    "calibration-json": Format(
+        files.calibration_json, read_calibration, real="motion3d/multiview_samples/*/*.json"
+    ),
     "checkpoint": Format(files.checkpoint_index, read_checkpoint, needs="torch"),
 }
