@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .follow import Follow
+from .lift.lifter import Lift
 from .media.selection import Selection
 from .methods import DEFAULT
 from .options import Options
@@ -21,7 +22,11 @@ _IMMATERIAL = {
 
 
 def settings(
-    estimator: object, select: Selection, follow: Follow | None, max_pixels: int
+    estimator: object,
+    select: Selection,
+    follow: Follow | None,
+    max_pixels: int,
+    lift: Lift | None = None,
 ) -> dict[str, Any]:
     """All that the result of a frame depends on, beside sources and models: a run that goes on must
     have the same, though it may go further (`end`). Keys are flags of the command line.
@@ -45,6 +50,9 @@ def settings(
             "camera": follow.camera,
             "rules": asdict(follow.rules),
         }
+    said |= {"lift": bool(lift)}
+    if lift:
+        said |= {name: getattr(lift, name) for name in ("fov", "height", "ahead", "steady")}
     return said
 
 

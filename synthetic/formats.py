@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import files
+from . import files, motion
 
 
 class Format(NamedTuple):
@@ -69,6 +69,18 @@ def read_frames(path: Path) -> None:
     read_results(path, above=1)
     read(path.parent / "frames.jsonl")
     progress(path.parent)
+
+
+def read_motion(path: Path) -> None:
+    from everybody.data.motions import read_motions
+
+    read_motions(path.parent / "body_01.amc" if path.suffix == ".asf" else path)
+
+
+def read_imus(path: Path) -> None:
+    from everybody.lift.sensors import read_imus as read
+
+    read(path)
 
 
 def read_boxes(path: Path) -> None:
@@ -178,6 +190,12 @@ FORMATS: dict[str, Format] = {
     "csv": _results("csv", "text"),
     "csv-eu": _results("csv-eu", "text"),
     "parquet": _results("parquet", "binary"),
+    "bvh": Format(motion.bvh, read_motion, "text", real="motion3d/mocap_files/*.bvh"),
+    "asf": Format(motion.asf, read_motion, "text"),
+    "amc": Format(motion.amc, read_motion, "text"),
+    "trc": Format(motion.trc, read_motion, "text", real="motion3d/pose2sim/*/*/pose-3d/*_0-12.trc"),
+    "c3d": Format(motion.c3d, read_motion, "binary", needs="ezc3d"),
+    "imus": Format(motion.imus, read_imus, "text"),
     "boxes": Format(files.boxes, read_boxes),
     "manifest": Format(files.manifest, read_manifest, "text"),
     "onnx": Format(files.network, read_network, "binary", needs="onnx"),

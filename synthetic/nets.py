@@ -447,3 +447,33 @@ def maps_constant(
     taken = [_float("image", ["batch", 3, *sides])]
     given = [_float(name, ["batch", *known.shape]) for name, known in maps.items()]
     return _save(path, nodes, taken, given, constants)
+
+
+def lifter(path: Path, pose: np.ndarray, frames: int = 27, seed: int = 0) -> Path:
+    """A lifter of random numbers: poses [B, 1, 17, 3] are a smooth function of the whole clip
+    [B, frames, 18, 3], not far from a given pose [17, 3].
+    """
+    random = np.random.default_rng(seed)
+    inputs = frames * 18 * 3
+    constants = {
+        "flat": np.array([0, inputs]),
+        "first": random.normal(0, 1 / np.sqrt(inputs), (inputs, 64)).astype(np.float32),
+        "second": random.normal(0, 0.02, (64, 51)).astype(np.float32),
+        "rest": pose.reshape(51).astype(np.float32),
+        "shape": np.array([0, 1, 17, 3]),
+    }
+    nodes = [
+        helper.make_node("Reshape", ["clip", "flat"], ["row"]),
+        helper.make_node("MatMul", ["row", "first"], ["sum"]),
+        helper.make_node("Tanh", ["sum"], ["hidden"]),
+        helper.make_node("MatMul", ["hidden", "second"], ["moved"]),
+        helper.make_node("Add", ["moved", "rest"], ["joints"]),
+        helper.make_node("Reshape", ["joints", "shape"], ["poses"]),
+    ]
+    return _save(
+        path,
+        nodes,
+        [_float("clip", ["N", frames, 18, 3])],
+        [_float("poses", ["N", 1, 17, 3])],
+        constants,
+    )

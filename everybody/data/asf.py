@@ -19,7 +19,7 @@ from ..lift.body import Animation, Body
 from ..lift.motion import AXES
 from ..lift.rotations import about
 from .bvh import unit_of
-from .joint_names import our_names
+from .joint_names import names_in_tree
 from .text import lines_of
 
 Array = NDArray[np.float64]
@@ -221,7 +221,7 @@ def _animation(
     for end in ends:
         parents.append(names.index(end))
         offsets.append(asf.bones[end].direction)
-    joints = our_names([*names, *(f"{end}_end" for end in ends)])
+    joints = names_in_tree([*names, *(f"{end}_end" for end in ends)], parents)
     body = Body(path.stem, joints, tuple(parents), np.array(offsets) @ AXES["world"])
     scale = INCH / asf.length if 0 < asf.length < 1 else unit_of(body)
     body = Body(body.name, joints, body.parents, body.offsets * scale)

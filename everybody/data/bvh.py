@@ -20,8 +20,8 @@ from ..errors import DataError
 from ..lift.body import Animation, Body
 from ..lift.motion import AXES
 from ..lift.rotations import about
-from .joint_names import our_names
-from .text import lines_of
+from .joint_names import names_in_tree
+from .text import is_number, lines_of
 
 Array = NDArray[np.float64]
 
@@ -162,11 +162,13 @@ def _values(path: Path, lines: list[str], start: int, count: int) -> tuple[Array
         )
     out = np.empty((len(rows), count))
     for n, (number, line) in enumerate(rows):
+        cells = line.split()
         try:
-            out[n] = [float(word) for word in line.split()]
+            out[n] = [float(cell) for cell in cells]
         except ValueError:
+            bad = next((cell for cell in cells if not is_number(cell)), f"{len(cells)} of them")
             raise DataError(
-                f"{path}: line {number}: expected {count} numbers, got '{line.strip()[:40]}'"
+                f"{path}: line {number}: expected {count} numbers, got '{bad[:40]}'"
             ) from None
     if not (np.abs(out) < 1e9).all():
         bad = int(np.flatnonzero(~(np.abs(out) < 1e9).all(1))[0])
@@ -196,8 +198,9 @@ def _animation(
                 offsets[j, _AXES.index(axis)] = own.mean()
 
     offsets[0] = 0
-    names = our_names([node.name for node in nodes])
-    body = Body(path.stem, names, tuple(node.parent for node in nodes), offsets @ AXES["world"])
+    parents = tuple(node.parent for node in nodes)
+    names = names_in_tree([node.name for node in nodes], parents)
+    body = Body(path.stem, names, parents, offsets @ AXES["world"])
     scale = unit_of(body) if unit is None else unit
     return Animation(
         replace(body, offsets=body.offsets * scale),

@@ -45,8 +45,10 @@ _SIDE = re.compile(r"^(left|right|l|r)[ _]?(?=.)", re.IGNORECASE)
 
 def our_names(names: Sequence[str]) -> tuple[str, ...]:
     """Joints as a file calls them -> as our formats do, where they have them; others keep their
-    names. No two come out equal.
+    names, as do all of a file that we wrote. No two come out equal.
     """
+    if "left_hip" in names:
+        return tuple(_own(name, names[:n]) for n, name in enumerate(names))
     plain = [name.rpartition(":")[2] for name in names]  # subject:marker, mixamorig:Hips
     arms = any(re.fullmatch(r"(left|l|right|r)[ _]?arm", name, re.IGNORECASE) for name in plain)
     wrists = any(re.search(r"wrist$", name, re.IGNORECASE) for name in plain)
@@ -54,6 +56,18 @@ def our_names(names: Sequence[str]) -> tuple[str, ...]:
     for whole, name in zip(names, plain, strict=True):
         found = _found(name, collars=arms, hands=wrists)
         out.append(found if found and found not in out else _own(whole, out))
+    return tuple(out)
+
+
+def names_in_tree(names: Sequence[str], parents: Sequence[int]) -> tuple[str, ...]:
+    """The same for a tree, in which ends of chains are called after the joints they hang on: what
+    has no name of ours is an ..._end of its parent's new name.
+    """
+    out = list(our_names(names))
+    for k, parent in enumerate(parents):
+        if parent >= 0 and names[k] == f"{names[parent]}_end" == out[k]:
+            name = f"{out[parent]}_end"
+            out[k] = out[k] if name in out else name
     return tuple(out)
 
 

@@ -14,3 +14,12 @@ def lines_of(path: Path) -> list[str]:
         return read_bytes(path).decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is not text in UTF-8 ({error})") from None
+
+
+def is_number(word: str) -> bool:
+    """Whether a word is a number, as Python writes them."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

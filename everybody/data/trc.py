@@ -11,7 +11,7 @@ from ..errors import DataError
 from ..lift.body import tree_skeleton
 from ..lift.motion import AXES, Motion
 from .joint_names import our_names
-from .text import lines_of
+from .text import is_number, lines_of
 
 Array = NDArray[np.float64]
 
@@ -69,16 +69,8 @@ def _row(path: Path, number: int, line: str, count: int) -> tuple[float, list[fl
     try:
         time, *values = (float(cell) if cell else np.nan for cell in cells[1:])
     except ValueError:
-        bad = next(cell for cell in cells[1:] if cell and not _number(cell))
+        bad = next(cell for cell in cells[1:] if cell and not is_number(cell))
         raise DataError(f"{path}: line {number}: expected a number, got '{bad[:40]}'") from None
     if not abs(time) < FARTHEST or any(abs(value) > FARTHEST * 1000 for value in values):
         raise DataError(f"{path}: line {number}: a time or place beyond all measure")
     return time, values + [np.nan] * (count - len(values))
-
-
-def _number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -10,18 +10,20 @@ frame, at a hundredth of the speed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solveh_banded
 
 from ..errors import DataError, OptionError
 from .angles import segment_axes
-from .body import TRUNK, Animation, Body, with_middles
+from .body import TRUNK, Animation, Body
+from .measure import with_middles
 from .motion import Motion, even
-from .rotations import log, nearest
+from .rotations import nearest
+from .rules import RULES, Rules
+from .steps import costs, least
 from .terms import Camera, Limits, Picture, Places, Rest, State, Term
 
 Array = NDArray[np.floating[Any]]
@@ -32,37 +34,7 @@ WINDOW, MARGIN = 240, 12  # frames that are solved together, and more on both si
 # How much the parent's axes and the plane of a bent limb tell of a bone's turn about itself, in m²,
 # beside where its end is: they are worth the same where a limb of 40 cm bones bends by 10 degrees.
 ALONE, BENT = 2e-3, 0.07
-FREE = 30.0  # added to the slopes' squares where these are damped, in 1/radian²
 HINGES = {"knee": -1.0, "elbow": 1.0}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """How strongly each thing counts, as the size of a usual deviation.
-
-    joint: metres that a joint seen in space is off. pixel: the same in a picture. limit: radians
-    beyond a joint's range. rest: radians from the posture at rest; girdle: the same of collars and
-    torso. turning, moving: accelerations of joints in radians/s² and of the root in m/s²; 0: frames
-    are solved one by one.
-    """
-
-    joint: float = 0.01
-    pixel: float = 4.0
-    limit: float = 0.2
-    rest: float = 30.0
-    girdle: float = 0.5
-    turning: float = 60.0
-    moving: float = 20.0
-    steps: int = 12
-    enough: float = 3e-3  # share by which a step must lessen the squares to be followed by another
-
-    def __post_init__(self) -> None:
-        for name in ("joint", "pixel", "limit", "rest", "girdle"):
-            if not getattr(self, name) > 0:
-                raise OptionError(f"{name} {getattr(self, name):g}: expected more than 0")
-
-
-RULES = Rules()
 
 
 def solve(
@@ -80,10 +52,10 @@ def solve(
     places[:, seen] = motion.joints[:, [known[body.joints[j]] for j in seen], :3]
     seen = [j for j in seen if np.isfinite(places[:, j]).all()]
     if not seen or not len(motion):
-        raise DataError(f"person {motion.id}: none of the joints of {body.name} is ever seen")
+        raise DataError(f"person {motion.id}: the joints of {body.name} are never seen")
 
     scores = motion.joints[:, [known[body.joints[j]] for j in seen], 3]
-    goals = Places(np.array(seen), places[:, seen], scores / rules.joint)
+    goals = Places(np.array(seen), places[:, seen], scores / rules.joint, rules.outlier)
     state = posture(body, places)
     state = refine(state, [goals, *terms], motion.times, rules)
     return Animation(body, state.root, state.turns, motion.times, motion.id, motion.frame)
@@ -111,17 +83,17 @@ def solve_picture(
     seen = np.isfinite(points).all(2) & (points[..., 2] > 0)
     weights = np.where(seen, points[..., 2], 0) / rules.pixel
     goals = np.where(seen[..., None], points[..., :2], 0)
-    term = Picture(np.arange(len(body)), goals, weights, camera)
+    term = Picture(np.arange(len(body)), goals, weights, camera, rules.outlier)
     if start is not None:
         states = [State(body, start.root, start.turns)]
     else:
         states = [_before(body, goals, weights, camera, turn) for turn in range(4)]
-    alone = replace(rules, turning=0.0)
     if len(states) > 1:
-        states = [refine(state, [term, *terms], times, alone) for state in states]
-        every = _terms(body, [term, *terms], rules)
-        costs = [_costs(state, every, None).sum() for state in states]
-        states = [states[int(np.argmin(costs))]]
+        alone, far = replace(rules, turning=0.0, steps=30), replace(term, outlier=1e6)
+        states = [refine(state, [far, *terms], times, alone) for state in states]
+        every = terms_of(body, [term, *terms], rules)
+        fits = [costs(state, every, None).sum() for state in states]
+        states = [states[int(np.argmin(fits))]]
     state = refine(states[0], [term, *terms], times, rules)
     return Animation(body, state.root, state.turns, times, start.id if start is not None else 0)
 
@@ -174,7 +146,7 @@ def posture(body: Body, places: Array) -> State:
     for j in range(len(body)):
         parent = body.parents[j]
         above = whole[:, parent] if parent >= 0 else np.eye(3)[None].repeat(count, 0)
-        spread = ALONE * above
+        spread = (ALONE if parent >= 0 else 1e-9) * above  # the root obeys no axes of the world
         for child, offset, weight in _reached(body, j):
             way = places[:, child] - places[:, j]
             way = np.where(np.isfinite(way), way, 0)
@@ -226,13 +198,13 @@ def refine(state: State, terms: Sequence[Term], times: Array, rules: Rules = RUL
     """The postures in which all terms, the body's limits and smoothness are met best, from a start
     nearby, some frames at a time.
     """
-    every = _terms(state.body, terms, rules)
+    every = terms_of(state.body, terms, rules)
     parts = []
     for first in range(0, len(times), WINDOW):
         low, high = max(first - MARGIN, 0), min(first + WINDOW + MARGIN, len(times))
         window, kept = slice(low, high), slice(first - low, first - low + WINDOW)
         part = State(state.body, state.root[window], state.turns[window])
-        part = _window(part, [term.part(window) for term in every], times[window], rules)
+        part = least(part, [term.part(window) for term in every], times[window], rules)
         parts.append((part.root[kept], part.turns[kept]))
     if not parts:
         return state
@@ -240,7 +212,7 @@ def refine(state: State, terms: Sequence[Term], times: Array, rules: Rules = RUL
     return State(state.body, root, turns)
 
 
-def _terms(body: Body, terms: Sequence[Term], rules: Rules) -> list[Term]:
+def terms_of(body: Body, terms: Sequence[Term], rules: Rules) -> list[Term]:
     rest = [rules.girdle if _girdle(body.joints[j]) else rules.rest for j in body.turning]
     weights = 1 / np.array(rest)
     weights[0] = 0  # the root may turn as it likes: turning the world must turn the answer
@@ -250,124 +222,3 @@ def _terms(body: Body, terms: Sequence[Term], rules: Rules) -> list[Term]:
 def _girdle(joint: str) -> bool:
     """Whether a joint lies at its parent and moves little: what pelvis and shoulders hang on."""
     return joint == TRUNK or joint.endswith("collar")
-
-
-def _window(state: State, terms: Sequence[Term], times: Array, rules: Rules) -> State:
-    """Levenberg and Marquardt's steps, with Nielsen's damping (1999)."""
-    smooth = _Smooth.of(state.body, times, rules)
-    cost = _costs(state, terms, smooth).sum()
-    normal, damping, growth = _normal(state, terms, smooth), 1e-2, 2.0
-    for _ in range(rules.steps):
-        moves = _step(*normal, damping, smooth)
-        tried = state.moved(moves)
-        gain = cost - _costs(tried, terms, smooth).sum()
-        if gain < 0:
-            damping, growth = damping * growth, growth * 2
-            continue
-        hoped = -(moves * normal[1]).sum()
-        damping *= max(1 / 5, 1 - (2 * gain / max(hoped, 1e-12) - 1) ** 3)
-        growth = 2.0
-        state, cost = tried, cost - gain
-        if gain <= rules.enough * cost:
-            break
-        normal = _normal(state, terms, smooth)
-    return state
-
-
-def _costs(state: State, terms: Sequence[Term], smooth: _Smooth | None) -> Array:
-    """[T]: sums of squares about each frame."""
-    squares = [np.square(term(state)[0]).sum(1) for term in terms]
-    if smooth is not None:
-        squares.append(smooth.squares(state))
-    return np.sum(squares, axis=0)
-
-
-def _normal(state: State, terms: Sequence[Term], smooth: _Smooth | None) -> tuple[Array, Array]:
-    """Hessians [T, P, P], without what couples frames, and gradients [T, P]."""
-    size = 3 + 3 * len(state.body.turning)
-    hessian = np.zeros((len(state.root), size, size))
-    gradient = np.zeros((len(state.root), size))
-    for term in terms:
-        residuals, slopes = term(state)
-        values = slopes()
-        across = np.swapaxes(values, 1, 2)
-        hessian += across @ values
-        gradient += (across @ residuals[..., None])[..., 0]
-    if smooth is not None:
-        gradient += smooth.gradient(state)
-    return hessian, gradient
-
-
-@dataclass(frozen=True, eq=False)
-class _Smooth:
-    """Second differences of frames at even times, by weights [P] of the unknowns."""
-
-    weights: Array
-
-    @classmethod
-    def of(cls, body: Body, times: Array, rules: Rules) -> _Smooth | None:
-        if len(times) < 3 or not rules.turning > 0:
-            return None
-        step = float(np.median(np.diff(times)))
-        weights = np.full(3 + 3 * len(body.turning), 1 / (rules.turning * step**2))
-        weights[:3] = 1 / (rules.moving * step**2)
-        return cls(weights)
-
-    def _bends(self, state: State) -> Array:
-        """[T - 2, P]: the residuals."""
-        turns = state.turns[:, list(state.body.turning)]
-        steps = log(turns[1:] @ np.swapaxes(turns[:-1], 2, 3)).reshape(len(turns) - 1, -1)
-        steps = np.concatenate([np.diff(state.root, axis=0), steps], 1)
-        return np.diff(steps, axis=0) * self.weights
-
-    def squares(self, state: State) -> Array:
-        """[T]: sums of squares; each is shared by its three frames."""
-        shares = np.square(self._bends(state)).sum(1) / 3
-        out = np.zeros(len(state.root))
-        for first in range(3):
-            out[first : first + len(shares)] += shares
-        return out
-
-    def gradient(self, state: State) -> Array:
-        """[T, P]"""
-        pull = self._bends(state) * self.weights
-        out = np.zeros((len(state.root), len(self.weights)))
-        for first, factor in enumerate((1, -2, 1)):
-            out[first : first + len(pull)] += factor * pull
-        return out
-
-    def bands(self, count: int) -> tuple[Array, Array, Array]:
-        """What the squares of second differences put on the diagonal, beside it and beyond, for
-        each frame [T]; to be multiplied by the weights' squares.
-        """
-        second = np.diff(np.eye(count), 2, axis=0)
-        whole = second.T @ second
-        return (
-            np.diag(whole),
-            np.append(np.diag(whole, 1), 0),
-            np.append(np.diag(whole, 2), (0, 0)),
-        )
-
-
-def _step(hessian: Array, gradient: Array, damping: float, smooth: _Smooth | None) -> Array:
-    """[T, P]: Levenberg and Marquardt's step."""
-    count, size = gradient.shape
-    diagonal = np.einsum("tpp->tp", hessian)
-    # Turns that nothing holds, as of straight limbs about themselves, go in small steps as well.
-    damped = hessian + np.eye(size) * (damping * (diagonal + FREE) + 1e-9)[:, None]
-    if smooth is None:
-        return -np.linalg.solve(damped, gradient[..., None])[..., 0]
-    square = smooth.weights**2
-    near, next_, beyond = smooth.bands(count)
-    damped += np.eye(size) * (near[:, None] * square * (1 + damping))[:, None]
-    # LAPACK's lower form: row r holds the r-th diagonal below the main one
-    band = np.zeros((2 * size + 1, count, size))
-    for below in range(size):
-        band[below, :, : size - below] = np.diagonal(damped, -below, 1, 2)
-    band[size] = next_[:, None] * square
-    band[2 * size] = beyond[:, None] * square
-    moves = solveh_banded(
-        band.reshape(2 * size + 1, -1), -gradient.ravel(), lower=True, overwrite_ab=True,
-        check_finite=False,
-    )  # fmt: skip
-    return moves.reshape(count, size)

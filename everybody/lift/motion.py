@@ -51,7 +51,7 @@ class Motion:
             raise ValueError(f"joints must have shape {list(wanted)}, got {list(joints.shape)}")
         if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
             raise ValueError("times of a motion must be numbers that rise from frame to frame")
-        unknown = ~np.isfinite(joints).all(2)
+        unknown = np.asarray(~np.isfinite(joints).all(2))
         joints = np.where(unknown[..., None], (np.nan, np.nan, np.nan, 0.0), joints)
         object.__setattr__(self, "joints", joints)
         object.__setattr__(self, "times", times)

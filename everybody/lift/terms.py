@@ -45,10 +45,10 @@ class State:
         axes = self.forward[1][:, parents]
         return np.where((parents < 0)[:, None, None], np.eye(3), axes)
 
-    def place_slopes(self, joints: Array) -> Array:
+    def place_slopes(self, joints: NDArray[np.int64]) -> Array:
         """[S] -> [T, S, 3, P]: how joints move."""
         places, turning = self.forward[0], list(self.body.turning)
-        count, moves = len(places), self.body.above[np.ix_(joints, turning)]
+        count, moves = len(places), self.body.above[joints[:, None], turning]
         out = np.zeros((count, len(joints), 3, 3 + 3 * len(turning)))
         out[..., :3] = np.eye(3)
         # np.cross of every column of the axes with every lever, written out: three times as fast
@@ -114,10 +114,10 @@ def _robust(away: Array, slopes: Slopes, scale: float) -> tuple[Array, Slopes]:
 class Places:
     """Joints [S] of the body lie at goals [T, S, 3]; weights [T, S] in 1/m, 0 where not seen."""
 
-    joints: Array
+    joints: NDArray[np.int64]
     goals: Array
     weights: Array
-    outlier: float = 10.0  # in units of the weight: what counts half
+    outlier: float = 10.0  # residuals as large count half
 
     def __call__(self, state: State) -> tuple[Array, Slopes]:
         away = (state.forward[0][:, self.joints] - self.goals) * self.weights[..., None]
@@ -160,7 +160,7 @@ class Camera:
 class Picture:
     """Joints [S] of the body are seen at goals [T, S, 2] in pixels; weights [T, S] in 1/pixel."""
 
-    joints: Array
+    joints: NDArray[np.int64]
     goals: Array
     weights: Array
     camera: Camera
@@ -241,6 +241,11 @@ class Limits:
 
     def __call__(self, state: State) -> tuple[Array, Slopes]:
         orientations = state.forward[1]
+        if not self.found:
+            count = len(state.root)
+            return np.zeros((count, 0)), lambda: np.zeros(
+                (count, 0, 3 + 3 * len(state.body.turning))
+            )
         angles = np.stack(
             [
                 decompose(relative(found, self.axes, orientations), found.joint.order)

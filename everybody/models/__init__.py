@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from . import (
@@ -23,6 +24,7 @@ from . import (
     hrnet,
     ief,
     integral,
+    lifter,
     likelihood,
     losses,
     regression,
@@ -35,6 +37,7 @@ from . import (
     tinypose,
     tompson,
     turn_net,
+    videopose,
     vitpose,
 )
 from .detection import detection_loss
@@ -115,6 +118,11 @@ def path(net: Any, image: Tensor, targets: Targets, weights: Tensor) -> Targets:
     return (ief.fixed_path(start, truth, weights, steps=net.steps, bound=net.bound),)
 
 
+def distances(net: Any, said: Tensor, poses: Tensor) -> Loss:
+    """Poses in space."""
+    return videopose.position_error(said, poses, torch.ones_like(poses[..., 0]))
+
+
 CENTRE = {"type": "heatmap", "alignment": "centre"}
 CORNER = {"type": "heatmap", "alignment": "corner"}
 STRIDE8 = CORNER | {"stride": 8}
@@ -183,4 +191,6 @@ MODELS: dict[str, Model] = {
     **family(rmpe.Sstn, rmpe.VARIANTS, kind="regions", joints=False, outputs=("theta",),
              loss=alone(rmpe.theta_loss),
              answer=lambda net, said: (rmpe.guarded(said, rmpe.ASPECT),)),
+    **family(lifter.LifterNet, lifter.VARIANTS, kind="sequences", outputs=("poses",),
+             loss=distances),
 }  # fmt: skip

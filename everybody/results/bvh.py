@@ -129,6 +129,7 @@ def text_of(nodes: Sequence[Node], root: Array, turns: Array, step: float) -> st
     order: list[int] = []
     tree = "\n".join(_lines(nodes, 0, order, 0))
     columns = np.concatenate([root, turns[:, order].reshape(len(root), -1)], 1)
+    columns = np.round(columns, 5) + 0.0  # no -0.00000
     rows = "".join(" ".join(f"{value:.5f}" for value in row) + "\n" for row in columns)
     return f"HIERARCHY\n{tree}\nMOTION\nFrames: {len(root)}\nFrame Time: {step:.7f}\n{rows}"
 
@@ -141,7 +142,7 @@ def _lines(nodes: Sequence[Node], place: int, order: list[int], depth: int) -> I
     kind = "ROOT" if node.parent < 0 else "JOINT"
     yield f"{indent}{kind} {node.name}" if node.name else f"{indent}End Site"
     yield f"{indent}{{"
-    yield f"{indent}\tOFFSET " + " ".join(f"{value:.5f}" for value in node.offset)
+    yield f"{indent}\tOFFSET " + " ".join(f"{value:.5f}" for value in node.offset.round(5) + 0.0)
     if node.name:
         order.append(place)
         places = "6 Xposition Yposition Zposition" if node.parent < 0 else "3"

@@ -1,7 +1,8 @@
 """OpenSim's .mot: the coordinates of a model over time, in degrees and metres, under the names that
 the full-body models have (Rajagopal et al. 2016).
 
-Coordinates of the pelvis are in the axes of our TRC files (y up): both lie in one laboratory. The knee and the ankle have one angle each, the elbow two, as in those models; what our body turns
+Coordinates of the pelvis are in the axes of our TRC files (y up): both lie in one laboratory. The
+knee and the ankle have one angle each, the elbow two, as in those models; what our body turns
 beyond is left out.
 """
 

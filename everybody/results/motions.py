@@ -8,17 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..atomic import replacing
-from ..errors import OutputError, unknown
-from ..lift.body import Animation, fit_body
-from ..lift.inverse import RULES, Rules, solve
-from ..lift.motion import Motion
+from ..errors import DataError, OutputError, unknown
+from ..lift.body import Animation
+from ..lift.inverse import solve
+from ..lift.measure import fit_body
+from ..lift.motion import Motion, motions
+from ..lift.rules import RULES, Rules
+from ..media.clock import Films
 from .bvh import animation_bvh
 from .c3d import write_c3d
 from .gltf import glb
 from .mot import mot
 from .trc import motion_trc
+
+if TYPE_CHECKING:
+    from .spatial import Records3D
 
 
 def animated(track: Motion | Animation, rules: Rules = RULES) -> Animation:
@@ -56,6 +63,23 @@ def write(
             part.write_text(text, encoding="utf-8")
         written.append(target)
     return written
+
+
+def write_people(records: Records3D, path: Path) -> None:
+    """Frames of people in space -> the same files; in several films, people of one id are several.
+    Raises DataError where nobody has an id.
+    """
+    films, rows = Films(), {}
+    for record in records():
+        if record.poses.ids is not None:
+            film = films(record.source, record.index)
+            rows.setdefault(film, []).append((record.time, record.poses))
+    tracks = [track for film in rows.values() for track in motions(film)]
+    if not tracks:
+        raise DataError(
+            f"{path}: nobody has an id: run with --track, so that frames belong together"
+        )
+    write(path, tracks)
 
 
 def _joints(track: Motion | Animation) -> Motion:

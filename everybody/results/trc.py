@@ -62,7 +62,7 @@ def text_of(
         "",
     ]
     unseen = [*["\t\t"] * (len(markers) - 1), "nan\tnan\tnan"]
-    seen = np.isfinite(points).all(2)
+    seen = np.asarray(np.isfinite(points).all(2))
     for n, time in enumerate(times):
         cells = [
             f"{x:.5f}\t{y:.5f}\t{z:.5f}" if seen[n, k] else unseen[k]

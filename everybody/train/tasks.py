@@ -15,15 +15,16 @@ from .equivariant import EquivariantTask
 from .pose import PoseTask
 from .recipe import Recipe
 from .rmpe import RmpeTask, SstnTask
-from .shards import Pack
+from .sequences import SequenceTask
 from .turn import TurnTask
 
-AnyTask = PoseTask | TurnTask | DetectorTask | EquivariantTask | SstnTask | RmpeTask
+AnyTask = PoseTask | TurnTask | DetectorTask | EquivariantTask | SstnTask | RmpeTask | SequenceTask
 TASKS: dict[str, type[AnyTask]] = {
     "crops": PoseTask,
     "turns": TurnTask,
     "pictures": DetectorTask,
     "regions": SstnTask,
+    "sequences": SequenceTask,
     "rmpe": RmpeTask,
     "equivariant": EquivariantTask,
 }
@@ -42,11 +43,11 @@ def task_of(recipe: Recipe) -> type[AnyTask]:
     return TASKS[name]
 
 
-def task(recipe: Recipe, pack: Pack) -> AnyTask:
-    """Raises OptionError as `task_of`, and DataError where the packed pictures are not what the
-    task learns from.
+def task(recipe: Recipe, data: Any) -> AnyTask:
+    """data: as the task's `load` gives it. Raises OptionError as `task_of`, and DataError where the
+    data are not what the task learns from.
     """
-    return task_of(recipe)(recipe, pack)
+    return task_of(recipe)(recipe, data)
 
 
 def network(recipe: Recipe, count: int = 0) -> Any:
