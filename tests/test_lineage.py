@@ -32,6 +32,7 @@ JOINTS = 5
 FAMILIES: dict[str, dict] = {
     "sppe-fast": {"width": 16, "head": 16, "depths": (1, 1, 1, 1)},
     "tinypose": {},
+    "tinypose-cells": {},
     "deeppose-tiny": {},
     "deeppose-resnet-tiny": {},
     "deeppose-resnet-tiny-rle": {},
@@ -49,7 +50,7 @@ FAMILIES: dict[str, dict] = {
     "vitpose-s": {"width": 48, "depth": 2, "heads": 4},
 }
 LARGE = {"deeppose-tiny": (96, 128)}  # crops, where 64 x 64 leave its layers too little
-RATES = {"tinypose": 1e-3}  # its normalisation is folded
+RATES = dict.fromkeys(("tinypose", "tinypose-cells"), 1e-3)  # their normalisation is folded
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -138,9 +138,9 @@ class Finding:
     """How people are found."""
 
     method: Annotated[str | None, to_find(help=METHOD)] = None
-    model: Annotated[str | None, to_find(help="The bundled pair of models: fast or accurate.")] = (
-        None
-    )
+    model: Annotated[
+        str | None, to_find(help="Bundled: fast, accurate, animals; or accurate,animals.")
+    ] = None
     detector: Annotated[
         str | None, to_find(help="Name from `everybody models`, or an ONNX file.")
     ] = None

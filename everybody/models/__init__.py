@@ -141,7 +141,6 @@ POINTS: dict[str, Any] = {"outputs": ("keypoints",)}
 AXES: dict[str, Any] = {"codec_numbers": ("size", "split"), "outputs": ("x", "y")}
 BOXES: dict[str, Any] = {
     "kind": "pictures",
-    "joints": False,
     "loss": alone(detection_loss),
     "outputs": ("boxes", "scores"),
     "dynamic": True,
@@ -154,6 +153,9 @@ MODELS: dict[str, Model] = {
              codec_numbers=("sigma",), codec=CENTRE, loss=softmax_over_cells),
     **family(tinypose.TinyPoseNet, tinypose.VARIANTS, **HEATMAPS, deploy=deployed.deployed,
              restore=deployed.restored, read=tinypose.TinyPoseNet.from_onnx),
+    **family(tinypose.TinyPoseCells, tinypose.CELLS, codec_numbers=("sigma",), codec=CORNER,
+             loss=softmax_over_cells, deploy=deployed.deployed, restore=deployed.restored,
+             read=tinypose.TinyPoseNet.from_onnx),
     **family(deeppose.DeepPoseNet, deeppose.VARIANTS,
              codec_numbers=("size",), codec=COORDINATES, loss=squared_distances, **POINTS),
     **family(regression.RegressionNet,

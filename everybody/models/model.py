@@ -30,13 +30,14 @@ class Model:
     `loss` gets the network, what it says, and what its kind of sample teaches:
 
         crops     targets of the codec's `encode`, weights [B, K], the codec
-        pictures  cells [A, 2], boxes [B, M, 4], real [B, M], ignored [B, M]
+        pictures  cells [A, 2], boxes [B, M, 4], real, ignored and categories [B, M]
         turns     wanted probabilities [B, 4], weights [B]
         regions   wanted θ [B, 2, 3], the crop's width / height
         sequences wanted poses [B, 1, K, 3]
     """
 
-    build: Callable[..., nn.Module]  # (number of joints, codec, **what `told` tells) -> untrained
+    # (number of joints or categories, codec, **what `told` tells) -> untrained
+    build: Callable[..., nn.Module]
     kind: str  # of sample: crops, pictures, turns, regions, sequences
     loss: Callable[..., Loss]  # (network, said, what the kind teaches …) -> (sum, weight)
     # (network, pictures, targets, weights) -> what else `forward` takes in training: networks that

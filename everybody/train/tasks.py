@@ -50,6 +50,6 @@ def task(recipe: Recipe, data: Any) -> AnyTask:
     return task_of(recipe)(recipe, data)
 
 
-def network(recipe: Recipe, joints: int = 17) -> Any:
-    """The untrained network of a recipe."""
-    return task_of(recipe).network(recipe, joints)
+def network(recipe: Recipe, count: int = 0) -> Any:
+    """The untrained network of a recipe, for so many joints or categories (0: the usual)."""
+    return task_of(recipe).network(recipe, count)
