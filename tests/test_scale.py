@@ -263,7 +263,8 @@ def test_a_store_that_answers_500_and_stalls(
         server.errors = server.stalls = 0.0
         assert server.refused > 0
         assert join(one, planned, COCO17, {}).frames == 40
-        lines = fs.cat(f"results{seed}/out/films/{film_folder(planned.film)}/frames.jsonl").splitlines()
+        film = film_folder(planned.film)
+        lines = fs.cat(f"results{seed}/out/films/{film}/frames.jsonl").splitlines()
     assert [json.loads(line)["frame"] for line in lines] == list(range(40))
 
 
