@@ -1,5 +1,5 @@
-"""The command line: `run`, `lift`, `models`, `eval`, `convert`, `plot`, `doctor`; several cameras:
-`calibrate`, `triangulate`; uses: `coach`, `ar`; to train, `label`, `pack`, `proposals`, `train`,
+"""The command line: `run`, `lift`, `view`, `models`, `eval`, `convert`, `plot`, `doctor`; several
+cameras: `calibrate`, `triangulate`; uses: `coach`, `ar`; to train, `label`, `pack`, `proposals`, `train`,
 `export`, `tune-nms`; published checkpoints: `weights import`.
 
 Commands only parse and print; what they do lives in the package. Results go to files or stdout,
@@ -34,6 +34,7 @@ from .studio import studio
 from .train import export, label, pack, proposals, train
 from .triangulate import triangulate
 from .tune import tune_nms
+from .view import view
 from .weights import app as weights
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ app.command(no_args_is_help=True)(convert)
 app.command(no_args_is_help=True)(calibrate)
 app.command(no_args_is_help=True)(triangulate)
 app.command(no_args_is_help=True)(lift)
+app.command(no_args_is_help=True)(view)
 app.add_typer(models, name="models")
 app.add_typer(weights, name="weights")
 app.command(no_args_is_help=True)(plot)
