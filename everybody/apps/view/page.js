@@ -5,7 +5,8 @@ const at = (id) => document.getElementById(id);
 const view = { turn: -0.6, tilt: 0.25, zoom: 1, frame: 0, playing: false, shown: new Set(data.ids) };
 const pictures = new Map();
 
-const colour = (id) => data.colours[data.ids.indexOf(id) % data.colours.length];
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const colour = (id) => data.colours[dark.matches ? "dark" : "light"][data.ids.indexOf(id)];
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function canvas(id) {
@@ -24,7 +25,7 @@ function canvas(id) {
 
 // The same camera as turning.py: it circles the room's middle and looks at it.
 function camera(width, height) {
-  const [cx, cy, cz] = data.middle, far = 4 * data.reach / view.zoom;
+  const [cx, cy, cz] = data.middle, far = data.far / view.zoom;
   const up = Math.min(data.reach, 900), focal = Math.min(width, height) * 1.6;
   const ct = Math.cos(view.turn), st = Math.sin(view.turn);
   const ch = Math.cos(view.tilt), sh = Math.sin(view.tilt);
@@ -189,7 +190,7 @@ const KEYS = {
 
 function listen() {
   addEventListener("keydown", (event) => {
-    const field = event.target.matches("select, button, input");
+    const field = event.target.matches("select, button, input[type=checkbox]");
     if (event.altKey && event.key.startsWith("Arrow")) {
       view.turn += { ArrowLeft: 0.1, ArrowRight: -0.1 }[event.key] || 0;
       view.tilt += { ArrowUp: 0.1, ArrowDown: -0.1 }[event.key] || 0;
@@ -218,7 +219,10 @@ function listen() {
   at("angle").addEventListener("change", draw);
   at("spin").addEventListener("change", () => view.playing || requestAnimationFrame(tick));
   addEventListener("resize", draw);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  dark.addEventListener("change", () => {
+    for (const label of at("people").querySelectorAll("label")) label.style.color = colour(Number(label.dataset.id));
+    draw();
+  });
 }
 
 function controls() {
@@ -235,6 +239,7 @@ function controls() {
       draw();
     });
     label.append(box, ` ${id}`);
+    label.dataset.id = id;
     label.style.color = colour(id);
     at("people").append(label);
   }

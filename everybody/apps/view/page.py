@@ -22,9 +22,8 @@ import numpy as np
 from ...atomic import replacing
 from ...draw import hue
 from ...people import Image, People
-from .show import Array, Moment, Show, spatial_angles
+from .show import DARKER, FAR, LEAST, Array, Moment, Show, spatial_angles
 
-LEAST = 0.2  # score of a joint in 2D to be shown
 WIDE = 480  # pixels of a picture within the page
 
 Pictures = Callable[[Moment], Image | None]
@@ -61,7 +60,7 @@ def write_page(show: Show, path: Path, pictures: Pictures = no_pictures) -> None
 
 
 def _file(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return files("everybody.apps.view").joinpath(name).read_text(encoding="utf-8")
 
 
 def _hashed(text: str) -> str:
@@ -76,14 +75,19 @@ def content(show: Show, pictures: Pictures = no_pictures) -> dict[str, Any]:
     return {
         "middle": _whole(1000 * middle),
         "reach": round(1000 * reach),
+        "far": round(1000 * FAR * reach),
         "ids": show.ids,
-        "colours": ["#" + bytes(hue(number)).hex() for number in show.ids] or ["#888888"],
+        "colours": {"light": _colours(show.ids, DARKER), "dark": _colours(show.ids, 1.0)},
         "limbs": show.skeleton.limbs,
         "sides": show.skeleton.sides,
         "flat": flat and {"limbs": flat.limbs, "sides": flat.sides},
         "angles": names,
         "frames": [_frame(show, moment, pictures) for moment in show.moments],
     }
+
+
+def _colours(ids: list[int], part: float) -> list[str]:
+    return [f"#{bytes(round(part * value) for value in hue(number)).hex()}" for number in ids]
 
 
 def _frame(show: Show, moment: Moment, pictures: Pictures) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from ...atomic import replacing
 from ...draw import hue
 from ...errors import OptionError
-from .show import Array, Moment, Show, spatial_angles
+from .show import LEAST, Array, Mask, Moment, Show, spatial_angles
 
 
 def to_rerun(show: Show, path: Path | None = None) -> None:
@@ -78,7 +78,7 @@ def _log_flat(rr: Any, stream: Any, moment: Moment) -> None:
     bones, joints, colours, of_joints = [], [], [], []
     ids = range(len(people)) if people.ids is None else people.ids.tolist()
     for number, keypoints in zip(ids, people.keypoints, strict=True):
-        known = keypoints[:, 2] >= 0.2
+        known = keypoints[:, 2] >= LEAST
         own = _bones(keypoints[:, :2], known, people.skeleton.limbs)
         bones += own
         colours += [hue(number)] * len(own)
@@ -88,5 +88,5 @@ def _log_flat(rr: Any, stream: Any, moment: Moment) -> None:
     stream.log("picture/joints", rr.Points2D(np.reshape(joints, (-1, 2)), colors=of_joints))
 
 
-def _bones(places: Array, known: Array, limbs: Any) -> list[Array]:
+def _bones(places: Array, known: Mask, limbs: Any) -> list[Array]:
     return [places[[a, b]] for a, b in limbs if known[a] and known[b]]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +29,14 @@ from ...results.spatial import Record3D, read, spatial_file
 from ...skeletons import SKELETONS, Skeleton
 
 Array = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
 
 # Rows: x, y and z of what is shown.
 UPRIGHT = {"world": np.eye(3), "camera": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])}
 SPARE = 0.6  # metres of floor around the people
+FAR = 3.2  # how many times as far the camera stands as people come
+LEAST = 0.2  # score of a joint in 2D to be shown
+DARKER = 0.62  # part of a person's colour on light paper
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,13 +164,13 @@ def of_motions(motions: Sequence[Motion], name: str) -> Show:
 def _of_npz(path: Path) -> Show:
     """What `triangulate` and `lift -f npz` write."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             data = {name: file[name] for name in file.files}
         joints = tuple(data["joints"].tolist())
         places = data["positions_3d"].astype(np.float64)
         times = data["times" if "times" in data else "time"].astype(np.float64)
         ids = data["ids" if "ids" in data else "id"].astype(np.int64)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise DataError(f"{path}: not people in space as `triangulate` writes ({error})") from None
     if places.shape != (len(ids), len(joints), 3) or times.shape != ids.shape:
         raise DataError(f"{path}: positions_3d, times, ids and joints do not fit together")

@@ -19,9 +19,9 @@ from ...draw import hue
 from ...errors import DataError
 from ...media.encode import VideoWriter
 from ...people import Image
-from .show import Array, Moment, Show
+from .show import DARKER, FAR, LEAST, Array, Mask, Moment, Show
 
-PAPER, GRID, INK = (250, 250, 248), (214, 216, 220), (40, 44, 50)
+PAPER, GRID = (250, 250, 248), (214, 216, 220)
 STEP = 0.5  # metres between lines of the floor
 MOMENTS = 8  # of a strip
 MOST = 240  # pictures of a GIF
@@ -64,7 +64,7 @@ class Orbit:
 def orbit(show: Show, size: tuple[int, int], turn: float = -0.6) -> Orbit:
     """A camera that sees all of a show."""
     (x, y, z), reach = show.room()
-    return Orbit((float(x), float(y), float(z + min(reach, 0.9))), 4 * reach, turn, size=size)
+    return Orbit((float(x), float(y), float(z + min(reach, 0.9))), FAR * reach, turn, size=size)
 
 
 def picture(show: Show, moment: Moment, camera: Orbit) -> Image:
@@ -74,7 +74,7 @@ def picture(show: Show, moment: Moment, camera: Orbit) -> Image:
     _floor(canvas, show, camera)
 
     points = camera.project(moment.places.astype(np.float64))
-    known = np.isfinite(points).all(2)
+    known: Mask = np.asarray(np.isfinite(points).all(2))
     some = [n for n in range(len(points)) if known[n].any()]
     for n in sorted(some, key=lambda n: -points[n, known[n], 2].min()):
         _person(canvas, points[n], known[n], show.skeleton.limbs, hue(moment.ids[n]))
@@ -98,11 +98,11 @@ def _floor(canvas: Image, show: Show, camera: Orbit) -> None:
 def _person(
     canvas: Image,
     points: Array,
-    known: Array,
+    known: Mask,
     limbs: Sequence[tuple[int, int]],
     colour: tuple[int, int, int],
 ) -> None:
-    dark = tuple(round(0.62 * value) for value in colour)
+    dark = tuple(round(DARKER * value) for value in colour)
     thick = max(1, round(min(canvas.shape[:2]) / 160))
     for a, b in limbs:
         if known[a] and known[b]:
@@ -158,7 +158,7 @@ def write_gif(show: Show, path: Path, size: tuple[int, int] = (320, 320)) -> Non
 
 
 def strip(show: Show, count: int = MOMENTS, side: int = 200) -> Image:
-    """[H, count * side, 3]: moments evenly chosen, people in 2D, where they are known, above
+    """[H, W, 3]: moments evenly chosen, people in 2D, where they are known, above
     people in space. Raises DataError without frames.
     """
     _some(show, Path(show.name))
@@ -166,8 +166,9 @@ def strip(show: Show, count: int = MOMENTS, side: int = 200) -> Image:
     moments = [show.moments[n] for n in chosen]
     camera = orbit(show, (side, side), 0.0)
     rows = [np.hstack([picture(show, moment, camera) for moment in moments])]
-    if any(moment.flat is not None for moment in moments):
-        rows.insert(0, np.hstack([_flat(moment, side) for moment in moments]))
+    heights = [round(side * m.size[1] / max(m.size)) for m in moments if min(m.size) > 0]
+    if heights:
+        rows.insert(0, np.hstack([_flat(moment, side, max(heights)) for moment in moments]))
     return np.vstack(rows)
 
 
@@ -178,28 +179,22 @@ def write_strip(show: Show, path: Path) -> None:
         Pillow.fromarray(image).save(file, "PNG", optimize=True)
 
 
-def _flat(moment: Moment, side: int) -> Image:
-    """The people of a picture on paper, [side, side, 3]."""
-    canvas = np.full((side, side, 3), PAPER, np.uint8)
-    if moment.flat is None or not min(moment.size):
+def _flat(moment: Moment, side: int, height: int) -> Image:
+    """The people of a picture on white, [height, side, 3]."""
+    canvas = np.full((height, side, 3), PAPER, np.uint8)
+    people = moment.flat
+    if people is None or not min(moment.size):
         return canvas
     scale = side / max(moment.size)
-    width, height = (max(1, round(length * scale)) for length in moment.size)
-    people = moment.flat
-    keypoints = people.keypoints.copy()
-    keypoints[..., :2] = (keypoints[..., :2] + 0.5) * scale - 0.5
-    left, top = (side - width) // 2, (side - height) // 2
-    canvas[top : top + height, left : left + width] = 255
+    inner = np.maximum(1, np.round(np.multiply(moment.size, scale))).astype(int)
+    left, top = (np.array([side, height]) - inner) // 2
+    canvas[top : top + inner[1], left : left + inner[0]] = 255
+
+    points = people.keypoints.astype(np.float64)
+    points[..., :2] = (points[..., :2] + 0.5) * scale - 0.5 + (left, top)
     ids = range(len(people)) if people.ids is None else people.ids.tolist()
-    points = keypoints[..., :2] + np.array([left, top])
-    for n, number in enumerate(ids):
-        _person(
-            canvas,
-            np.concatenate([points[n], keypoints[n, :, 2:]], 1),
-            keypoints[n, :, 2] >= 0.2,
-            people.skeleton.limbs,
-            hue(number),
-        )
+    for joints, number in zip(points, ids, strict=True):
+        _person(canvas, joints, joints[:, 2] >= LEAST, people.skeleton.limbs, hue(number))
     return canvas
 
 
