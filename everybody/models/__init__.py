@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from . import (
+    adversarial,
     cpm,
     deeppose,
     deployed,
@@ -56,6 +57,16 @@ def heatmaps(net: Any, said: Any, targets: Targets, weights: Tensor, codec: Any)
     stages = (said,) if isinstance(said, Tensor) else said
     error = partial(losses.heatmap_error, sigma=codec.sigma)
     return losses.every_stage(error, stages, targets[0], weights)
+
+
+def poses_and_occlusions(
+    net: Any, said: Any, targets: Targets, weights: Tensor, codec: Any, hidden: Tensor
+) -> Loss:
+    """Heatmaps of where joints are and of which are hidden, of every stack."""
+    known = hidden >= 0
+    truth = adversarial.told(adversarial.maps_of(targets[0], hidden.clamp(min=0)), known)
+    stacks = [adversarial.told(maps, known) for maps in said]
+    return adversarial.generator_error(stacks, truth, weights, sigma=codec.sigma)
 
 
 def as_heatmaps(said: Tensor, wanted: Tensor, known: Tensor, codec: Any) -> Loss:
@@ -160,6 +171,8 @@ MODELS: dict[str, Model] = {
     **family(ief.IefNet, ief.VARIANTS, codec=PIXELS, loss=corrections, guide=path, **POINTS),
     **family(hourglass.HourglassNet, hourglass.VARIANTS, **STAGES, published=hourglass.published,
              told=hourglass.layout),
+    **family(adversarial.AdversarialPoseNet, adversarial.VARIANTS, kind="occluded",
+             codec=CORNER, loss=poses_and_occlusions),
     **family(simple_baseline.SimpleBaselineNet, simple_baseline.VARIANTS, **HEATMAPS,
              published=simple_baseline.published),
     **family(integral.IntegralNet, integral.VARIANTS, codec={"type": "integral"},

@@ -138,6 +138,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "width": 8,
         "upsampling": ((), (128,), (64,), ()),
     },
+    "fastpose-slim": {
+        "depths": (2, 2, 2, 2),
+        "width": 24,
+        "upsampling": ((), (256,), (128,), ()),
+    },
     "fastpose-50": {"depths": RESNETS[50]["depths"]},
     "fastpose-152": {"depths": RESNETS[152]["depths"]},
     "fastpose-unshuffle-50": {"depths": RESNETS[50]["depths"], "upsampling": UNSHUFFLED},

@@ -146,6 +146,7 @@ def ief_loss(
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
+    "ief-slim": {"width": 16},
     "ief-fast": {"width": 32},
     "ief-accurate": {"width": 48, "depths": (2, 3, 4, 2)},
 }

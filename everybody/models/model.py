@@ -30,13 +30,14 @@ class Model:
     `loss` gets the network, what it says, and what its kind of sample teaches:
 
         crops     targets of the codec's `encode`, weights [B, K], the codec
+        occluded  the same, and which joints are hidden [B, K]: 1 yes, 0 no, -1 not said
         pictures  cells [A, 2], boxes [B, M, 4], real [B, M], ignored [B, M]
         turns     wanted probabilities [B, 4], weights [B]
         regions   wanted θ [B, 2, 3], the crop's width / height
     """
 
     build: Callable[..., nn.Module]  # (number of joints, codec, **what `told` tells) -> untrained
-    kind: str  # of sample: crops, pictures, turns, regions
+    kind: str  # of sample: crops, occluded, pictures, turns, regions
     loss: Callable[..., Loss]  # (network, said, what the kind teaches …) -> (sum, weight)
     # (network, pictures, targets, weights) -> what else `forward` takes in training: networks that
     # correct a guess learn from guesses that depend on the truth.

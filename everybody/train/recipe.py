@@ -83,6 +83,9 @@ class Recipe:
     direct: float = 1.0  # weight of θ itself in the loss
     parallel: float = 1.0  # weight of the parallel SPPE; 0: without
     pose: float = 1.0  # weight of the SPPE's own loss; 0: it stays as it is
+    # How much Adversarial PoseNet's two critics count, as a factor of the paper's weights; 0: the
+    # generator learns alone.
+    critics: float = 1.0
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)

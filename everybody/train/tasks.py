@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import unknown
 from ..models import MODELS
+from .adversarial import AdversarialTask
 from .detect import DetectorTask
 from .equivariant import EquivariantTask
 from .pose import PoseTask
@@ -18,9 +19,12 @@ from .rmpe import RmpeTask, SstnTask
 from .shards import Pack
 from .turn import TurnTask
 
-AnyTask = PoseTask | TurnTask | DetectorTask | EquivariantTask | SstnTask | RmpeTask
+AnyTask = (
+    PoseTask | AdversarialTask | TurnTask | DetectorTask | EquivariantTask | SstnTask | RmpeTask
+)
 TASKS: dict[str, type[AnyTask]] = {
     "crops": PoseTask,
+    "occluded": AdversarialTask,
     "turns": TurnTask,
     "pictures": DetectorTask,
     "regions": SstnTask,
