@@ -227,7 +227,7 @@ def verdict(truth: Dataset, figures: list[Figure]) -> dict[str, list[float | Non
     return {name: [found[name], *ends[name]] for name in kept if " mean of " not in name}
 
 
-def run(work: Path, only: str, minutes: float, limit: int) -> None:
+def run(work: Path, rows: Path, only: str, minutes: float, limit: int) -> None:
     """All rows that are missing, one after the other."""
     import torch
 
@@ -243,14 +243,14 @@ def run(work: Path, only: str, minutes: float, limit: int) -> None:
 
     until = time.monotonic() + 60 * minutes
     for name in [name for name in ENTRIES if only in name]:
-        if (ROWS / f"{name}.json").is_file():
+        if (rows / f"{name}.json").is_file():
             continue
         say(f"--- {name}")
         row = row_of(name, work, pack, until, limit)
         if row is None:
             say(f"stopped in {name}; the same command goes on")
             return
-        write_json(ROWS / f"{name}.json", row | {"pictures": pictures(pack())})
+        write_json(rows / f"{name}.json", row | {"pictures": pictures(pack())})
         say(f"{name}: done")
 
 
@@ -277,12 +277,13 @@ def main() -> None:
     kinds = command.add_subparsers(dest="what", required=True)
     train = kinds.add_parser("run")
     train.add_argument("--work", type=Path, required=True, help="folder of shards and runs")
+    train.add_argument("--rows", type=Path, default=ROWS, help="folder of finished rows")
     train.add_argument("--only", default="", help="rows whose name holds this")
     train.add_argument("--minutes", type=float, default=math.inf, help="stop after so long")
     train.add_argument("--limit", type=int, default=0, help="judge on the first so many pictures")
-    train.set_defaults(run=lambda given: run(given.work, given.only, given.minutes, given.limit))
     given = parsed(command)
-    given.run(given)
+    if given.what == "run":
+        run(given.work, given.rows, given.only, given.minutes, given.limit)
 
 
 if __name__ == "__main__":
