@@ -1,7 +1,7 @@
 """Ten years of single-person pose networks in one table: same pictures, same crops, same budget.
 
-    everybody pack ../shared/data/lspet/train.npz -o WORK/shards/lspet --size 160 \\
-        --avoid ../shared/data/coco_val/images --avoid ../shared/data/lspet/val   # and so on
+    everybody label ../shared/data/photos/SET -o LABELS --det-score 0.5 --paddings 1.15
+    python -m benchmarks.lineage pack --work WORK --labels LABELS
     python -m benchmarks.lineage run --work WORK  # hours; the same command goes on after a stop
     python -m benchmarks.lineage run --work WORK --only cpm --minutes 60
     python -m benchmarks.lineage table            # docs/lineage/table.md and curves.png
@@ -22,14 +22,23 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.common import COCO_VAL, DATA, DETECTOR, ROOT, environment, parsed, parser
+from benchmarks.common import (
+    COCO_TRAIN,
+    COCO_VAL,
+    DATA,
+    DETECTOR,
+    ROOT,
+    environment,
+    parsed,
+    parser,
+)
 from everybody import runtime
 from everybody.atomic import replacing
 from everybody.data.dataset import Dataset
@@ -40,11 +49,13 @@ from everybody.metrics.figure import Figure
 from everybody.metrics.judge import judge
 from everybody.metrics.predict import predict
 from everybody.metrics.tables import About, to_json, verdicts
+from everybody.skeletons import COCO17
 
 RATES = (3e-4, 1e-3, 3e-3)
 SEARCH, FULL = 320, 3200  # steps
 ROWS = ROOT / "docs/lineage/rows"
 DRAWS = 500
+SIDE, LEAST = 160, 0.3  # of packed crops in pixels; score below which a teacher's joint is none
 # Where predictions differ, `.1` tells more than the usual .2, which both measures share.
 ON_COCO = ("AP", "PCK@0.2", "PDJ@0.1")
 ON_LSP = ("PCK@0.2", "PCKh@0.5", "PCP@0.5", "PDJ@0.1")
@@ -94,6 +105,21 @@ ENTRIES: dict[str, Entry] = {
 }
 
 
+def pack(work: Path, labels: Sequence[Path]) -> None:
+    """LSP-extended and COCO's training pictures, and what teachers have labelled, as shards of
+    COCO's joints; without near-duplicates of what is judged on.
+    """
+    from everybody.train import distill, shards
+
+    judged = [COCO_VAL / "images", DATA / "lspet/val"]
+    given = {"lspet": DATA / "lspet/train.npz", "coco": COCO_TRAIN}
+    given |= {f"labels-{number}": path for number, path in enumerate(labels)}
+    for name, path in given.items():
+        data, leaks = distill.without_leaks(distill.trusted(read(path), LEAST), judged)
+        count = shards.pack_crops(data.to(COCO17), work / "shards" / name, size=SIDE, say=say)
+        say(f"{path}: {count} crops, {leaks} pictures left out")
+
+
 def recipe_of(entry: Entry, rate: float, steps: int) -> Any:
     """The recipe of a run of so many steps."""
     from everybody.train.recipe import BASE
@@ -103,7 +129,7 @@ def recipe_of(entry: Entry, rate: float, steps: int) -> Any:
 
 
 def trained(
-    entry: Entry, rate: float, steps: int, out: Path, pack: Callable[[], Any], until: float
+    entry: Entry, rate: float, steps: int, out: Path, packed: Callable[[], Any], until: float
 ) -> dict[str, Any] | None:
     """Train in OUT, or go on there: the score, log and duration; None if time ran out."""
     from everybody.train import log, loop
@@ -115,7 +141,7 @@ def trained(
     recipe = recipe_of(entry, rate, steps)
     left = (until - time.monotonic()) / 60
     progress = loop.train(
-        recipe, task(recipe, pack()), out, fabric=loop.on(recipe, "cpu"), minutes=left, say=say
+        recipe, task(recipe, packed()), out, fabric=loop.on(recipe, "cpu"), minutes=left, say=say
     )
     if progress.step < steps:
         return None
@@ -125,7 +151,7 @@ def trained(
 
 
 def searched(
-    entry: Entry, folder: Path, pack: Callable[[], Any], until: float
+    entry: Entry, folder: Path, packed: Callable[[], Any], until: float
 ) -> dict[str, float] | None:
     """Rate -> score of the short runs. A run that diverges scores nothing."""
     from everybody.train.loop import Diverged
@@ -133,7 +159,7 @@ def searched(
     scores: dict[str, float] = {}
     for rate in RATES:
         try:
-            run = trained(entry, rate, SEARCH, folder / f"rate-{rate:g}", pack, until)
+            run = trained(entry, rate, SEARCH, folder / f"rate-{rate:g}", packed, until)
         except Diverged as error:
             say(str(error))
             run = {"best": 0.0}
@@ -145,17 +171,17 @@ def searched(
 
 
 def row_of(
-    name: str, work: Path, pack: Callable[[], Any], until: float, limit: int
+    name: str, work: Path, packed: Callable[[], Any], until: float, limit: int
 ) -> dict[str, Any] | None:
     """Search, train, export and judge one entry; None if time ran out."""
     from everybody.train.export import export
 
     entry, folder = ENTRIES[name], work / "runs" / name
-    scores = searched(entry, folder, pack, until)
+    scores = searched(entry, folder, packed, until)
     if scores is None:
         return None
     rate = max(scores, key=lambda key: scores[key])
-    run = trained(entry, float(rate), FULL, folder / "full", pack, until)
+    run = trained(entry, float(rate), FULL, folder / "full", packed, until)
     if run is None:
         return None
     onnx = folder / "net.onnx"
@@ -236,7 +262,7 @@ def run(work: Path, rows: Path, only: str, minutes: float, limit: int) -> None:
     torch.set_num_threads(1)
     kept: list[Any] = []
 
-    def pack() -> Any:  # read once, and only if something is to be trained
+    def packed() -> Any:  # read once, and only if something is to be trained
         if not kept:
             kept.append(shards.load([work / "shards"], threads=1))
         return kept[0]
@@ -246,11 +272,11 @@ def run(work: Path, rows: Path, only: str, minutes: float, limit: int) -> None:
         if (rows / f"{name}.json").is_file():
             continue
         say(f"--- {name}")
-        row = row_of(name, work, pack, until, limit)
+        row = row_of(name, work, packed, until, limit)
         if row is None:
             say(f"stopped in {name}; the same command goes on")
             return
-        write_json(rows / f"{name}.json", row | {"pictures": pictures(pack())})
+        write_json(rows / f"{name}.json", row | {"pictures": pictures(packed())})
         say(f"{name}: done")
 
 
@@ -275,6 +301,9 @@ def say(text: str) -> None:
 def main() -> None:
     command = parser(__doc__)
     kinds = command.add_subparsers(dest="what", required=True)
+    packing = kinds.add_parser("pack")
+    packing.add_argument("--work", type=Path, required=True, help="folder of shards and runs")
+    packing.add_argument("--labels", type=Path, nargs="*", default=[], help="results of label")
     train = kinds.add_parser("run")
     train.add_argument("--work", type=Path, required=True, help="folder of shards and runs")
     train.add_argument("--rows", type=Path, default=ROWS, help="folder of finished rows")
@@ -282,6 +311,8 @@ def main() -> None:
     train.add_argument("--minutes", type=float, default=math.inf, help="stop after so long")
     train.add_argument("--limit", type=int, default=0, help="judge on the first so many pictures")
     given = parsed(command)
+    if given.what == "pack":
+        pack(given.work, given.labels)
     if given.what == "run":
         run(given.work, given.rows, given.only, given.minutes, given.limit)
 

@@ -48,13 +48,9 @@ class AdversarialTask(PoseTask):
         self.hidden = (unsaid if said is None else torch.from_numpy(said)).to(device)
 
     def play(self, player: str, nets: Mapping[str, Any], rows: Tensor, rng: Generator) -> Loss:
-        images, keypoints, flip, _ = self.augmented(rows, rng)
-        images, (targets, weights) = normalised(images), encoded(self.codec, keypoints)
-        hidden = self.hidden[self.learnt[rows]]
-        hidden = torch.where(flip[:, None], hidden[:, self.mirror], hidden)
+        images, targets, weights, hidden = self.sample(rows, rng)
         known = hidden >= 0
         truth = adversarial.told(adversarial.maps_of(targets[0], hidden.clamp(min=0)), known)
-
         if player != GENERATOR:
             with torch.no_grad():
                 made = adversarial.told(nets[GENERATOR](images)[-1], known)
@@ -69,3 +65,15 @@ class AdversarialTask(PoseTask):
             error, _ = adversarial.belief_error(nets[name](made, images), weights)
             total = total + self.recipe.critics * critic.weight * error
         return total, weight
+
+    def sample(
+        self, rows: Tensor, rng: Generator
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor, Tensor]:
+        """Rows -> crops [N, 3, H, W] normalised, the codec's targets, weights [N, K], and which
+        joints are hidden [N, K], as `Pack.hidden`.
+        """
+        images, keypoints, flip, _ = self.augmented(rows, rng)
+        targets, weights = encoded(self.codec, keypoints)
+        hidden = self.hidden[self.learnt[rows]]
+        hidden = torch.where(flip[:, None], hidden[:, self.mirror], hidden)
+        return normalised(images), targets, weights, hidden

@@ -170,6 +170,9 @@ RECIPES: dict[str, Recipe] = {
     "simple-baseline-18": replace(
         BASE, model="simple-baseline-18", size=(96, 128), sigma=1.0, rate=1e-3, batch=32
     ),
+    "adversarial": replace(
+        BASE, model="adversarial-slim", size=(96, 128), sigma=1.0, rate=1e-3, batch=32
+    ),
     "simcc-18": replace(BASE, model="simcc-18", size=(96, 128), sigma=0.0, rate=1e-3, batch=32),
     "turn": replace(
         BASE,
