@@ -4,7 +4,7 @@
     python -m benchmarks.lineage pack --work WORK --labels LABELS
     python -m benchmarks.lineage run --work WORK  # hours; the same command goes on after a stop
     python -m benchmarks.lineage run --work WORK --only cpm --minutes 60
-    python -m benchmarks.lineage table            # docs/lineage/table.md and curves.png
+    python -m benchmarks.lineage table            # for docs/lineage: stdout, and curves.png
 
 Every network is trained by `everybody train`'s loop from nothing: 102,400 crops of 96 × 128 (3,200
 steps of 32), AdamW, the same augmentation, seed 1. Its learning rate is the best of `RATES` after
@@ -36,8 +36,10 @@ from benchmarks.common import (
     DETECTOR,
     ROOT,
     environment,
+    head,
     parsed,
     parser,
+    row,
 )
 from everybody import runtime
 from everybody.atomic import replacing
@@ -79,29 +81,39 @@ class Entry:
     title: str
     year: int
     settings: dict[str, Any]
+    published: str  # of a published size, for comparison; see the table's text
 
 
+# Published: AP on COCO val2017 with detected boxes (person AP 56.4), 256 × 192 if not said.
 ENTRIES: dict[str, Entry] = {
-    "simple-baseline": Entry("simple-baseline-slim", "Simple Baselines", 2018, HEATMAPS),
-    "deeppose": Entry("deeppose-slim", "DeepPose, AlexNet", 2014, {}),
-    "deeppose-resnet": Entry("deeppose-resnet-slim", "DeepPose, ResNet", 2014, {}),
-    "hourglass": Entry("hourglass-slim", "Stacked Hourglass, 2 stacks", 2016, HEATMAPS),
-    "rle": Entry("deeppose-resnet-slim-rle", "RLE on that ResNet", 2021, {}),
-    "simcc": Entry("simcc-slim", "SimCC", 2022, {}),
-    "tompson": Entry("tompson-slim", "Efficient Object Localization", 2015, {}),
-    "cpm": Entry("cpm-slim", "Convolutional Pose Machines, 3 stages", 2016, HEATMAPS),
-    "ief": Entry("ief-slim", "Iterative Error Feedback", 2016, {}),
-    "hrnet": Entry("hrnet-w18-small", "HRNet", 2019, HEATMAPS),
-    "fastpose": Entry("fastpose-slim", "FastPose", 2022, HEATMAPS),
-    "integral": Entry("integral-slim", "Integral regression", 2018, HEATMAPS),
-    "dsnt": Entry("dsnt-fast", "DSNT", 2018, {}),
-    "rtmpose": Entry("rtmpose-t", "RTMPose", 2023, {}),
-    "vitpose": Entry("vitpose-slim", "ViTPose", 2022, HEATMAPS),
-    "adversarial": Entry("adversarial-slim", "Adversarial PoseNet", 2017, HEATMAPS),
-    "adversarial-alone": Entry(
-        "adversarial-slim", "its generator alone", 2017, HEATMAPS | {"critics": 0.0}
+    "simple-baseline": Entry(
+        "simple-baseline-slim", "Simple Baselines", 2018, HEATMAPS, ".718 ResNet-50"
     ),
-    "sppe": Entry("sppe-fast", "ours: cross-entropy over cells", 2026, HEATMAPS),
+    "deeppose": Entry("deeppose-slim", "DeepPose, AlexNet", 2014, {}, "–"),
+    "deeppose-resnet": Entry(
+        "deeppose-resnet-slim", "DeepPose, ResNet", 2014, {}, ".528 ResNet-50"
+    ),
+    "hourglass": Entry(
+        "hourglass-slim", "Stacked Hourglass, 2 stacks", 2016, HEATMAPS, ".726 1 stack, 256²"
+    ),
+    "rle": Entry("deeppose-resnet-slim-rle", "RLE on that ResNet", 2021, {}, ".706 ResNet-50"),
+    "simcc": Entry("simcc-slim", "SimCC", 2022, {}, ".721 ResNet-50"),
+    "tompson": Entry("tompson-slim", "Efficient Object Localization", 2015, {}, "–"),
+    "cpm": Entry("cpm-slim", "Convolutional Pose Machines", 2016, HEATMAPS, ".623 6 stages"),
+    "ief": Entry("ief-slim", "Iterative Error Feedback", 2016, {}, "–"),
+    "hrnet": Entry("hrnet-w18-small", "HRNet", 2019, HEATMAPS, ".746 W32"),
+    "fastpose": Entry("fastpose-slim", "FastPose", 2022, HEATMAPS, "–"),
+    "integral": Entry(
+        "integral-slim", "Integral regression", 2018, HEATMAPS, ".633 ResNet-50, 256²"
+    ),
+    "dsnt": Entry("dsnt-fast", "DSNT", 2018, {}, ".674 ResNet-50, 256²"),
+    "rtmpose": Entry("rtmpose-t", "RTMPose-t", 2023, {}, ".682"),
+    "vitpose": Entry("vitpose-slim", "ViTPose, simple decoder", 2022, HEATMAPS, ".735 S"),
+    "adversarial": Entry("adversarial-slim", "Adversarial PoseNet", 2017, HEATMAPS, "–"),
+    "adversarial-alone": Entry(
+        "adversarial-slim", "its generator alone", 2017, HEATMAPS | {"critics": 0.0}, "–"
+    ),
+    "sppe": Entry("sppe-fast", "ours: cross-entropy over cells", 2026, HEATMAPS, "–"),
 }
 
 
@@ -272,12 +284,66 @@ def run(work: Path, rows: Path, only: str, minutes: float, limit: int) -> None:
         if (rows / f"{name}.json").is_file():
             continue
         say(f"--- {name}")
-        row = row_of(name, work, packed, until, limit)
-        if row is None:
+        made = row_of(name, work, packed, until, limit)
+        if made is None:
             say(f"stopped in {name}; the same command goes on")
             return
-        write_json(rows / f"{name}.json", row | {"pictures": pictures(packed())})
+        write_json(rows / f"{name}.json", made | {"pictures": pictures(packed())})
         say(f"{name}: done")
+
+
+def table(rows: Path, folder: Path) -> None:
+    """Both tables on stdout, and curves.png in FOLDER, of all finished rows in order of years."""
+    from matplotlib.figure import Figure as Canvas
+
+    done = {name: rows / f"{name}.json" for name in sorted(ENTRIES, key=lambda n: ENTRIES[n].year)}
+    made = {name: json.loads(path.read_text()) for name, path in done.items() if path.is_file()}
+    lines = [
+        head(
+            "",
+            "M",
+            "GMAC",
+            "ms",
+            "rate",
+            "AP, true boxes",
+            "AP, detected",
+            "PCK",
+            "PDJ",
+            "published",
+        )
+    ]
+    sport = [head("", "PCK@0.2", "PCKh@0.5", "PCP@0.5", "PDJ@0.1")]
+    canvas = Canvas(figsize=(8, 5), layout="constrained")
+    axes = canvas.subplots()
+    axes.set(xlabel="crops seen", ylabel="mean OKS of held-back people")
+    for name, found in made.items():
+        entry, (true, seen, lsp) = ENTRIES[name], found["judged"].values()
+        lines.append(
+            row(
+                f"{entry.title} ({entry.year})",
+                f"{found['parameters'] / 1e6:.2f}",
+                f"{found['multiplications'] / 1e9:.3f}",
+                f"{found['milliseconds']:.1f}",
+                f"{found['rate']:g}",
+                ranged(true["AP"]),
+                ranged(seen["AP"]),
+                ranged(true["PCK@0.2"]),
+                ranged(true["PDJ@0.1"]),
+                entry.published,
+            )
+        )
+        sport.append(row(entry.title, *(ranged(lsp[measure]) for measure in ON_LSP)))
+        axes.plot(*zip(*found["curve"], strict=True), marker=".", label=entry.title)
+    if made:
+        axes.legend(frameon=False, fontsize=8)
+    canvas.savefig(folder / "curves.png", dpi=90)
+    print("\n".join([*lines, "", *sport]))
+
+
+def ranged(value: Sequence[float]) -> str:
+    """A figure and its interval: '.512 [.480, .541]'."""
+    middle, low, high = (f"{number:.3f}".removeprefix("0") for number in value)
+    return f"{middle} [{low}, {high}]"
 
 
 def pictures(pack: Any) -> dict[str, int]:
@@ -310,7 +376,11 @@ def main() -> None:
     train.add_argument("--only", default="", help="rows whose name holds this")
     train.add_argument("--minutes", type=float, default=math.inf, help="stop after so long")
     train.add_argument("--limit", type=int, default=0, help="judge on the first so many pictures")
+    tables = kinds.add_parser("table")
+    tables.add_argument("--rows", type=Path, default=ROWS, help="folder of finished rows")
     given = parsed(command)
+    if given.what == "table":
+        table(given.rows, ROWS.parent)
     if given.what == "pack":
         pack(given.work, given.labels)
     if given.what == "run":
