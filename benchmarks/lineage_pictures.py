@@ -1,10 +1,10 @@
 """Pictures of docs/lineage: what each network thinks on the way to its answer.
 
-    python -m benchmarks.overfit --work WORK             # first: networks that know 32 crops
+    python -m benchmarks.overfit --work WORK --crops 8 --steps 200  # first: networks to look into
     python -m benchmarks.lineage_pictures --work WORK    # docs/lineage/NAME.jpg
     python -m benchmarks.lineage_pictures --work WORK --only cpm
 
-The networks are the smallest variants, after they have learnt 32 people of class.mp4 by heart
+The networks are the smallest variants, after they have learnt some people of class.mp4 by heart
 (`overfit`): the pictures show how they work, not how good they are.
 """
 
@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.common import ROOT, parsed, parser
-from benchmarks.overfit import CROPS, SMALLEST, film, recipe_of
+from benchmarks.overfit import SMALLEST, film, recipe_of
 from everybody.draw import draw
 from everybody.people import Image, People
 from everybody.skeletons import COCO17
@@ -41,7 +41,7 @@ class Seen:
 
     def __init__(self, model: str, work: Path, row: int) -> None:
         self.task: Any = task(recipe_of(model, SMALLEST[model]), film(work / "film"))
-        self.task.learnt = torch.arange(CROPS)
+        self.task.learnt = torch.arange(len(self.task.keypoints))
         self.net = self.task.net
         self.net.load_state_dict(torch.load(work / f"{model}.pth", weights_only=True))
         self.net.eval()
@@ -265,7 +265,7 @@ def main() -> None:
     command = parser(__doc__)
     command.add_argument("--work", type=Path, default=Path("everybody-overfit"))
     command.add_argument("--only", default="", help="pages whose name holds this")
-    command.add_argument("--row", type=int, default=2, help="which of the 32 crops")
+    command.add_argument("--row", type=int, default=2, help="which of the crops")
     given = parsed(command)
     torch.set_num_threads(1)
     for name, (model, panels) in PAGES.items():

@@ -1,10 +1,11 @@
 """Can every network of single people learn 32 crops by heart? PCK@0.2 of its smallest variant.
 
     python -m benchmarks.overfit [--work FOLDER] [--only hourglass]   # some minutes for each
+    python -m benchmarks.overfit --work FOLDER --crops 8 --steps 200  # enough for pictures
 
 The crops are the people of class.mp4, seven frames two seconds apart, labelled by the bundled
 estimator; 96 × 128, not augmented. AdamW on all 32 at once, until PCK@0.2 (of the torso) is at
-least .95 in eval mode, for at most `STEPS` steps. Networks that drop features at random keep all.
+least .95 in eval mode, for at most --steps steps. Networks that drop features at random keep all.
 With --work, the networks are kept there (`lineage_pictures` draws what they see).
 """
 
@@ -30,7 +31,7 @@ from everybody.train.augment import normalised
 from everybody.train.recipe import BASE, UNCHANGED, Recipe
 from everybody.train.tasks import task
 
-CROPS, STEPS, ENOUGH, EVERY = 32, 600, 0.95, 20
+ENOUGH, EVERY = 0.95, 20
 SMALLEST: dict[str, dict[str, Any]] = {  # of each network; what its recipe has beside `recipe_of`
     "deeppose-tiny": {},
     "deeppose-resnet-tiny": {},
@@ -85,16 +86,16 @@ def film(folder: Path) -> shards.Pack:
     return shards.load([folder], threads=1)
 
 
-def learnt(recipe: Recipe, pack: shards.Pack) -> tuple[Any, int, float]:
+def learnt(recipe: Recipe, pack: shards.Pack, crops: int, steps: int) -> tuple[Any, int, float]:
     """(the task, steps that it took, PCK@0.2) after training on the first crops."""
     made: Any = task(recipe, pack)
-    made.learnt = torch.arange(min(CROPS, len(pack)))  # nothing is held back: all is by heart
+    made.learnt = torch.arange(min(crops, len(pack)))  # nothing is held back: all is by heart
     for module in made.net.modules():
         if isinstance(module, torch.nn.Dropout | torch.nn.Dropout2d):
             module.p = 0.0
     optimiser = torch.optim.AdamW(made.net.parameters(), 2e-3, weight_decay=0.0)
     rows, share = torch.arange(len(made.learnt)), 0.0
-    for step in range(1, STEPS + 1):
+    for step in range(1, steps + 1):
         made.net.train()
         loss, weight = made.play("net", made.players, rows, torch.Generator().manual_seed(step))
         optimiser.zero_grad()
@@ -105,7 +106,7 @@ def learnt(recipe: Recipe, pack: shards.Pack) -> tuple[Any, int, float]:
             share = right(made, rows)
             if share >= ENOUGH:
                 return made, step, share
-    return made, STEPS, share
+    return made, steps, share
 
 
 def right(made: Any, rows: torch.Tensor) -> float:
@@ -125,6 +126,8 @@ def main() -> None:
     command = parser(__doc__)
     command.add_argument("--work", type=Path, default=Path("everybody-overfit"))
     command.add_argument("--only", default="", help="networks whose name holds this")
+    command.add_argument("--crops", type=int, default=32)
+    command.add_argument("--steps", type=int, default=600)
     given = parsed(command)
     torch.set_num_threads(1)
     pack = film(given.work / "film")
@@ -133,7 +136,7 @@ def main() -> None:
         if given.only not in name:
             continue
         begun = time.perf_counter()
-        made, steps, share = learnt(recipe_of(name, settings), pack)
+        made, steps, share = learnt(recipe_of(name, settings), pack, given.crops, given.steps)
         torch.save(made.net.state_dict(), given.work / f"{name}.pth")
         count = sum(parameter.numel() for parameter in made.net.parameters())
         spent = time.perf_counter() - begun

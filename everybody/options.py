@@ -63,7 +63,8 @@ class PoseOptions:
     ("heatmap,alignment=udp"), input_size (width, height), normalise (imagenet, unit or none),
     channels (rgb or bgr) and padding (growth of the box) describe a file that neither the manifest
     nor its own metadata describe, and otherwise replace what these say. sstn: the name or path of
-    an SSTN that finds the region of each person first. flip_test averages with the mirrored crop.
+    an SSTN that finds the region of each person first. refine: later stages of a cascade, which
+    look at each joint again (`methods/cascade.py`). flip_test averages with the mirrored crop.
     orientation "any" also finds people who lie or hang. nms removes duplicate poses, as in
     `nms.pose_nms`. batch: crops in one call; 0: by device.
     """
@@ -76,6 +77,7 @@ class PoseOptions:
     channels: str | None = None
     padding: float | None = None
     sstn: str | Path | None = None
+    refine: tuple[str | Path, ...] = ()
     flip_test: bool = False
     orientation: str = "any"
     nms: str = "parametric"
@@ -135,6 +137,7 @@ class Keywords(TypedDict, total=False):
     channels: str | None
     padding: float | None
     sstn: str | Path | None
+    refine: tuple[str | Path, ...]
     flip_test: bool
     orientation: str
     pose_nms: str

@@ -16,7 +16,7 @@ from .smooth import Smooth
 # Options that do not change results, and models, which are compared by their content.
 _IMMATERIAL = {
     *("device", "engine", "threads", "workers", "batch", "det_batch"),
-    *("model", "detector", "pose", "sstn"),
+    *("model", "detector", "pose", "sstn", "refine"),
 }
 
 

@@ -201,6 +201,10 @@ class Posing:
     sstn: Annotated[
         Path | None, to_pose(help="An SSTN to look for the person with first, as everybody-sstn.")
     ] = None
+    refine: Annotated[
+        list[Path] | None,
+        to_pose(help="A later stage of a cascade, which looks at each joint again; several."),
+    ] = None
     batch: Annotated[int, to_pose(help="Crops per call; 0: by device.")] = POSES.batch
     flip_test: Annotated[bool, to_pose("--flip-test", help="Average with the mirrored crop.")] = (
         False
@@ -220,6 +224,7 @@ class Posing:
             channels=self.channels,
             padding=self.padding,
             sstn=self.sstn,
+            refine=tuple(self.refine or ()),
             flip_test=self.flip_test,
             orientation=self.orientation,
             nms=self.pose_nms,

@@ -72,13 +72,16 @@ class Crops(OneNetwork):
         """Rows -> crops [N, 3, h, w] in [0, 255], keypoints [N, K, 3] in their pixels, which crops
         are mirrored [N], and the maps [N, 2, 3] from the packed pictures to the crops.
         """
-        recipe, n, rows = self.recipe, len(rows), self.learnt[rows]
-        keypoints = self.keypoints[rows]
+        return self.changed(self.learnt[rows], rng, angle=angle)
+
+    def changed(
+        self, rows: Tensor, rng: Generator, *, angle: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """As `augmented`, by rows of the pack."""
+        recipe, n = self.recipe, len(rows)
         if angle is None:
             angle = augment.angles(n, near=recipe.near, anywhere=recipe.anywhere, rng=rng)
-        boxes, inside = augment.half_body(
-            self.boxes[rows], keypoints, self.upper, recipe.half_body, rng
-        )
+        boxes, inside, keypoints = self.framed(rows, rng)
         turned = augment.rotations(angle)
         flip = augment.chance(n, recipe.flip, rng)
         around = augment.turned_boxes(boxes, inside, turned)
@@ -97,6 +100,15 @@ class Crops(OneNetwork):
         keypoints = augment.relabel(augment.move(keypoints, matrices), flip, self.mirror)
         keypoints = augment.outside_is_unlabelled(keypoints, recipe.size)
         return self.disturbed(images, keypoints, rng), keypoints, flip, matrices
+
+    def framed(self, rows: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows of the pack -> boxes [N, 4] to look at, the joints [N, K, 3] that they are around,
+        and the joints [N, K, 3] to learn.
+        """
+        keypoints = self.keypoints[rows]
+        share = self.recipe.half_body
+        boxes, inside = augment.half_body(self.boxes[rows], keypoints, self.upper, share, rng)
+        return boxes, inside, keypoints
 
     def offsets(self, keypoints: Tensor, rng: Generator) -> Tensor:
         """[N, K, 3] -> how wrong the recipe's proposals make each box: [N, 4], in its sides."""

@@ -170,6 +170,21 @@ RECIPES: dict[str, Recipe] = {
     "simple-baseline-18": replace(
         BASE, model="simple-baseline-18", size=(96, 128), sigma=1.0, rate=1e-3, batch=32
     ),
+    # A later stage of DeepPose's cascade: `padding` is the paper's σ, `shift` how far the stage
+    # before is off, both in diameters of the person.
+    "cascade": replace(
+        BASE,
+        model="deeppose-slim",
+        task="cascade",
+        size=(96, 128),
+        sigma=0.0,
+        padding=1.0,
+        shift=0.2,
+        scale=0.1,
+        half_body=0.0,
+        rate=1e-3,
+        batch=32,
+    ),
     "adversarial": replace(
         BASE, model="adversarial-slim", size=(96, 128), sigma=1.0, rate=1e-3, batch=32
     ),

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import unknown
 from ..models import MODELS
 from .adversarial import AdversarialTask
+from .cascade import CascadeTask
 from .detect import DetectorTask
 from .equivariant import EquivariantTask
 from .pose import PoseTask
@@ -20,7 +21,14 @@ from .shards import Pack
 from .turn import TurnTask
 
 AnyTask = (
-    PoseTask | AdversarialTask | TurnTask | DetectorTask | EquivariantTask | SstnTask | RmpeTask
+    PoseTask
+    | AdversarialTask
+    | CascadeTask
+    | TurnTask
+    | DetectorTask
+    | EquivariantTask
+    | SstnTask
+    | RmpeTask
 )
 TASKS: dict[str, type[AnyTask]] = {
     "crops": PoseTask,
@@ -28,6 +36,7 @@ TASKS: dict[str, type[AnyTask]] = {
     "turns": TurnTask,
     "pictures": DetectorTask,
     "regions": SstnTask,
+    "cascade": CascadeTask,
     "rmpe": RmpeTask,
     "equivariant": EquivariantTask,
 }
