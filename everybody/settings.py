@@ -42,6 +42,7 @@ def settings(
             "smooth": asdict(smooth) if isinstance(smooth, Smooth) else smooth,
             "select": follow.keep,
             "flow": follow.flow,
+            "propagate": follow.propagate,
             "camera": follow.camera,
             "rules": asdict(follow.rules),
         }

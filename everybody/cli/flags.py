@@ -255,6 +255,10 @@ class Tracking:
     flow: Annotated[
         bool, to_follow("--flow", help="Track with hindsight, a second later: fewer ids change.")
     ] = False
+    propagate: Annotated[
+        bool,
+        to_follow("--propagate", help="Track as Simple Baselines: optical flow, greedy by OKS."),
+    ] = False
     live: Annotated[
         bool,
         to_follow("--live", help="Answer soonest: nothing is read ahead. Cameras, rtsp: always."),
@@ -264,8 +268,8 @@ class Tracking:
         """None unless something was asked for that needs ids."""
         from ..follow import Follow
 
-        asked = (self.track, self.appearance, self.smooth, self.keep, self.flow, self.live)
-        if not any(asked) and self.detect_every == "auto":
+        asked = (self.track, self.appearance, self.smooth, self.keep, self.flow, self.propagate)
+        if not any((*asked, self.live)) and self.detect_every == "auto":
             return None
         flows = (source.isdecimal() or source.startswith(("rtsp:", "rtsps:")) for source in sources)
         return Follow(
@@ -274,6 +278,7 @@ class Tracking:
             smooth=self.smooth,
             keep=self.keep,
             flow=self.flow,
+            propagate=self.propagate,
             live=self.live or any(flows),
         )
 
