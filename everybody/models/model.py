@@ -42,6 +42,9 @@ class Model:
     # (network, pictures, targets, weights) -> what else `forward` takes in training: networks that
     # correct a guess learn from guesses that depend on the truth.
     guide: Callable[..., tuple[Tensor, ...]] | None = None
+    # (network, the training set's joints [N, K, 2] in the crop's pixels, their weights [N, K]):
+    # what a network takes from the data before it learns, as IEF its first guess.
+    begin: Callable[..., None] | None = None
     codec: Mapping[str, Any] = field(
         default_factory=dict
     )  # {type, …}; size and sigma: the recipe's

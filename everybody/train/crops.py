@@ -141,17 +141,23 @@ class Crops(OneNetwork):
         n = len(keypoints)
         turned = augment.rotations(torch.full((n,), quarter * math.pi / 2, device=device))
         around = augment.turned_boxes(boxes, keypoints, turned)
-        ones = torch.ones(n, device=device)
-        to_crop = augment.crops(
-            around,
-            self.recipe.size,
-            padding=self.recipe.padding,
-            scale=ones,
-            shift=torch.zeros(n, 2, device=device),
-            flip=ones < 0,
-        )
+        to_crop = self.exact(around)
         matrices = augment.compose(to_crop, turned)
         packed = torch.from_numpy(self.held.images[start:stop]).to(device)
         images = augment.warp(packed, matrices, self.recipe.size)
         area = (around[:, 2:] - around[:, :2]).prod(1) * to_crop[:, 0, 0].square()
         return normalised(images), augment.move(keypoints, matrices), area
+
+    def exact(self, boxes: Tensor) -> Tensor:
+        """Boxes [N, 4] -> the maps [N, 2, 3] to crops right around them."""
+        ones = torch.ones(len(boxes), device=boxes.device)
+        shift, size = boxes.new_zeros(len(boxes), 2), self.recipe.size
+        padding = self.recipe.padding
+        return augment.crops(boxes, size, padding=padding, scale=ones, shift=shift, flip=ones < 0)
+
+    def unchanged(self, keypoints: Tensor, boxes: Tensor) -> Tensor:
+        """Joints [N, K, 3] and boxes [N, 4] of packed people -> the joints in crops that nothing
+        has changed; those outside are unlabelled.
+        """
+        moved = augment.move(keypoints, self.exact(boxes))
+        return augment.outside_is_unlabelled(moved, self.recipe.size)
