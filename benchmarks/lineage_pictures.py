@@ -43,10 +43,7 @@ class Seen:
         self.task: Any = task(recipe_of(model, SMALLEST[model]), film(work / "film"))
         self.task.learnt = torch.arange(len(self.task.keypoints))
         self.net = self.task.net
-        for name, net in self.task.players.items():
-            file = f"{model}.pth" if net is self.net else f"{model} {name}.pth"
-            net.load_state_dict(torch.load(work / file, weights_only=True))
-            net.eval()
+        self.net.load_state_dict(torch.load(work / f"{model}.pth", weights_only=True))
         self.net.eval()
         rng = torch.Generator().manual_seed(0)
         images, self.truth, _, _ = self.task.augmented(torch.tensor([row]), rng)
@@ -183,31 +180,14 @@ def hrnet(seen: Seen) -> Panels:
 
 
 def adversarial(seen: Seen) -> Panels:
-    """What the pose critic thinks of the truth, and of a pose whose right arm is nowhere."""
-    wrong = seen.truth.clone()
-    for name, place in (("right_elbow", (80.0, 20.0)), ("right_wrist", (85.0, 110.0))):
-        wrong[0, COCO17.joints.index(name), :2] = torch.tensor(place)
-    panels: Panels = [
-        (f"stack {number}", heat(seen, said[0, JOINT])) for number, said in enumerate(seen.said, 1)
+    """The stacks' maps of one joint, and what the critics look at."""
+    (poses,) = seen.net.answer(seen.said)
+    return [
+        ("stack 1", heat(seen, seen.said[0][0, JOINT])),
+        ("stack 2", heat(seen, poses[0, JOINT])),
+        ("all poses: the critics' view", heat(seen, poses[0].amax(0))),
+        ("answer", seen.pose()),
     ]
-    for name, pose in (("critic: a true pose", seen.truth), ("critic: a wrong arm", wrong)):
-        poses = torch.from_numpy(seen.task.codec.encode(pose.double().numpy())[0][0]).float()
-        maps = torch.cat([poses, torch.zeros_like(poses)], 1)
-        with torch.no_grad():
-            belief = seen.task.critics["pose critic"](maps, seen.images)[0].sigmoid()
-        panels.append((name, judged(seen, pose[0].numpy(), belief.numpy())))
-    return panels
-
-
-def judged(seen: Seen, pose: np.ndarray, belief: np.ndarray) -> Image:
-    """A pose [K, 3] whose joints are green where they are believed in [K], red where not."""
-    image = seen.pose(pose)
-    for (x, y, _), share in zip(pose, belief, strict=True):
-        at = (round(ZOOM * (float(x) + 0.5)), round(ZOOM * (float(y) + 0.5)))
-        cv2.circle(image, at, 7, (255, 255, 255), -1, cv2.LINE_AA)
-        colour = (round(230 * (1 - float(share))), round(180 * float(share)), 40)
-        cv2.circle(image, at, 5, colour, -1, cv2.LINE_AA)
-    return image
 
 
 def dsnt(seen: Seen) -> Panels:

@@ -40,7 +40,7 @@ SMALLEST: dict[str, dict[str, Any]] = {  # of each network; what its recipe has 
     "cpm-tiny": {"sigma": 1.0},
     "ief-slim": {},
     "hourglass-tiny": {"sigma": 1.0},
-    "adversarial-tiny": {"sigma": 1.0, "critics": 1.0},
+    "adversarial-tiny": {"sigma": 1.0, "critics": 0.0},
     "simple-baseline-slim": {"sigma": 1.0},
     "integral-tiny": {"sigma": 1.0},
     "dsnt-fast": {},
@@ -93,20 +93,15 @@ def learnt(recipe: Recipe, pack: shards.Pack, crops: int, steps: int) -> tuple[A
     for module in made.net.modules():
         if isinstance(module, torch.nn.Dropout | torch.nn.Dropout2d):
             module.p = 0.0
-    players = {
-        name: (net, torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=0.0))
-        for name, net in made.players.items()
-    }
+    optimiser = torch.optim.AdamW(made.net.parameters(), 2e-3, weight_decay=0.0)
     rows, share = torch.arange(len(made.learnt)), 0.0
     for step in range(1, steps + 1):
         made.net.train()
-        for name, (net, optimiser) in players.items():
-            loss, weight = made.play(name, made.players, rows, torch.Generator().manual_seed(step))
-            for other, _ in players.values():
-                other.zero_grad()
-            (loss / weight).backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-            optimiser.step()
+        loss, weight = made.play("net", made.players, rows, torch.Generator().manual_seed(step))
+        optimiser.zero_grad()
+        (loss / weight).backward()
+        torch.nn.utils.clip_grad_norm_(made.net.parameters(), 5.0)
+        optimiser.step()
         if step % EVERY == 0:
             share = right(made, rows)
             if share >= ENOUGH:
@@ -142,9 +137,7 @@ def main() -> None:
             continue
         begun = time.perf_counter()
         made, steps, share = learnt(recipe_of(name, settings), pack, given.crops, given.steps)
-        for player, net in made.players.items():
-            file = f"{name}.pth" if net is made.net else f"{name} {player}.pth"
-            torch.save(net.state_dict(), given.work / file)
+        torch.save(made.net.state_dict(), given.work / f"{name}.pth")
         count = sum(parameter.numel() for parameter in made.net.parameters())
         spent = time.perf_counter() - begun
         lines.append(row(name, f"{count / 1e6:.2f} M", steps, f"{share:.3f}", f"{spent:.0f}"))

@@ -25,6 +25,7 @@ from .integral import Integral, soft_argmax
 from .offsets import OffsetHeatmap
 from .regression import UNITS, Regression
 from .simcc import SimCC
+from .whole_body import WholeBody
 
 if TYPE_CHECKING:
     from ..runtime import Port
@@ -47,6 +48,7 @@ __all__ = [
     "Regression",
     "RtmdetBoxes",
     "SimCC",
+    "WholeBody",
     "YoloxBoxes",
     "guess_layout",
     "make_codec",
@@ -106,12 +108,13 @@ class PictureCodec(Protocol):
         ...
 
 
-CODECS: dict[str, type[Heatmap | SimCC | Regression | Integral | OffsetHeatmap]] = {
+CODECS: dict[str, type[Heatmap | SimCC | Regression | Integral | OffsetHeatmap | WholeBody]] = {
     "heatmap": Heatmap,
     "simcc": SimCC,
     "regression": Regression,
     "integral": Integral,
     "offset-heatmap": OffsetHeatmap,
+    "whole-body": WholeBody,
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from . import (
@@ -33,6 +34,7 @@ from . import (
     simcc,
     simple_baseline,
     sppe,
+    symmetric_integral,
     tinypose,
     tompson,
     turn_net,
@@ -83,6 +85,14 @@ def mean_cells(net: Any, said: Any, targets: Targets, weights: Tensor, codec: An
     """Logits of one map per joint, by their mean cell."""
     numbers = {"beta": codec.beta, "debias": codec.debias}
     return integral.coordinate_loss(said, targets, weights, **numbers)
+
+
+def peaks_and_means(net: Any, said: Any, targets: Targets, weights: Tensor, codec: Any) -> Loss:
+    """Whole bodies: heatmaps of large joints; of hands and face, maps by their mean cell."""
+    joints = said.shape[1]
+    large = (torch.arange(joints, device=said.device) < codec.large(joints)).float()
+    counts = {"by_heatmap": large, "by_integral": symmetric_integral.FINE * (1 - large)}
+    return symmetric_integral.whole_body_loss(said, targets, weights, sigma=codec.sigma, **counts)
 
 
 def squared_distances(net: Any, said: Any, targets: Targets, weights: Tensor, codec: Any) -> Loss:
@@ -181,7 +191,12 @@ MODELS: dict[str, Model] = {
     **family(dsnt.DsntNet, dsnt.VARIANTS,
              codec=WITH_SIGMAS | {"unit": "signed"}, loss=spread_cells, **POINTS),
     **family(hrnet.HRNet, hrnet.VARIANTS, **HEATMAPS, published=hrnet.published),
-    **family(fastpose.FastPoseNet, fastpose.VARIANTS, **HEATMAPS, published=fastpose.published,
+    **family(fastpose.FastPoseNet,
+             {n: v for n, v in fastpose.VARIANTS.items() if not n.endswith("whole-body")},
+             **HEATMAPS, published=fastpose.published, told=fastpose.layout),
+    **family(fastpose.FastPoseNet,
+             {n: v for n, v in fastpose.VARIANTS.items() if n.endswith("whole-body")},
+             codec={"type": "whole-body"}, loss=peaks_and_means, published=fastpose.published,
              told=fastpose.layout),
     **family(simcc.SimccNet, simcc.VARIANTS, codec=SIMCC, loss=bins, told=simcc.numbers, **AXES),
     **family(rtmpose.RtmPoseNet, rtmpose.VARIANTS, codec=RTMPOSE, loss=sharp_bins,
