@@ -59,14 +59,16 @@ class Seen:
         body = np.array(self.found if keypoints is None else keypoints, np.float32)
         body[:, :2] = (body[:, :2] + 0.5) * ZOOM - 0.5
         body[:, 2] = 1
-        people = People(body[None], np.zeros((1, 4)), np.ones(1), COCO17)
+        box, score = np.zeros((1, 4), np.float32), np.ones(1, np.float32)
+        people = People(body[None], box, score, COCO17)
         return draw(self.picture // 2 + 64, people, boxes=False)
 
 
 def enlarged(image: Image) -> Image:
     """ZOOM times as large."""
     height, width = image.shape[:2]
-    return cv2.resize(image, (ZOOM * width, ZOOM * height), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(image, (ZOOM * width, ZOOM * height), interpolation=cv2.INTER_CUBIC)
+    return large.astype(np.uint8)
 
 
 def heat(seen: Seen, values: Tensor | np.ndarray, strength: float = 0.75) -> Image:
@@ -115,7 +117,8 @@ def deeppose(seen: Seen) -> Panels:
         width = seen.picture.shape[1]
         padded = cv2.copyMakeBorder(seen.picture, 300, 300, 300, 300, cv2.BORDER_REPLICATE)
         crop = padded[b + 300 : d + 300, a + 300 : c + 300]
-        crops.append((name.replace("_", " "), cv2.resize(crop, (width, width))))
+        large = cv2.resize(crop, (width, width)).astype(np.uint8)
+        crops.append((name.replace("_", " "), large))
     return [("first stage, boxes of the second", image), *crops]
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ..geometry import Array, area, oks
 from ..media.clock import Films
@@ -61,7 +62,7 @@ class Propagation:
         if film != self._film:
             self._forget()
             self._film = film
-        grey = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
+        grey: Any = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
         if self._grey is not None and self._grey.shape == grey.shape and len(self._ids):
             self._poses = flowed(self._grey, grey, self._poses)
         self._grey = grey
@@ -85,7 +86,7 @@ class Propagation:
         self._remember(people, ids)
         return replace(frame, people=replace(people, ids=ids))
 
-    def _remember(self, people: People, ids: Array) -> None:
+    def _remember(self, people: People, ids: NDArray[np.int64]) -> None:
         """These people as they are now; the others as carried, for `queue` frames in all."""
         self._ages = self._ages + 1
         kept = ~np.isin(self._ids, ids) & (self._ages < self.queue)
