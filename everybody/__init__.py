@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from .errors import DataError, EverybodyError, InputError, ModelError, OptionError, OutputError
     from .estimator import Estimator, estimate, stream
     from .follow import Follow
+    from .lift.lifter import Lift
     from .media.read import Selection, read
     from .options import Engine, FindOptions, Options, PoseOptions
-    from .people import Frame, People
+    from .people import Frame, People, Poses3D
     from .skeletons import SKELETONS, Skeleton, mapping
     from .smooth import Smooth
     from .track import Rules, Tracker
@@ -38,9 +39,10 @@ _PLACES = {
     ),
     "estimator": ("Estimator", "estimate", "stream"),
     "follow": ("Follow",),
+    "lift.lifter": ("Lift",),
     "media.read": ("Selection", "read"),
     "options": ("Engine", "FindOptions", "Options", "PoseOptions"),
-    "people": ("Frame", "People"),
+    "people": ("Frame", "People", "Poses3D"),
     "skeletons": ("SKELETONS", "Skeleton", "mapping"),
     "smooth": ("Smooth",),
     "track": ("Rules", "Tracker"),
@@ -56,12 +58,14 @@ __all__ = [
     "Follow",
     "Frame",
     "InputError",
+    "Lift",
     "ModelError",
     "OptionError",
     "Options",
     "OutputError",
     "People",
     "PoseOptions",
+    "Poses3D",
     "Rules",
     "Selection",
     "Skeleton",

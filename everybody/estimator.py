@@ -8,6 +8,7 @@ The stages are the method's (`method.py`); running them is the scheduler's (`sch
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from . import runtime, schedule
@@ -21,6 +22,7 @@ from .skeletons import Skeleton
 
 if TYPE_CHECKING:
     from .follow import Follow
+    from .lift.lifter import Lift
 
 
 class Estimator:
@@ -28,18 +30,27 @@ class Estimator:
     thread. It is pickled as its options, and loads the models again there.
 
     Takes `Options`, or their flat keywords (`options.Keywords`): Estimator(model="fast").
+
+    lift: `stream` also puts people into space, by the usual rules or as a `Lift` says.
     """
 
-    def __init__(self, options: Options | None = None, **keywords: Unpack[Keywords]) -> None:
+    def __init__(
+        self,
+        options: Options | None = None,
+        *,
+        lift: bool | Lift = False,
+        **keywords: Unpack[Keywords],
+    ) -> None:
         if options is not None and keywords:
             raise OptionError("give options or keywords to Estimator, not both")
         self.options = options or Options.of(**keywords)
+        self.lift = lift
         settled = on_this_machine(self.options)
         self.workers = settled.workers
         self.method: Method = open_method(settled)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.options,)
+        return partial(type(self), lift=self.lift), (self.options,)
 
     @property
     def skeleton(self) -> Skeleton:
@@ -87,11 +98,13 @@ class Estimator:
         max_pixels: int = 200_000_000,
         problem: Callable[[EverybodyError], None] | None = None,
         track: bool | Follow = False,
+        lift: bool | Lift | None = None,
     ) -> Iterator[Frame]:
         """The frames of any source with their people, each once and in order; arguments as in
         `media.read.read`.
 
-        track: give people ids that stay, by the usual rules or as a `Follow` says.
+        track: give people ids that stay, by the usual rules or as a `Follow` says. lift: put them
+        into space too (`Frame.poses3d`), which needs ids; None: as the Estimator was told.
         """
         frames = read(
             source,
@@ -100,11 +113,19 @@ class Estimator:
             max_pixels=max_pixels,
             problem=problem,
         )
-        if track is False:
+        lift = self.lift if lift is None else lift
+        if track is False and lift is False:
             return self.frames(frames)
         from .follow import Follow
 
-        return (Follow() if track is True else track)(self, frames)
+        follow = Follow() if isinstance(track, bool) else track
+        followed = follow(self, frames)
+        if lift is False:
+            return followed
+        from .lift.lifter import Lift, Lifting
+
+        lift = Lift.usual(live=follow.live) if lift is True else lift
+        return Lifting(lift, self.options.engine)(followed)
 
     def frames(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
         """Frames -> the same frames with their people, in order, while the frames after them are
@@ -128,12 +149,13 @@ def stream(
     max_pixels: int = 200_000_000,
     problem: Callable[[EverybodyError], None] | None = None,
     track: bool | Follow = False,
+    lift: bool | Lift = False,
     **keywords: Unpack[Keywords],
 ) -> Iterator[Frame]:
     """The frames of any source with their people; the first arguments as in `Estimator.stream`, the
     keywords as in `Estimator`.
     """
-    estimator = Estimator(**keywords)
+    estimator = Estimator(lift=lift, **keywords)
     return estimator.stream(
         source, select=select, after=after, max_pixels=max_pixels, problem=problem, track=track
     )

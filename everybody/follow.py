@@ -222,7 +222,10 @@ class AsNeeded:
             found = set(_ids(self._last)) - set(_ids(asked))
             news = _only(self._tracker.expected(frame.time), found)
             people = _joined(people, self._posed(frame, news))
-        frame = self._tracker.track(replace(frame, people=people), detected=asked is None)
+        frame = replace(
+            frame, people=people, poses3d=None
+        )  # its rows are those of people untracked
+        frame = self._tracker.track(frame, detected=asked is None)
         self._last = frame.people
         return frame
 

@@ -1,6 +1,7 @@
 """One run of the main job: any sources in, a folder of results out.
 
     OUT/frames.jsonl, run.json   the journal, always; other formats are derived from it at the end
+    OUT/frames3d.jsonl           the people in space, where they are lifted
     OUT/images, video, crops     what was asked for
 
 Whatever ends a run (the last frame, an error, Ctrl-C, SIGTERM, a full disk), the journal is valid
@@ -24,6 +25,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 from .atomic import refused
 from .errors import DataError, EverybodyError, OptionError, OutputError
 from .follow import Follow, Following
+from .lift.lifter import Lift, Lifting
 from .media.names import Names
 from .media.read import Selection, read
 from .media.write import Overlays, save_crops
@@ -36,6 +38,7 @@ from .results.lines import RUN, Progress, progress, read_run
 from .results.lock import Lock
 from .results.records import encode
 from .results.resume import Known, gaps
+from .results.spatial import Journal3D
 from .settings import settings
 from .skeletons import Skeleton
 
@@ -128,6 +131,7 @@ def run(
     max_pixels: int = 200_000_000,
     strict: bool = False,
     follow: Follow | None = None,
+    lift: Lift | None = None,
     options: dict[str, Any] | None = None,
     messages: Messages | None = None,
 ) -> Summary:
@@ -135,8 +139,8 @@ def run(
 
     strict raises the first problem with an input; otherwise the problem is told, run.json and the
     summary note it, and the other inputs go on. follow: give people ids, and so on (`Follow`).
-    options is what run.json should say of how this was called. Ctrl-C and SIGTERM end the run early
-    and in order.
+    lift: put them into space, too. options is what run.json should say of how this was called.
+    Ctrl-C and SIGTERM end the run early and in order.
     """
     messages, select = messages or Messages(), select or Selection()
     summary = Summary()
@@ -146,13 +150,18 @@ def run(
             follow = replace(follow, first=max(follow.first, earlier.held.greatest + 1))
         # To follow people, finding and posing must come apart: it takes an Estimator.
         following = Following(follow, cast("Estimator", estimator)) if follow else None
+        lifting = Lifting(lift) if lift else None
         record = {
             "options": options or {},
-            "settings": settings(estimator, select, follow, max_pixels),
+            "settings": settings(estimator, select, follow, max_pixels, lift),
             "folder": os.getcwd(),
-            "models": estimator.models() + (following.models() if following else []),
+            "models": [
+                m for part in (estimator, following, lifting) if part for m in part.models()
+            ],
         }
         sinks = _sinks(outputs, estimator.skeleton, record, summary, earlier, stack, messages.say)
+        if lifting:  # first, so that no line of the journal lacks its line in space
+            sinks.insert(0, _spatial_sink(outputs, summary, earlier, stack))
         told = _Told(summary, messages, strict)
         begun = time.perf_counter()
         with _interruptible(summary):
@@ -168,14 +177,9 @@ def run(
             frames = earlier.known.renamed(frames)
             found = following(frames) if following else estimator.frames(frames)
             with closing(found) as estimated:
-                for frame in estimated:
+                for frame in lifting(estimated) if lifting else estimated:
                     _take(frame, sinks, summary, messages)
-            for text, problem in estimator.remarks() if isinstance(estimator, Remarking) else []:
-                # What is unused now may have been used before the run was resumed.
-                if problem and not earlier.held.frames:
-                    told.problem(DataError(text))
-                else:
-                    messages.say(text)
+            _remark(estimator, earlier, told)
             summary.finished = True
         summary.seconds = time.perf_counter() - begun
     return summary
@@ -197,6 +201,16 @@ class _Told:
 
     def dropped(self, count: int) -> None:
         self.summary.dropped += count
+
+
+def _remark(estimator: Poses, earlier: _Earlier, told: _Told) -> None:
+    """Tell what a user should know at the end."""
+    for text, problem in estimator.remarks() if isinstance(estimator, Remarking) else []:
+        # What is unused now may have been used before the run was resumed.
+        if problem and not earlier.held.frames:
+            told.problem(DataError(text))
+        else:
+            told.messages.say(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +297,15 @@ def _sinks(
         sinks.append(lambda frame: save_crops(frame, out / "crops", names))
         summary.files["crops"] = str(out / "crops")
     return sinks
+
+
+def _spatial_sink(outputs: Outputs, summary: Summary, earlier: _Earlier, stack: ExitStack) -> Sink:
+    """What takes the people in space of each frame. Raises OptionError where there is no folder."""
+    if not isinstance(outputs.out, Path):
+        raise OptionError("people in space need a folder for their journal: give --out FOLDER")
+    journal = stack.enter_context(closing(Journal3D(outputs.out, kept=earlier.held.frames)))
+    summary.files["jsonl3d"] = str(journal.path)
+    return journal.write_frame
 
 
 def _print(out: IO[bytes], frame: Frame) -> None:

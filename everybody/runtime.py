@@ -1,8 +1,9 @@
-"""Running ONNX files: the only place that knows the inference engines.
+"""Running networks: the only place that knows the inference engines.
 
 onnxruntime is the engine; OpenVINO (extra `openvino`), when asked for, is a second one, which runs
-in bfloat16 where the CPU computes that natively. Both give the same `Session`: called with one
-input array it returns the list of outputs, from any number of threads at once.
+in bfloat16 where the CPU computes that natively. TFLite files run on LiteRT (extra `tflite`). All
+give the same `Session`: called with one input array it returns the list of outputs, from any number
+of threads at once.
 
 `threads` is what one call may use, `parallel` how many calls come at the same time. On CPUs, N
 calls of one thread each do more work per second than one call of N threads, so streams run the
@@ -19,12 +20,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ModelError, OptionError
 
 ABOUT = "everybody"  # the metadata in which our own files describe themselves (`manifest.told`)
-ENGINES = ("auto", "onnxruntime", "openvino")
+TFLITE = ".tflite"
+ENGINES = {  # what --engine takes, and the package of each
+    "auto": "onnxruntime",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+    "litert": "ai_edge_litert",
+}
 # What --device calls them, in the order in which `auto` prefers them.
 PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
@@ -91,7 +99,9 @@ def devices() -> list[str]:
 
 def engines() -> list[str]:
     """The engines that are installed."""
-    return [name for name in ENGINES[1:] if importlib.util.find_spec(name)]
+    return [
+        n for n, package in ENGINES.items() if n != "auto" and importlib.util.find_spec(package)
+    ]
 
 
 def sha256(path: Path) -> str:
@@ -120,8 +130,8 @@ def load(
     threads: int = 0,
     parallel: int = 1,
 ) -> Session:
-    """Load an ONNX file. `threads` 0 means all cores. Raises ModelError for a file that is no such
-    network, OptionError for a device or an engine that is not here.
+    """Load an ONNX or TFLite file. `threads` 0 means all cores. Raises ModelError for a file that
+    is no such network, OptionError for a device or an engine that is not here.
     """
     path = Path(path)
     if not path.is_file():
@@ -131,6 +141,12 @@ def load(
     if device != "auto" and device not in PROVIDERS:
         raise OptionError(f"unknown device '{device}': known are auto, {', '.join(PROVIDERS)}")
     threads = threads or cores()
+    if path.suffix == TFLITE:
+        return _load_tflite(path, device, engine, threads)
+    if engine == "litert":
+        raise OptionError(
+            f"{path}: engine 'litert' runs .tflite files: choose --engine onnxruntime"
+        )
     # OpenVINO's bfloat16 changes results by more than .002 AP (docs/models.md): only when asked.
     engine = "onnxruntime" if engine == "auto" else engine
     if engine == "openvino":
@@ -147,9 +163,22 @@ def load(
     return OnnxRuntime(path, device, threads)
 
 
-def _broken(path: Path, error: Exception) -> ModelError:
+def _load_tflite(path: Path, device: str, engine: str, threads: int) -> Session:
+    if engine not in ("auto", "litert"):
+        raise OptionError(f"{path}: a .tflite file runs on engine 'litert', not on '{engine}'")
+    if "litert" not in engines():
+        raise OptionError(
+            f"{path}: a .tflite file needs LiteRT: pip install 'everybody[tflite]', or give the "
+            f"model as ONNX"
+        )
+    if device not in ("auto", "cpu"):
+        raise OptionError(f"{path}: engine 'litert' runs on the CPU here, not on '{device}'")
+    return LiteRt(path, threads)
+
+
+def _broken(path: Path, error: Exception, kind: str = "ONNX") -> ModelError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return ModelError(f"{path}: not a usable ONNX model ({reason[:200]})")
+    return ModelError(f"{path}: not a usable {kind} model ({reason[:200]})")
 
 
 def _only_input(path: Path, ports: list[Port]) -> Port:
@@ -258,6 +287,57 @@ class OpenVino:
         except Exception as error:
             raise _failed(self, array, error) from error
         return [results[output] for output in self._model.outputs]
+
+
+class LiteRt:
+    """A `Session` on LiteRT, one interpreter per calling thread: an interpreter serves one call at
+    a time. Sizes are as the file fixes them; quantised outputs come as the numbers they stand for.
+    """
+
+    engine = "litert"
+    device = "cpu"
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self.path, self._threads = path, threads
+        self._local = threading.local()
+        try:
+            self._network = path.read_bytes()
+            interpreter = self._interpreter()
+        except Exception as error:  # ValueError and RuntimeError, as the damage may be
+            raise _broken(path, error, "TFLite") from error
+
+        def port(details: dict[str, Any]) -> Port:
+            return Port(details["name"], tuple(int(size) for size in details["shape"]))
+
+        self.input = _only_input(path, [port(one) for one in interpreter.get_input_details()])
+        self.outputs = tuple(port(one) for one in interpreter.get_output_details())
+        self.about: dict[str, str] = {}
+
+    def _interpreter(self) -> Any:
+        if not hasattr(self._local, "interpreter"):
+            from ai_edge_litert.interpreter import Interpreter
+
+            made = Interpreter(model_content=self._network, num_threads=self._threads)
+            made.allocate_tensors()
+            self._local.interpreter = made
+        return self._local.interpreter
+
+    def __call__(self, array: NDArray[Any]) -> list[NDArray[Any]]:
+        interpreter = self._interpreter()
+        try:
+            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], array)
+            interpreter.invoke()
+        except Exception as error:
+            raise _failed(self, array, error) from error
+        return [
+            _dequantised(interpreter.get_tensor(one["index"]), *one["quantization"])
+            for one in interpreter.get_output_details()
+        ]
+
+
+def _dequantised(values: NDArray[Any], scale: float, zero: int) -> NDArray[Any]:
+    """Whole numbers -> what they stand for; others as they are (their scale is 0)."""
+    return (values.astype(np.float32) - zero) * np.float32(scale) if scale else values
 
 
 def _failed(session: Session, array: NDArray[Any], error: Exception) -> ModelError:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .follow import Follow
+from .lift.lifter import Lift
 from .media.selection import Selection
 from .methods import DEFAULT
 from .options import Options
@@ -16,12 +17,16 @@ from .smooth import Smooth
 # Options that do not change results, and models, which are compared by their content.
 _IMMATERIAL = {
     *("device", "engine", "threads", "workers", "batch", "det_batch"),
-    *("model", "detector", "pose", "sstn", "refine"),
+    *("model", "detector", "pose", "sstn", "refine", "hand", "face"),
 }
 
 
 def settings(
-    estimator: object, select: Selection, follow: Follow | None, max_pixels: int
+    estimator: object,
+    select: Selection,
+    follow: Follow | None,
+    max_pixels: int,
+    lift: Lift | None = None,
 ) -> dict[str, Any]:
     """All that the result of a frame depends on, beside sources and models: a run that goes on must
     have the same, though it may go further (`end`). Keys are flags of the command line.
@@ -46,6 +51,9 @@ def settings(
             "camera": follow.camera,
             "rules": asdict(follow.rules),
         }
+    said |= {"lift": bool(lift)}
+    if lift:
+        said |= {name: getattr(lift, name) for name in ("fov", "height", "ahead", "steady")}
     return said
 
 

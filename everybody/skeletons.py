@@ -108,6 +108,7 @@ _FACE_MIRROR = (
     + list(range(35, 30, -1))
     + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
     + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+    + [69, 68]  # the pupils, which OpenPose adds
 )
 _FACE_CHAINS = (
     (0, 17), (17, 22), (22, 27), (27, 31), (31, 36), (36, 42), (42, 48), (48, 60), (60, 68),
@@ -167,8 +168,9 @@ def _skeleton(
             chain = [place[f"face_{i}"] for i in range(start, end)]
             edges += zip(chain, chain[1:] + chain[:1] * (start in _FACE_CLOSED), strict=False)
         for side in ("left", "right"):
-            hand = [place[f"{side}_hand_{i}"] for i in range(21)]
-            edges.append((place[f"{side}_wrist"], hand[0]))
+            wrist = place[f"{side}_wrist"]
+            hand = [place.get(f"{side}_hand_{i}", wrist) for i in range(21)]
+            edges += [(wrist, hand[0])] if hand[0] != wrist else []
             edges += [(hand[i - 1] if i % 4 != 1 else hand[0], hand[i]) for i in range(1, 21)]
     sigmas = sigmas or tuple(_sigma(joint) for joint in joints)
     return Skeleton(
@@ -317,6 +319,47 @@ CMU24 = replace(
     parents=(-1, 0, 1, 2, 3, 4, 0, 6, 7, 8, 9, 0, 11, 12, 13, 14, 13, 16, 17, 18, 13, 20, 21, 22),
 )
 
+# Parts, as networks of a part answer them in its crop. Points 68 and 69 of a face are the pupils.
+HAND21 = Skeleton(
+    name="hand-21",
+    joints=tuple(f"hand_{i}" for i in range(21)),
+    limbs=tuple((i - 1 if i % 4 != 1 else 0, i) for i in range(1, 21)),
+    mirror=tuple(range(21)),
+    sigmas=HAND_SIGMAS,
+)
+_FACE_70 = tuple(f"face_{i}" for i in range(70))
+FACE70 = Skeleton(
+    name="face-70",
+    joints=_FACE_70,
+    limbs=tuple(
+        (a - len(_HALPE), b - len(_HALPE))
+        for a, b in HALPE136.limbs
+        if min(a, b) >= len(_HALPE) and max(a, b) < len(_HALPE) + len(_FACE)
+    ),
+    mirror=_mirror(_FACE_70),
+    sigmas=(*FACE_SIGMAS, SIGMAS["eye"], SIGMAS["eye"]),
+)
+# MediaPipe's mesh: the surface of a face, of which `methods.parts` takes the 70 points.
+FACE_MESH468 = Skeleton(
+    name="face-mesh-468",
+    joints=tuple(f"mesh_{i}" for i in range(468)),
+    limbs=(),
+    mirror=tuple(range(468)),
+    sigmas=(SIGMAS["eye"],) * 468,
+)
+# OpenPose's body, face and hands; a hand's first point is the body's wrist.
+OPENPOSE135 = _skeleton(
+    "openpose-135",
+    (
+        *OPENPOSE25.joints,
+        *_FACE_70,
+        *(f"{side}_hand_{i}" for side in ("left", "right") for i in range(1, 21)),
+    ),
+    _LIMBS + _SPINE_TORSO + " nose-neck",
+    (*OPENPOSE25.sigmas, *FACE70.sigmas, *HAND_SIGMAS[1:], *HAND_SIGMAS[1:]),
+    hands=True,
+)
+
 SKELETONS: dict[str, Skeleton] = {
     skeleton.name: skeleton
     for skeleton in (
@@ -332,6 +375,10 @@ SKELETONS: dict[str, Skeleton] = {
         BLAZEPOSE33,
         H36M17,
         CMU24,
+        HAND21,
+        FACE70,
+        FACE_MESH468,
+        OPENPOSE135,
     )
 }
 

@@ -9,13 +9,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
+from everybody.lift.calibration_files import write_calibration
 from everybody.people import Frame, People
 from everybody.results.formats import FORMATS
 from everybody.results.journal import Journal
 from everybody.results.records import Record, Results
 from everybody.skeletons import COCO17, LSP14, MPII16, WHOLEBODY133, Skeleton
+
+from .studio import ring
 
 WIDTH, HEIGHT = 64, 48
 
@@ -288,4 +292,63 @@ def _mat(path: Path, content: dict[str, Any]) -> Path:
     from scipy.io import savemat
 
     savemat(path, content)
+    return path
+
+
+def calibration(folder: Path) -> Path:
+    """Pose2Sim's."""
+    path = folder / "Calib.toml"
+    write_calibration(ring(2), path)
+    return path
+
+
+def calibration_qualisys(folder: Path) -> Path:
+    lens = {f"focalLength{axis}": 107599.6 for axis in "UV"}
+    lens |= {"centerPointU": 34110.3, "centerPointV": 60680.8, "skew": 0}
+    lens |= {f"radialDistortion{n}": -0.04 / n for n in (1, 2, 3)}
+    lens |= {f"tangentalDistortion{n}": 0.0006 for n in (1, 2)}
+    turn = {f"r{i}{j}": float(i == j) for i in (1, 2, 3) for j in (1, 2, 3)}
+    size = {"left": 0, "right": 1087, "top": 0, "bottom": 1919}
+    parts = {"transform": turn | {"x": 1460.2, "y": -1909.2, "z": 1896.5}, "intrinsic": lens}
+
+    def element(name: str, fields: dict[str, float]) -> str:
+        return f"<{name} " + " ".join(f'{key}="{value}"' for key, value in fields.items()) + "/>"
+
+    inside = "\n".join(element(*part) for part in [*parts.items(), ("fov_video_max", size)])
+    cameras = "".join(f'<camera active="1" serial="{n}">\n{inside}</camera>\n' for n in (1, 2))
+    path = folder / "Calib.qca.txt"
+    path.write_text(f"<calibration><cameras>\n{cameras}</cameras></calibration>\n", "utf-8")
+    return path
+
+
+def calibration_opencv(folder: Path, number: int = 0) -> Path:
+    """One camera of a ring."""
+    camera = ring(2)[number]
+    path = folder / f"{camera.name}.yml"
+    store = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+    store.write("image_width", 1280)
+    store.write("image_height", 720)
+    store.write("camera_matrix", camera.matrix)
+    store.write("distortion_coefficients", camera.distortion)
+    store.write("R", camera.rotation)
+    store.write("T", camera.translation)
+    store.release()
+    return path
+
+
+def calibration_json(folder: Path) -> Path:
+    """Panoptic's."""
+    rows = [
+        {
+            "name": camera.name,
+            "resolution": [1280, 720],
+            "K": camera.matrix.tolist(),
+            "distCoef": camera.distortion.tolist(),
+            "R": camera.rotation.tolist(),
+            "t": (100 * camera.translation[:, None]).tolist(),
+        }
+        for camera in ring(2)
+    ]
+    path = folder / "calibration.json"
+    path.write_text(json.dumps({"cameras": rows}), "utf-8")
     return path

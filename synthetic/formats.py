@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import files
+from . import files, motion
 
 
 class Format(NamedTuple):
@@ -69,6 +69,18 @@ def read_frames(path: Path) -> None:
     read_results(path, above=1)
     read(path.parent / "frames.jsonl")
     progress(path.parent)
+
+
+def read_motion(path: Path) -> None:
+    from everybody.data.motions import read_motions
+
+    read_motions(path.parent / "body_01.amc" if path.suffix == ".asf" else path)
+
+
+def read_imus(path: Path) -> None:
+    from everybody.lift.sensors import read_imus as read
+
+    read(path)
 
 
 def read_boxes(path: Path) -> None:
@@ -136,6 +148,16 @@ def read_checkpoint(path: Path) -> None:
         load(path.parents[1], step)
 
 
+def read_calibration(path: Path) -> None:
+    """The cameras, and what they see of a few points."""
+    import numpy as np
+
+    from everybody.lift.calibration_files import read_calibration as read
+
+    for camera in read(path):
+        camera.directions(camera.project(np.eye(3)))
+
+
 def _picture(format: str) -> Format:
     return Format(partial(files.picture, format=format), read_picture, "binary")
 
@@ -168,6 +190,12 @@ FORMATS: dict[str, Format] = {
     "csv": _results("csv", "text"),
     "csv-eu": _results("csv-eu", "text"),
     "parquet": _results("parquet", "binary"),
+    "bvh": Format(motion.bvh, read_motion, "text", real="motion3d/mocap_files/*.bvh"),
+    "asf": Format(motion.asf, read_motion, "text"),
+    "amc": Format(motion.amc, read_motion, "text"),
+    "trc": Format(motion.trc, read_motion, "text", real="motion3d/pose2sim/*/*/pose-3d/*_0-12.trc"),
+    "c3d": Format(motion.c3d, read_motion, "binary", needs="ezc3d"),
+    "imus": Format(motion.imus, read_imus, "text"),
     "boxes": Format(files.boxes, read_boxes),
     "manifest": Format(files.manifest, read_manifest, "text"),
     "onnx": Format(files.network, read_network, "binary", needs="onnx"),
@@ -184,5 +212,21 @@ FORMATS: dict[str, Format] = {
     "avi": _video("avi", "mjpeg", pixels="yuvj420p"),
     "ts": _video("ts", "mpeg2video"),
     "safetensors": Format(files.weights, read_weights, "binary", needs="torch"),
+    "calibration": Format(
+        files.calibration,
+        read_calibration,
+        "text",
+        real="motion3d/pose2sim/S00_Calibration/*.toml",
+    ),
+    "calibration-qca": Format(
+        files.calibration_qualisys,
+        read_calibration,
+        "text",
+        real="motion3d/pose2sim/S00_Calibration/*.txt",
+    ),
+    "calibration-opencv": Format(files.calibration_opencv, read_calibration, "text"),
+    "calibration-json": Format(
+        files.calibration_json, read_calibration, real="motion3d/multiview_samples/*/*.json"
+    ),
     "checkpoint": Format(files.checkpoint_index, read_checkpoint, needs="torch"),
 }

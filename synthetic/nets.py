@@ -271,7 +271,9 @@ def rtmdet_constant(
     )
 
 
-def constant(path: Path, size: tuple[int, int], outputs: dict[str, np.ndarray]) -> Path:
+def constant(
+    path: Path, size: tuple[int, int], outputs: dict[str, np.ndarray], *, layout: str = "nchw"
+) -> Path:
     """Batch 1 and fixed size (width, height); answers with these arrays."""
     nodes = [
         helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0),
@@ -283,7 +285,31 @@ def constant(path: Path, size: tuple[int, int], outputs: dict[str, np.ndarray]) 
     }
     width, height = size
     ports = [_float(name, list(value.shape)) for name, value in outputs.items()]
-    return _save(path, nodes, [_float("image", [1, 3, height, width])], ports, constants)
+    sides = [3, height, width] if layout == "nchw" else [height, width, 3]
+    return _save(path, nodes, [_float("image", [1, *sides])], ports, constants)
+
+
+def blazepose_constant(
+    path: Path, points: np.ndarray, world: np.ndarray, sure: float = 9.0, there: float = 1.0
+) -> Path:
+    """BlazePose's landmarks [33, 2] in pixels of the crop's 256 from its edge, and [33, 3] in
+    metres; the next look is at the same place.
+    """
+    answer = np.zeros((39, 5))
+    answer[:33, :2] = points
+    answer[:33, 3] = sure
+    answer[33, :2] = 128
+    answer[34, :2] = 128, 128 - 128 / 1.25
+    metres = np.zeros((39, 3))
+    metres[:33] = world
+    outputs = {
+        "points": answer.reshape(1, 195),
+        "there": np.array([[there]]),
+        "mask": np.zeros((1, 256, 256, 1)),
+        "maps": np.zeros((1, 64, 64, 39)),
+        "world": metres.reshape(1, 117),
+    }
+    return constant(path, (256, 256), outputs, layout="nhwc")
 
 
 def yolox_constant(path: Path, side: int, boxes: np.ndarray, classes: int = 80) -> Path:
@@ -421,3 +447,33 @@ def maps_constant(
     taken = [_float("image", ["batch", 3, *sides])]
     given = [_float(name, ["batch", *known.shape]) for name, known in maps.items()]
     return _save(path, nodes, taken, given, constants)
+
+
+def lifter(path: Path, pose: np.ndarray, frames: int = 27, seed: int = 0) -> Path:
+    """A lifter of random numbers: poses [B, 1, 17, 3] are a smooth function of the whole clip
+    [B, frames, 18, 3], not far from a given pose [17, 3].
+    """
+    random = np.random.default_rng(seed)
+    inputs = frames * 18 * 3
+    constants = {
+        "flat": np.array([0, inputs]),
+        "first": random.normal(0, 1 / np.sqrt(inputs), (inputs, 64)).astype(np.float32),
+        "second": random.normal(0, 0.02, (64, 51)).astype(np.float32),
+        "rest": pose.reshape(51).astype(np.float32),
+        "shape": np.array([0, 1, 17, 3]),
+    }
+    nodes = [
+        helper.make_node("Reshape", ["clip", "flat"], ["row"]),
+        helper.make_node("MatMul", ["row", "first"], ["sum"]),
+        helper.make_node("Tanh", ["sum"], ["hidden"]),
+        helper.make_node("MatMul", ["hidden", "second"], ["moved"]),
+        helper.make_node("Add", ["moved", "rest"], ["joints"]),
+        helper.make_node("Reshape", ["joints", "shape"], ["poses"]),
+    ]
+    return _save(
+        path,
+        nodes,
+        [_float("clip", ["N", frames, 18, 3])],
+        [_float("poses", ["N", 1, 17, 3])],
+        constants,
+    )

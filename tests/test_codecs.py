@@ -17,6 +17,7 @@ from everybody.codecs import (
     Heatmap,
     Integral,
     OffsetHeatmap,
+    Points,
     Regression,
     SimCC,
     WholeBody,
@@ -37,6 +38,12 @@ EACH = [
     Integral(SIZE),
     OffsetHeatmap(SIZE),
     WholeBody(SIZE),
+]
+POINTS = [
+    Points(SIZE),
+    Points(SIZE, order="yx", unit="centre", score=2),
+    Points(SIZE, values=5, score=3, presence=1, logits=True),
+    Points(SIZE, output=1, presence=0, whole_logit=True),
 ]
 
 
@@ -89,7 +96,7 @@ def test_dark_is_exact_for_gaussians_away_from_the_border(alignment, x, y):
     assert np.abs(codec.decode(codec.encode(one(x, y))[0])[0, 0, :2] - (x, y)).max() < 0.1
 
 
-@pytest.mark.parametrize("codec", EACH)
+@pytest.mark.parametrize("codec", EACH + POINTS)
 @given(x=st.floats(12, 80), y=st.floats(12, 112))
 def test_what_is_encoded_is_decoded_within_half_a_cell_of_four_pixels(codec, x, y):
     found = codec.decode(answers(codec, one(x, y)))[0, 0]
@@ -117,7 +124,7 @@ def test_sigmas_of_a_regression_are_its_score():
     assert codec.decode([said])[0] == pytest.approx(np.array([[48, 64, 0.8], [24, 64, 0]]))
 
 
-@pytest.mark.parametrize("codec", EACH)
+@pytest.mark.parametrize("codec", EACH + POINTS)
 def test_flipping_the_output_is_mirroring_the_crop_at_the_axis(codec):
     """A joint at x is at 2·axis - x in a crop mirrored at the axis; flip() must say x again."""
     x, y = 40.0, 60.0
@@ -128,7 +135,7 @@ def test_flipping_the_output_is_mirroring_the_crop_at_the_axis(codec):
     assert np.abs(back[:, :2] - [(70, y), (x, y)]).max() <= 0.51
 
 
-@pytest.mark.parametrize("codec", EACH)
+@pytest.mark.parametrize("codec", EACH + POINTS[:2])
 def test_unlabelled_and_outside_joints_weigh_nothing_and_others_as_their_label(codec):
     joints = np.array([[[40, 60, 0], [-30, 60, 1], [40, 300, 1], [40, 60, 1], [40, 60, 0.3]]])
     targets, weights = codec.encode(joints)
@@ -140,7 +147,7 @@ def test_unlabelled_and_outside_joints_weigh_nothing_and_others_as_their_label(c
         assert np.array_equal(each[3], each[4]), "a label's score weighs, it does not shrink"
 
 
-@pytest.mark.parametrize("codec", EACH)
+@pytest.mark.parametrize("codec", EACH + POINTS)
 def test_batched_is_one_by_one_and_nobody_is_nobody(codec):
     joints = np.random.default_rng(0).uniform(10, 80, (5, 7, 3)) * (1, 1, 0.01)
     encoded = answers(codec, joints)
@@ -188,6 +195,30 @@ def test_a_file_is_checked_by_its_ports_and_by_its_answer(codec):
         codec.decode(larger)
 
 
+def test_a_file_of_points_is_checked_by_how_many_numbers_it_gives():
+    ports = [Port("points", (None, 195)), Port("flag", (None, 1))]
+    codec = Points((256, 256), joints=33, values=5, score=3, presence=1, logits=True)
+    codec.check(ports, 33)
+    codec.check([Port("points", (None, None)), ports[1]], 33)
+    for wrong in (ports[:1], [Port("points", (1, 63)), ports[1]], [Port("p", (1, 196)), ports[1]]):
+        with pytest.raises(
+            ModelError, match=r"Points means 33 points of 5 numbers .* the file gives"
+        ):
+            codec.check(wrong, 33)
+    with pytest.raises(ModelError, match="means 33 joints"):
+        codec.check(ports, 17)
+    with pytest.raises(ModelError, match="Points means 21 points of 3"):
+        Points((224, 224)).check([Port("points", (1, 66))], 21)
+    with pytest.raises(ModelError, match="the network answers"):
+        codec.decode([np.zeros((1, 100)), np.zeros((1, 1))])
+
+
+def test_points_of_a_whole_that_is_hardly_there_score_little():
+    said = [np.zeros((2, 63), np.float32), np.array([[0.0], [-4.0]], np.float32)]
+    found = Points((224, 224), presence=1, whole_logit=True).decode(said)
+    assert found[..., 2] == pytest.approx(np.array([[0.5] * 21, [1 / (1 + np.exp(4))] * 21]))
+
+
 def test_a_grid_of_another_stride_is_refused_and_the_right_one_is_named():
     port = Port("heatmaps", (None, 17, 64, 48))
     Heatmap((192, 256)).check([port], 17)
@@ -210,6 +241,8 @@ def test_a_grid_of_another_stride_is_refused_and_the_right_one_is_named():
         ({"type": "simcc", "alignment": "left"}, "unknown alignment of SimCC 'left'.*corner"),
         ({"type": "simcc", "activation": "relu"}, "unknown activation of SimCC 'relu'.*softmax"),
         ({"type": "simcc", "scale": "x"}, "unknown scale of targets of SimCC 'x'.*density"),
+        ({"type": "points", "unit": "inch"}, "unknown unit of points 'inch'.*edges"),
+        ({"type": "points", "score": 7}, "has its score at 2 to 2, not at 7"),
         ({"type": "regression", "unit": "inch"}, "unknown unit of regression 'inch'.*pixels"),
     ],
 )

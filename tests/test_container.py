@@ -4,15 +4,19 @@ only be read, no variables but PATH, no terminal; as in a container.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -142,6 +146,50 @@ def test_a_small_temporary_folder_and_no_shared_memory_are_enough(room):
     small.rmdir()
     assert done.returncode == 0, done.stderr
     assert "5 people" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_studio_serves_a_team_as_the_container_file_starts_it(room):
+    lines = (ROOT / "Containerfile").read_text("utf-8").splitlines()
+    entry = json.loads(next(line for line in lines if line.startswith("ENTRYPOINT"))[11:])
+    data = room.folder / "data"
+    data.mkdir(mode=0o777)
+    data.chmod(0o777)
+    shutil.copy(room.folder / "class.jpg", data)
+    arguments = [str(data) if one == "/data" else one for one in entry[1:-1]] + ["0"]
+    settings = [f"PYTHONPATH={room.folder / 'package'}", "EVERYBODY_STUDIO_TOKEN=ours"]
+    command = [*room.way, *BARE, *settings, sys.executable, "-m", "everybody", *arguments]
+    with subprocess.Popen(command, cwd=room.folder, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr
+            said = next(line for line in process.stderr if "http://" in line)
+            port = int(re.findall(r":(\d+)/", said)[0])
+            body = json.dumps({"paths": ["class.jpg"]})
+            assert _ask(port, "GET", "/healthz")[0] == 200
+            assert _ask(port, "POST", "/api/jobs", body)[0] == 401
+            status, job = _ask(port, "POST", "/api/jobs?token=ours", body)
+            assert status == 201
+            while job["state"] in ("waiting", "running"):
+                time.sleep(0.2)
+                _, job = _ask(port, "GET", f"/api/jobs/{job['id']}?token=ours")
+            assert (job["state"], job["people"]) == ("done", 5)
+        finally:
+            process.terminate()
+
+
+def _ask(port: int, method: str, path: str, body: str | None = None) -> tuple[int, Any]:
+    """A request to this machine, once something listens there -> status and answer."""
+    for _ in range(600):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        except ConnectionRefusedError:
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    raise AssertionError("nobody listens")
 
 
 def test_the_room_is_as_bare_as_it_should_be(room):

@@ -82,8 +82,17 @@ def whole_network(method: str) -> Callable[[Path], list[str]]:
     return lambda folder: ["--pose", str(FILES[method](folder / "w.onnx", POINTS[None]))]
 
 
+def blazepose(folder: Path) -> list[str]:
+    """Flags of a detector and landmarks whose answers are known."""
+    found = nets.rtmdet_constant(folder / "d.onnx", np.array([[20, 20, 116, 148, 0.9]], np.float32))
+    points = np.stack([np.linspace(60, 200, 33), np.linspace(30, 220, 33)], 1)
+    posed = nets.blazepose_constant(folder / "b.onnx", points, np.zeros((33, 3)))
+    return ["--detector", str(found), "--det-size", "160", "--pose", str(posed)]
+
+
 FLAGS = {
     "topdown": topdown,
+    "blazepose": blazepose,
     "movenet": lambda folder: ["--pose", str(movenet(folder / "m.onnx", (POINTS, BOUNDS, 0.9)))],
     "openpose": bottom_up(0),
     "personlab": bottom_up(2),

@@ -257,7 +257,7 @@ def test_a_file_that_is_not_what_the_manifest_means_is_refused(server, tmp_path,
 
 def test_the_manifest_is_sound():
     rows, default = manifest.load()
-    assert {rows[name].task for name in default.values()} == {"detector", "pose", "turn"}
+    assert {rows[name].task for name in default.values()} == {"detector", "pose", "turn", "lift"}
     for model in rows.values():
         assert model.licence == "Apache-2.0"
         assert model.url or model.verified

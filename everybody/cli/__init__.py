@@ -1,5 +1,6 @@
-"""The command line: `run`, `models`, `eval`, `convert`, `plot`, `doctor`; to train, `label`,
-`pack`, `proposals`, `train`, `export`, `tune-nms`; published checkpoints: `weights import`.
+"""The command line: `run`, `lift`, `models`, `eval`, `convert`, `plot`, `doctor`; several cameras:
+`calibrate`, `triangulate`; uses: `coach`, `ar`; to train, `label`, `pack`, `proposals`, `train`,
+`export`, `tune-nms`; published checkpoints: `weights import`.
 
 Commands only parse and print; what they do lives in the package. Results go to files or stdout,
 messages to stderr. An error is one line and exit code 1; `--debug`, anywhere on the line, adds the
@@ -17,14 +18,20 @@ import typer
 from .. import __version__
 from ..atomic import refused
 from ..errors import EverybodyError
+from .ar import ar
+from .calibrate import calibrate
+from .coach import coach
 from .convert import convert
 from .doctor import doctor
 from .eval import evaluate
+from .lift import lift
 from .models import app as models
 from .options import complain
 from .plot import plot
 from .run import run
+from .studio import studio
 from .train import export, label, pack, proposals, train
+from .triangulate import triangulate
 from .tune import tune_nms
 from .weights import app as weights
 
@@ -37,16 +44,22 @@ app = typer.Typer(
 app.command(no_args_is_help=True)(run)
 app.command("eval", no_args_is_help=True)(evaluate)
 app.command(no_args_is_help=True)(convert)
+app.command(no_args_is_help=True)(calibrate)
+app.command(no_args_is_help=True)(triangulate)
+app.command(no_args_is_help=True)(lift)
 app.add_typer(models, name="models")
 app.add_typer(weights, name="weights")
 app.command(no_args_is_help=True)(plot)
 app.command()(doctor)
+app.command(no_args_is_help=True)(coach)
+app.command(no_args_is_help=True)(ar)
 app.command(no_args_is_help=True)(label)
 app.command(no_args_is_help=True)(pack)
 app.command(no_args_is_help=True)(proposals)
 app.command(no_args_is_help=True)(train)
 app.command(no_args_is_help=True)(export)
 app.command(no_args_is_help=True)(tune_nms)
+app.command()(studio)
 
 
 def _version(value: bool) -> None:

@@ -48,7 +48,7 @@ Metrics = Annotated[
     _option(
         help="AP, OKS, PCKh@0.5, PCK@0.2, PCKb@0.2, PDJ@0.2, PCP@0.5, PCPl@0.5, AUC@0.5, NME; "
         "of tracks HOTA, DetA, AssA, MOTA, MOTP, IDF1, SwitchesPerMinute, PoseTrackAP; "
-        "of poses in space MPJPE, PA-MPJPE, PCK3D, AUC3D."
+        "of poses in space MPJPE, PA-MPJPE, N-MPJPE, PCK3D@150, AUC3D, MPJVE."
     ),
 ]
 Match = Annotated[str, _option(help="How people are paired for PCK and the like: oks, box, order.")]

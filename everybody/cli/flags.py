@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +17,7 @@ from .options import FPS, listed, looks, pair
 
 if TYPE_CHECKING:
     from ..follow import Follow
+    from ..lift.lifter import Lift
     from ..media.read import Selection
     from ..run import Outputs
 
@@ -37,6 +38,7 @@ def panel(name: str) -> partial[Any]:
 
 to_write, to_choose, to_find = panel("Results"), panel("Frames"), panel("Finding people")
 to_pose, to_follow, to_run = panel("Pose"), panel("Following people"), panel("Running")
+to_lift = panel("In space")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +207,8 @@ class Posing:
         list[Path] | None,
         to_pose(help="A later stage of a cascade, which looks at each joint again; several."),
     ] = None
+    hand: Annotated[str | None, to_pose(help="Model of hands: 135 points, with --face.")] = None
+    face: Annotated[str | None, to_pose(help="Model of faces, as mediapipe-face.")] = None
     batch: Annotated[int, to_pose(help="Crops per call; 0: by device.")] = POSES.batch
     flip_test: Annotated[bool, to_pose("--flip-test", help="Average with the mirrored crop.")] = (
         False
@@ -225,6 +229,8 @@ class Posing:
             padding=self.padding,
             sstn=self.sstn,
             refine=tuple(self.refine or ()),
+            hand=self.hand,
+            face=self.face,
             flip_test=self.flip_test,
             orientation=self.orientation,
             nms=self.pose_nms,
@@ -264,12 +270,12 @@ class Tracking:
         to_follow("--live", help="Answer soonest: nothing is read ahead. Cameras, rtsp: always."),
     ] = False
 
-    def follow(self, sources: list[str]) -> Follow | None:
-        """None unless something was asked for that needs ids."""
+    def follow(self, sources: list[str], *, lifted: bool = False) -> Follow | None:
+        """None unless something was asked for that needs ids, as lifting does."""
         from ..follow import Follow
 
         asked = (self.track, self.appearance, self.smooth, self.keep, self.flow, self.propagate)
-        if not any((*asked, self.live)) and self.detect_every == "auto":
+        if not any((*asked, self.live, lifted)) and self.detect_every == "auto":
             return None
         flows = (source.isdecimal() or source.startswith(("rtsp:", "rtsps:")) for source in sources)
         return Follow(
@@ -281,6 +287,30 @@ class Tracking:
             propagate=self.propagate,
             live=self.live or any(flows),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InSpace:
+    """How people are put into space."""
+
+    lift: Annotated[
+        bool, to_lift("--lift", help="Poses in 3D, too: OUT/frames3d.jsonl. It implies --track.")
+    ] = False
+    lifter: Annotated[str | None, to_lift(help="A lifter's name or ONNX file.")] = None
+    fov: Annotated[
+        float | None,
+        to_lift(help="Degrees across the picture's longer side; else a photo's own, or 60."),
+    ] = None
+    height: Annotated[float | None, to_lift(help="Of the people, in metres; else 1.70.")] = None
+
+    def options(self, *, live: bool) -> Lift | None:
+        """None unless something was asked for that needs it."""
+        from ..lift.lifter import Lift
+
+        if not self.lift and (self.lifter, self.fov, self.height) == (None, None, None):
+            return None
+        usual = Lift.usual(live=live)
+        return replace(usual, model=self.lifter, fov=self.fov, height=self.height)
 
 
 @dataclass(frozen=True, kw_only=True)

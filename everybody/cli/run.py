@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..errors import EverybodyError, OptionError
 from ..messages import clean
 from ..options import Options
-from .flags import Choosing, Finding, Posing, Running, Telling, Tracking, Writing
+from .flags import Choosing, Finding, InSpace, Posing, Running, Telling, Tracking, Writing
 from .groups import Flags, grouped
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def run(
     finding: Finding,
     posing: Posing,
     tracking: Tracking,
+    space: InSpace,
     running: Running,
     telling: Telling,
     flags: Flags,
@@ -51,7 +52,8 @@ def run(
 
     if writing.out == "-" and telling.as_json:
         raise OptionError("--out - and --json both write to stdout: choose one")
-    outputs, follow = writing.outputs(), tracking.follow(sources)
+    outputs, lifted = writing.outputs(), space.options(live=False) is not None
+    follow = tracking.follow(sources, lifted=lifted)
     select = choosing.selection()
     total = _count(sources, select)
     estimator = Estimator(
@@ -74,6 +76,7 @@ def run(
             max_pixels=choosing.max_pixels,
             strict=telling.strict,
             follow=follow,
+            lift=space.options(live=follow is not None and follow.live),
             options=flags,
             messages=messages,
         )

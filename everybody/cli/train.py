@@ -262,11 +262,11 @@ def train(
         raise OptionError(
             "training needs data: --data FOLDER of shards, as `everybody pack` makes them"
         )
-    from ..train import loop, shards
+    from ..train import loop
     from ..train.tasks import task_of
 
     kind = task_of(chosen)  # unknown names are told before the shards are read
-    task = kind(chosen, shards.load(folders))
+    task = kind(chosen, kind.load(folders))
     progress = loop.train(
         chosen, task, out, fabric=loop.on(chosen, device), minutes=minutes, say=_say
     )

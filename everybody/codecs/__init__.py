@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import OptionError, unknown
 from ..typed import convert
+from .anchors import AnchorPoints
 from .boxes import PICTURE_CODECS, PicodetBoxes, RtmdetBoxes, YoloxBoxes, guess_layout
 from .grid import ALIGNMENTS, Alignment, Array
 from .heatmap import REFINEMENTS, TARGETS, Heatmap
 from .integral import Integral, soft_argmax
 from .offsets import OffsetHeatmap
+from .points import Points
 from .regression import UNITS, Regression
 from .simcc import SimCC
 from .whole_body import WholeBody
@@ -38,6 +40,7 @@ __all__ = [
     "TARGETS",
     "UNITS",
     "Alignment",
+    "AnchorPoints",
     "Array",
     "Codec",
     "Heatmap",
@@ -45,6 +48,7 @@ __all__ = [
     "OffsetHeatmap",
     "PicodetBoxes",
     "PictureCodec",
+    "Points",
     "Regression",
     "RtmdetBoxes",
     "SimCC",
@@ -108,13 +112,16 @@ class PictureCodec(Protocol):
         ...
 
 
-CODECS: dict[str, type[Heatmap | SimCC | Regression | Integral | OffsetHeatmap | WholeBody]] = {
+CODECS: dict[
+    str, type[Heatmap | SimCC | Regression | Integral | OffsetHeatmap | WholeBody | Points]
+] = {
     "heatmap": Heatmap,
     "simcc": SimCC,
     "regression": Regression,
     "integral": Integral,
     "offset-heatmap": OffsetHeatmap,
     "whole-body": WholeBody,
+    "points": Points,
 }
 
 

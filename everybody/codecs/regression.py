@@ -8,6 +8,7 @@ Where a value lies in the crop of W pixels is a row of `UNITS`, pixel = value ·
     udp     scale W - 1,   offset 0            from the first pixel to the last
     signed  scale W / 2,   offset (W - 1) / 2  from -1 to 1 between the edges (DSNT)
     pixels  scale 1,       offset 0
+    edges   scale 1,       offset -1/2         pixels from the crop's left edge
 
 DSNT is Nibali et al. 2018.
 """
@@ -32,6 +33,7 @@ UNITS: dict[str, Callable[[int], tuple[float, float]]] = {  # pixels -> (scale, 
     "udp": lambda pixels: (pixels - 1, 0.0),
     "signed": lambda pixels: (pixels / 2, (pixels - 1) / 2),
     "pixels": lambda pixels: (1.0, 0.0),
+    "edges": lambda pixels: (1.0, -0.5),
 }
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from ..errors import DataError
 from ..skeletons import COCO17, Skeleton
-from ..typed import read_bytes
 from .dataset import Dataset, Picture
+from .text import lines_of
 
 MOST = 1e4  # shares of a picture's side: what lies farther off is no place
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
@@ -45,7 +45,7 @@ def read_yolo(path: Path, *, skeleton: Skeleton | None = None) -> Dataset:
     for file in sorted(folder.glob("*.txt")):
         image = _image(file, images)
         width, height = _size(image)
-        for number, line in enumerate(_lines(file), start=1):
+        for number, line in enumerate(lines_of(file), start=1):
             if line.strip():
                 where = f"{file}: line {number}"
                 rows.append(_person(line, skeleton, width, height, where))
@@ -83,13 +83,6 @@ def _image(labels: Path, folder: Path) -> Path:
             "its size is needed"
         )
     return image
-
-
-def _lines(labels: Path) -> list[str]:
-    try:
-        return read_bytes(labels).decode("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{labels}: is not text in UTF-8 ({error})") from None
 
 
 def _size(image: Path) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from ..options import Options
 from ..runtime import cores
 from ..weights import manifest
 from ..weights.locate import opened
+from .blazepose import open_blazepose
 from .deepcut import open_deepcut
 from .dekr import open_dekr
 from .keypoint_rcnn import open_keypoint_rcnn
@@ -30,6 +31,7 @@ METHODS: dict[str, Callable[[Options], Method]] = {
     "keypoint_rcnn": open_keypoint_rcnn,
     "dekr": open_dekr,
     "rtmo": open_rtmo,
+    "blazepose": open_blazepose,
 }
 
 

@@ -66,7 +66,7 @@ class BottomUp:
         return [self._people(image) for image in images]
 
     def _people(self, image: Image) -> People:
-        spec, dynamic = self.input, None in self.session.input.shape[2:]
+        spec, dynamic = self.input, None in self.session.input.shape[1:]
         canvas, factors = letterbox(image, spec.size, fill=spec.fill, tight=dynamic)
         outputs = self.session(normalise([canvas], spec))
         try:
@@ -98,8 +98,9 @@ def sized(spec: Input, session: Session, options: Options) -> Input:
     """The input as the file fixes it, or as large as the options say."""
     shape = session.input.shape
     size = options.find.size or options.pose.input_size or spec.size
-    if len(shape) == 4 and shape[2] and shape[3]:
-        size = shape[3], shape[2]
+    sides = shape[1:3] if spec.layout == "nhwc" else shape[2:]
+    if len(shape) == 4 and sides[0] and sides[1]:
+        size = sides[1], sides[0]
     return fed(replace(spec, size=size), options.pose)
 
 

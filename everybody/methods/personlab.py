@@ -10,7 +10,8 @@ What grows from a root does not depend on the other bodies: so all roots grow at
 steps as the tree has edges, and only the choice among them goes one by one.
 
 A model is an ONNX file that answers heatmaps (probabilities) [B, K, h, w], offsets [B, 2K, h, w]
-and displacements forwards and backwards [B, 2E, h, w], as the published PoseNet.
+and displacements forwards and backwards [B, 2E, h, w], as the published PoseNet; or the published
+TFLite file, which answers heatmaps as logits and the displacements as one map, channels last.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy.special import expit
 
 from ..codecs.grid import check_ports
 from ..errors import ModelError
@@ -33,6 +35,7 @@ from .peaks import Array, Places, check_maps, nearest
 GREY = (127.5, 127.5, 127.5)
 INPUT = Input(size=(513, 513), mean=GREY, std=GREY, fill=128)  # from -1 to 1, as published
 STRIDES = (8, 16, 32)
+PUBLISHED = 3  # outputs of the published TFLite file
 
 # Of COCO's 17 joints, from the nose outwards (Papandreou et al. 2018, Fig. 2).
 EDGES = (
@@ -160,6 +163,16 @@ def _distance(gaps: Array) -> Array:
     return np.hypot(gaps[..., 0], gaps[..., 1])
 
 
+def _channels_first(outputs: Sequence[Array]) -> Sequence[Array]:
+    """The three outputs of the published TFLite file as the four of ONNX files; those as they
+    are.
+    """
+    if len(outputs) != PUBLISHED:
+        return outputs
+    logits, offsets, both = (np.moveaxis(output, 3, 1) for output in outputs)
+    return [expit(logits), offsets, *np.split(both, 2, axis=1)]
+
+
 @dataclass(frozen=True, slots=True)
 class PersonLabMaps:
     """The picture codec of PoseNet: cell c lies at pixel c · stride."""
@@ -195,6 +208,7 @@ class PersonLabMaps:
         self, outputs: Sequence[Array], size: tuple[int, int]
     ) -> list[tuple[Array, Array, Array]]:
         """[heatmaps, offsets, forwards, backwards] -> per picture (keypoints, boxes, scores)."""
+        outputs = _channels_first(outputs)
         width = outputs[0].shape[3]
         fitting = [stride for stride in STRIDES if (size[0] - 1) // stride + 1 == width]
         if not fitting:
@@ -212,6 +226,11 @@ class PersonLabMaps:
         pairs = 2 * len(self.edges)
         meaning = "heatmaps [B, K, h, w], offsets [B, 2K, h, w], displacements twice [B, 2E, h, w]"
         counts = (joints, 2 * joints, pairs, pairs)
+        if len(ports) == PUBLISHED:
+            together = (joints, 2 * joints, 2 * pairs)
+            meaning = "heatmaps [B, h, w, K], offsets [B, h, w, 2K], displacements [B, h, w, 4E]"
+            check_ports(self, meaning, [(None, None, None, count) for count in together], ports)
+            return
         check_ports(self, meaning, [(None, count, None, None) for count in counts], ports)
 
 

@@ -85,12 +85,14 @@ class Sppe:
         width, height = self.input.size
         shape = self.session.input.shape
         wanted = (None, 3, height, width)
+        if self.input.layout == "nhwc":
+            wanted = (None, height, width, 3)
         if len(shape) != 4 or any(
             s is not None and w is not None and s != w for s, w in zip(shape, wanted, strict=True)
         ):
             raise ModelError(
                 f"{self.session.path}: an SPPE for crops of {width}×{height} takes "
-                f"[B, 3, {height}, {width}], the file takes {self.session.input}: "
+                f"{[size or 'B' for size in wanted]}, the file takes {self.session.input}: "
                 f"give its input size (width×height)"
             )
         try:

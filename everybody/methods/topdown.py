@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from .. import nms
 from ..codecs import make_codec
 from ..errors import OptionError
@@ -26,6 +28,7 @@ from .boxes import GivenBoxes, WholePicture
 from .cascade import Cascade
 from .detector import open_detector
 from .orientation import AnyTurn, LookAgain, TurnNet, open_turn_net
+from .parts import with_parts
 from .sppe import Boxed, Sppe
 from .sstn import Transformed, open_sstn
 
@@ -48,8 +51,17 @@ class Distinct:
         return self.poser.sessions
 
     def __call__(self, frames: list[Frame]) -> list[Frame]:
-        posed = self.poser(frames)
-        return [replace(frame, people=self.nms(frame.people).by_score()) for frame in posed]
+        return [self._distinct(frame) for frame in self.poser(frames)]
+
+    def _distinct(self, frame: Frame) -> Frame:
+        """What was found in space goes with its person, whose row the ids tell meanwhile."""
+        people, poses3d = frame.people, frame.poses3d
+        if poses3d is None:
+            return replace(frame, people=self.nms(people).by_score())
+        kept = self.nms(replace(people, ids=np.arange(len(people)))).by_score()
+        rows = np.zeros(0, np.intp) if kept.ids is None else kept.ids
+        ids = None if people.ids is None else people.ids[rows]
+        return replace(frame, people=replace(kept, ids=ids), poses3d=poses3d[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +114,7 @@ def open_topdown(options: Options) -> TopDown:
         sppe = AnyTurn(poser=sppe, net=net, straighten=not pose.sstn)  # an SSTN does it itself
     for stage in pose.refine:
         sppe = Cascade(sppe, open_sppe(PoseOptions(model=stage, batch=batch), engine))
-    return TopDown(finder, Distinct(sppe, suppress), batch)
+    return TopDown(finder, with_parts(Distinct(sppe, suppress), pose, engine), batch)
 
 
 def open_finder(find: FindOptions, net: TurnNet | None, engine: Engine) -> Method:

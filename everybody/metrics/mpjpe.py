@@ -1,6 +1,7 @@
 """Three-dimensional measures, in the unit of the poses (millimetres in Human3.6M and MPI-INF-3DHP).
 
 MPJPE, protocol 1: mean distance after both roots are moved together (Ionescu et al. 2014).
+N-MPJPE: at the best scale, too (Rhodin et al. 2018).
 PA-MPJPE, protocol 2: after the similarity that fits best (Procrustes; Umeyama 1991). PCK3D: share
 within 150 mm, and its AUC over 0 … 150 mm (Mehta et al. 2017). All average over the counted joints
 of all people.
@@ -56,6 +57,22 @@ def mpjpe(
 def pa_mpjpe(predicted: Array, truth: Array, counted: Mask | None = None) -> Rates:
     """The same after `aligned`."""
     return mpjpe(aligned(predicted, truth, counted), truth, counted, root=None)
+
+
+def rescaled(predicted: Array, truth: Array, counted: Mask | None = None) -> Array:
+    """[N, K, 3], [N, K, 3], [N, K] -> [N, K, 3]: each prediction at the scale, about its origin,
+    that brings its counted joints closest to the truth.
+    """
+    weight = np.ones(predicted.shape[:2]) if counted is None else counted.astype(np.float64)
+    both = (weight[..., None] * predicted * truth).sum((1, 2))
+    own = (weight[..., None] * predicted**2).sum((1, 2))
+    return np.divide(both, own, out=np.ones_like(both), where=own > 0)[:, None, None] * predicted
+
+
+def n_mpjpe(predicted: Array, truth: Array, counted: Mask | None = None, *, root: int = 0) -> Rates:
+    """MPJPE at the best scale of each pose (Rhodin et al. 2018, N-MPJPE)."""
+    predicted, truth = centred(predicted, root), centred(truth, root)
+    return mpjpe(rescaled(predicted, truth, counted), truth, counted, root=None)
 
 
 def pck3d(

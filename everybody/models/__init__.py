@@ -25,6 +25,7 @@ from . import (
     hrnet,
     ief,
     integral,
+    lifter,
     likelihood,
     losses,
     regression,
@@ -38,6 +39,7 @@ from . import (
     tinypose,
     tompson,
     turn_net,
+    videopose,
     vitpose,
 )
 from .detection import detection_loss
@@ -136,6 +138,11 @@ def path(net: Any, image: Tensor, targets: Targets, weights: Tensor) -> Targets:
     return (ief.fixed_path(start, truth, weights, steps=net.steps, bound=net.bound),)
 
 
+def distances(net: Any, said: Tensor, poses: Tensor) -> Loss:
+    """Poses in space."""
+    return videopose.position_error(said, poses, torch.ones_like(poses[..., 0]))
+
+
 CENTRE = {"type": "heatmap", "alignment": "centre"}
 CORNER = {"type": "heatmap", "alignment": "corner"}
 STRIDE8 = CORNER | {"stride": 8}
@@ -210,4 +217,6 @@ MODELS: dict[str, Model] = {
     **family(rmpe.Sstn, rmpe.VARIANTS, kind="regions", joints=False, outputs=("theta",),
              loss=alone(rmpe.theta_loss),
              answer=lambda net, said: (rmpe.guarded(said, rmpe.ASPECT),)),
+    **family(lifter.LifterNet, lifter.VARIANTS, kind="sequences", outputs=("poses",),
+             loss=distances),
 }  # fmt: skip

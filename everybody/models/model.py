@@ -34,10 +34,11 @@ class Model:
         pictures  cells [A, 2], boxes [B, M, 4], real [B, M], ignored [B, M]
         turns     wanted probabilities [B, 4], weights [B]
         regions   wanted θ [B, 2, 3], the crop's width / height
+        sequences wanted poses [B, 1, K, 3]
     """
 
     build: Callable[..., nn.Module]  # (number of joints, codec, **what `told` tells) -> untrained
-    kind: str  # of sample: crops, occluded, pictures, turns, regions
+    kind: str  # of sample: crops, occluded, pictures, turns, regions, sequences
     loss: Callable[..., Loss]  # (network, said, what the kind teaches …) -> (sum, weight)
     # (network, pictures, targets, weights) -> what else `forward` takes in training: networks that
     # correct a guess learn from guesses that depend on the truth.

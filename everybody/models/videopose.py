@@ -52,6 +52,7 @@ class VideoPoseNet(nn.Module):
             )
         self.field = prod(widths)
         self.causal = causal
+        self.widths = tuple(widths)
         dilations = [prod(widths[:level]) for level in range(len(widths))]
         self.reach = [width // 2 * step for width, step in zip(widths, dilations, strict=True)]
 

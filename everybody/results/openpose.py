@@ -10,7 +10,8 @@ without people too:
 
 The body is in the order BODY_25 (or COCO-18), joints copied by name, neck and mid-hip derived where
 they are lacking, and 0, 0, 0 for what nobody knows: so are the pupils, the last two of OpenPose's
-70 face points. Skeletons with face and hands fill those lists. Not held: boxes and scores of
+70 face points, of most skeletons. Skeletons with face and hands fill those lists; a hand that lacks
+its first point begins at the wrist. Not held: boxes and scores of
 persons (read back as the box around the joints and their mean score), times, sizes, suffixes of
 sources.
 """
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +41,7 @@ from ..typed import decode, read_bytes
 from .coco import track_id
 from .records import Record, Results, as_people, bounded, persons
 
-_FACE = tuple(f"face_{i}" for i in range(68))
+_FACE = tuple(f"face_{i}" for i in range(70))
 _LEFT, _RIGHT = (tuple(f"{side}_hand_{i}" for i in range(21)) for side in ("left", "right"))
 _FRAME = re.compile(r"(.+)_(\d{12})", re.ASCII)
 _PARTS = {
@@ -148,11 +149,8 @@ def _persons(record: Record, skeleton: Skeleton, flavour: Flavour) -> list[dict[
     keypoints = keypoints.reshape(len(people), len(skeleton), 3)
     lists = {"pose_keypoints_2d": mapping(skeleton, flavour.body)(keypoints)}
     for key, joints in _PARTS.items():
-        if joints[0] in skeleton.joints and flavour.extras:
-            lists[key] = keypoints[:, [skeleton.joints.index(joint) for joint in joints]]
-    if "face_keypoints_2d" in lists:
-        pupils = ((0, 0), (0, 2), (0, 0))  # which we do not know
-        lists["face_keypoints_2d"] = np.pad(lists["face_keypoints_2d"], pupils)
+        if joints[1] in skeleton.joints and flavour.extras:
+            lists[key] = _listed(keypoints, skeleton, joints)
     rows = {
         key: np.round(values, 4).reshape(len(people), 3 * values.shape[1]).tolist()
         for key, values in lists.items()
@@ -164,6 +162,16 @@ def _persons(record: Record, skeleton: Skeleton, flavour: Flavour) -> list[dict[
         }
         for place, person in enumerate(people)
     ]
+
+
+def _listed(keypoints: Array, skeleton: Skeleton, joints: Sequence[str]) -> Array:
+    """[N, K, 3] of the skeleton -> [N, K', 3] of these joints, zeros for what it lacks."""
+    place = {joint: index for index, joint in enumerate(skeleton.joints)}
+    for side in ("left", "right"):
+        if f"{side}_wrist" in place:
+            place.setdefault(f"{side}_hand_0", place[f"{side}_wrist"])
+    padded = np.concatenate([keypoints, np.zeros((len(keypoints), 1, 3))], 1)
+    return padded[:, [place.get(joint, len(skeleton)) for joint in joints]]
 
 
 def read(path: Path, skeleton: Skeleton | None, say: Say, fps: float | None = None) -> Results:
@@ -237,14 +245,16 @@ def _load(file: Path) -> list[Person]:
 
 
 def _keypoints(person: Person, body: Skeleton, where: str) -> Array:
-    """One person -> [body + 68 + 21 + 21, 3]; zeros for lists that are empty."""
+    """One person -> [body + 70 + 21 + 21, 3]; zeros for lists that are empty, and for pupils."""
     counts = (len(body), *map(len, _PARTS.values()))
     rows = []
     for key, values, count in zip(_KEYS_2D, person.lists(), counts, strict=True):
         points = bounded(values or np.zeros(3 * count), key, where)
-        if len(points) % 3 or len(points) < 3 * count:
+        least = count - 2 if key == "face_keypoints_2d" else count
+        if len(points) % 3 or len(points) < 3 * least:
             raise DataError(
                 f"{where}: {key} has {len(points)} numbers, expected x, y, score of {count} points"
             )
-        rows.append(points.reshape(-1, 3)[:count])
+        rows.append(np.zeros((count, 3)))
+        rows[-1][: len(points) // 3] = points.reshape(-1, 3)[:count]
     return np.concatenate(rows)

@@ -39,6 +39,11 @@ class Record:
     height: int
     people: People
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.width, self.height
+
     @classmethod
     def of(cls, frame: Frame) -> Record:
         width, height = frame.size

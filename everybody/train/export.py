@@ -116,12 +116,19 @@ def export(weights: Path, out: Path, *, mix: float = 1.0) -> float:
     task = task_of(recipe)
     model, size = task.row(recipe), task.input_size(recipe)
     with replacing(out) as part:
-        write_graph(net, model, size, part)
+        clips = task.clips(net)
+        if clips is None:
+            write_graph(net, model, size, part)
+        else:
+            write(net, model, clips[:2], {0: torch.export.Dim("batch")}, part)
         lean(part, task.told(recipe, skeleton_of(weights)))
-        difference = distance(net, model, size, part)
-        if not difference <= CLOSE:
-            raise ModelError(f"{out}: differs from torch by {difference:.1e}, more than {CLOSE}")
-    return difference
+        if clips is None:
+            apart = distance(net, model, size, part)
+        else:
+            apart = difference(net, model, clips, part)
+        if not apart <= CLOSE:
+            raise ModelError(f"{out}: differs from torch by {apart:.1e}, more than {CLOSE}")
+    return apart
 
 
 def write_graph(net: nn.Module, model: Model, size: tuple[int, int], path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -15,6 +16,7 @@ from ..models import MODELS
 from ..models.losses import Loss
 from ..models.model import Model
 from ..skeletons import Skeleton
+from . import shards
 from .recipe import Recipe
 
 
@@ -89,9 +91,19 @@ class OneNetwork:
             return model.build(joints, codec_of(model, recipe))
 
     @classmethod
+    def load(cls, folders: Iterable[Path]) -> Any:
+        """What this kind of task learns from: folders of shards, if nothing else is said."""
+        return shards.load(folders)
+
+    @classmethod
     def input_size(cls, recipe: Recipe) -> tuple[int, int]:
         """(width, height) that the exported graph takes."""
         return recipe.size
+
+    @classmethod
+    def clips(cls, net: Any) -> Tensor | None:
+        """Inputs [3, …] to trace a network and to compare its file with; None: pictures."""
+        return None
 
     @classmethod
     def told(cls, recipe: Recipe, skeleton: str) -> dict[str, Any] | None:

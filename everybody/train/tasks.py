@@ -17,7 +17,7 @@ from .equivariant import EquivariantTask
 from .pose import PoseTask
 from .recipe import Recipe
 from .rmpe import RmpeTask, SstnTask
-from .shards import Pack
+from .sequences import SequenceTask
 from .turn import TurnTask
 
 AnyTask = (
@@ -29,6 +29,7 @@ AnyTask = (
     | EquivariantTask
     | SstnTask
     | RmpeTask
+    | SequenceTask
 )
 TASKS: dict[str, type[AnyTask]] = {
     "crops": PoseTask,
@@ -37,6 +38,7 @@ TASKS: dict[str, type[AnyTask]] = {
     "pictures": DetectorTask,
     "regions": SstnTask,
     "cascade": CascadeTask,
+    "sequences": SequenceTask,
     "rmpe": RmpeTask,
     "equivariant": EquivariantTask,
 }
@@ -55,11 +57,11 @@ def task_of(recipe: Recipe) -> type[AnyTask]:
     return TASKS[name]
 
 
-def task(recipe: Recipe, pack: Pack) -> AnyTask:
-    """Raises OptionError as `task_of`, and DataError where the packed pictures are not what the
-    task learns from.
+def task(recipe: Recipe, data: Any) -> AnyTask:
+    """data: as the task's `load` gives it. Raises OptionError as `task_of`, and DataError where the
+    data are not what the task learns from.
     """
-    return task_of(recipe)(recipe, pack)
+    return task_of(recipe)(recipe, data)
 
 
 def network(recipe: Recipe, joints: int = 17) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import ModelError, OptionError
 from ..options import Engine
-from ..runtime import Session, sha256
+from ..runtime import TFLITE, Session, sha256
 from . import fetch, manifest
 from .manifest import Row
 
@@ -18,7 +18,7 @@ def locate(model: str | Path, task: str) -> tuple[Path, Row | None]:
     not there, OptionError for a model of another task.
     """
     path = Path(model)
-    if path.suffix == ".onnx" or path.is_file():
+    if path.suffix in (".onnx", TFLITE) or path.is_file():
         if not path.is_file():
             raise ModelError(f"{path}: no such model file")
         checksum = sha256(path)

@@ -75,6 +75,12 @@ def _pose(row: Row) -> None:
     make_codec(row.codec, row.input.size)
 
 
+def _part(row: Row) -> None:
+    """An imported network of a part may not say how its answers are read."""
+    if row.skeleton:
+        _pose(row)
+
+
 def _as_it_is(row: Row) -> None:
     """Nothing more to demand."""
 
@@ -84,10 +90,11 @@ TASKS: dict[str, Callable[[Row], None]] = {
     "detector": _detector,
     "pose": _pose,
     "people": _as_it_is,
+    "aligner": _as_it_is,  # alignment points of people, before BlazePose
     "turn": _as_it_is,
     "sstn": _as_it_is,
     "embedding": _as_it_is,
-    "part": _as_it_is,  # joints of a hand or a face in its crop
+    "part": _part,  # joints of a hand or a face in its crop
     "lift": _as_it_is,  # poses of a clip in 2D -> 3D; its input's size: joints, frames
 }
 

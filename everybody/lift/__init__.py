@@ -1,0 +1,1 @@
+"""People in space: lifting from one camera, bodies of rigid joints, several cameras."""

@@ -1,0 +1,143 @@
+"""The page and its server together, in a real browser: from an upload to what is downloaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from everybody.web import site
+from synthetic import browser as page
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not page.CHROMIUM.exists(), reason="needs Debian's Chromium"),
+    pytest.mark.skipif(not page.SHARED.is_dir(), reason="needs ../shared"),
+]
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[str]:
+    """The address of a server of an empty folder."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    command = [sys.executable, "-m", "everybody", "studio", str(folder), "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(page.ROOT), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
+        assert server.stderr
+        for line in server.stderr:
+            if found := re.search(r"http://\S+", line):
+                break
+        else:
+            pytest.fail("the server does not start")
+        yield found[0]
+        server.terminate()
+
+
+def opened(tab: Any, studio: str, clip: Path, frames: int) -> None:
+    """Uploads a film, watches its progress, and opens its player."""
+    tab.goto(studio)
+    tab.set_input_files("#files", clip)
+    tab.wait_for_selector("progress:visible", timeout=60_000)
+    tab.get_by_text(f"done · {frames} of {frames} frames").wait_for(timeout=180_000)
+    tab.click(".job >> text=Open")
+    tab.wait_for_selector(".transport")
+
+
+def first_line(tab: Any) -> dict[str, Any]:
+    """The first frame of what the page gives to download as jsonl."""
+    with tab.expect_download() as download:
+        tab.get_by_role("link", name="jsonl", exact=True).click()
+    return json.loads(Path(download.value.path()).read_text().splitlines()[0])
+
+
+def test_from_an_upload_to_a_corrected_export(studio, tmp_path):
+    """Upload, progress, player, drag a joint, export, reload: the correction is in all of it."""
+    clip = page.shot(tmp_path / "clip.mp4", 30)
+    with page.browser() as chromium:
+        tab = chromium.new_context(accept_downloads=True).new_page()
+        opened(tab, studio, clip, 30)
+        before = first_line(tab)
+        person = max(before["people"], key=lambda one: one["score"])
+        joint = int(np.argmax([score for _, _, score in person["keypoints"]]))
+        x, y, _ = person["keypoints"][joint]
+        moved = drag(tab, (x, y), (30, 12), before["width"])
+        tab.get_by_text("1 correction", exact=True).wait_for()
+
+        (same,) = [one for one in first_line(tab)["people"] if one["id"] == person["id"]]
+        assert np.abs(np.subtract(same["keypoints"][joint][:2], moved)).max() < 1.5
+        with tab.expect_download() as download:
+            tab.get_by_role("link", name="coco", exact=True).click()
+        coco = json.loads(Path(download.value.path()).read_text())
+        rows = np.array([one["keypoints"] for one in coco]).reshape(len(coco), -1, 3)
+        assert np.abs(rows[:, joint, :2] - moved).max(1).min() < 2
+
+        tab.reload()
+        tab.get_by_text("1 correction", exact=True).wait_for()
+        tab.click("text=Undo")
+        tab.get_by_text("no corrections").wait_for()
+        assert first_line(tab) == before
+
+
+def drag(tab: Any, at: tuple[float, float], by: tuple[int, int], width: int) -> list[float]:
+    """Drags what lies at a place of the picture; returns where it is then."""
+    tab.locator(".over[aria-label*='drawn over']").wait_for()
+    box = tab.locator(".over").bounding_box()
+    scale = box["width"] / width
+    start = [box["x"] + (at[0] + 0.5) * scale, box["y"] + (at[1] + 0.5) * scale]
+    tab.mouse.move(*start)
+    tab.mouse.down()
+    tab.mouse.move(start[0] + by[0], start[1] + by[1], steps=4)
+    tab.mouse.up()
+    return [at[0] + by[0] / scale, at[1] + by[1] / scale]
+
+
+def test_ids_are_split_merged_and_renamed(studio, tmp_path):
+    from playwright.sync_api import expect
+
+    clip = page.shot(tmp_path / "clip.mp4", 12)
+    with page.browser() as chromium:
+        tab = chromium.new_context(accept_downloads=True).new_page()
+        opened(tab, studio, clip, 12)
+        rows = tab.locator(".row button")
+        count = rows.count()
+        rows.first.click()
+        for _ in range(6):
+            tab.keyboard.press(".")
+        tab.click("text=Somebody else from this frame on")
+        expect(tab.locator(".row")).to_have_count(count + 1)
+
+        tab.get_by_label("Is the same person as").select_option(index=count - 1)
+        tab.click("text=Merge")
+        expect(tab.locator(".row")).to_have_count(count)
+        rows.first.click()
+        tab.get_by_label("New id").fill("2")
+        tab.get_by_role("button", name="Rename").click()
+        tab.get_by_text("are in one frame together").wait_for()
+        tab.get_by_label("New id").fill("77")
+        tab.get_by_role("button", name="Rename").click()
+        tab.get_by_role("button", name="Person 77").wait_for()
+        assert 77 in [one["id"] for one in first_line(tab)["people"]]
+
+
+@pytest.mark.skipif(not site.engine_folder(), reason="needs the engine: npm ci --prefix web")
+def test_the_server_answers_a_camera(studio, tmp_path):
+    film = page.shot(tmp_path / "class.mjpeg", 50)
+    flags = [*page.camera(film), "--use-fake-ui-for-media-stream"]
+    with page.browser(*flags) as chromium:
+        tab = chromium.new_page()
+        tab.goto(studio + "#/live")
+        tab.get_by_label("Where the work is done").select_option("server")
+        tab.click("text=Start the camera")
+        tab.wait_for_selector("canvas[aria-label^='5 people drawn']", timeout=120_000)
+        tab.click("text=Follow people")
+        tab.wait_for_selector("canvas[aria-label^='5 people drawn']", timeout=60_000)
+        tab.click("text=Stop the camera")
