@@ -15,10 +15,11 @@ import av
 from av.container import InputContainer
 from av.error import ArgumentError, FFmpegError, InvalidDataError
 from av.stream import Disposition
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..errors import InputError
-from ..people import Frame
+from ..people import Frame, Image
 from . import trust
 from .aperture import WHOLE, Edges, edges
 from .clock import INSTANT, RATE
@@ -173,17 +174,22 @@ def frames(
             if width * height > max_pixels:
                 report(_too_large(said, index, width, height, max_pixels))
                 return
-            try:
-                image = shape(frame)
-            except (FFmpegError, ValueError) as error:
-                why = f"cannot be converted to RGB ({reason(error)})"
-                report(InputError(f"{said}: frame {index} {why}"))
-                continue
-            yield Frame(image, index, time, name)
+            image = _converted(shape, frame, f"{said}: frame {index}", report)
+            if image is not None:
+                yield Frame(image, index, time, name)
         for problem in video.missing():
             report(problem)
         if begin is None and not live and (end := _ended(video, packets, count)):
             report(InputError(f"{said}: {end}"))
+
+
+def _converted(shape: Shown, frame: VideoFrame, where: str, report: Report) -> Image | None:
+    """The frame's picture; None, and a report, where it cannot be had."""
+    try:
+        return shape(frame)
+    except (FFmpegError, ValueError) as error:
+        report(InputError(f"{where} cannot be converted to RGB ({reason(error)})"))
+        return None
 
 
 def _prepared(stream: VideoStream, max_pixels: int) -> tuple[int, int]:
