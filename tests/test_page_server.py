@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from everybody.web import site
 from everybody.results.journal import write_journal
+from everybody.web import site
 from synthetic import browser as page
 
 from .test_page import AXE, violations
