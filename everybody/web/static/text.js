@@ -129,7 +129,7 @@ export const text = {
       right: "Right",
       say: "Better",
     },
-    go: (number, time) => `Go to the turn of repetition ${number}, at ${time.toFixed(2)} seconds`,
+    go: "Go to the turn, at ",
     time: (time) => `${time.toFixed(2)} s`,
     unit: (unit) => (unit === "degrees" ? "degrees" : `lengths of the person's ${unit}`),
     measured: (unit) => `Reach, left and right are in ${unit}.`,

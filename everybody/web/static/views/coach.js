@@ -80,12 +80,12 @@ export class CoachPanel {
       "button",
       {
         type: "button",
-        "aria-label": words.go(number, turn),
         onclick: () => {
           this.film.pause();
           this.film.seek(frame);
         },
       },
+      h("span", { class: "hidden" }, words.go),
       words.time(turn),
     );
     const numbers = [end - start, reach, left, right];

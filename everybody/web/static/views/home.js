@@ -142,7 +142,7 @@ class SpaceFields {
 /** A labelled number that may be left out: change(undefined) then. */
 function number(label, props, change) {
   const input = h("input", { type: "number", placeholder: words.unknown, ...props });
-  input.addEventListener("change", () => {
+  input.addEventListener("input", () => {
     change(input.value === "" ? undefined : Number(input.value));
   });
   return h("label", { class: "field" }, h("span", {}, label), input);
