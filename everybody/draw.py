@@ -51,10 +51,11 @@ def draw(
 
     colour: by the body's left (blue), right (orange) and middle (white), or one per person that
     stays with its id. boxes, scores, ids: draw these too; ids None means where people are tracked.
-    People without joints are boxes always. min_score: joints that score less are left out, as are
-    limbs with such an end; from there to 0.2 above they turn from faint to solid. It hides
-    joints only: the caller chooses the people. thickness: of a limb in pixels; by default
-    it follows the size of the person, within what the size of the picture makes readable.
+    People without joints are boxes always; animals have their species beside them. min_score:
+    joints that score less are left out, as are limbs with such an end; from there to 0.2 above they
+    turn from faint to solid. It hides joints only: the caller chooses the people. thickness: of a
+    limb in pixels; by default it follows the size of the person, within what the size of the
+    picture makes readable.
     """
     canvas = np.array(image, order="C")
     extents = _extents(people, min_score)
@@ -72,7 +73,9 @@ def draw(
         one = hues[n] if colour == "person" else SIDES["centre"]
         if boxes or not len(people.skeleton):
             _draw_box(canvas, people.boxes[n], widths[n], one)
-        words = [str(people.ids[n])] * show_ids if people.ids is not None else []
+        kind = "" if people.categories is None else str(people.categories[n])
+        words = [kind] * (kind not in ("", "person"))
+        words += [str(people.ids[n])] * show_ids if people.ids is not None else []
         words += [f"{people.scores[n]:.2f}"] * scores
         if words:
             _draw_label(canvas, "  ".join(words), extents[n], widths[n], one)

@@ -22,6 +22,7 @@ from .skeletons import BOX, Skeleton, mapping
 if TYPE_CHECKING:
     import pandas
 
+PERSON = "person"  # the category of those whom nothing says to be something else
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
@@ -46,7 +47,8 @@ class People:
     keypoints [N, K, 3]: x, y, score in [0, 1]; a joint of low score keeps its coordinates. boxes
     [N, 4]: x0, y0, x1, y1. scores [N] in [0, 1]. ids [N] int64, or None where nobody is tracked.
     turns [N, 4]: how likely each quarter turn (of np.rot90) brings them upright, a hint to who
-    looks for joints; None: not known.
+    looks for joints; None: not known. categories [N] of text: what each is ("dog"); None: all are
+    persons.
     """
 
     keypoints: Floats
@@ -55,6 +57,7 @@ class People:
     skeleton: Skeleton
     ids: NDArray[np.int64] | None = None
     turns: Floats | None = None
+    categories: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         keypoints = _array(
@@ -71,6 +74,11 @@ class People:
             object.__setattr__(self, "ids", ids)
         if self.turns is not None:
             object.__setattr__(self, "turns", _array(self.turns, (count, 4), "turns"))
+        if self.categories is not None:
+            categories = np.asarray(self.categories, np.str_).reshape(-1)
+            if categories.shape != (count,):
+                raise ValueError(f"categories must have shape [{count}], got {len(categories)}")
+            object.__setattr__(self, "categories", categories)
 
     @classmethod
     def empty(cls, skeleton: Skeleton) -> People:
@@ -95,7 +103,8 @@ class People:
     def concatenate(cls, groups: Sequence[People]) -> People:
         """All people of several groups (at least one) of one skeleton, in order.
 
-        Ids and turns survive where every group that holds somebody has them.
+        Ids and turns survive where every group that holds somebody has them; people without a
+        category are persons beside such that have one.
         """
         some = [group for group in groups if len(group)] or list(groups[:1])
         if len({group.skeleton for group in some}) > 1:
@@ -109,7 +118,15 @@ class People:
         names = ("keypoints", "boxes", "scores")
         ids, turns = column("ids"), column("turns")
         keypoints, boxes, scores = map(column, names)
-        return cls(keypoints, boxes, scores, some[0].skeleton, ids, turns)
+        categories = None
+        if any(group.categories is not None for group in some):
+            categories = np.concatenate([group.called for group in some])
+        return cls(keypoints, boxes, scores, some[0].skeleton, ids, turns, categories)
+
+    @property
+    def called(self) -> NDArray[np.str_]:
+        """The category of each [N], "person" where none is known."""
+        return np.full(len(self), PERSON) if self.categories is None else self.categories
 
     def by_score(self) -> People:
         """The same people, most confident first; equals keep their order."""
@@ -126,6 +143,7 @@ class People:
             index = [int(index)]
         ids = None if self.ids is None else self.ids[index]
         turns = None if self.turns is None else self.turns[index]
+        categories = None if self.categories is None else self.categories[index]
         return replace(
             self,
             keypoints=self.keypoints[index],
@@ -133,6 +151,7 @@ class People:
             scores=self.scores[index],
             ids=ids,
             turns=turns,
+            categories=categories,
         )
 
     def __iter__(self) -> Iterator[People]:
@@ -142,7 +161,9 @@ class People:
         return f"People({len(self)} × {self.skeleton.name})"
 
     def to_dicts(self, digits: int | None = None) -> list[dict[str, Any]]:
-        """One dictionary per person, as in `frames.jsonl`: id, score, box [4], keypoints [K, 3]."""
+        """One dictionary per person, as in `frames.jsonl`: id, score, box [4], keypoints [K, 3],
+        and the category where categories are known.
+        """
 
         def plain(values: Floats) -> Any:
             return (
@@ -153,7 +174,10 @@ class People:
         columns = zip(
             ids, plain(self.scores), plain(self.boxes), plain(self.keypoints), strict=True
         )
-        return [{"id": i, "score": s, "box": b, "keypoints": k} for i, s, b, k in columns]
+        rows = [{"id": i, "score": s, "box": b, "keypoints": k} for i, s, b, k in columns]
+        if self.categories is None:
+            return rows
+        return [row | {"category": c} for row, c in zip(rows, self.called.tolist(), strict=True)]
 
     @classmethod
     def from_dicts(cls, people: Sequence[dict[str, Any]], skeleton: Skeleton) -> People:
@@ -161,6 +185,7 @@ class People:
         if not people:
             return cls.empty(skeleton)
         ids = [person.get("id") for person in people]
+        known = any(person.get("category") for person in people)
         return cls(
             np.array([person["keypoints"] for person in people], np.float32).reshape(
                 len(people), -1, 3
@@ -171,6 +196,7 @@ class People:
             np.array([person["score"] for person in people], np.float32),
             skeleton,
             None if any(i is None for i in ids) else np.array(ids, np.int64),
+            categories=np.array([p.get("category") or PERSON for p in people]) if known else None,
         )
 
     def to_records(self) -> list[dict[str, Any]]:
@@ -182,6 +208,7 @@ class People:
                 "person": n,
                 "id": person["id"],
                 "person_score": person["score"],
+                **({"category": person["category"]} if "category" in person else {}),
                 **dict(zip(("x0", "y0", "x1", "y1"), person["box"], strict=True)),
                 "joint": joint,
                 "x": x,

@@ -6,8 +6,10 @@ what is copied, derived or missing from one format to another follows from the n
 
 OKS sigmas: COCO (Lin et al. 2014, and its keypoint evaluation page), CrowdPose (Li et al. 2019),
 COCO-WholeBody (Jin et al. 2020), Halpe-26 (Fang et al. 2022, as published with Halpe-FullBody).
-Formats that publish none (MPII, LSP, OpenPose, BlazePose, H36M) take, joint by joint, the COCO
-value of the nearest joint.
+AP-10K (Yu et al. 2021) publishes its own. Formats that publish none (MPII, LSP, OpenPose,
+BlazePose, H36M) take, joint by joint, the COCO value of the nearest joint; Animal-Pose (Cao et al.
+2019) takes those with which others judge it: COCO's by the height at which a joint lies, .1 for
+throat, withers and tail base.
 """
 
 from __future__ import annotations
@@ -319,6 +321,78 @@ CMU24 = replace(
     parents=(-1, 0, 1, 2, 3, 4, 0, 6, 7, 8, 9, 0, 11, 12, 13, 14, 13, 16, 17, 18, 13, 20, 21, 22),
 )
 
+_FRONT_LEG, _BACK_LEG = ("shoulder", "elbow", "front_paw"), ("hip", "knee", "back_paw")
+ANIMAL20 = Skeleton(
+    name="animal-20",
+    joints=(
+        *("left_eye", "right_eye", "nose", "left_ear", "right_ear"),
+        *(
+            f"{side}_{pair}_{part}"
+            for part in ("elbow", "knee", "paw")
+            for pair in ("front", "back")
+            for side in ("left", "right")
+        ),
+        *("throat", "withers", "tailbase"),
+    ),
+    limbs=(
+        *((0, 1), (0, 2), (1, 2), (0, 3), (1, 4), (2, 17), (17, 18), (18, 19)),
+        *((17, 5), (17, 6), (19, 7), (19, 8)),
+        *((5, 9), (6, 10), (7, 11), (8, 12), (9, 13), (10, 14), (11, 15), (12, 16)),
+    ),
+    mirror=(1, 0, 2, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15, 17, 18, 19),
+    sigmas=(
+        *(0.025, 0.025, 0.026, 0.035, 0.035),
+        *(0.107,) * 4,
+        *(0.087,) * 4,
+        *(0.089,) * 4,
+        *(0.1,) * 3,
+    ),
+)
+
+AP10K17 = Skeleton(
+    name="ap-10k-17",
+    joints=(
+        *("left_eye", "right_eye", "nose", "neck", "root_of_tail"),
+        *(f"{side}_{part}" for side in ("left", "right") for part in _FRONT_LEG),
+        *(f"{side}_{part}" for side in ("left", "right") for part in _BACK_LEG),
+    ),
+    limbs=(
+        *((0, 1), (0, 2), (1, 2), (2, 3), (3, 4), (3, 5), (5, 6), (6, 7), (3, 8), (8, 9), (9, 10)),
+        *((4, 11), (11, 12), (12, 13), (4, 14), (14, 15), (15, 16)),
+    ),
+    mirror=(1, 0, 2, 3, 4, 8, 9, 10, 5, 6, 7, 14, 15, 16, 11, 12, 13),
+    sigmas=(
+        *(0.025, 0.025, 0.026, 0.035, 0.035),
+        *(0.079, 0.072, 0.062) * 2,
+        *(0.107, 0.087, 0.089) * 2,
+    ),
+)
+
+
+def union(*formats: Skeleton) -> Skeleton:
+    """The joints of several formats, each once by its name, for pictures of several kinds of
+    bodies: what a body does not have scores 0 on it. Where formats differ about a joint, the first
+    is right.
+    """
+    joints = tuple(dict.fromkeys(joint for one in formats for joint in one.joints))
+    place = {joint: index for index, joint in enumerate(joints)}
+    mirror, sigmas, limbs = list(range(len(joints))), [0.0] * len(joints), {}
+    for one in reversed(formats):
+        own = [place[joint] for joint in one.joints]
+        for index, partner, sigma in zip(own, one.mirror, one.sigmas, strict=True):
+            mirror[index], sigmas[index] = own[partner], sigma
+    for one in formats:
+        own = [place[joint] for joint in one.joints]
+        limbs |= dict.fromkeys(tuple(sorted((own[a], own[b]))) for a, b in one.limbs)
+    return Skeleton(
+        name="+".join(one.name for one in formats),
+        joints=joints,
+        limbs=tuple(limbs),
+        mirror=tuple(mirror),
+        sigmas=tuple(sigmas),
+    )
+
+
 # Parts, as networks of a part answer them in its crop. Points 68 and 69 of a face are the pupils.
 HAND21 = Skeleton(
     name="hand-21",
@@ -375,6 +449,9 @@ SKELETONS: dict[str, Skeleton] = {
         BLAZEPOSE33,
         H36M17,
         CMU24,
+        ANIMAL20,
+        AP10K17,
+        union(COCO17, ANIMAL20),
         HAND21,
         FACE70,
         FACE_MESH468,
@@ -397,12 +474,33 @@ SYNONYMS = {"neck": "upper_neck", "upper_neck": "neck", "head_top": "head", "hea
 PLACED = {
     ("coco-17", "lsp-14"): {"hip": {"own_hip": 1.08, "other_hip": -0.16, "own_shoulder": 0.08}}
 }
+# What one format calls a joint and another one otherwise, by source and target. AP-10K counts three
+# joints down a leg by people's names, Animal-Pose by its own; seen on samples of both, they are the
+# same. AP-10K's neck is neither Animal-Pose's throat nor its withers.
+_AP10K_OF_ANIMAL = {"root_of_tail": "tailbase"} | {
+    f"{side}_{theirs}": f"{side}_{own}"
+    for side in ("left", "right")
+    for theirs, own in (
+        ("shoulder", "front_elbow"),
+        ("elbow", "front_knee"),
+        ("hip", "back_elbow"),
+        ("knee", "back_knee"),
+    )
+}
+CALLED = {
+    ("animal-20", "ap-10k-17"): _AP10K_OF_ANIMAL,
+    ("ap-10k-17", "animal-20"): {own: theirs for theirs, own in _AP10K_OF_ANIMAL.items()},
+}
 
 
 def skeleton(name: str) -> Skeleton:
-    """The skeleton of that name. Raises OptionError that lists the known ones."""
+    """The skeleton of that name, or the union of several ("halpe-26+animal-20"). Raises OptionError
+    that lists the known ones.
+    """
     try:
-        return SKELETONS[name]
+        if name in SKELETONS:
+            return SKELETONS[name]
+        return union(*(SKELETONS[part] for part in name.split("+")))
     except KeyError:
         raise OptionError(f"unknown skeleton '{name}': known are {', '.join(SKELETONS)}") from None
 
@@ -464,8 +562,10 @@ class Mapping:
 def mapping(source: Skeleton, target: Skeleton) -> Mapping:
     """How to turn keypoints of `source` into keypoints of `target`, joint by joint, by name."""
 
+    called = CALLED.get((source.name, target.name), {})
+
     def parents(joint: str) -> tuple[int, ...]:
-        for name in (joint, SYNONYMS.get(joint)):
+        for name in (called.get(joint, joint), SYNONYMS.get(joint)):
             if name in source.joints:
                 return (source.joints.index(name),)
         pair = MIDPOINTS.get(joint, ())

@@ -588,7 +588,7 @@ def detector_task(**changes) -> detect.DetectorTask:
 def test_pictures_and_boxes_turn_together(quarter):
     """Quarter turns are exact: the rectangle's pixels lie in its box, edge to edge."""
     task = detector_task()
-    boxes, keypoints, real, _ = task.people
+    boxes, keypoints, real, *_ = task.people
     matrices = detect.plain(128, quarter, (128, 128), len(boxes), torch.device("cpu"))
     images = augment.warp(task.images, matrices, (128, 128))
     moved = detect.moved_boxes(boxes, keypoints, matrices)
@@ -617,7 +617,9 @@ def test_cells_answer_for_the_person_they_are_inside_and_fit_best():
     real = torch.tensor([[True, True, False]])
     boxes = truth[0, 0].expand(1, len(cells), 4).clone()
     boxes[:, ::2] = truth[0, 1]
-    person, target = detection.assign(torch.full((1, len(cells)), 0.1), boxes, cells, truth, real)
+    kinds = torch.zeros(1, 3, dtype=torch.long)
+    scores = torch.full((1, len(cells), 1), 0.1)
+    person, target = detection.assign(scores, boxes, cells, truth, real, kinds)
     assert set(person.unique().tolist()) == {-1, 0, 1}
     for number in (0, 1):
         chosen = (person[0] == number).nonzero()[:, 0]
@@ -632,12 +634,16 @@ def test_the_loss_of_perfect_boxes_is_least_and_ignored_people_cost_nothing():
     cells = detector.cells_of((128, 128), torch.device("cpu"))
     truth, real = torch.tensor([[[16.0, 16, 80, 112]]]), torch.tensor([[True]])
     right = truth[0].expand(len(cells), 4)[None]
-    owner, _ = detection.assign(torch.full((1, len(cells)), 0.1), right, cells, truth, real)
+    kind = torch.zeros(1, 1, dtype=torch.long)
+    even = torch.full((1, len(cells), 1), 0.1)
+    owner, _ = detection.assign(even, right, cells, truth, real, kind)
     sure, unsure = torch.where(owner == 0, 6.0, -9.0), torch.where(owner == 0, -3.0, -9.0)
     none = torch.zeros_like(real)
 
     def value(logits, boxes, real=real, ignored=none):
-        loss, weight = detection.detection_loss((logits, boxes), cells, truth, real, ignored)
+        loss, weight = detection.detection_loss(
+            (logits[..., None], boxes), cells, truth, real, ignored, kind
+        )
         return (loss / weight).item()
 
     assert value(unsure, right) > value(sure, right)

@@ -29,6 +29,7 @@ from .models import app as models
 from .options import complain
 from .plot import plot
 from .run import run
+from .scale import scale
 from .studio import studio
 from .train import export, label, pack, proposals, train
 from .triangulate import triangulate
@@ -42,6 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(no_args_is_help=True)(run)
+app.command(no_args_is_help=True)(scale)
 app.command("eval", no_args_is_help=True)(evaluate)
 app.command(no_args_is_help=True)(convert)
 app.command(no_args_is_help=True)(calibrate)

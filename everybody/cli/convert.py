@@ -26,13 +26,13 @@ def convert(
     with semicolons and decimal commas), parquet.
     """
     from ..results import formats
-    from ..skeletons import skeleton as known_skeleton
+    from ..skeleton_file import chosen
 
     count = formats.convert(
         source,
         target,
         to,
-        skeleton=known_skeleton(skeleton) if skeleton else None,
+        skeleton=chosen(skeleton) if skeleton else None,
         fps=frames_per_second(fps),
         overwrite=overwrite,
         say=complain,

@@ -181,9 +181,9 @@ def _check(results: list[Path], models: list[str], how: dict[str, Any], turn: in
 
 
 def _skeleton(name: str | None) -> Any:
-    from ..skeletons import skeleton
+    from ..skeleton_file import chosen
 
-    return skeleton(name) if name else None
+    return chosen(name) if name else None
 
 
 def _found(

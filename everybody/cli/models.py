@@ -39,7 +39,8 @@ def models(
             "path": str(fetch.find(row) or "") or None,
             "bundled": row.bundled,
             "bytes": row.bytes or None,
-            "skeleton": row.skeleton or None,
+            "skeleton": row.skeleton_name or None,
+            "categories": list(row.categories) or None,
             "codec": row.codec.get("type"),
             "input": list(row.input.size),
             "licence": row.licence,
@@ -74,7 +75,9 @@ def _print(entries: list[dict[str, Any]]) -> None:
             where = "pull" if entry["url"] else "bring"
         cells = [
             entry["name"] + (" *" if entry["default"] else ""),
-            entry["skeleton"] or FINDS.get(entry["task"], entry["task"]),
+            entry["skeleton"]
+            or _kinds(entry["categories"])
+            or FINDS.get(entry["task"], entry["task"]),
             "×".join(map(str, entry["input"])),
             f"{entry['bytes'] / 1e6:.1f} MB" if entry["bytes"] else "?",
             entry["licence"],
@@ -88,6 +91,14 @@ def _print(entries: list[dict[str, Any]]) -> None:
         "file into a folder named by EVERYBODY_WEIGHTS. Papers, origins, checksums: --json.",
         style="dim",
     )
+
+
+def _kinds(categories: list[str] | None) -> str:
+    """'cat, dog, 7 more' of a detector that tells them apart."""
+    if not categories:
+        return ""
+    first, rest = categories[:2], len(categories) - 2
+    return ", ".join(first + [f"{rest} more"] * (rest > 0))
 
 
 @app.command()

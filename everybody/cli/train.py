@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from ..errors import DataError, OptionError
+from ..skeleton_file import chosen
 from .options import listed, pair
 
 DATA = "Labelled pictures: COCO, MPII, LSP, YOLO, or results of `everybody run` as labels."
@@ -97,6 +98,14 @@ Teacher = Annotated[
 Distrust = Annotated[
     str, typer.Option(help="Joints to take from the teacher: left_hip,right_hip for LSP.")
 ]
+Joints = Annotated[
+    str | None,
+    typer.Option(help="Whose joints, where the data do not say: a name, or a file of your own."),
+]
+Category = Annotated[
+    str | None,
+    typer.Option(help="Categories to pack: names or ids, with commas; by default those of people."),
+]
 Sure = Annotated[
     float, typer.Option(help="For detectors: people who score less are neither to find nor false.")
 ]
@@ -140,6 +149,8 @@ def pack(
     hold_out: HoldOut = 0.0,
     avoid: Avoid = None,
     turns: Turns = "",
+    skeleton: Joints = None,
+    category: Category = None,
 ) -> None:
     """Pack labelled pictures into shards that train without waiting for the disk."""
     from ..train.packing import Packing, pack_all
@@ -165,6 +176,8 @@ def pack(
         hold_out=hold_out,
         avoid=avoid or [],
         turns=scores,
+        skeleton=chosen(skeleton) if skeleton else None,
+        category=category,
     )
     total = pack_all(data, out, options, say=_say)
     _say(f"{total} {'pictures' if pictures else 'crops'} -> {out}")

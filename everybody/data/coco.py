@@ -20,7 +20,7 @@ from ..skeletons import WHOLEBODY133, Skeleton
 from ..typed import Id, decode, read_bytes
 from .categories import Category, Choice, choose
 from .dataset import UNKNOWN, Dataset, Picture, extents, image_folder
-from .joints import recognise
+from .joints import plain_names, recognise
 from .records import FARTHEST, GREATEST, Array, Records, identities
 
 # COCO's areas are of masks; where a set has none, this share of the box stands in (CrowdPose, Li et
@@ -246,19 +246,30 @@ def keypoints_of(
     given = next((row for row in rows if row), None)
     names = choice.joints if choice else ()
     if people.records and given is None:
+        chosen = choice.chosen.values() if choice else ()
+        bare = ", ".join(one.called for one in chosen if not one.joints)
         raise DataError(
-            f"{people.path}: no record of '{people.list}' has 'keypoints': "
-            "is this the keypoint file?"
+            f"{people.path}: no record of '{people.list}' has 'keypoints'"
+            + (f", and the category {bare} names none" if bare else "")
+            + ": is this the keypoint file?"
         )
     if skeleton is None:
         count = len(names) if given is None else len(given) // 3
         skeleton = recognise(names, count, people.path, choice.limbs if choice else ())
 
+    names = plain_names(choice.joints) if choice else ()
+    order = [names.index(joint) for joint in skeleton.joints] if differ(names, skeleton) else None
     blank = sum(not row for row in rows)
     nothing = [0.0] * (3 * len(skeleton))
     what = f"keypoints ({len(skeleton)} joints of {skeleton.name})"
     flat = people.numbers([row or nothing for row in rows], 3 * len(skeleton), what)
-    return flat.reshape(len(rows), len(skeleton), 3), skeleton, blank
+    keypoints = flat.reshape(len(rows), len(skeleton), 3)
+    return keypoints if order is None else keypoints[:, order], skeleton, blank
+
+
+def differ(names: tuple[str, ...], skeleton: Skeleton) -> bool:
+    """Whether a file's joints are those of a skeleton, in another order."""
+    return names != skeleton.joints and sorted(names) == sorted(skeleton.joints)
 
 
 def _whole_bodies(people: Records) -> list[list[float]]:

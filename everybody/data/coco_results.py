@@ -14,13 +14,14 @@ from ..skeletons import Skeleton
 from ..typed import decode, read_bytes
 from .coco import Person, boxes_of, keypoints_of
 from .dataset import UNKNOWN, Dataset, Picture
-from .records import Records
+from .records import Records, whole
 
 
 class Result(Person, kw_only=True, gc=False):
     """An item of a list of results."""
 
     score: float
+    category: str | None = None
 
 
 def read_coco_results(path: Path, data: bytes | None = None, *, skeleton: Skeleton) -> Dataset:
@@ -45,6 +46,13 @@ def read_coco_results(path: Path, data: bytes | None = None, *, skeleton: Skelet
         scores=scores,
         tracks=people.integers("track_id", default=UNKNOWN),
         category=people.integers("category_id", default=UNKNOWN),
+        categories={
+            int(key): name
+            for key, name in zip(
+                people.values("category_id"), people.values("category"), strict=True
+            )
+            if name and whole(key) is not None
+        },
         ignored=np.zeros(len(people), bool),
         name=path.name,
         format="COCO results",

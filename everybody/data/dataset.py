@@ -132,6 +132,16 @@ class Dataset:
         """[N, K]: which joints are labelled."""
         return self.keypoints[..., 2] > 0
 
+    def kinds(self) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+        """The names of the categories, and everybody's place among them [N]; of data that say
+        none, all are persons.
+        """
+        if not self.categories:
+            return ("person",), np.zeros(len(self.picture), np.int64)
+        place = {number: at for at, number in enumerate(self.categories)}
+        found = [place.get(number, 0) for number in self.category.tolist()]
+        return tuple(self.categories.values()), np.array(found, np.int64)
+
     def where(self, picture: int) -> NDArray[np.int64]:
         """The rows of the people of one picture. For many pictures, `rows` is faster."""
         return np.flatnonzero(self.picture == picture)

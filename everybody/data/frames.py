@@ -63,6 +63,9 @@ def gathered(
     """The people found on each picture, as a data set of results."""
     tracks = [np.full(len(some), -1) if some.ids is None else some.ids for some in people]
     nobody = np.zeros((0, len(skeleton), 3))
+    called = np.concatenate([np.zeros(0, str), *(some.called for some in people)])
+    names, category = np.unique(called, return_inverse=True)
+    named = any(some.categories is not None for some in people)
     return Dataset(
         skeleton=skeleton,
         pictures=tuple(pictures),
@@ -75,6 +78,8 @@ def gathered(
         ),
         scores=np.concatenate([np.zeros(0), *(some.scores for some in people)], dtype=np.float64),
         tracks=np.concatenate([np.zeros(0, np.int64), *tracks]),
+        category=category + 1 if named else None,  # type: ignore[arg-type]  # None: not said
+        categories=dict(enumerate(names.tolist(), 1)) if named else {},
         ignored=np.zeros(sum(map(len, people)), bool),
         name=name,
         format="frames.jsonl",

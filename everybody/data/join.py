@@ -66,6 +66,8 @@ def _in_categories(results: Dataset, truth: Dataset) -> Dataset:
     """Results of the categories that the truth has. What has one category is not left out for
     calling it otherwise.
     """
+    if results.categories and set(results.categories.values()) & set(truth.categories.values()):
+        results = _renumbered(results, truth)
     given, known = np.unique(results.category), list(truth.categories)
     foreign = ~np.isin(results.category, [*known, UNKNOWN])
     if not known or not foreign.any():
@@ -83,6 +85,17 @@ def _in_categories(results: Dataset, truth: Dataset) -> Dataset:
         )
     note = f"{results.name}: {foreign.sum()} people of categories {numbers} are left out"
     return replace(results.select(~foreign), notes=(*results.notes, note))
+
+
+def _renumbered(results: Dataset, truth: Dataset) -> Dataset:
+    """Results whose categories have names, with the truth's numbers for them; others get numbers
+    that the truth does not have.
+    """
+    number = {name: key for key, name in truth.categories.items()}
+    new = max(number.values(), default=0) + 1
+    table = {key: number.get(name, new + key) for key, name in results.categories.items()}
+    category = [table.get(key, key) for key in results.category.tolist()]
+    return replace(results, category=np.array(category, np.int64))
 
 
 def common(results: Dataset, truth: Dataset, *, mapped: bool = False) -> tuple[Dataset, Dataset]:

@@ -6,13 +6,21 @@ AIC: sigmas of the AI Challenger keypoint track (Wu et al. 2017). PoseTrack18 (A
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DataError
-from ..skeletons import CROWDPOSE14, HALPE26, HALPE136, SIGMAS, SKELETONS, WHOLEBODY133, Skeleton
-
-DEFAULT_SIGMA = 0.079  # of a joint that nobody has published one for
+from ..skeleton_file import mirrored, usual_sigmas
+from ..skeletons import (
+    ANIMAL20,
+    CROWDPOSE14,
+    HALPE26,
+    HALPE136,
+    SKELETONS,
+    WHOLEBODY133,
+    Skeleton,
+)
 
 
 def skeleton_of(
@@ -24,19 +32,12 @@ def skeleton_of(
     """A keypoint format from its joint names: left and right are partners, sigmas are those of the
     names.
     """
-    place = {joint: index for index, joint in enumerate(joints)}
-    sides = {"left": "right", "right": "left"}
-    mirror, found = [], []
-    for joint in joints:
-        side, _, part = joint.partition("_")
-        mirror.append(place.get(f"{sides.get(side, side)}_{part}", place[joint]))
-        found.append(SIGMAS.get(part if side in sides else joint, DEFAULT_SIGMA))
     return Skeleton(
         name=name,
         joints=tuple(joints),
         limbs=tuple(limbs),
-        mirror=tuple(mirror),
-        sigmas=tuple(sigmas or found),
+        mirror=mirrored(joints),
+        sigmas=tuple(sigmas or usual_sigmas(joints)),
     )
 
 
@@ -98,14 +99,29 @@ POSETRACK17 = skeleton_of(
     ),
 )
 
+# Animal-Pose in the order in which OpenMMLab writes it; the publisher's own is `ANIMAL20`.
+_PLACES = tuple(
+    ANIMAL20.joints.index(name)
+    for name in (
+        *("left_eye", "right_eye", "left_ear", "right_ear", "nose", "throat", "tailbase"),
+        *("withers", *ANIMAL20.joints[5:17]),
+    )
+)
+ANIMALPOSE20 = skeleton_of(
+    "animal-pose-20",
+    [ANIMAL20.joints[place] for place in _PLACES],
+    [(_PLACES.index(a), _PLACES.index(b)) for a, b in ANIMAL20.limbs],
+    [ANIMAL20.sigmas[place] for place in _PLACES],
+)
+
 _OTHER_NAMES = {"head_bottom": "upper_neck", "hear_top": "head_top"}  # of the same points
-_BY_NAMES = {s.joints: s for s in (*SKELETONS.values(), AIC14, POSETRACK17)}
+_BY_NAMES = {s.joints: s for s in (*SKELETONS.values(), AIC14, POSETRACK17, ANIMALPOSE20)}
 _BY_COUNT = {len(s): s for s in (HALPE26, WHOLEBODY133, HALPE136)}  # where a file names no joints
 
 
 def known_joints(joints: Sequence[str]) -> Skeleton | None:
     """The skeleton with these joint names, however they are written; None if nobody knows it."""
-    names = _plain(joints)
+    names = plain_names(joints)
     if names == (*CROWDPOSE14.joints[:12], "head", "neck"):
         return CROWDPOSE14
     return _BY_NAMES.get(names)
@@ -122,7 +138,7 @@ def recognise(
     known = known_joints(joints)
     if known is not None:
         return known
-    names = _plain(joints)
+    names = plain_names(joints)
     if names and len(names) == count and len(set(names)) == count:
         ends = [(int(pair[0]) - 1, int(pair[1]) - 1) for pair in limbs if _is_limb(pair, count)]
         return skeleton_of(f"{where.stem}-{count}", names, ends)
@@ -134,9 +150,22 @@ def recognise(
     )
 
 
-def _plain(joints: Sequence[str]) -> tuple[str, ...]:
-    names = (joint.strip().lower().replace(" ", "_") for joint in joints)
-    return tuple(_OTHER_NAMES.get(name, name) for name in names)
+def plain_names(joints: Sequence[str]) -> tuple[str, ...]:
+    """Names of joints as this library writes them: Left Eye, L_Eye and Eye_Left are left_eye, and
+    Animal-Pose's L_F_EarBase would be left_front_ear.
+    """
+    names = []
+    for joint in joints:
+        name = re.sub(r"[\s-]+", "_", joint.strip().lower())
+        name = re.sub(r"^(.+)_(left|right)$", r"\2_\1", name)
+        name = re.sub(r"^(l|r)_", lambda side: _SHORT[side[1]], name)
+        name = re.sub(r"^(left|right)_(f|b)_", lambda m: f"{m[1]}_{_SHORT[m[2]]}", name)
+        name = re.sub(r"_earbase$", "_ear", name)
+        names.append(_OTHER_NAMES.get(name, name))
+    return tuple(names)
+
+
+_SHORT = {"l": "left_", "r": "right_", "f": "front_", "b": "back_"}
 
 
 def _is_limb(pair: Sequence[float], count: int) -> bool:

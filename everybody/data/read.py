@@ -10,9 +10,11 @@ from ..skeletons import Skeleton
 from ..typed import read_bytes, without_mark
 from .coco import read_coco
 from .coco_results import read_coco_results
+from .cvat import read_cvat
 from .dataset import Dataset
 from .frames import read_frames
 from .join import joined
+from .label_studio import read_label_studio
 from .lsp import read_lsp, read_lsp_npz
 from .mat import read_mat
 from .mpii import read_mpii, read_mpii_csv, read_mpii_predictions
@@ -20,8 +22,8 @@ from .records import collector_at_rest
 from .yolo import labels_folder, read_yolo
 
 KNOWN = (
-    "COCO JSON, MPII (JSON, CSV, .mat), LSP (.mat, .npz), a folder of YOLO-pose labels, "
-    "or our frames.jsonl"
+    "COCO JSON, Label Studio's JSON, CVAT's XML, MPII (JSON, CSV, .mat), LSP (.mat, .npz), "
+    "a folder of YOLO-pose labels, or our frames.jsonl"
 )
 HEAD = 1 << 16  # bytes that tell what a file is: more than the first record of any
 
@@ -72,7 +74,7 @@ def _file(path: Path) -> Path:
         )
     if not path.is_dir():
         return path
-    for name in ("frames.jsonl", "annotations.json"):
+    for name in ("frames.jsonl", "annotations.json", "annotations.xml"):
         if (path / name).is_file():
             return path / name
     if labels_folder(path) is None:
@@ -102,6 +104,10 @@ def _kind(path: Path) -> str:
         raise DataError(f"{path}: is empty; expected {KNOWN}")
     if head.startswith(b"{"):
         return "frames" if b'"people"' in line and b'"source"' in line else "coco"
+    if head.startswith(b"<"):
+        return "cvat"
+    if head.startswith(b"[") and b'"annotations"' in head and b'"data"' in head:
+        return "label studio"
     if head.startswith(b"["):
         return "mpii" if b'"joints"' in head and b'"image_id"' not in head else "results"
     if b"," in line and b"\0" not in head:
@@ -146,6 +152,12 @@ def _without_categories(reader: Callable[[Path, Skeleton | None], tuple[Dataset,
 # What is in a file -> its reader: the truth first, results last; mostly one and the same.
 _READERS: dict[str, _Reader] = {
     "coco": lambda path, skeleton, category: (_read_coco(path, skeleton, category),),
+    "label studio": lambda path, skeleton, category: (
+        read_label_studio(path, skeleton=skeleton, category=category),
+    ),
+    "cvat": lambda path, skeleton, category: (
+        read_cvat(path, skeleton=skeleton, category=category),
+    ),
     "mat": _without_categories(lambda path, skeleton: _read_mat(path)),
     "npz": _without_categories(lambda path, skeleton: (read_lsp_npz(path, read_bytes(path)),)),
     "csv": _without_categories(lambda path, skeleton: (read_mpii_csv(path),)),

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, dropwhile
 from typing import Any
 
 import av
@@ -54,6 +55,15 @@ def move(packet: Packet, by: Fraction) -> None:
     packet.dts = None if packet.dts is None else packet.dts + ticks
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """A key frame at which decoding may begin: its index, its stamp (pts), its time in seconds."""
+
+    index: int
+    stamp: int
+    time: float
+
+
 class Packets:
     """The packets of a stream and what went wrong between them; the last packet is empty and
     flushes the decoder.
@@ -76,6 +86,24 @@ class Packets:
                 self.count += 1
                 self._note(packet)
             yield packet
+
+    @property
+    def jumped(self) -> bool:
+        """Whether stamps have jumped."""
+        return self._joins.jumps > 0
+
+    def since(self, key: Key) -> Iterator[Packet | Exception] | None:
+        """The packets from a key frame on; None where seeking does not lead to it."""
+        self._container.seek(key.stamp, stream=self._stream)
+
+        def earlier(packet: Packet | Exception) -> bool:
+            return isinstance(packet, Exception) or (packet.size > 0 and packet.pts != key.stamp)
+
+        found = dropwhile(earlier, self)
+        first = next(found, None)
+        if not isinstance(first, Packet) or first.pts != key.stamp:
+            return None
+        return chain([first], found)
 
     def _note(self, packet: Packet) -> None:
         """Moves the stamps where they have jumped, and notes how far they have come."""
@@ -109,7 +137,7 @@ def _demuxed(container: InputContainer, stream: VideoStream) -> Iterator[Packet 
 
 
 def _attempts(
-    packets: Packets, stream: VideoStream, waiting: list[int]
+    packets: Iterable[Packet | Exception], stream: VideoStream, waiting: list[int]
 ) -> Iterator[VideoFrame | FFmpegError | str]:
     """What the decoder gives: frames, errors it raises, and in words why the container gives no
     more.
@@ -162,7 +190,7 @@ def _decode(decoder: Any, packet: Packet | None) -> list[VideoFrame] | list[FFmp
 
 
 def decoded(
-    packets: Packets, stream: VideoStream, *, live: bool
+    packets: Iterable[Packet | Exception], stream: VideoStream, *, live: bool
 ) -> Iterator[tuple[int, VideoFrame | None, str | None]]:
     """Frames as (index, frame, None), mended ones as (index, frame, trouble), lost ones as (index,
     None, trouble).

@@ -93,11 +93,14 @@ class Selection:
 
 
 class Sieve:
-    """A Selection at work on one source, whose frames it must see in order."""
+    """A Selection at work on one source, whose frames it must see in order.
 
-    def __init__(self, select: Selection) -> None:
+    first: index and time that `every` counts from; None: those of the first frame it sees.
+    """
+
+    def __init__(self, select: Selection, first: tuple[int, float] | None = None) -> None:
         self._select = select
-        self._first: tuple[int, float] | None = None  # index and time that `every` counts from
+        self._first = first
         self._steps = -1
 
     def within(self, index: int, time: float) -> bool:

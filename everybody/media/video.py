@@ -22,7 +22,7 @@ from ..people import Frame
 from . import trust
 from .aperture import WHOLE, Edges, edges
 from .clock import INSTANT, RATE
-from .demux import Packets, decoded, reason
+from .demux import Key, Packets, decoded, reason
 from .images import FORMATS, MAX_PIXELS
 from .network import shown
 from .selection import Selection, Sieve
@@ -129,8 +129,12 @@ def frames(
     after: int = -1,
     max_pixels: int = MAX_PIXELS,
     live: bool = False,
+    begin: Key | None = None,
 ) -> Iterator[Frame]:
     """The selected frames with index > `after`; closes the video, early or late.
+
+    begin: a key frame to decode from, as if all frames before it had been decoded, too; whether the
+    video is as long as it says is then not asked.
 
     time is in seconds from the container's start, as stamped: variable rates stay variable; it
     always goes up (see `clock`). Frames that cannot be decoded go to `report`, and so do those that
@@ -149,9 +153,16 @@ def frames(
         if context.width * context.height > max_pixels:
             report(_too_large(said, 0, context.width, context.height, max_pixels))
             return
-        sieve, packets, times = Sieve(select), Packets(video.container, stream), _Times(video, live)
+        packets, times = Packets(video.container, stream), _Times(video, live)
+        sieve = Sieve(select, first=(0, 0.0) if begin else None)
+        source = packets if begin is None else packets.since(begin)
+        if source is None:
+            report(InputError(f"{said}: seeking does not lead to {begin}; copy the video anew"))
+            return
+        passed = begin.index if begin else 0
         count = time = 0
-        for index, frame, trouble in decoded(packets, stream, live=live):
+        for place, frame, trouble in decoded(source, stream, live=live):
+            index = passed + place
             if frame is not None:
                 shape.look(frame)
                 time = times(index, frame.pts)
@@ -177,7 +188,7 @@ def frames(
             yield Frame(image, index, time, name)
         for problem in video.missing():
             report(problem)
-        if (end := _ended(video, packets, count)) and not live:
+        if begin is None and not live and (end := _ended(video, packets, count)):
             report(InputError(f"{said}: {end}"))
 
 

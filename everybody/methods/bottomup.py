@@ -23,7 +23,8 @@ from ..nms import Suppress
 from ..options import Options
 from ..people import Image, People
 from ..runtime import Session
-from ..skeletons import COCO17, Skeleton, skeleton
+from ..skeleton_file import either
+from ..skeletons import COCO17, Skeleton
 from ..weights.locate import opened
 from ..weights.manifest import Row
 from .topdown import fed
@@ -124,6 +125,8 @@ def open_file(options: Options, method: str, codec: PictureCodec, usual: Input) 
     otherwise); `usual` is fed where no row says otherwise. Raises ModelError, OptionError.
     """
     session, row = given_model(options, method)
-    name = options.pose.skeleton or (row.skeleton if row else "") or COCO17.name
+    named = either(
+        options.pose.skeleton, (row.skeleton if row else "") or COCO17.name, session.path
+    )
     spec = sized(row.input if row else usual, session, options)
-    return bottom_up(session, codec, skeleton(name), spec, options)
+    return bottom_up(session, codec, named, spec, options)

@@ -22,7 +22,8 @@ from ..geometry import box_around
 from ..inputs import Input
 from ..options import Options
 from ..runtime import Port
-from ..skeletons import COCO17, Skeleton, skeleton
+from ..skeleton_file import either
+from ..skeletons import COCO17, Skeleton
 from .bottomup import BottomUp, bottom_up, given_model, sized
 from .deepcut_pairs import (
     LOCATION,
@@ -169,7 +170,8 @@ def open_deepcut(options: Options) -> BottomUp:
     ModelError, OptionError.
     """
     session, row = given_model(options, "deepcut")
-    named = skeleton(options.pose.skeleton or (row.skeleton if row else "") or COCO17.name)
+    told = (row.skeleton if row else "") or COCO17.name
+    named = either(options.pose.skeleton, told, session.path)
     codec = DeepCutMaps(named, load_terms(session.path.with_suffix(".npz"), len(named)))
     spec = sized(row.input if row else INPUT, session, options)
     return bottom_up(session, codec, named, spec, options)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from .. import geometry
-from ..codecs import PICTURE_CODECS, PictureCodec, guess_layout
+from ..codecs import PICTURE_CODECS, guess_layout
+from ..codecs.boxes import PERSON, BoxCodec, Found
 from ..errors import ModelError
 from ..geometry import Array
 from ..inputs import IMAGENET, Input, letterbox, normalise, stretch
@@ -51,13 +52,15 @@ class Detector(BoxFinder):
     score, nms (IoU), min_size (pixels, the longer side) and max_people choose among the boxes.
     tiles (columns, rows) also looks at overlapping parts, for small people in large pictures;
     turns (1 to 4) looks at so many quarter turns (see `TURNS`), for people who lie or hang. tight
-    spares a network of dynamic size the grey margin. batches: the network takes several pictures in
+    spares a network of dynamic size the grey margin. categories: names of the codec's `places`;
+    (): people. batches: the network takes several pictures in
     one call. batch: pictures that a stage gathers for one call.
     """
 
     session: Session
-    codec: PictureCodec
+    codec: BoxCodec
     input: Input
+    categories: tuple[str, ...] = ()
     score: float = FindOptions().score
     nms: float = NMS
     min_size: float = 0.0
@@ -103,14 +106,22 @@ class Detector(BoxFinder):
         turned = [self.look(images, turns) for turns in TURNS[: self.turns]]
         people = []
         for image, *found in zip(images, *turned, strict=True):
-            boxes, scores = zip(*found, strict=True)
-            everyone = People.from_boxes(np.concatenate(boxes), np.concatenate(scores))
-            people.append(self.chosen(everyone, image))
+            people.append(self.chosen(self.named(found), image))
         return people
 
-    def look(self, images: Sequence[Image], turns: int) -> list[tuple[Array, Array]]:
-        """All boxes and scores of each picture, in its pixels, found in its copy turned by so many
-        quarters and in that copy's tiles.
+    def named(self, found: Sequence[Found]) -> People:
+        """What several looks at a picture have found -> people, with their categories where there
+        are any.
+        """
+        boxes, scores, kinds = (np.concatenate(column) for column in zip(*found, strict=True))
+        people = People.from_boxes(boxes, scores)
+        if not self.categories:
+            return people
+        return replace(people, categories=np.array(self.categories)[kinds])
+
+    def look(self, images: Sequence[Image], turns: int) -> list[Found]:
+        """All boxes, scores and categories of each picture, in its pixels, found in its copy turned
+        by so many quarters and in that copy's tiles.
         """
         views: list[Image] = [np.rot90(image, turns) for image in images]
         columns, rows = self.tiles
@@ -125,16 +136,15 @@ class Detector(BoxFinder):
         raw = iter(self._raw(parts))
         found = []
         for image, view, tiles in zip(images, views, tiled, strict=True):
-            placed = [_placed(*next(raw), tile, view) for tile in tiles]
-            boxes, scores = zip(*placed, strict=True)
+            placed = [_placed(next(raw), tile, view) for tile in tiles]
+            boxes, scores, kinds = (np.concatenate(part) for part in zip(*placed, strict=True))
             turn = geometry.turn_matrix(image.shape[1], image.shape[0], turns)
             back = geometry.invert(turn[None])[0]
-            moved = geometry.transform_boxes(back, np.concatenate(boxes))
-            found.append((moved, np.concatenate(scores)))
+            found.append(Found(geometry.transform_boxes(back, boxes), scores, kinds))
         return found
 
-    def _raw(self, images: Sequence[Image]) -> list[tuple[Array, Array]]:
-        """All boxes above the score, and their scores, of each picture, in its pixels. Pictures
+    def _raw(self, images: Sequence[Image]) -> list[Found]:
+        """All that is above the score in each picture, in its pixels. Pictures
         that become one shape share a call.
         """
         shown = [self._shown(image) for image in images]
@@ -145,12 +155,18 @@ class Detector(BoxFinder):
         found: list[Any] = [None] * len(images)
         for places in groups.values():
             batch = normalise([shown[place][0] for place in places], self.input)
-            answers = self.codec.decode(self.session(batch), batch.shape[3:1:-1])
-            for place, (_, boxes, scores) in zip(places, answers, strict=True):
+            for place, (boxes, scores, kinds) in zip(places, self._read(batch), strict=True):
                 keep = scores >= self.score
                 scaled = (boxes[keep].reshape(-1, 2, 2) + 0.5) / shown[place][1] - 0.5
-                found[place] = scaled.reshape(-1, 4), scores[keep].clip(0, 1)
+                found[place] = Found(scaled.reshape(-1, 4), scores[keep].clip(0, 1), kinds[keep])
         return found
+
+    def _read(self, batch: Array) -> list[Found]:
+        """What the codec makes of the network's answers. Raises ModelError that names the file."""
+        try:
+            return self.codec.found(self.session(batch), batch.shape[3:1:-1])
+        except ModelError as error:
+            raise ModelError(f"{self.session.path}: {error}") from error
 
     def _shown(self, image: Image) -> tuple[Image, Array]:
         """The picture as the network sees it, and the factors (x, y) from the one to the other."""
@@ -182,11 +198,13 @@ def open_detector(find: FindOptions | None = None, engine: Engine | None = None)
         spec = replace(spec, size=fixed)
     if find.size:
         spec = replace(spec, size=find.size)
+    named = row.categories if row else {}
     nms = find.nms if find.nms is not None else row.nms if row else NMS
     return Detector(
         session=session,
-        codec=PICTURE_CODECS[layout](),
+        codec=PICTURE_CODECS[layout](places=tuple(named.values()) or PERSON),
         input=spec,
+        categories=tuple(named),
         score=find.score,
         nms=nms,
         min_size=find.min_size,
@@ -242,16 +260,15 @@ def _tiles(
     ]
 
 
-def _placed(
-    boxes: Array, scores: Array, tile: tuple[int, int, int, int], image: Image
-) -> tuple[Array, Array]:
-    """Boxes of a tile in the picture's pixels, without those that the tile's own edge cuts: a
+def _placed(found: Found, tile: tuple[int, int, int, int], image: Image) -> Found:
+    """What is in a tile, in the picture's pixels, without those that the tile's own edge cuts: a
     neighbour, or the view of the whole, sees them whole.
     """
     x0, y0, x1, y1 = tile
     height, width = image.shape[:2]
+    boxes, scores, kinds = found
     if (x1 - x0, y1 - y0) == (width, height):
-        return boxes, scores
+        return found
     margin = 2.0
     cut = np.zeros(len(boxes), bool)
     for edge, column, inner in (
@@ -262,4 +279,4 @@ def _placed(
     ):
         if inner:
             cut |= np.abs(boxes[:, column] - edge) < margin
-    return boxes[~cut] + np.array([x0, y0, x0, y0]), scores[~cut]
+    return Found(boxes[~cut] + np.array([x0, y0, x0, y0]), scores[~cut], kinds[~cut])

@@ -156,7 +156,7 @@ def open_openpose(options: Options) -> BottomUp:
     OptionError.
     """
     session, row = given_model(options, "openpose")
-    name = options.pose.skeleton or (row.skeleton if row else "")
+    name = options.pose.skeleton or (row.skeleton_name if row else "")
     named = skeleton(name) if name else _fitting(session)
     if named.name not in LAYOUTS:
         raise unknown("skeleton of OpenPose's maps", named.name, LAYOUTS)

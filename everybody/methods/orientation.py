@@ -31,6 +31,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..codecs.boxes import Found
 from ..geometry import Array
 from ..inputs import IMAGENET, Input, normalise, square
 from ..method import BoxFinder, Stage, finding
@@ -257,22 +258,21 @@ class LookAgain(BoxFinder):
         turned = expected >= TURNED
 
         found = [replace(p, turns=likely[crowd.frame == n]) for n, p in enumerate(found)]
-        more: list[list[tuple[Array, Array]]] = [[] for _ in images]
+        more: list[list[Found]] = [[] for _ in images]
         for turn in TURNS[1:]:
             wanted = np.unique(crowd.frame[asked][turned[:, turn]]).tolist()
             seen = faint.look([images[n] for n in wanted], turn)
-            for n, boxes in zip(wanted, seen, strict=True):
-                more[n].append(boxes)
+            for n, looked in zip(wanted, seen, strict=True):
+                more[n].append(looked)
         return [self._joined(*parts) for parts in zip(images, found, more, strict=True)]
 
-    def _joined(self, image: Image, people: People, more: list[tuple[Array, Array]]) -> People:
-        """What was found in a picture, and in its turned copies (boxes and scores)."""
+    def _joined(self, image: Image, people: People, more: list[Found]) -> People:
+        """What was found in a picture, and in its turned copies."""
         if not more:
             sure = people[people.scores >= self.detector.score]
             return sure[: self.detector.max_people]
-        unknown = np.full((sum(len(scores) for _, scores in more), 4), UNKNOWN, np.float32)
-        boxes, scores = (np.concatenate(column) for column in zip(*more, strict=True))
-        others = replace(People.from_boxes(boxes, scores), turns=unknown)
+        others = self.detector.named(more)
+        others = replace(others, turns=np.full((len(others), 4), UNKNOWN, np.float32))
         return self.detector.chosen(People.concatenate([people, others]), image)
 
 

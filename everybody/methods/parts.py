@@ -231,11 +231,11 @@ def open_part(model: str | Path, kinds: Sequence[Skeleton], engine: Engine) -> S
             f"{session.path}: no row of the manifest describes this part: write one with task "
             f"'part', its codec and skeleton {wanted} into a folder that EVERYBODY_WEIGHTS names"
         )
-    if row.skeleton not in {kind.name for kind in kinds}:
-        raise OptionError(f"{session.path}: finds {row.skeleton}, expected {wanted}")
+    if row.skeleton_name not in {kind.name for kind in kinds}:
+        raise OptionError(f"{session.path}: finds {row.skeleton_name}, expected {wanted}")
     return Sppe(
         session=session,
-        skeleton=skeleton(row.skeleton),
+        skeleton=skeleton(row.skeleton_name),
         codec=make_codec(row.codec, row.input.size),
         input=row.input,
         look=Boxed(row.padding),

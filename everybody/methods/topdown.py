@@ -6,7 +6,7 @@ pose NMS. Any method can be the finder: people that a bottom-up method finds are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,15 +21,18 @@ from ..method import Method, Poser, Remark, Remarking, Stage, enough
 from ..options import Engine, FindOptions, Options, PoseOptions
 from ..people import Frame, People
 from ..runtime import Session
-from ..skeletons import Skeleton, skeleton
+from ..skeleton_file import either
+from ..skeletons import Skeleton
 from ..weights import fetch, manifest
 from ..weights.locate import fixed_size, opened
 from .boxes import GivenBoxes, WholePicture
+from .cascade import Cascade
 from .detector import open_detector
 from .orientation import AnyTurn, LookAgain, TurnNet, open_turn_net
 from .parts import with_parts
 from .sppe import Boxed, Sppe
 from .sstn import Transformed, open_sstn
+from .together import Together
 
 PADDING = 1.25  # growth of a box to its crop, where nothing says otherwise
 
@@ -88,16 +91,21 @@ class TopDown:
         return self.finder.remarks() if isinstance(self.finder, Remarking) else []
 
 
-def open_topdown(options: Options) -> TopDown:
-    """The bundled method: detector, SPPE, search for turns, pose NMS. Raises ModelError,
-    OptionError.
+def open_topdown(options: Options) -> Method:
+    """The bundled method: detector, SPPE, search for turns, pose NMS; of several models, each as
+    it is alone. Raises ModelError, OptionError.
     """
+    names = options.model.split(",") if options.model else []
+    if len(names) > 1:
+        return open_together(names, options)
     find, pose = options.find, options.pose
     if options.model:
         pair = manifest.variant(options.model)
         if find.detector is None:
             find = replace(find, detector=pair.detector, size=find.size or pair.det_size)
         pose = replace(pose, model=pose.model or pair.pose)
+        if not pair.turns:  # the net that tells turns has seen people only
+            pose = replace(pose, orientation="upright")
     engine = options.engine
     suppress = nms.pose_nms(pose.nms).run
     batch = pose.batch or (2 if engine.on_cpu else 32)
@@ -111,7 +119,28 @@ def open_topdown(options: Options) -> TopDown:
     if pose.orientation == "any":
         assert isinstance(sppe, Sppe)
         sppe = AnyTurn(poser=sppe, net=net, straighten=not pose.sstn)  # an SSTN does it itself
+    for stage in pose.refine:
+        sppe = Cascade(sppe, open_sppe(PoseOptions(model=stage, batch=batch), engine))
     return TopDown(finder, with_parts(Distinct(sppe, suppress), pose, engine), batch)
+
+
+def open_together(names: Sequence[str], options: Options) -> Together:
+    """Several variants at once. Raises OptionError for what cannot be of all of them."""
+    given = {
+        "--detector": options.find.detector,
+        "--pose": options.pose.model,
+        "--boxes": options.find.boxes,
+        "--whole": options.find.whole,
+    }
+    if not_of_one := [name for name, value in given.items() if value]:
+        raise OptionError(
+            f"--model {','.join(names)}: {not_of_one[0]} would be for all of them: choose one "
+            "model, or leave it out"
+        )
+    if len(set(names)) < len(names):
+        raise OptionError(f"--model {','.join(names)}: names a model twice")
+    methods = {name: open_topdown(replace(options, model=name)) for name in names}
+    return Together(methods, options.find.batch or (1 if options.engine.on_cpu else 8))
 
 
 def open_finder(find: FindOptions, net: TurnNet | None, engine: Engine) -> Method:
@@ -150,12 +179,12 @@ def open_sppe(pose: PoseOptions | None = None, engine: Engine | None = None) -> 
     spec = row.input if row else Input(size=size or fixed_size(session), **IMAGENET)
     spec = fed(replace(spec, size=size or spec.size), pose)
     codec = parse_codec(pose.codec) if pose.codec else row.codec if row else {}
-    name = pose.skeleton or (row.skeleton if row else "")
+    joints = either(pose.skeleton, row.skeleton if row else "", session.path)
     padding = pose.padding or (row.padding if row else PADDING)
     kind = Transformed if Transformed.fits(session) else Sppe
     return kind(
         session=session,
-        skeleton=skeleton(name),
+        skeleton=joints,
         codec=make_codec(codec, spec.size),
         input=spec,
         look=open_sstn(pose.sstn, engine) if pose.sstn else Boxed(padding),

@@ -40,15 +40,16 @@ def within(cells: Tensor, boxes: Tensor, which: Tensor) -> Tensor:
 
 @torch.no_grad()
 def assign(
-    scores: Tensor, boxes: Tensor, cells: Tensor, truth: Tensor, real: Tensor
+    scores: Tensor, boxes: Tensor, cells: Tensor, truth: Tensor, real: Tensor, kinds: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Scores [B, A], boxes [B, A, 4], cells' middles [A, 2], people's boxes [B, M, 4], which of
-    them are real [B, M] -> for every cell its person [B, A] (-1: nobody) and the score that it
-    shall learn [B, A].
+    """Scores [B, A, C], boxes [B, A, 4], cells' middles [A, 2], people's boxes [B, M, 4], which of
+    them are real [B, M], their categories [B, M] -> for every cell its person [B, A] (-1: nobody)
+    and the score that it shall learn for that category [B, A].
     """
     iou, _ = pairwise_iou(boxes[:, None], truth[:, :, None])  # [B, M, A]
     inside = within(cells, truth, real)
-    metric = (scores[:, None] * iou.pow(6)) * inside
+    own = scores.mT.gather(1, kinds[..., None].expand(-1, -1, scores.shape[1]))  # [B, M, A]
+    metric = (own * iou.pow(6)) * inside
 
     # At first nothing overlaps well: then the cells nearest to the middle answer.
     middle = (truth[..., :2] + truth[..., 2:]) / 2
@@ -68,18 +69,26 @@ def assign(
 
 
 def detection_loss(
-    said: tuple[Tensor, Tensor], cells: Tensor, truth: Tensor, real: Tensor, ignored: Tensor
+    said: tuple[Tensor, Tensor],
+    cells: Tensor,
+    truth: Tensor,
+    real: Tensor,
+    ignored: Tensor,
+    kinds: Tensor,
 ) -> Loss:
-    """(Logits [B, A], boxes [B, A, 4]), middles [A, 2]; people [B, M, 4], real, ignored [B, M] ->
-    (sum, weight).
+    """(Logits [B, A, C], boxes [B, A, 4]), middles [A, 2]; people [B, M, 4], real, ignored, their
+    categories [B, M] -> (sum, weight).
     """
     logits, boxes = (part.float() for part in said)
-    person, target = assign(logits.sigmoid(), boxes, cells, truth, real)
+    person, target = assign(logits.sigmoid(), boxes, cells, truth, real, kinds)
     positive = person >= 0
     hidden = within(cells, truth, ignored).any(1)
     counts = positive | ~hidden
-    focus = torch.where(positive, target, 0.75 * logits.sigmoid().square()) * counts
-    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    kind = kinds.gather(1, person.clamp(min=0))[..., None]
+    mine = torch.zeros_like(logits).scatter_(2, kind, 1.0) * positive[..., None] > 0
+    wanted = torch.where(mine, target[..., None], 0.0)
+    focus = torch.where(mine, wanted, 0.75 * logits.sigmoid().square()) * counts[..., None]
+    entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     score = (entropy * focus.detach()).sum()
 
     theirs = truth.gather(1, person.clamp(min=0)[..., None].expand(-1, -1, 4))

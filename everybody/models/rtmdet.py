@@ -1,5 +1,5 @@
-"""RTMDet (Lyu et al. 2022, arXiv 2212.07784) for one class: CSPNeXt backbone, CSP-PAFPN neck, a
-head per level.
+"""RTMDet (Lyu et al. 2022, arXiv 2212.07784): CSPNeXt backbone, CSP-PAFPN neck, a head per level,
+a score per category.
 
 Blocks are depthwise: 3 × 3 and 5 × 5 kernels see far at little cost (§ 3.2 there). Channels are
 weighed by what the whole picture holds (squeeze and excitation in one layer). Cells answer for the
@@ -91,15 +91,20 @@ class Pool(nn.Module):
 
 
 class RTMDet(nn.Module):
-    """Picture [B, 3, H, W], RGB, normalised; H, W multiples of 32 -> logits [B, A] and boxes [B, A,
-    4] xyxy in its pixels from its corner, A cells of all levels, the finest first: as
+    """Picture [B, 3, H, W], RGB, normalised; H, W multiples of 32 -> logits [B, A, C] and boxes [B,
+    A, 4] xyxy in its pixels from its corner, A cells of all levels, the finest first: as
     `DetectorNet`.
     """
 
     MIDDLE = 0.0  # of a cell, in its sides
 
     def __init__(
-        self, *, width: int = 16, depths: Sequence[int] = (1, 2, 2, 1), head: int = 64
+        self,
+        categories: int = 1,
+        *,
+        width: int = 16,
+        depths: Sequence[int] = (1, 2, 2, 1),
+        head: int = 64,
     ) -> None:
         super().__init__()
         widths = [width << level for level in range(5)]
@@ -126,7 +131,7 @@ class RTMDet(nn.Module):
         self.heads = nn.ModuleList()
         for _ in STRIDES:
             scores = nn.Sequential(
-                separable(head, head), separable(head, head), nn.Conv2d(head, 1, 1)
+                separable(head, head), separable(head, head), nn.Conv2d(head, categories, 1)
             )
             sides = nn.Sequential(
                 separable(head, head), separable(head, head), nn.Conv2d(head, 4, 1)
@@ -152,7 +157,7 @@ class RTMDet(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         logits, boxes = [], []
         for stride, x, head in zip(STRIDES, self.features(image), self.heads, strict=True):
-            logits.append(head["scores"](x).flatten(1))  # type: ignore[index]
+            logits.append(head["scores"](x).flatten(2).mT)  # type: ignore[index]
             sides = head["sides"](x).float().flatten(2).mT * stride  # type: ignore[index]
             at = centres(x.shape[2], x.shape[3], stride, x.device, self.MIDDLE)
             boxes.append(torch.cat([at - sides[..., :2], at + sides[..., 2:]], 2))

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from .sppe import SppeNet
 
 WIDTHS = (40, 80, 160, 320)  # of the branches, the finest first
 STAGES = ((2, 2), (3, 4), (4, 2))  # branches and modules of each stage
@@ -181,7 +182,24 @@ class TinyPoseNet(nn.Module):
         return dict(zip(wanted, values, strict=True))
 
 
+class TinyPoseCells(TinyPoseNet):
+    """The same, but a joint's map says which cell it is in: logits of a softmax over all cells, as
+    `SppeNet`. `sharp` times a heatmap are such logits, so a network that regresses heatmaps is a
+    good start, and new joints are learnt several times as fast.
+    """
+
+    def __init__(self, joints: int = 17, *, sigma: float = 2.0, sharp: float = 10.0) -> None:
+        super().__init__(joints)
+        self.sigma, self.sharp = sigma, sharp
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.sharp * super().forward(image)
+
+    answer = SppeNet.answer
+
+
 VARIANTS: dict[str, dict[str, Any]] = {"tinypose": {}}
+CELLS: dict[str, dict[str, Any]] = {"tinypose-cells": {}}
 
 
 def _convolutions(graph: Any) -> list[tuple[Tensor, Tensor]]:

@@ -16,7 +16,7 @@ which is the same however the picture is turned.)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -81,15 +81,7 @@ class PoseNms:
             rows = order[kept]
             merges = self.merge and len(kept) < len(order)
             keypoints = _merged(poses, owners, kept) if merges else people.keypoints[rows]
-        ids, turns = people.ids, people.turns
-        return People(
-            keypoints,
-            people.boxes[rows],
-            people.scores[rows],
-            people.skeleton,
-            None if ids is None else ids[rows],
-            None if turns is None else turns[rows],
-        )
+        return replace(people[rows], keypoints=keypoints)
 
     def likeness(self, people: People) -> Floats:
         """[N] people -> d [N, N] of a kept pose (row) with each pose (column)."""

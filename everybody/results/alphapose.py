@@ -1,11 +1,11 @@
 """AlphaPose's results (docs/output.md of AlphaPose): one list, one item per person, which its
 users' tools read.
 
-An item has image_id (the name of the picture, or of the video's frame: "12.jpg"), category_id 1,
-keypoints (x, y, score per joint), score, box (x, y, width, height) and, where people are tracked,
-idx. Not held: frames without people, times, sizes, and which names are frames of a video: read
-back, each is a picture of that name, which is seen when frame 12 is. AlphaPose's own scores of
-persons may exceed 1; they are kept, as their order is what counts.
+An item has image_id (the name of the picture, or of the video's frame: "12.jpg"), category_id (as
+in `coco.py`), keypoints (x, y, score per joint), score, box (x, y, width, height) and, where
+people are tracked, idx. Not held: frames without people, times, sizes, and which names are frames
+of a video: read back, each is a picture of that name, which is seen when frame 12 is. AlphaPose's
+own scores of persons may exceed 1; they are kept, as their order is what counts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..media.clock import Clock
 from ..media.names import Names, numbered
 from ..messages import Say
 from ..skeletons import Skeleton
-from .coco import Item, parts, read_items
+from .coco import Categories, Item, parts, read_items
 from .jsonlist import write_list
 from .records import Results, persons, skeleton_entry
 
@@ -32,7 +32,7 @@ def write(results: Results, path: Path, say: Say) -> None:
     """
 
     def items() -> Iterator[dict[str, Any]]:
-        names, film = Names(), None
+        names, film, category = Names(), None, Categories()
         for record in results:
             name = names(record.source)
             if not numbered(record.source, record.index):
@@ -44,7 +44,7 @@ def write(results: Results, path: Path, say: Say) -> None:
             for person in persons(record):
                 yield {
                     "image_id": name,
-                    "category_id": 1,
+                    "category_id": category(person.get("category")),
                     **parts(person, box="box", id="idx"),
                     **skeleton_entry(results.skeleton),
                 }

@@ -1,10 +1,11 @@
 """COCO keypoint results (https://cocodataset.org/#format-results): a list, one item per person, for
 COCO's evaluators.
 
-An item has image_id, category_id 1, keypoints (x, y, score per joint), score and bbox (x, y, width,
-height from the picture's corner). So that nothing gets lost, ours also have file_name, source,
-frame, time, width, height and, where people are tracked, id. Frames without people have no items:
-this format cannot hold them.
+An item has image_id, category_id, keypoints (x, y, score per joint), score and bbox (x, y, width,
+height from the picture's corner). The category is 1, a person's, unless something says otherwise:
+animals have the number that COCO gives their species, and its name beside it as category. So that
+nothing gets lost, ours also have file_name, source, frame, time, width, height and, where people
+are tracked, id. Frames without people have no items: this format cannot hold them.
 """
 
 from __future__ import annotations
@@ -21,12 +22,18 @@ from ..errors import DataError
 from ..geometry import box_around, xywh, xyxy
 from ..media.clock import Clock
 from ..messages import Say
-from ..people import People
+from ..people import PERSON, People
 from ..skeletons import Skeleton
 from ..typed import Id
 from .jsonlist import by_picture, write_list
 from .records import Record, Results, as_people, bounded, by_count, checked, persons, skeleton_entry
 
+# COCO's own numbers of what has joints somewhere; others are counted from `OTHERS`, by name.
+CATEGORIES = {
+    "person": 1, "bird": 16, "cat": 17, "dog": 18, "horse": 19, "sheep": 20, "cow": 21,
+    "elephant": 22, "bear": 23, "zebra": 24, "giraffe": 25,
+}  # fmt: skip
+OTHERS = 1001
 _NUMBER = re.compile(r"(?:COCO_[a-z]+\d{4}_)?(\d{1,15})", re.ASCII)
 
 
@@ -48,6 +55,7 @@ class Item(msgspec.Struct, kw_only=True):
     width: int = 0
     height: int = 0
     skeleton: str | None = None
+    category: str | None = None
 
 
 Timed = Callable[[Item, str, Clock], float]  # when it is seen
@@ -61,11 +69,24 @@ def number(source: str) -> int | None:
     return int(match[1]) if match else None
 
 
+class Categories:
+    """COCO's number of a category by its name; names that COCO does not have are counted from
+    `OTHERS` as they come.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = dict(CATEGORIES)
+
+    def __call__(self, name: str | None) -> int:
+        new = OTHERS + len(self._numbers) - len(CATEGORIES)
+        return self._numbers.setdefault(name or PERSON, new)
+
+
 def write(results: Results, path: Path, say: Say) -> None:
     """image_id is the number in the file name where all names are numbers and no two the same, else
     the place of the frame in the order of all, from 0; which one, is said.
     """
-    by_name = _numbers_tell(results)
+    by_name, category = _numbers_tell(results), Categories()
     told = "the number in the file name" if by_name else "the place of the frame, from 0"
     say(f"{path}: image_id is {told}")
 
@@ -74,7 +95,7 @@ def write(results: Results, path: Path, say: Say) -> None:
             for person in persons(record):
                 yield {
                     "image_id": number(record.source) if by_name else place,
-                    "category_id": 1,
+                    "category_id": category(person.get("category")),
                     **parts(person, box="bbox", id="id"),
                     "file_name": PurePath(record.source).name,
                     "source": record.source,
@@ -107,6 +128,7 @@ def parts(person: dict[str, Any], *, box: str, id: str) -> dict[str, Any]:
         "score": person["score"],
         box: np.round(xywh(np.array(person["box"])), 2).tolist(),
         **({} if person["id"] is None else {id: person["id"]}),
+        **({"category": person["category"]} if "category" in person else {}),
     }
 
 
@@ -124,8 +146,8 @@ def _timed(item: Item, source: str, clock: Clock) -> float:
 
 def read(path: Path, skeleton: Skeleton | None, say: Say, fps: float | None = None) -> Results:
     """Ours and anybody's. Without file_name a picture is called as COCO calls the one of that
-    image_id; without boxes people get the ones around their joints; categories other than 1 are
-    left out. What has no time follows at `fps` frames per second.
+    image_id; without boxes people get the ones around their joints; categories other than 1 that
+    have no name are left out. What has no time follows at `fps` frames per second.
     """
     return read_items(path, skeleton, say, fps, _timed)
 
@@ -150,7 +172,7 @@ def read_items(
             head = items[0]
             source = head.source or picture_name(head)
             time = timed(head, source, clock) if head.time is None else head.time
-            people = [item for item in items if _number_of(item.category_id) == 1]
+            people = [one for one in items if one.category or _number_of(one.category_id) == 1]
             left_out += len(items) - len(people)
             found = _people(people, skeleton, f"{path}: image_id {head.image_id}")
             yield checked(Record(source, head.frame, time, head.width, head.height, found), path)
@@ -182,6 +204,7 @@ def _people(items: list[Item], skeleton: Skeleton, where: str) -> People:
         [track_id(item.idx if item.id is None else item.id, where) for item in items],
         skeleton,
         where,
+        [item.category for item in items],
     )
 
 

@@ -34,6 +34,7 @@ class PersonShape(msgspec.Struct):
     box: tuple[float, float, float, float]
     keypoints: list[tuple[float, float, float]]
     id: int | None = None
+    category: str | None = None
 
 
 class Line(msgspec.Struct):
@@ -213,5 +214,6 @@ def _record(line: Line, skeleton: Skeleton, at: str) -> Record:
             [person.id for person in found],
             skeleton,
             at,
+            [person.category for person in found],
         )
     return checked(Record(line.source, line.frame, line.time, line.width, line.height, people), at)

@@ -61,6 +61,7 @@ class Person(msgspec.Struct):
     hand_left_keypoints_2d: list[float] = []
     hand_right_keypoints_2d: list[float] = []
     person_id: Any = -1
+    category: str | None = None
 
     def lists(self) -> tuple[list[float], ...]:
         """Body, face, left hand, right hand."""
@@ -159,6 +160,7 @@ def _persons(record: Record, skeleton: Skeleton, flavour: Flavour) -> list[dict[
         {
             "person_id": [-1 if person["id"] is None else person["id"]],
             **{key: rows[key][place] if key in rows else [] for key in _KEYS},
+            **({"category": person["category"]} if "category" in person else {}),
         }
         for place, person in enumerate(people)
     ]
@@ -224,7 +226,8 @@ def _people(
     tracked = all(number is not None and number >= 0 for number in ids)
     boxes = box_around(keypoints)
     mapped = to_chosen(keypoints.astype(np.float32))
-    return as_people(mapped, boxes, scores, ids if tracked else None, chosen, where)
+    kinds = [person.category for person in found]
+    return as_people(mapped, boxes, scores, ids if tracked else None, chosen, where, kinds)
 
 
 def _frame(name: str) -> tuple[str, int | None]:

@@ -20,8 +20,9 @@ from numpy.typing import ArrayLike
 
 from ..errors import DataError
 from ..geometry import Array
-from ..people import Frame, People
+from ..people import PERSON, Frame, People
 from ..skeletons import BOX, SKELETONS, Skeleton
+from ..skeletons import skeleton as known_skeleton
 from ..typed import convert
 
 FARTHEST = 1e9  # pixels: what lies farther off is no place
@@ -75,8 +76,10 @@ def as_people(
     ids: Sequence[int | None] | None,
     skeleton: Skeleton,
     where: Path | str,
+    categories: Sequence[str | None] = (),
 ) -> People:
     """What a reader has found [N, K, 3], [N, 4], [N] -> people. Ids survive if everybody has one.
+    categories: what each is, as far as it is said.
 
     Raises DataError that begins with `where` for numbers that are not finite or far too great, and
     for shapes that do not fit the skeleton.
@@ -94,7 +97,8 @@ def as_people(
             raise DataError(f"{where}: an id is too great: expected at most 2^63 - 1")
         numbers = np.array(ids, np.int64)
     try:
-        return People(**columns, skeleton=skeleton, ids=numbers)
+        kinds = np.array([kind or PERSON for kind in categories]) if any(categories) else None
+        return People(**columns, skeleton=skeleton, ids=numbers, categories=kinds)
     except ValueError as error:
         raise DataError(f"{where}: no people of {skeleton.name} ({error})") from None
 
@@ -140,10 +144,14 @@ def persons(record: Record) -> list[dict[str, Any]]:
         # k / 100 is the double nearest to that decimal, so it prints as one; + 0.0 makes -0.0 0.0.
         rounded.append((np.rint(values.astype(np.float64) * grid) / grid + 0.0).tolist())
     ids = [None] * len(people) if people.ids is None else people.ids.tolist()
-    return [
+    rows = [
         {"id": i, "score": s, "box": b, "keypoints": k}
         for k, b, s, i in zip(*rounded, ids, strict=True)
     ]
+    if people.categories is None:
+        return rows
+    named = zip(rows, people.categories.tolist(), strict=True)
+    return [row | {"category": category} for row, category in named]
 
 
 def encode(record: Record | Frame, *, named: bool = False) -> bytes:
@@ -179,7 +187,10 @@ def by_count(joints: int, path: Path | str, name: str | None = None) -> Skeleton
     """The skeleton of that name or, for files that do not tell theirs, the first known one of that
     many joints; a DataError if there is none.
     """
-    for skeleton in (SKELETONS.get(name or ""), BOX, *SKELETONS.values()):
+    named = SKELETONS.get(name or "")
+    if name and "+" in name and set(name.split("+")) <= set(SKELETONS):
+        named = known_skeleton(name)
+    for skeleton in (named, BOX, *SKELETONS.values()):
         if skeleton is not None and len(skeleton) == joints:  # an empty skeleton, `BOX`, is false
             return skeleton
     known = sorted({len(skeleton) for skeleton in SKELETONS.values()})

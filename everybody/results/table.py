@@ -2,9 +2,10 @@
 spreadsheets.
 
 Columns: source, frame, time, width, height, person (its place in the frame), id, person_score, x0,
-y0, x1, y1, joint, x, y, score. A frame without people has one row in which all from `person` on is
-empty, so that frames can be counted; `dropna(subset="person")` leaves the people. Parquet also
-holds the skeleton, in its metadata under "skeleton".
+y0, x1, y1, joint, x, y, score, and category where species are told apart. A frame without
+people has one row in which all from `person` on is empty, so that frames can be counted;
+`dropna(subset="person")` leaves the people. Parquet also holds the skeleton, in its metadata under
+"skeleton".
 
 Paths are opened here, not by pyarrow, which takes what has a colon in it for an address.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain, pairwise
@@ -46,31 +47,41 @@ _PERSON = {"person": pa.int32(), "id": pa.int64(), "person_score": pa.float32()}
 _PERSON |= dict.fromkeys(("x0", "y0", "x1", "y1"), pa.float32())
 _JOINT = {"joint": pa.string(), "x": pa.float32(), "y": pa.float32(), "score": pa.float32()}
 SCHEMA = pa.schema({**_FRAME, **_PERSON, **_JOINT})
+CATEGORY = pa.field("category", pa.string())
 _ROWS = 1 << 16  # of a row group, about
 
 Block = NDArray[np.float64]
 
 
 def write_csv(results: Results, path: Path, say: Say) -> None:
+    schema = schema_of(results)
     with (
         replacing(path) as part,
         part.open("wb") as file,
-        pyarrow.csv.CSVWriter(file, SCHEMA) as table,
+        pyarrow.csv.CSVWriter(file, schema) as table,
     ):
-        _write(results, table.write_batch)
+        _write(results, schema, table.write_batch)
+
+
+def schema_of(results: Results) -> pa.Schema:
+    """The columns; with the category where the first people have one."""
+    first = next((record.people for record in results if len(record.people)), None)
+    named = first is not None and first.categories is not None
+    return SCHEMA.append(CATEGORY) if named else SCHEMA
 
 
 def write_csv_eu(results: Results, path: Path, say: Say) -> None:
     """As spreadsheets of half of Europe have it: semicolons, decimal commas, byte order mark."""
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8-sig") as file:
         table = csv.writer(file, delimiter=";", lineterminator="\n")
-        table.writerow(SCHEMA.names)
+        schema = schema_of(results)
+        table.writerow(schema.names)
 
         def write(batch: pa.RecordBatch) -> None:
             columns = [_with_commas(column) for column in batch.columns]
             table.writerows(zip(*columns, strict=True))
 
-        _write(results, write)
+        _write(results, schema, write)
 
 
 def _with_commas(column: pa.Array) -> list[Any]:
@@ -82,26 +93,26 @@ def _with_commas(column: pa.Array) -> list[Any]:
 
 
 def write_parquet(results: Results, path: Path, say: Say) -> None:
-    schema = SCHEMA.with_metadata({"skeleton": json.dumps(asdict(results.skeleton))})
+    schema = schema_of(results).with_metadata({"skeleton": json.dumps(asdict(results.skeleton))})
     with (
         replacing(path) as part,
         part.open("wb") as file,
         pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as table,
     ):
-        _write(results, table.write_batch)
+        _write(results, schema, table.write_batch)
 
 
-def _write(results: Results, write: Callable[[pa.RecordBatch], None]) -> None:
+def _write(results: Results, schema: pa.Schema, write: Callable[[pa.RecordBatch], None]) -> None:
     records, blocks, rows = [], [], 0
     for record in results:
         records.append(record)
         blocks.append(_block(record, results.skeleton))
         rows += len(blocks[-1])
         if rows >= _ROWS:
-            write(_batch(records, blocks, results.skeleton))
+            write(_batch(records, blocks, results.skeleton, schema))
             records, blocks, rows = [], [], 0
     if records:
-        write(_batch(records, blocks, results.skeleton))
+        write(_batch(records, blocks, results.skeleton, schema))
 
 
 def _block(record: Record, skeleton: Skeleton) -> Block:
@@ -124,7 +135,9 @@ def _block(record: Record, skeleton: Skeleton) -> Block:
     return block
 
 
-def _batch(records: list[Record], blocks: list[Block], skeleton: Skeleton) -> pa.RecordBatch:
+def _batch(
+    records: list[Record], blocks: list[Block], skeleton: Skeleton, schema: pa.Schema
+) -> pa.RecordBatch:
     block = np.concatenate(blocks)
     frame = np.repeat(np.arange(len(records)), [len(rows) for rows in blocks])
     # Tables are UTF-8 throughout, which file names need not be.
@@ -141,9 +154,19 @@ def _batch(records: list[Record], blocks: list[Block], skeleton: Skeleton) -> pa
     }
     places = pa.array(columns["joint"], pa.int32(), from_pandas=True)
     columns["joint"] = pa.array(skeleton.joints, pa.string()).take(places)
+    columns["category"] = _categories(records, columns["person"], frame)
     # from_pandas: NaN becomes null.
-    arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in SCHEMA]
-    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+    arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _categories(
+    records: list[Record], person: NDArray[np.float64], frame: NDArray[np.intp]
+) -> list[str | None]:
+    """The category of each row, by its person and its frame [R]; None where nobody is."""
+    named = [record.people.called.tolist() for record in records]
+    rows = zip(frame.tolist(), person.tolist(), strict=True)
+    return [None if np.isnan(place) else named[at][int(place)] for at, place in rows]
 
 
 def read_csv(path: Path, skeleton: Skeleton | None, say: Say, fps: float | None = None) -> Results:
@@ -154,8 +177,12 @@ def read_csv(path: Path, skeleton: Skeleton | None, say: Say, fps: float | None 
         "person": pa.float64(),
         "id": pa.float64(),
     }
+    with path.open(encoding=dialect.encoding, errors="replace") as file:
+        header = [name.strip('"') for name in file.readline().strip().split(dialect.delimiter)]
     convert = pyarrow.csv.ConvertOptions(
-        column_types=types, include_columns=SCHEMA.names, decimal_point=dialect.decimal
+        column_types=types | {CATEGORY.name: CATEGORY.type},
+        include_columns=_readable(header),
+        decimal_point=dialect.decimal,
     )
     parse = pyarrow.csv.ParseOptions(newlines_in_values=True, delimiter=dialect.delimiter)
     read = pyarrow.csv.ReadOptions(encoding=dialect.encoding)
@@ -171,6 +198,11 @@ def read_csv(path: Path, skeleton: Skeleton | None, say: Say, fps: float | None 
     return Results(chosen, lambda: _records(path, batches(), chosen))
 
 
+def _readable(header: Sequence[str]) -> list[str]:
+    """The columns to read of those in a file."""
+    return [*SCHEMA.names, *[CATEGORY.name] * (CATEGORY.name in header)]
+
+
 def read_parquet(
     path: Path, skeleton: Skeleton | None, say: Say, fps: float | None = None
 ) -> Results:
@@ -178,7 +210,7 @@ def read_parquet(
 
     def batches() -> Iterator[pa.RecordBatch]:
         with path.open("rb") as file, pyarrow.parquet.ParquetFile(file) as table:
-            yield from table.iter_batches(columns=SCHEMA.names)
+            yield from table.iter_batches(columns=_readable(table.schema_arrow.names))
 
     if skeleton is None:
         with _telling(path), path.open("rb") as file, pyarrow.parquet.ParquetFile(file) as table:
@@ -226,15 +258,20 @@ def _frames(
     """The source and the rows, by column, of each frame."""
     place = {joint: k for k, joint in enumerate(skeleton.joints)} | {"": -1, None: -1}
     names = [name for name in SCHEMA.names if name not in ("source", "joint")]
-    rest = SCHEMA.empty_table()
+    whole = SCHEMA.append(CATEGORY)
+    rest = whole.empty_table()
     with _telling(path):
         for batch in chain(batches, [None]):
             if batch is not None:
-                rest = pa.concat_tables([rest, pa.Table.from_batches([batch]).cast(SCHEMA)])
+                more = pa.Table.from_batches([batch])
+                if CATEGORY.name not in more.column_names:
+                    more = more.append_column(CATEGORY, pa.nulls(len(more), CATEGORY.type))
+                rest = pa.concat_tables([rest, more.cast(whole)])
             if not len(rest):
                 continue
             source = np.array(rest["source"].to_pylist(), object)
             columns = {name: rest[name].to_numpy() for name in names}
+            columns["category"] = np.array(rest["category"].to_pylist(), object)
             columns["joint"] = np.array([place[joint] for joint in rest["joint"].to_pylist()])
             changes = (source[1:] != source[:-1]) | (columns["frame"][1:] != columns["frame"][:-1])
             edges = [0, *(np.flatnonzero(changes) + 1).tolist()]
@@ -278,6 +315,7 @@ def _people(rows: dict[str, NDArray[Any]], skeleton: Skeleton, where: str) -> Pe
         None if np.isnan(ids).any() else rows["id"][first].astype(np.int64).tolist(),
         skeleton,
         where,
+        rows["category"][first].tolist(),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -102,4 +102,4 @@ class Unswapped:
             joints = exchange.astype(float) @ limbs > 0
             keypoints[known] = np.where(joints[..., None], swapped, now)
         self._last = _Last(people.ids, keypoints[..., :2].astype(np.float64), since)
-        return People(keypoints, people.boxes, people.scores, people.skeleton, people.ids)
+        return replace(people, keypoints=keypoints, turns=None)

@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..geometry import Array
 from ..media.clock import Films
 from ..people import Frame, People
 from .filters import Filter
@@ -109,19 +108,11 @@ def _filled(window: list[Frame], place: int, gap: float) -> tuple[People, np.nda
         (old, m), (new, n) = before[number], after[number]
         if new.time - old.time <= gap + 1e-9:
             share = (frame.time - old.time) / (new.time - old.time)
-            added.append((number, _between(old.people[m], new.people[n], share)))
+            someone = _between(old.people[m], new.people[n], share)
+            added.append(replace(someone, ids=np.array([number]), turns=None))
 
     filled = np.arange(len(people) + len(added)) >= len(people)
-    if added:
-        numbers, found = zip(*added, strict=True)
-        columns = [[people.keypoints], [people.boxes], [people.scores]]
-        for some in found:
-            for column, values in zip(columns, some, strict=True):
-                column.append(values)
-        keypoints, boxes, scores = (np.concatenate(column).astype(np.float32) for column in columns)
-        ids = np.concatenate([people.ids, np.array(numbers)])
-        people = People(keypoints, boxes, scores, people.skeleton, ids)
-    return people, filled
+    return People.concatenate([replace(people, turns=None), *added]) if added else people, filled
 
 
 def _places(frame: Frame) -> dict[int, tuple[Frame, int]]:
@@ -130,11 +121,11 @@ def _places(frame: Frame) -> dict[int, tuple[Frame, int]]:
     return {} if ids is None else {number: (frame, n) for n, number in enumerate(ids.tolist())}
 
 
-def _between(old: People, new: People, share: float) -> tuple[Array, Array, Array]:
-    """Keypoints, boxes and scores a share of the way from one to the other, at half the score."""
+def _between(old: People, new: People, share: float) -> People:
+    """The older ones, a share of the way to where they are later, at half the score."""
     keypoints, boxes, scores = (
         (1 - share) * getattr(old, name) + share * getattr(new, name)
         for name in ("keypoints", "boxes", "scores")
     )
     keypoints[..., 2] *= 0.5
-    return keypoints, boxes, scores / 2
+    return replace(old, keypoints=keypoints, boxes=boxes, scores=scores / 2)

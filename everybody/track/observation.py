@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class Observation:
     joints: Array  # [N, K] scores
     scores: Array  # [N]
     looks: Array  # [N, D] unit vectors of appearance, or D = 0
+    kinds: NDArray[np.str_]  # [N] categories
 
     def __getitem__(self, rows: NDArray[Any]) -> Observation:
         return Observation(
@@ -34,6 +35,7 @@ class Observation:
             self.joints[rows],
             self.scores[rows],
             self.looks[rows],
+            self.kinds[rows],
         )
 
     def __len__(self) -> int:
@@ -85,6 +87,7 @@ def observe(people: People, looks: Array | None = None) -> Observation:
         np.where(unseen[:, 2:], 0.0, scores),
         people.scores.astype(np.float64),
         looks,
+        people.called,
     )
 
 
@@ -114,4 +117,4 @@ def refitted(seen: Observation, expected: Array) -> Observation:
     fitted = np.concatenate([(low + high) / 2, (high - low) / 2], axis=1)
     fitted = np.where(known[:, None, None], fitted, expected[:, :2])
     points = np.concatenate([fitted, new], axis=1)
-    return Observation(points, seen.variances, seen.joints, seen.scores, seen.looks)
+    return replace(seen, points=points)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..geometry import Array
 from ..media.clock import Films
-from ..people import Frame, Image, People
+from ..people import PERSON, Frame, Image, People
 from ..skeletons import BOX, Skeleton
 from .affinity import affinity, assigned, with_appearance
 from .camera_motion import IDENTITY, Camera
@@ -52,6 +52,7 @@ class _Tracks:
     joints: Array  # [T, K] scores
     boxes: Array  # [T] scores
     looks: Array  # [T, D]
+    kinds: NDArray[np.str_]  # [T] categories, as last seen
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -73,7 +74,8 @@ _COLUMNS = tuple(field.name for field in fields(_Tracks))
 def _begun(seen: Observation, clock: float) -> _Tracks:
     ids, hits, misses = np.zeros((3, len(seen)), np.int64)
     motion, now = Motion.starting(seen.points, seen.variances), np.full(len(seen), clock)
-    return _Tracks(motion, ids, hits, misses, now, seen.joints, seen.box_scores, seen.looks)
+    scores = seen.joints, seen.box_scores
+    return _Tracks(motion, ids, hits, misses, now, *scores, seen.looks, seen.kinds)
 
 
 class Tracker:
@@ -106,6 +108,7 @@ class Tracker:
         self._gallery = Gallery(self.rules, strong=embed is not None)
         self._width = np.inf  # of the picture
         self._skeleton: Skeleton | None = None
+        self._named = False  # people have categories
         self._tracks = _begun(observe(People.from_boxes([])), 0.0)
         self._clock = 0.0  # seconds of all steps so far, which never goes back
         self._time = -np.inf
@@ -152,6 +155,7 @@ class Tracker:
         if self._skeleton != people.skeleton:
             self._skeleton = people.skeleton
             self._tracks = _begun(observe(People.empty(people.skeleton)), 0.0)
+        self._named |= people.categories is not None
         elapsed = time - self._time
         if not 0 < elapsed < np.inf:
             elapsed = self._step
@@ -182,7 +186,10 @@ class Tracker:
         ahead = float(np.clip(time - self._time, 0.0, LONGEST)) if np.isfinite(self._time) else 0.0
         motion = tracks.motion.predicted(ahead, self._clock - tracks.seen, self.rules)
         keypoints = np.concatenate([motion.position[:, 2:], tracks.joints[..., None]], axis=2)
-        return People(keypoints, motion.boxes, tracks.boxes, self._skeleton or BOX, tracks.ids)  # type: ignore[arg-type]
+        kinds = tracks.kinds if self._named else None
+        return People(
+            keypoints, motion.boxes, tracks.boxes, self._skeleton or BOX, tracks.ids, None, kinds
+        )  # type: ignore[arg-type]
 
     def _predict(self, image: Image | None, looks: Array | None) -> None:
         """Move all tracks to the time of this frame and to the place of its camera."""
@@ -232,6 +239,8 @@ class Tracker:
         assert self._skeleton is not None
         sigmas = np.asarray(self._skeleton.sigmas)
         near = affinity(tracks.motion, tracks.joints, seen, sigmas, rules)
+        # A horse is not its rider. Of two animals, the same may look like another in each frame.
+        near = near * ((tracks.kinds == PERSON)[:, None] == (seen.kinds == PERSON))
         likely = near
         if seen.looks.shape[1] and len(tracks):
             likely = with_appearance(near, tracks.looks, seen.looks, rules)
@@ -291,6 +300,8 @@ class Tracker:
 
         tracks.joints[track] += LEARNING * (seen.joints - tracks.joints[track])
         tracks.boxes[track] += LEARNING * (seen.box_scores - tracks.boxes[track])
+        tracks.kinds = tracks.kinds.astype(np.result_type(tracks.kinds, seen.kinds))
+        tracks.kinds[track] = seen.kinds
         if seen.looks.shape[1]:
             before = tracks.looks[track]
             share = np.where(before.any(1, keepdims=True), LEARNING, 1.0)

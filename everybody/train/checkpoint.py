@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from .. import runtime, typed
 from ..atomic import replacing
 from ..errors import DataError, ModelError
 from ..models.model import Model
-from ..weights import fetch
+from ..weights import fetch, manifest
 from . import foreign
+from .about import PEOPLE, About
+from .transfer import transferred
 
 KEEP = 2
 INDEX = "index.json"
@@ -184,12 +187,60 @@ def exported(path: Path) -> dict[str, Tensor] | None:
     }
 
 
-def start(name: str, net: nn.Module, model: Model | None = None) -> None:
-    """Fill a network from a file, or from the manifest's model of that name. Raises ModelError for
-    what is not there, and what `load_weights` raises.
+def start(
+    name: str,
+    net: nn.Module,
+    model: Model | None = None,
+    *,
+    speaks_of: Sequence[str] = (),
+    codec: Any = None,
+) -> None:
+    """Fill a network from a file, or from the manifest's model of that name.
+
+    speaks_of: the joints or categories that the network answers for. Where the file is known to
+    speak of others, what is shared is taken over (`transfer.py`); `codec` builds its network.
+    Raises ModelError for what is not there, and what `load_weights` raises.
     """
     path = Path(name)
-    load_weights(path if path.suffix else fetch.resolve(fetch.row(name)), net, model)
+    if not path.suffix:
+        path = fetch.resolve(fetch.row(name))
+    theirs = spoken(path, model)
+    if model is None or not theirs or not speaks_of or tuple(theirs) == tuple(speaks_of):
+        load_weights(path, net, model)
+        return
+    other = model.build(len(theirs), codec)
+    load_weights(path, other, model)
+    fresh = net.state_dict()
+    net.load_state_dict(transferred(other.state_dict(), fresh, theirs, speaks_of))
+
+
+def spoken(path: Path, model: Model | None) -> tuple[str, ...]:
+    """The joints of a pose model, or the categories of a detector, as its row, its own metadata or
+    a run says; () if none does.
+    """
+    kind = "" if model is None else model.kind
+    if path.suffix == ".safetensors":
+        told = read_weights(path)[1]
+        return About.of_dict(told, path).named_by(kind) if "skeleton" in told else ()
+    if path.suffix != ".onnx" or not path.is_file():
+        return ()
+    checksum = runtime.sha256(path)
+    rows = [row for row in manifest.load()[0].values() if row.sha256 == checksum]
+    row = rows[0] if rows else manifest.told(metadata(path), path)
+    if row is None:
+        return ()
+    return row.joints if kind != "pictures" else tuple(row.categories) or PEOPLE
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """What an ONNX file says of itself. Raises ModelError for other files."""
+    import onnx
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's own classes have no common base
+        raise ModelError(f"{path}: not an ONNX file ({error})") from error
+    return {prop.key: prop.value for prop in model.metadata_props}
 
 
 def as_started(name: str, net: nn.Module, model: Model | None = None) -> nn.Module:

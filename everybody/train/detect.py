@@ -1,4 +1,6 @@
-"""Learning to find people in whole pictures. The loss is `models/detection.py`'s."""
+"""Learning to find people, or other categories, in whole pictures. The loss is that of
+`models/detection.py`.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ from ..models.detector import cells_of
 from ..models.losses import Loss
 from ..nms import greedy
 from . import augment, shards
+from .about import PEOPLE, About
 from .augment import normalised
 from .recipe import Recipe
 from .shards import Pack, held_back
@@ -29,11 +32,12 @@ class DetectorTask(OneNetwork):
     """
 
     kind = "pictures"
+    usual = 1
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
-        self.recipe, self.skeleton = recipe, pack.skeleton
+        self.recipe, self.skeleton, self.categories = recipe, pack.skeleton, pack.categories
         self.model = self.row(recipe)
-        self.net: Any = self.network(recipe)
+        self.net: Any = self.network(recipe, len(pack.categories))
         back = held_back(pack.names, recipe.held_back)
         if back.all() or not back.any():
             raise DataError(
@@ -44,9 +48,11 @@ class DetectorTask(OneNetwork):
         self.to(torch.device("cpu"))
 
     @classmethod
-    def told(cls, recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
+    def told(cls, recipe: Recipe, about: About) -> dict[str, Any] | None:
         shown = {"size": (shards.SIDE, shards.SIDE)} | IMAGENET | {"fill": shards.FILL}
-        return {"task": "detector", "layout": "picodet", "nms": 0.6, "input": shown}
+        row = {"task": "detector", "layout": "picodet", "nms": 0.6, "input": shown}
+        places = {name: place for place, name in enumerate(about.categories)}
+        return row | ({} if about.categories == PEOPLE else {"categories": places})
 
     def __len__(self) -> int:
         return len(self.learnt)
@@ -78,13 +84,15 @@ class DetectorTask(OneNetwork):
         images = augment.jpeg(images, self.recipe.jpeg, rng)
         return augment.colour(images, self.recipe.colour, rng)
 
-    def augmented(self, rows: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Rows -> pictures [N, 3, h, w] in [0, 255], boxes [N, M, 4] from the corner, real and
-        ignored [N, M].
+    def augmented(
+        self, rows: Tensor, rng: Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Rows -> pictures [N, 3, h, w] in [0, 255], boxes [N, M, 4] from the corner, real, ignored
+        and categories [N, M].
         """
         recipe, n = self.recipe, len(rows)
         most = max(1, int(self.counts[rows].max()))  # no more columns than this batch needs
-        boxes, keypoints, real, ignored = (column[rows, :most] for column in self.people)
+        boxes, keypoints, real, ignored, kinds = (column[rows, :most] for column in self.people)
         angle = augment.angles(
             n, near=recipe.near, anywhere=recipe.anywhere, quarters=recipe.quarters, rng=rng
         )
@@ -92,27 +100,30 @@ class DetectorTask(OneNetwork):
         matrices = augment.compose(self.placed(rows, rng), about)
         images = self.changed(augment.warp(self.images[rows], matrices, recipe.size), rng)
         boxes = moved_boxes(boxes, keypoints, matrices)
-        return images, *visible(boxes, real, ignored, recipe.size)
+        return images, *visible(boxes, real, ignored, recipe.size), kinds
 
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
-        images, boxes, real, ignored = self.augmented(rows, rng)
+        images, *truth = self.augmented(rows, rng)
         cells = cells_of(self.recipe.size, images.device, self.net.MIDDLE)
         said = net(normalised(images))
-        return self.model.loss(self.net, said, cells, boxes, real, ignored)
+        return self.model.loss(self.net, said, cells, *truth)
 
     def evaluate(self, net: Any) -> dict[str, float]:
-        """AP at IoU 0.5 of whole pictures: upright, turned by a quarter, and the mean of both."""
+        """AP at IoU 0.5 of whole pictures, of several categories their mean: upright; and, if the
+        recipe turns pictures, turned by a quarter, and the mean of both.
+        """
         device = next(net.parameters()).device
         side = self.held.images.shape[1] // 32 * 32
         size = (side, side)
         scores = []
-        for quarter in (0, 1):
+        turns = self.recipe.anywhere or self.recipe.quarters
+        people = _padded(self.held, device)
+        for quarter in (0, 1) if turns else (0,):
             found, truths = [], []
-            people = _padded(self.held, device)
             for start in range(0, len(self.held), 32):
                 rows = slice(start, start + 32)
                 images = torch.from_numpy(self.held.images[rows]).to(device)
-                boxes, keypoints, real, ignored = (column[rows] for column in people)
+                boxes, keypoints, real, ignored, kinds = (column[rows] for column in people)
                 matrices = plain(images.shape[1], quarter, size, len(images), device)
                 batch = augment.warp(images, matrices, size)
                 logits, sides = net(normalised(batch))
@@ -124,11 +135,12 @@ class DetectorTask(OneNetwork):
                     for s, b in zip(logits, sides, strict=True)
                 ]
                 truths += [
-                    (m.cpu().numpy(), r.cpu().numpy(), i.cpu().numpy())
-                    for m, r, i in zip(moved, real, ignored, strict=True)
+                    tuple(column.cpu().numpy() for column in columns)
+                    for columns in zip(moved, real, ignored, kinds, strict=True)
                 ]
-            scores.append(average_precision(found, truths))
-        return {"ap50": float(np.mean(scores)), "upright": scores[0], "turned": scores[1]}
+            scores.append(mean_precision(found, truths))
+        both = {"upright": scores[0], "turned": scores[1]} if turns else {}
+        return {"ap50": float(np.mean(scores)), **both}
 
 
 def plain(
@@ -205,9 +217,9 @@ def visible(
     )
 
 
-def _padded(pack: Pack, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A pack's people in columns per picture: boxes [N, M, 4], keypoints [N, M, K, 3], real [N, M],
-    ignored [N, M].
+def _padded(pack: Pack, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """A pack's people in columns per picture: boxes [N, M, 4], keypoints [N, M, K, 3], real,
+    ignored and categories [N, M].
     """
     counts = np.bincount(pack.picture, minlength=len(pack))
     most = max(1, int(counts.max(initial=0)))
@@ -217,11 +229,29 @@ def _padded(pack: Pack, device: torch.device) -> tuple[Tensor, Tensor, Tensor, T
     boxes = np.zeros((len(pack), most, 4), np.float32)
     keypoints = np.zeros((len(pack), most, len(pack.skeleton), 3), np.float32)
     real, ignored = np.zeros((2, len(pack), most), bool)
+    kinds = np.zeros((len(pack), most), np.int64)
     boxes[at], keypoints[at] = pack.boxes[order], pack.keypoints[order]
     real[at], ignored[at] = ~pack.ignored[order], pack.ignored[order]
+    kinds[at] = pack.kinds[order]
     return tuple(
-        torch.from_numpy(column).to(device) for column in (boxes, keypoints, real, ignored)
+        torch.from_numpy(column).to(device) for column in (boxes, keypoints, real, ignored, kinds)
     )  # type: ignore[return-value]
+
+
+def mean_precision(
+    found: list[tuple[NDArray[Any], NDArray[Any]]], truths: list[tuple[NDArray[Any], ...]]
+) -> float:
+    """Per picture scores [A, C] and boxes [A, 4]; truth [M, 4], real, ignored and categories [M] ->
+    the mean `average_precision` of the categories that are there to find. Whom a category ignores,
+    all do.
+    """
+    values = []
+    for kind in range(found[0][0].shape[1]):
+        wanted = [(boxes, real & (kinds == kind), away) for boxes, real, away, kinds in truths]
+        if any(real.any() for _, real, _ in wanted):
+            of_kind = [(scores[:, kind], boxes) for scores, boxes in found]
+            values.append(average_precision(of_kind, wanted))
+    return float(np.mean(values)) if values else 0.0
 
 
 def average_precision(

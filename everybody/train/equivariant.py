@@ -68,8 +68,8 @@ class EquivariantTask(DetectorTask):
         with torch.no_grad():
             score, boxes, known = self.taught(seen, shown, angle, about)
         score = score * (self.counts[rows] > 0)[:, None]
-        logits, found = net(normalised(self.changed(shown, rng)))
-        return imitation(logits, found, score, boxes, known)
+        said, found = net(normalised(self.changed(shown, rng)))
+        return imitation(said[..., 0], found, score, boxes, known)
 
     def taught(
         self, seen: Tensor, shown: Tensor, angle: Tensor, about: Tensor
@@ -80,13 +80,13 @@ class EquivariantTask(DetectorTask):
         """
         logits, boxes = self.teacher(normalised(seen))
         place, known = sources(about, self.recipe.size[0], self.net.MIDDLE)
-        score = logits.sigmoid().gather(1, place)
+        score = logits[..., 0].sigmoid().gather(1, place)
         turned = boxes.gather(1, place[..., None].expand(-1, -1, 4)) - 0.5
         turned = moved_boxes(turned, turned.new_zeros(*turned.shape[:2], 1, 3), about) + 0.5
         rows = angle.nonzero()[:, 0]
         if len(rows):
             logits, boxes = self.teacher(normalised(shown[rows]))
-            itself = logits.sigmoid()
+            itself = logits[..., 0].sigmoid()
             better = (itself > SURE) & (itself > score[rows] * known[rows])
             score[rows] = torch.where(better, itself, score[rows])
             turned[rows] = torch.where(better[..., None], boxes, turned[rows])

@@ -27,6 +27,7 @@ from ..atomic import replacing
 from ..errors import DataError, ModelError, OptionError
 from ..models.model import Model
 from . import checkpoint, shards
+from .about import About
 from .augment import normalised
 from .recipe import UNCHANGED, Recipe
 from .task import codec_of
@@ -65,9 +66,9 @@ def load(weights: Path) -> tuple[Recipe, nn.Module]:
     return recipe, net.eval()
 
 
-def skeleton_of(weights: Path) -> str:
-    """The name of the skeleton that a run's weights were trained on."""
-    return checkpoint.read_weights(Path(weights))[1].get("skeleton", "coco-17")
+def about(weights: Path) -> About:
+    """The joints and categories that a run's weights speak of."""
+    return About.of_dict(checkpoint.read_weights(Path(weights))[1], weights)
 
 
 def folded(net: nn.Module, model: Model) -> nn.Module:
@@ -85,15 +86,17 @@ def folded(net: nn.Module, model: Model) -> nn.Module:
     return net
 
 
-def mixed(recipe: Recipe, net: nn.Module, share: float) -> nn.Module:
-    """A share of the learnt weights, the rest of those that the run started from. Networks between
-    the two know the new without having forgotten the old (WiSE-FT, Wortsman et al. 2022). Raises
-    DataError if a run started from nothing.
+def mixed(recipe: Recipe, net: nn.Module, share: float, said: About) -> nn.Module:
+    """A share of the learnt weights, the rest of those that the run started from; `said` tells what
+    they speak of. Networks between the two know the new without having forgotten the old (WiSE-FT,
+    Wortsman et al. 2022). Raises DataError if a run started from nothing.
     """
     if not recipe.start:
         raise DataError("this run started from scratch: there is nothing to mix its weights with")
     before = copy.deepcopy(net)
-    checkpoint.start(recipe.start, before, task_of(recipe).row(recipe))
+    model = task_of(recipe).row(recipe)
+    names = said.named_by(model.kind)
+    checkpoint.start(recipe.start, before, model, speaks_of=names, codec=codec_of(model, recipe))
     old = before.state_dict()
     state = {
         name: old[name].lerp(value, share) if value.is_floating_point() else value
@@ -112,7 +115,7 @@ def export(weights: Path, out: Path, *, mix: float = 1.0) -> float:
     """
     recipe, net = load(weights)
     if mix != 1:
-        net = mixed(recipe, net, mix)
+        net = mixed(recipe, net, mix, about(weights))
     task = task_of(recipe)
     model, size = task.row(recipe), task.input_size(recipe)
     with replacing(out) as part:
@@ -121,7 +124,7 @@ def export(weights: Path, out: Path, *, mix: float = 1.0) -> float:
             write_graph(net, model, size, part)
         else:
             write(net, model, clips[:2], {0: torch.export.Dim("batch")}, part)
-        lean(part, task.told(recipe, skeleton_of(weights)))
+        lean(part, task.told(recipe, about(weights)))
         if clips is None:
             apart = distance(net, model, size, part)
         else:

@@ -11,6 +11,7 @@ import numpy as np
 from ..data.dataset import Dataset
 from ..data.read import read
 from ..errors import DataError
+from ..skeletons import Skeleton
 from . import distill, shards
 
 Say = Callable[[str], None]
@@ -31,6 +32,8 @@ class Packing:
     hold_out: float = 0.0  # share of the pictures to leave out, to be judged on
     avoid: Sequence[Path] = ()  # folders of judged pictures; near-duplicates are left out
     turns: shards.Turns | None = None  # for turn nets
+    skeleton: Skeleton | None = None  # whose joints; None: as the data say
+    category: str | None = None  # names of the categories to pack; None: as `read` chooses
 
 
 def pack_all(data: Sequence[Path], out: Path, options: Packing, *, say: Say) -> int:
@@ -55,9 +58,41 @@ def pack_all(data: Sequence[Path], out: Path, options: Packing, *, say: Say) -> 
     return total
 
 
+def _read(path: Path, options: Packing) -> Dataset:
+    """A data set in the joints that are asked for. Raises DataError for a label that no picture can
+    have.
+    """
+    labels = read(path, skeleton=options.skeleton, category=options.category)
+    if options.skeleton is not None:
+        labels = labels.to(options.skeleton)
+    check_places(labels)
+    return labels
+
+
+def check_places(labels: Dataset) -> None:
+    """Raises DataError for a joint that is labelled farther outside its picture than the picture is
+    large: a slip that would teach nonsense.
+    """
+    sizes = np.array([(one.width, one.height) for one in labels.pictures], float).reshape(-1, 2)
+    size = sizes[labels.picture][:, None]  # [N, 1, 2]
+    points = labels.keypoints[..., :2]
+    far = ((points < -size) | (points > 2 * size)).any(-1) & labels.labelled
+    far &= (size > 0).all(-1)
+    if not far.any():
+        return
+    row, joint = np.argwhere(far)[0]
+    picture = labels.pictures[labels.picture[row]]
+    x, y = points[row, joint]
+    raise DataError(
+        f"{labels.name}: picture '{picture.name}', annotation {labels.ids[row]}: "
+        f"{labels.skeleton.joints[joint]} is labelled at ({x:g}, {y:g}), far outside the picture "
+        f"of {picture.width} × {picture.height}: correct it, or mark it as not labelled"
+    )
+
+
 def prepared(path: Path, options: Packing, teachers: Dataset | None, say: Say) -> Dataset:
     """A data set as it is packed: without what is held out or judged on, with what teachers add."""
-    labels = distill.nobody(path) if options.nobody else read(path)
+    labels = distill.nobody(path) if options.nobody else _read(path, options)
     if options.hold_out:
         names = [shards.name_of(labels.path(i)) for i in range(len(labels))]
         labels = labels.subset(np.flatnonzero(~shards.held_back(names, options.hold_out)))

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from .. import geometry
+from .. import geometry, skeleton_file
 from ..errors import OptionError
 from ..inputs import IMAGENET
 from ..models import affine
 from ..models.losses import Loss
 from ..skeletons import Skeleton
 from . import augment, checkpoint
+from .about import About
 from .augment import normalised
 from .crops import TURNS, Crops
 from .recipe import Recipe
@@ -37,6 +38,9 @@ class PoseTask(Crops):
         super().__init__(recipe, pack)
         self.net = self.network(recipe, len(pack.skeleton))
         self.codec = codec_of(self.model, recipe)
+        if self.model.begin is not None:
+            places = self.unchanged(self.keypoints[self.learnt], self.boxes[self.learnt])
+            self.model.begin(self.net, places[..., :2], places[..., 2], recipe.size)
         self._teacher: Any = None
         if recipe.imitate and (not recipe.start or self.model.difference is None):
             raise OptionError(
@@ -44,14 +48,14 @@ class PoseTask(Crops):
             )
 
     @classmethod
-    def told(cls, recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
+    def told(cls, recipe: Recipe, about: About) -> dict[str, Any] | None:
         shown = {"size": cls.input_size(recipe)} | IMAGENET
         codec = codec_row(cls.row(recipe), recipe) | {"size": recipe.size}
         return {
             "task": "pose",
             "padding": recipe.padding,
             "input": shown,
-            "skeleton": skeleton,
+            "skeleton": skeleton_file.told(about.skeleton),
             "codec": codec,
         }
 

@@ -15,7 +15,7 @@ from ..errors import DataError
 from . import checkpoint, log
 from .players import Player
 from .recipe import Recipe
-from .task import Task
+from .task import Task, codec_of
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Progress:
 
 def describe(recipe: Recipe, task: Task, step: int) -> dict[str, str]:
     """What weights say of themselves."""
-    return {"recipe": recipe.to_json(), "step": str(step), "skeleton": task.skeleton.name}
+    return {"recipe": recipe.to_json(), "step": str(step), **task.about.to_dict()}
 
 
 def resume(
@@ -47,7 +47,13 @@ def resume(
     found = checkpoint.steps(out / "checkpoints")
     if not found:
         if recipe.start:
-            checkpoint.start(recipe.start, first.net, task.model)
+            checkpoint.start(
+                recipe.start,
+                first.net,
+                task.model,
+                speaks_of=task.speaks_of,
+                codec=codec_of(task.model, recipe),
+            )
             first.ema.load_state_dict(first.net.state_dict())
         return Progress(), torch.zeros(2)
 

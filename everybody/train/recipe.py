@@ -84,6 +84,9 @@ class Recipe:
     direct: float = 1.0  # weight of θ itself in the loss
     parallel: float = 1.0  # weight of the parallel SPPE; 0: without
     pose: float = 1.0  # weight of the SPPE's own loss; 0: it stays as it is
+    # How much Adversarial PoseNet's two critics count, as a factor of the paper's weights; 0: the
+    # generator learns alone.
+    critics: float = 1.0
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -159,6 +162,22 @@ RMPE = replace(
     freeze_norm=True,
     evaluate_every=500,
 )
+CUSTOM = replace(  # other joints than people's, from a network of people
+    TINY,
+    model="tinypose-cells",
+    start="everybody-fast",
+    size=(128, 128),
+    padding=1.1,
+    sigma=1.5,
+    rate=5e-4,
+    warmup=30,
+    steps=400,
+    ema=0.99,
+    half_body=0.0,
+    held_back=0.1,
+    evaluate_every=50,
+    log_every=10,
+)
 LIFTER = replace(  # learns from captured motion: --data cmu24_30fps.npz
     BASE,
     model="lifter",
@@ -176,10 +195,55 @@ RECIPES: dict[str, Recipe] = {
     "sppe-fast": replace(BASE, anywhere=0.3),
     "sppe-accurate": replace(BASE, model="sppe-accurate", size=(192, 256), anywhere=0.3),
     "tinypose-256": replace(TINY, size=(192, 256), padding=1.15, sigma=2.0),
+    # Joints and categories of your own, from the bundled networks of people (docs/custom.md).
+    "custom": CUSTOM,
+    "custom-detector": replace(
+        BASE,
+        model="rtmdet-nano",
+        start="everybody-detector",
+        size=(320, 320),
+        padding=0.9,
+        batch=8,
+        near=5.0,
+        scale=0.4,
+        shift=0.1,
+        colour=0.2,
+        blur=0.05,
+        jpeg=0.05,
+        rate=1e-3,
+        relative=True,
+        decay=0.0,
+        steps=1_000,
+        warmup=50,
+        ema=0.99,
+        log_every=25,
+        evaluate_every=250,
+        precision="32-true",
+        freeze=("stem", "stages.0"),
+    ),
+    "animals": replace(CUSTOM, steps=800, held_back=0.05, evaluate_every=100),
     "tinypose-128": replace(TINY, size=(96, 128), padding=1.1, sigma=1.0),
     # Small enough for a CPU: 96 x 128 as the small PP-TinyPose.
     "simple-baseline-18": replace(
         BASE, model="simple-baseline-18", size=(96, 128), sigma=1.0, rate=1e-3, batch=32
+    ),
+    # A later stage of DeepPose's cascade: `padding` is the paper's σ, `shift` how far the stage
+    # before is off, both in diameters of the person.
+    "cascade": replace(
+        BASE,
+        model="deeppose-slim",
+        task="cascade",
+        size=(96, 128),
+        sigma=0.0,
+        padding=1.0,
+        shift=0.2,
+        scale=0.1,
+        half_body=0.0,
+        rate=1e-3,
+        batch=32,
+    ),
+    "adversarial": replace(
+        BASE, model="adversarial-slim", size=(96, 128), sigma=1.0, rate=1e-3, batch=32
     ),
     "simcc-18": replace(BASE, model="simcc-18", size=(96, 128), sigma=0.0, rate=1e-3, batch=32),
     "turn": replace(

@@ -31,6 +31,7 @@ from ..models import affine, rmpe
 from ..models.losses import Loss
 from ..models.model import Model
 from . import augment, checkpoint, proposals
+from .about import About
 from .augment import normalised
 from .crops import TURNS, Crops
 from .pose import PoseTask, similarity
@@ -201,7 +202,7 @@ class SstnTask(Regions):
         return rmpe.SEEN
 
     @classmethod
-    def told(cls, recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
+    def told(cls, recipe: Recipe, about: About) -> dict[str, Any] | None:
         shown = {"size": cls.input_size(recipe)} | IMAGENET
         return {
             "task": "sstn",
@@ -263,9 +264,9 @@ class RmpeTask(Regions):
         return rmpe.crop_size(recipe.size)
 
     @classmethod
-    def told(cls, recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
+    def told(cls, recipe: Recipe, about: About) -> dict[str, Any] | None:
         shown = {"size": cls.input_size(recipe)} | IMAGENET
-        return (PoseTask.told(recipe, skeleton) or {}) | {"input": shown}
+        return (PoseTask.told(recipe, about) or {}) | {"input": shown}
 
     def to(self, device: torch.device) -> None:
         super().to(device)

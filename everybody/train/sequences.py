@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from .. import skeleton_file
 from ..data.cmu import Capture, read_captures
 from ..errors import DataError
 from ..lift import window
@@ -18,6 +19,7 @@ from ..lift.anatomy import stature
 from ..metrics.mpjpe import aligned, mpjpe, pa_mpjpe, pck3d
 from ..models.losses import Loss
 from ..skeletons import H36M17
+from .about import About
 from .recipe import Recipe
 from .task import OneNetwork
 from .virtual_cameras import Bodies, Shots, clips
@@ -67,8 +69,9 @@ class SequenceTask(OneNetwork):
         return torch.randn(3, net.field, net.points, 3, generator=random)
 
     @classmethod
-    def told(cls, recipe: Recipe, skeleton: str) -> dict[str, Any]:
+    def told(cls, recipe: Recipe, about: About) -> dict[str, Any]:
         net = cls.network(recipe)
+        skeleton = skeleton_file.told(about.skeleton)
         return {"task": "lift", "skeleton": skeleton, "input": {"size": (net.points, net.field)}}
 
     def __len__(self) -> int:

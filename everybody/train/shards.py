@@ -4,14 +4,14 @@ size.
 A shard is an .npz of at most `LIMIT` bytes: small enough to be carried to another machine one by
 one. It holds square crops around one person each (`pack_crops`; for SPPEs) or whole
 pictures, letterboxed (`pack_pictures`; for detectors): JPEG bytes, and in columns the people on
-them, in the pixels of the packed picture.
+them, in the pixels of the packed picture. It says whose joints it holds, and which categories.
 """
 
 from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,8 +27,9 @@ from ..data.dataset import Dataset
 from ..errors import DataError, InputError, OutputError
 from ..media.images import decode
 from ..people import Image
+from ..skeleton_file import of_text, to_text
 from ..skeletons import Skeleton
-from ..skeletons import skeleton as skeleton_named
+from .about import PEOPLE
 
 LIMIT = 40_000_000
 QUALITY = 92
@@ -45,8 +46,9 @@ class Pack:
 
     images [N, S, S, 3] uint8 RGB. keypoints [P, K, 3] in its pixels: x, y, and how much the label
     counts (0: not labelled). boxes [P, 4] xyxy. ignored [P]: neither to find nor false. names [N]:
-    set/file. turns [P, 4]: how well a teacher finds the person in each quarter turn (np.rot90 of
-    the picture), or nothing.
+    set/file. kinds [P]: places in `categories`. turns [P, 4]: how well a teacher finds the person
+    in each quarter turn (np.rot90 of the picture), or nothing. hidden [P, K]: 1 for joints that
+    people have labelled as hidden, 0 as visible, -1 where nobody has said; or nothing.
     """
 
     images: NDArray[np.uint8]
@@ -56,7 +58,14 @@ class Pack:
     ignored: NDArray[np.bool_]
     names: tuple[str, ...]
     skeleton: Skeleton
+    kinds: NDArray[np.int64] = None  # type: ignore[assignment]  # default: all of the first
+    categories: tuple[str, ...] = PEOPLE
     turns: NDArray[np.float32] | None = None
+    hidden: NDArray[np.int8] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kinds is None:
+            object.__setattr__(self, "kinds", np.zeros(len(self.picture), np.int64))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -72,8 +81,10 @@ class Pack:
             keypoints=self.keypoints[people],
             boxes=self.boxes[people],
             ignored=self.ignored[people],
+            kinds=self.kinds[people],
             names=tuple(name for name, keep in zip(self.names, chosen, strict=True) if keep),
             turns=None if self.turns is None else self.turns[people],
+            hidden=None if self.hidden is None else self.hidden[people],
         )
 
     def shrunk(self, factor: int) -> Pack:
@@ -103,12 +114,19 @@ def held_back(names: Sequence[str], share: float = 0.05) -> NDArray[np.bool_]:
 class Writer:
     """Shards 000.npz, 001.npz, … in a folder; each is complete or not there."""
 
-    def __init__(self, folder: Path, skeleton: Skeleton, limit: int = LIMIT) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        skeleton: Skeleton,
+        categories: Sequence[str] = PEOPLE,
+        limit: int = LIMIT,
+    ) -> None:
         if any(folder.glob("*.npz")):
             raise OutputError(
                 f"{folder}: holds shards already; remove them or choose another folder"
             )
         self.folder, self.skeleton, self.limit = folder, skeleton, limit
+        self.categories = tuple(categories)
         self.count = self.pictures = 0
         self._clear()
 
@@ -146,7 +164,8 @@ class Writer:
                 bytes=np.frombuffer(b"".join(self._bytes), np.uint8),
                 ends=np.cumsum([*map(len, self._bytes)]),
                 names=np.array(self._names),
-                skeleton=self.skeleton.name,
+                skeleton=to_text(self.skeleton),
+                categories=np.array(self.categories),
                 **columns,  # type: ignore[arg-type]
             )
         self.count += 1
@@ -168,9 +187,12 @@ def pack_crops(
     out. Broken pictures are left out, and named. turns: crops [N, S, S, 3] and boxes [N, 4] in them
     -> the column of that name.
     """
-    writer = Writer(folder, data.skeleton)
+    categories, kinds = data.kinds()
+    writer = Writer(folder, data.skeleton, categories)
     sides = (data.boxes[:, 2:] - data.boxes[:, :2]).max(1, initial=0)
-    data = data.select(~data.ignored & (sides >= least) & (data.labelled.sum(1) >= 4))
+    enough = ~data.ignored & (sides >= least) & (data.labelled.sum(1) >= min(4, len(data.skeleton)))
+    data, kinds = data.select(enough), kinds[enough]
+    hidden = hidden_joints(data.keypoints[..., 2])
     for name, image, rows in _pictures(data, say):
         if len(rows) == 0:
             continue
@@ -182,12 +204,16 @@ def pack_crops(
         squares = np.concatenate([middle - half, middle + half], 1)
         matrices = geometry.crop_matrices(squares, (size, size), context)
         crops = np.stack([warp(image, matrix, size) for matrix in matrices])
+        keypoints = geometry.transform(matrices, data.keypoints[rows]).astype(np.float32)
+        keypoints[..., 2] = keypoints[..., 2].clip(0, 1)
         columns = {
-            "keypoints": geometry.transform(matrices, data.keypoints[rows]).astype(np.float32),
+            "keypoints": keypoints,
             "boxes": geometry.transform(matrices, boxes.reshape(-1, 2, 2))
             .reshape(-1, 4)
             .astype(np.float32),
             "ignored": np.zeros(len(rows), bool),
+            "kinds": kinds[rows],
+            "hidden": hidden[rows],
         }
         if turns is not None:
             columns["turns"] = turns(crops, columns["boxes"])
@@ -202,6 +228,14 @@ def pack_crops(
     return writer.pictures
 
 
+def hidden_joints(flags: NDArray[Any]) -> NDArray[np.int8]:
+    """COCO's flags of a data set [P, K] -> as `Pack.hidden`. Without a single 2 (visible) in the
+    set, 1 only means labelled.
+    """
+    said = np.where(flags == 1, 1, np.where(flags == 2, 0, -1)).astype(np.int8)
+    return said if (flags == 2).any() else np.full_like(said, -1)
+
+
 def pack_pictures(
     data: Dataset, folder: Path, *, size: int = SIDE, grid: int = 1, say: Say = print
 ) -> int:
@@ -211,9 +245,10 @@ def pack_pictures(
     With a grid of n, n × n pictures share a square (mosaic, Bochkovskiy et al. 2020), each in its
     tile: pictures of one person each teach more per square so.
     """
-    writer = Writer(folder, data.skeleton)
+    categories, kinds = data.kinds()
+    writer = Writer(folder, data.skeleton, categories)
     side = size // grid
-    tiles: list[tuple[str, Image, Any, Any, Any]] = []
+    tiles: list[tuple[str, Image, Any, Any, Any]] = []  # …, joints, boxes, rows
 
     def flush() -> None:
         square = np.full((size, size, 3), FILL, np.uint8)
@@ -229,7 +264,8 @@ def pack_pictures(
             name,
             keypoints=np.concatenate(keypoints).astype(np.float32),
             boxes=np.concatenate(boxes).astype(np.float32),
-            ignored=np.concatenate([tile[4] for tile in tiles]),
+            ignored=np.concatenate([data.ignored[tile[4]] for tile in tiles]),
+            kinds=np.concatenate([kinds[tile[4]] for tile in tiles]),
         )
         tiles.clear()
 
@@ -241,9 +277,7 @@ def pack_pictures(
         boxes = geometry.transform(
             matrix[None].repeat(len(rows), 0), data.boxes[rows].reshape(-1, 2, 2)
         )
-        tiles.append(
-            (name, warp(image, matrix, side), keypoints, boxes.reshape(-1, 4), data.ignored[rows])
-        )
+        tiles.append((name, warp(image, matrix, side), keypoints, boxes.reshape(-1, 4), rows))
         if len(tiles) == grid**2:
             flush()
     if tiles:
@@ -309,18 +343,14 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
     start = 0
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         for file in files:
-            try:
-                with np.load(file) as content:
-                    part = {name: content[name] for name in content.files}
-                pieces = np.split(part.pop("bytes"), part.pop("ends")[:-1])
-                decoded = np.stack(list(pool.map(_decode, pieces)))
-            except (OSError, ValueError, KeyError, cv2.error) as error:
-                raise DataError(f"{file}: not a shard of packed pictures ({error})") from error
+            part, decoded = _opened(file, pool)
+            part.setdefault("kinds", np.zeros(len(part["picture"]), np.int64))
             if images and (
-                decoded.shape[1:] != images[0].shape[1:] or part["skeleton"] != parts[0]["skeleton"]
+                decoded.shape[1:] != images[0].shape[1:]
+                or any(_said(part, what) != _said(parts[0], what) for what in _ONE)
             ):
                 raise DataError(
-                    f"{file}: its pictures or joints are not those of {files[0]}: "
+                    f"{file}: its pictures, joints or categories are not those of {files[0]}: "
                     "train on one kind at a time"
                 )
             part["picture"] = part["picture"] + start
@@ -343,9 +373,31 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
         keypoints=column("keypoints"),
         boxes=column("boxes"),
         ignored=column("ignored"),
-        skeleton=skeleton_named(str(parts[0]["skeleton"])),
+        skeleton=of_text(_said(parts[0], "skeleton")[0], str(files[0])),
+        kinds=column("kinds"),
+        categories=_said(parts[0], "categories") or PEOPLE,
         turns=column("turns") if all("turns" in part for part in parts) else None,
+        hidden=column("hidden") if all("hidden" in part for part in parts) else None,
     )
+
+
+def _opened(file: Path, pool: ThreadPoolExecutor) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """A shard's columns, and its pictures [N, S, S, 3]. Raises DataError for a broken one."""
+    try:
+        with np.load(file) as content:
+            part = {name: content[name] for name in content.files}
+        pieces = np.split(part.pop("bytes"), part.pop("ends")[:-1])
+        return part, np.stack(list(pool.map(_decode, pieces)))
+    except (OSError, ValueError, KeyError, cv2.error) as error:
+        raise DataError(f"{file}: not a shard of packed pictures ({error})") from error
+
+
+_ONE = ("skeleton", "categories")  # what is the same in all shards of a run
+
+
+def _said(part: Mapping[str, Any], what: str) -> tuple[str, ...]:
+    """A text, or several, of a shard; () where it is of a version that did not say."""
+    return tuple(np.atleast_1d(part.get(what, [])).tolist())
 
 
 def _decode(encoded: NDArray[np.uint8]) -> NDArray[np.uint8]:

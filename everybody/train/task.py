@@ -17,6 +17,7 @@ from ..models.losses import Loss
 from ..models.model import Model
 from ..skeletons import Skeleton
 from . import shards
+from .about import PEOPLE, About
 from .recipe import Recipe
 
 
@@ -29,6 +30,16 @@ class Task(Protocol):
 
     skeleton: Skeleton
     model: Model  # of the first player
+
+    @property
+    def about(self) -> About:
+        """What the first player speaks of, as its weights say."""
+        ...
+
+    @property
+    def speaks_of(self) -> tuple[str, ...]:
+        """What it has an answer for each of: joints, or of detectors categories."""
+        ...
 
     @property
     def players(self) -> Mapping[str, nn.Module]:
@@ -60,11 +71,23 @@ class OneNetwork:
     """A `Task` of one player; subclasses bring the data, `loss` and `evaluate`."""
 
     kind: ClassVar[str]  # of sample that the network must learn from: `Model.kind`
+    usual: ClassVar[int] = 17  # joints, or of detectors categories, where nothing says how many
     quantisable: ClassVar[bool] = True  # whether the exported graph still works in 8 bits
 
     net: Any
     model: Model
     skeleton: Skeleton
+    categories: tuple[str, ...] = PEOPLE
+
+    @property
+    def about(self) -> About:
+        """What the first player speaks of."""
+        return About(self.skeleton, self.categories)
+
+    @property
+    def speaks_of(self) -> tuple[str, ...]:
+        """What the network has an answer for each of."""
+        return self.about.named_by(self.kind)
 
     @classmethod
     def row(cls, recipe: Recipe) -> Model:
@@ -83,12 +106,14 @@ class OneNetwork:
         return model
 
     @classmethod
-    def network(cls, recipe: Recipe, joints: int = 17) -> Any:
-        """The untrained network of a recipe; its numbers come from the recipe's seed."""
+    def network(cls, recipe: Recipe, count: int = 0) -> Any:
+        """The untrained network of a recipe for so many joints, or of detectors categories (0: the
+        usual); its numbers come from the recipe's seed.
+        """
         model = cls.row(recipe)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            return model.build(joints, codec_of(model, recipe))
+            return model.build(count or cls.usual, codec_of(model, recipe))
 
     @classmethod
     def load(cls, folders: Iterable[Path]) -> Any:
@@ -106,7 +131,7 @@ class OneNetwork:
         return None
 
     @classmethod
-    def told(cls, recipe: Recipe, skeleton: str) -> dict[str, Any] | None:
+    def told(cls, recipe: Recipe, about: About) -> dict[str, Any] | None:
         """What an exported file should say of itself, as in a row of the manifest
         (`weights.manifest.told`); None for networks that need a row.
         """

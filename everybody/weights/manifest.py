@@ -11,16 +11,16 @@ import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .. import skeleton_file
 from ..codecs import PICTURE_CODECS, make_codec
 from ..errors import ModelError, OptionError, unknown
 from ..inputs import Input
 from ..runtime import ABOUT
-from ..skeletons import SKELETONS
 from ..typed import convert, decode
 
 T = TypeVar("T")
@@ -49,29 +49,49 @@ class Row:
     layout: str = ""  # detectors
     method: str = ""  # models that are a whole method: its name in `methods.METHODS`
     nms: float = 0.6
-    skeleton: str = ""  # SPPEs
+    # Detectors of more than people: their names, and the place of each in the file's answers.
+    categories: Mapping[str, int] = field(default_factory=dict)
+    # SPPEs: the name of a known skeleton, or one of the file's own (`skeleton_file.told`).
+    skeleton: str | Mapping[str, Any] = ""
     codec: Mapping[str, Any] = field(default_factory=dict)
     padding: float = 1.25
     region: float = 1.25  # SSTNs: padding of the person's box to the region that they find
 
+    @property
+    def skeleton_name(self) -> str:
+        """What its joints are called together; "" for models of other things."""
+        own = self.skeleton
+        return own if isinstance(own, str) else str(own.get("name", ""))
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """The joints of an SPPE; () for models of other things."""
+        return skeleton_file.of_data(self.skeleton, self.file).joints if self.skeleton else ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A detector and a pose model that go together, by their names in the manifest."""
+    """A detector and a pose model that go together, by their names in the manifest, or by the names
+    of files that lie beside it and say what they are.
+    """
 
     detector: str
     pose: str
     det_size: tuple[int, int] | None = None  # width, height; None: the detector's own
+    turns: bool = (
+        True  # the search for people who lie or hang helps; else all are looked at upright
+    )
 
 
 def _detector(row: Row) -> None:
     if row.layout not in PICTURE_CODECS:
         raise unknown("layout", row.layout, PICTURE_CODECS)
+    if any(place < 0 for place in row.categories.values()):
+        raise OptionError("categories: the places in a file's answers count from 0")
 
 
 def _pose(row: Row) -> None:
-    if row.skeleton not in SKELETONS:
-        raise unknown("skeleton", row.skeleton, SKELETONS)
+    skeleton_file.of_data(row.skeleton, "skeleton")
     make_codec(row.codec, row.input.size)
 
 
@@ -189,8 +209,15 @@ def _load(paths: tuple[Path, ...]) -> tuple[dict[str, Row], dict[str, str], dict
         default |= file.default
         rows |= {name: _row(name, data, str(path)) for name, data in file.model.items()}
         for name, data in file.variant.items():
-            variants[name] = _table(data, Variant, f"{path}: variant '{name}'")
+            pair = _table(data, Variant, f"{path}: variant '{name}'")
+            files = {part: _beside(path, getattr(pair, part)) for part in ("detector", "pose")}
+            variants[name] = replace(pair, **files)
     return rows, default, variants
+
+
+def _beside(path: Path, model: str) -> str:
+    """A model that is called by its file lies beside the manifest."""
+    return str(path.parent / model) if model.endswith(".onnx") else model
 
 
 def _paths() -> tuple[Path, ...]:

@@ -1,0 +1,150 @@
+"""Our work as Ray Data sees it: a pool of actors that do chunks, three times at most.
+
+A chunk's try is noted in DEST/tries before it begins, so that a chunk that kills its worker is
+known by the worker that comes after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+
+from ..errors import EverybodyError, OutputError
+from ..estimator import Estimator
+from ..media.demux import Key
+from .chunks import Part
+from .job import TRIES, Job, Planned, chunk_id
+from .remote import RemoteEstimator
+from .store import exists, located, put
+from .work import Done, Worker
+
+Work = Callable[[Planned, Part], Done]
+Row = dict[str, Any]
+
+PICTURE = (1280, 720)  # for the warm-up of networks
+_COLUMNS = {
+    "film": pa.int32(),
+    "place": pa.int32(),
+    "first": pa.int64(),
+    "last": pa.int64(),
+    "seek": pa.int64(),
+    "stamp": pa.int64(),
+    "time": pa.float64(),
+    "lead": pa.float64(),
+    "whole": pa.bool_(),
+}
+
+
+def as_table(plan: Sequence[Planned]) -> pa.Table:
+    """All chunks, a row each, so that a million of them take 60 MB that all workers of a node
+    share.
+    """
+    rows = [
+        (film, place, p.first, p.last, p.seek.index, p.seek.stamp, p.seek.time, p.lead, p.whole)
+        for film, planned in enumerate(plan)
+        for place, p in enumerate(planned.parts)
+    ]
+    columns = list(zip(*rows, strict=True)) or [()] * len(_COLUMNS)
+    arrays = [pa.array(c, type) for c, type in zip(columns, _COLUMNS.values(), strict=True)]
+    return pa.table(arrays, names=list(_COLUMNS))
+
+
+def part_of(table: pa.Table, row: int) -> tuple[int, int, Part]:
+    """The film, the place in it and the part of one chunk."""
+    said = {name: table[name][row].as_py() for name in _COLUMNS}
+    seek = Key(said["seek"], said["stamp"], said["time"])
+    part = Part(said["first"], said["last"], seek, said["lead"], said["whole"])
+    return said["film"], said["place"], part
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Opens the work of a job in a worker: with networks of its own, or in actors."""
+
+    job: Job
+    networks: tuple[Any, ...] = ()
+
+    def __call__(self) -> Work:
+        estimator: Any
+        if self.networks:
+            estimator = RemoteEstimator(self.job.options, self.networks, PICTURE)
+        else:
+            estimator = Estimator(self.job.options)
+        return Worker(self.job, cast(Estimator, estimator))
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """The tries of chunks in one run (`token`), on the file system of the results."""
+
+    dest: str
+    token: str
+
+    def begin(self, chunk: str) -> bool:
+        """Notes one more try; False where there have been `TRIES`."""
+        fs, root = located(self.dest)
+        for number in range(1, TRIES + 1):
+            path = f"{root}/tries/{self.token}/{chunk}.{number}"
+            if not exists(fs, path):
+                put(fs, path, b"")
+                return True
+        return False
+
+    def forget(self) -> None:
+        """The run is over: its tries, and those of runs that were killed, count no longer."""
+        fs, root = located(self.dest)
+        if exists(fs, f"{root}/tries"):
+            fs.rm(f"{root}/tries", recursive=True)
+
+
+class EstimateChunks:
+    """A worker of Ray Data: rows that name chunks -> rows that say what became of them.
+
+    Ray's dashboard shows the pool under this name.
+    """
+
+    def __init__(
+        self, opening: Callable[[], Work], job: Job, plan: Any, table: Any, tries: Tries
+    ) -> None:
+        import ray
+
+        self._work, self._job, self._tries = opening(), job, tries
+        self._plan: Sequence[Planned] = ray.get(plan[0])
+        self._table: pa.Table = ray.get(table[0])
+        self._node = ray.get_runtime_context().get_node_id()
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> Iterator[dict[str, list[Any]]]:
+        for row in batch["id"].tolist():
+            film, _, part = part_of(self._table, row)
+            done = tried(self._work, self._job, self._plan[film], part, self._tries)
+            yield {
+                "chunk": [row],
+                "frames": [done.frames],
+                "people": [done.people],
+                "seconds": [done.seconds],
+                "again": [done.again],
+                "error": [done.error],
+                "node": [self._node],
+            }
+
+
+def tried(work: Work, job: Job, planned: Planned, part: Part, tries: Tries) -> Done:
+    """What became of a chunk after up to `TRIES` tries. Raises OutputError where results cannot be
+    written: that is no fault of the chunk.
+    """
+    error = f"its worker ended {TRIES} times while it was done"
+    chunk = chunk_id(job, planned, part)
+    while tries.begin(chunk):
+        try:
+            return work(planned, part)
+        except OutputError:
+            raise
+        except EverybodyError as found:
+            error = str(found)
+        except Exception as found:  # a poisonous input may fail in any way; others go on
+            error = f"{planned.film.name}: {type(found).__name__}: {found}"
+    return Done(error=error)

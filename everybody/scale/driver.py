@@ -1,0 +1,325 @@
+"""The driver of a run on a cluster: plan, chunks by Ray Data, join each film when its last chunk is
+done.
+
+    DEST/run.json            settings: a run with others is refused
+    DEST/chunks/FILM/ID.*    what is done: a table, and a report beside it
+    DEST/films/FILM/         each film as `run` writes it
+    DEST/report.json         how far it is
+
+The driver holds counts, no results: it can die at any moment, and the same command goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import EverybodyError, InputError, OptionError
+from ..estimator import Estimator
+from ..messages import Say
+from ..results.resume import differences
+from ..settings import settings
+from ..skeletons import Skeleton
+from .actors import EstimateChunks, Opening, Tries, Work, as_table
+from .cluster import Cluster, Room, connected
+from .job import Job, Planned, identity
+from .join import Joined, join
+from .plan import plan as plan_film
+from .report import Report, forecast
+from .sources import Film, films
+from .store import get, located, put, telling
+
+ROUNDS = 3  # of chunks whose committed results turned out to be broken
+SPREAD = 50  # tasks for each worker, at least, so that all end at about the same time
+MOST_ROWS = 64  # chunks of a task
+EVERY = 10.0  # seconds between two lines of progress
+JOINS = 4  # films that are joined at a time
+MOST_TASKS = 1000  # that look at films
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who is told what."""
+
+    say: Say = lambda text: None
+    warn: Say = lambda text: None
+
+
+def scale(
+    sources: Iterable[str],
+    job: Job,
+    cluster: Cluster | None = None,
+    *,
+    price: float = 0.0,
+    asked: Asked | None = None,
+) -> Report:
+    """Do all that is not done yet; returns what was done. Raises EverybodyError where nothing can
+    be: no sources, no cluster, DEST of another run.
+    """
+    cluster, asked = cluster or Cluster(), asked or Asked()
+    report = Report(price=price)
+    begun = time.perf_counter()
+    found = films(sources, asked.say, _problem(report, asked))
+    job, skeleton = identified(job)
+    claim(job)
+    with connected(cluster) as room:
+        plan = planned(job, found)
+        report.start = time.perf_counter() - begun
+        Run(job, skeleton, plan, room, cluster, report, asked).run()
+    return report
+
+
+def forecasted(
+    sources: Iterable[str],
+    job: Job,
+    cluster: Cluster | None = None,
+    *,
+    rate: float,
+    price: float = 0.0,
+    asked: Asked | None = None,
+) -> dict[str, Any]:
+    """What `scale` would do: chunks, bytes, expected time and cost. Nothing is written."""
+    asked = asked or Asked()
+    found = films(sources, asked.say, _problem(Report(), asked))
+    with connected(cluster or Cluster()):
+        import ray
+
+        nodes = sum(node["Alive"] for node in ray.nodes())
+        return forecast(planned(job, found), rate=rate, nodes=nodes, price=price)
+
+
+def _problem(report: Report, asked: Asked) -> Callable[[EverybodyError], None]:
+    def problem(error: EverybodyError) -> None:
+        report.problems.append(str(error))
+        asked.warn(str(error))
+
+    return problem
+
+
+def identified(job: Job) -> tuple[Job, Skeleton]:
+    """The job with what its results depend on, which needs the models to be loaded once."""
+    estimator = Estimator(job.options)
+    said = settings(estimator, job.select, job.follow, job.max_pixels)
+    said |= {"chunk_seconds": job.seconds, "overlap": job.overlap, "pictures": job.pictures}
+    models = estimator.models()
+    record = {**job.record, "settings": said, "models": models}
+    name = identity(said, models, estimator.skeleton.name)
+    return replace(job, identity=name, record=record), estimator.skeleton
+
+
+def claim(job: Job) -> None:
+    """Makes DEST this job's. Raises OptionError where it holds the results of another."""
+    fs, root = located(job.dest)
+    with telling(job.dest):
+        old = get(fs, f"{root}/run.json")
+    if old is not None:
+        found = differences(json.loads(old), job.record)
+        if found:
+            raise OptionError(
+                f"{job.dest}: holds results of a run with other {found}; give the same or choose "
+                "another folder"
+            )
+    with telling(job.dest):
+        put(fs, f"{root}/run.json", json.dumps(job.record, default=str, indent=1).encode())
+
+
+def planned(job: Job, found: list[Film]) -> list[Planned]:
+    """The films with their parts, looked at by the cluster, in order."""
+    import ray
+
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    shared = [ray.put(found)]
+
+    def look(row: dict[str, Any]) -> dict[str, Any]:
+        return {"film": row["id"], "plan": plan_film(job, ray.get(shared[0])[row["id"]])}
+
+    look.__name__ = look.__qualname__ = "PlanFilms"  # what Ray's dashboard shows
+    rows = ray.data.range(len(found), override_num_blocks=min(len(found), MOST_TASKS)).map(look)
+    plans = {row["film"]: row["plan"] for row in rows.iter_rows()}
+    return [plans[place] for place in range(len(found))]
+
+
+@dataclass
+class Run:
+    """One run: what is left of each film, and what was lost."""
+
+    job: Job
+    skeleton: Skeleton
+    plan: list[Planned]
+    room: Room
+    cluster: Cluster
+    report: Report
+    asked: Asked
+    opening: Callable[[], Work] | None = None  # in place of the job's own, and so is
+    joins: Callable[..., Joined] = join
+    trying: Callable[[str, str], Tries] = Tries
+    left: np.ndarray = field(init=False)  # chunks of each film that are not done
+    starts: np.ndarray = field(init=False)  # the row of each film's first chunk
+    lost: dict[int, dict[int, str]] = field(default_factory=dict)
+    ready: deque[int] = field(default_factory=deque)  # films to be joined
+    joining: dict[Any, int] = field(default_factory=dict)
+    broken: list[int] = field(default_factory=list)  # rows to be done again
+
+    def __post_init__(self) -> None:
+        self.left = np.array([len(planned.parts) for planned in self.plan], np.int64)
+        self.starts = np.concatenate([[0], np.cumsum(self.left)])
+        self.report.films, self.report.chunks = len(self.plan), int(self.left.sum())
+        for planned in self.plan:
+            if planned.error:
+                self._failed(planned.film.name, planned.error)
+
+    def run(self) -> None:
+        begun = told = time.perf_counter()
+        try:
+            for _ in range(ROUNDS):
+                rows = np.array(self.broken or range(self.report.chunks), np.int64)
+                self.broken = []
+                for row in self._results(rows):
+                    self._take(row)
+                    self.report.seconds = time.perf_counter() - begun
+                    if time.perf_counter() - told > EVERY:
+                        told = time.perf_counter()
+                        self._tell()
+                self._join(until=0)
+                if not self.broken:
+                    break
+            for row in self.broken:
+                film = self._film(row)
+                self._failed(self.plan[film].film.name, "its results cannot be kept: see DEST")
+        finally:
+            self.report.seconds = time.perf_counter() - begun
+            self._tell()
+        self.tries.forget()
+
+    def _tell(self) -> None:
+        fs, root = located(self.job.dest)
+        put(fs, f"{root}/report.json", json.dumps(self.report.to_dict(), indent=1).encode())
+        self.asked.say(self.report.line())
+
+    def _failed(self, name: str, error: str) -> None:
+        self.report.failures[name] = error
+        self.asked.warn(error)
+
+    def _results(self, rows: np.ndarray) -> Iterator[dict[str, Any]]:
+        """What becomes of these chunks, each at least once, in any order."""
+        import ray
+
+        if not len(rows):
+            return
+        room = self.room
+        size = int(np.clip(len(rows) // (room.most * SPREAD), 1, MOST_ROWS))
+        blocks = -(-len(rows) // size)
+        self.tries = self.trying(self.job.dest, secrets.token_hex(8))
+        if len(rows) == self.report.chunks:
+            named = ray.data.range(len(rows), override_num_blocks=blocks)
+        else:
+            named = ray.data.from_items([{"id": int(row)} for row in rows])
+        engine = replace(self.job.options.engine, threads=room.cpus)
+        job = replace(self.job, options=replace(self.job.options, engine=engine))
+        networks = _networks(job, self.cluster, room)
+        done = named.map_batches(
+            EstimateChunks,
+            fn_constructor_args=(
+                self.opening or Opening(job, networks),
+                job,
+                [ray.put([replace(planned, parts=()) for planned in self.plan])],
+                [ray.put(as_table(self.plan))],
+                self.tries,
+            ),
+            batch_size=None,
+            compute=ray.data.ActorPoolStrategy(min_size=room.least, max_size=room.most),
+            num_cpus=room.cpus,
+        )
+        try:
+            for batch in done.iter_batches(batch_size=None, batch_format="numpy"):
+                for n in range(len(batch["chunk"])):
+                    yield {str(name): column[n] for name, column in batch.items()}
+        except Exception as error:  # Ray wraps what a worker raises in classes of its own
+            raise _cause(error) from error
+
+    def _film(self, row: int) -> int:
+        return int(np.searchsorted(self.starts, row, "right")) - 1
+
+    def _take(self, row: dict[str, Any]) -> None:
+        chunk = int(row["chunk"])
+        film = self._film(chunk)
+        if row["error"]:
+            self.lost.setdefault(film, {})[chunk - int(self.starts[film])] = str(row["error"])
+            self._failed(self.plan[film].film.name, str(row["error"]))
+        self.report.add(
+            str(row["node"]),
+            int(row["frames"]),
+            int(row["people"]),
+            float(row["seconds"]),
+            bool(row["again"]),
+        )
+        self.left[film] -= 1
+        if not self.left[film]:
+            self.ready.append(film)
+        self._join(until=None)
+
+    def _join(self, until: int | None) -> None:
+        """Begin to join films that are ready, and take what is joined; until: wait until only so
+        many are left.
+        """
+        import ray
+
+        remote: Any = ray.remote(num_cpus=0, max_retries=-1)(self.joins)
+        while True:
+            while self.ready and len(self.joining) < JOINS:
+                film = self.ready.popleft()
+                lost = self.lost.get(film, {})
+                ref = remote.remote(self.job, self.plan[film], self.skeleton, lost)
+                self.joining[ref] = film
+            wait = None if until is not None else 0
+            if not self.joining or (until is not None and len(self.joining) <= until):
+                return
+            done, _ = ray.wait(list(self.joining), timeout=wait)
+            if not done:
+                return
+            for ref in done:
+                film = self.joining.pop(ref)
+                try:
+                    self._joined(film, ray.get(ref))
+                except Exception as error:  # as in `_results`
+                    raise _cause(error) from error
+
+    def _joined(self, film: int, joined: Joined) -> None:
+        if joined.broken:
+            self.broken += [int(self.starts[film]) + place for place in joined.broken]
+            self.left[film] = len(joined.broken)
+            return
+        self.report.joined += 1
+        self.report.video += self.plan[film].seconds
+
+
+def _networks(job: Job, cluster: Cluster, room: Room) -> tuple[Any, ...]:
+    """The actors that hold networks, if they are apart from the workers."""
+    import ray
+
+    from .remote import Networks
+
+    if not room.networks:
+        return ()
+    actor: Any = ray.remote(max_restarts=-1, max_task_retries=-1)(Networks)
+    cores = 0 if cluster.gpus else 1
+    sized = actor.options(num_gpus=cluster.gpus, num_cpus=cores, name=None)
+    return tuple(sized.remote(job.options) for _ in range(room.networks))
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error of ours that Ray carries, or what it says."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, EverybodyError):
+            return seen
+        seen = getattr(seen, "cause", None) or seen.__cause__
+    text = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return InputError(f"the cluster gave up: {text}; --debug shows more")

@@ -1,0 +1,194 @@
+"""Label Studio's and CVAT's exports, and what `pack` refuses."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from everybody.data.read import read
+from everybody.errors import DataError
+from everybody.skeletons import Skeleton
+from everybody.train import packing, shards
+
+BIRD = Skeleton(
+    name="bird-3",
+    joints=("beak", "left_wing", "right_wing"),
+    limbs=((0, 1), (0, 2)),
+    mirror=(0, 2, 1),
+    sigmas=(0.1,) * 3,
+)
+POINTS = {"beak": (50, 20), "left_wing": (20, 60), "right_wing": (80, 60)}  # corner pixels
+
+
+@pytest.fixture
+def picture(tmp_path):
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), np.full((100, 200, 3), 90, np.uint8))
+    return tmp_path
+
+
+def studio(points=POINTS, box=(0, 0, 100, 100), **more):
+    """A task of a picture of 200 x 100."""
+    size = {"original_width": 200, "original_height": 100}
+    region = {"x": box[0] / 2, "y": box[1], "width": box[2] / 2, "height": box[3]}
+    result = [
+        {
+            "type": "rectanglelabels",
+            "id": "r",
+            **size,
+            "value": {**region, "rectanglelabels": ["bird"]},
+        }
+    ]
+    for name, (x, y) in points.items():
+        value = {"x": x / 2, "y": y, "width": 0.5, "keypointlabels": [name.replace("_", " ")]}
+        result.append({"type": "keypointlabels", "id": name, **size, "value": value})
+    image = "/data/upload/1/0123abcd-a.png"
+    return {"id": 7, "data": {"image": image}, "annotations": [{"result": result, **more}]}
+
+
+def cvat(points=POINTS, outside=()):
+    inner = "".join(
+        f'<points label="{name}" outside="{int(name in outside)}" occluded="0" points="{x},{y}"/>'
+        for name, (x, y) in points.items()
+    )
+    box = '<box label="bird" group_id="1" xtl="0" ytl="0" xbr="100" ybr="100"/>'
+    return (
+        '<?xml version="1.0"?><annotations><image id="0" name="a.png" width="200" height="100">'
+        f'<skeleton label="bird" group_id="1">{inner}</skeleton>{box}</image></annotations>'
+    )
+
+
+@pytest.fixture(params=["studio", "cvat"])
+def export(request, picture):
+    if request.param == "studio":
+        path = picture / "export.json"
+        path.write_text(json.dumps([studio()]))
+    else:
+        path = picture / "annotations.xml"
+        path.write_text(cvat())
+    return path
+
+
+def test_both_tools_say_the_same_pixels(export):
+    """Corners of pixels become their middles; the picture is found beside the export."""
+    data = read(export, skeleton=BIRD)
+    assert data.skeleton == BIRD
+    assert np.allclose(data.keypoints[0, :, :2], np.array(list(POINTS.values())) - 0.5)
+    assert data.labelled.all()
+    assert data.boxes[0].tolist() == [-0.5, -0.5, 99.5, 99.5]
+    assert data.categories == {1: "bird"}
+    assert data.path(0).is_file()
+
+
+def test_without_a_skeleton_the_names_make_one(export):
+    data = read(export)
+    assert set(data.skeleton.joints) == set(BIRD.joints)
+    sides = [data.skeleton.joints.index(f"{side}_wing") for side in ("left", "right")]
+    assert data.skeleton.mirror[sides[0]] == sides[1]
+
+
+def test_an_export_becomes_shards_that_know_joints_and_categories(export, tmp_path):
+    options = packing.Packing(skeleton=BIRD)
+    assert packing.pack_all([export], tmp_path / "shards", options, say=print) == 1
+    pack = shards.load([tmp_path / "shards"])
+    assert pack.skeleton == BIRD
+    assert pack.categories == ("bird",)
+
+
+def test_unlabelled_points_and_cancelled_annotations_do_not_count(picture):
+    path = picture / "annotations.xml"
+    path.write_text(cvat(outside=("beak",)))
+    assert read(path, skeleton=BIRD).labelled.tolist() == [[False, True, True]]
+    path = picture / "export.json"
+    path.write_text(json.dumps([studio(was_cancelled=True), studio()]))
+    assert len(read(path, skeleton=BIRD).picture) == 1
+
+
+def test_several_bodies_get_the_points_in_their_boxes(picture):
+    first, second = (
+        studio(),
+        studio({k: (x + 100, y) for k, (x, y) in POINTS.items()}, (100, 0, 100, 100)),
+    )
+    result = second["annotations"][0]["result"]
+    result[0]["id"] = "other"
+    first["annotations"][0]["result"] += result
+    path = picture / "export.json"
+    path.write_text(json.dumps([first]))
+    data = read(path, skeleton=BIRD)
+    assert np.allclose(data.keypoints[1, :, 0] - data.keypoints[0, :, 0], 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (cvat({"tail": (1, 1)}), "the joint 'tail' is not one of bird-3"),
+        (cvat({"beak": ("x", 1)}), "the point 'beak' is at 'x,1', expected x,y"),
+        (cvat({}), "no body has a joint"),
+        ("<annotations><track/></annotations>", "CVAT for video"),
+        ("<html/>", "not CVAT's"),
+        ("<annotations>", "not a readable XML file"),
+        (json.dumps([studio({"beak": (150, 20)})]), "lies in no box"),
+        (json.dumps([studio({"tail": (50, 20)})]), "the joint 'tail' is not one of bird-3"),
+    ],
+)
+def test_broken_exports_say_what_is_wrong(picture, text, said):
+    path = picture / "labels"
+    path.write_text(text)
+    with pytest.raises(DataError, match=said):
+        read(path, skeleton=BIRD)
+
+
+def coco(joints=("beak", "left_wing", "right_wing"), far=0.0, **category):
+    flat = [v for x, y in POINTS.values() for v in (x + far, y, 2)]
+    return {
+        "images": [{"id": 1, "file_name": "a.png", "width": 200, "height": 100}],
+        "categories": [{"id": 1, "name": "bird", "keypoints": list(joints), **category}],
+        "annotations": [
+            {"id": 5, "image_id": 1, "category_id": 1, "bbox": [0, 0, 99, 99], "keypoints": flat}
+        ],
+    }
+
+
+def packed(picture, document, **options):
+    path = picture / "annotations.json"
+    path.write_text(json.dumps(document))
+    return packing.prepared(path, packing.Packing(**options), None, print)
+
+
+def test_a_skeleton_file_may_list_the_joints_in_another_order(picture):
+    order = (2, 0, 1)
+    other = Skeleton(
+        name="bird-3",
+        joints=tuple(BIRD.joints[i] for i in order),
+        limbs=(),
+        mirror=(2, 1, 0),
+        sigmas=(0.1,) * 3,
+    )
+    same = packed(picture, coco())
+    moved = packed(picture, coco(), skeleton=other)
+    assert moved.skeleton == other
+    assert np.array_equal(moved.keypoints, same.keypoints[:, order])
+
+
+def test_a_label_far_outside_its_picture_is_named(picture):
+    with pytest.raises(DataError, match=r"a.png.*annotation 5: .* far outside the picture of 200"):
+        packed(picture, coco(far=1000.0))
+    assert len(packed(picture, coco(far=120.0)).picture) == 1  # near the edge, as cut bodies are
+
+
+def test_a_category_without_key_points_is_named(picture):
+    document = coco(joints=())
+    del document["annotations"][0]["keypoints"]
+    with pytest.raises(DataError, match=r"no record .* has 'keypoints', and the category bird"):
+        packed(picture, document)
+
+
+def test_species_of_different_joints_are_not_one_data_set(picture):
+    document = coco()
+    document["categories"].append({"id": 2, "name": "fish", "keypoints": ["fin", "tail"]})
+    with pytest.raises(DataError, match=r"several skeletons: bird \(3 joints\), fish \(2 joints\)"):
+        packed(picture, document)
+    assert len(packed(picture, document, category="bird").picture) == 1

@@ -1,0 +1,573 @@
+"""Work for a cluster, without one: where videos are cut, what work is called, how results are
+committed, how ids go on, what a join gives, and what is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("fsspec", reason="needs the extra scale")
+
+from everybody import schedule
+from everybody.errors import EverybodyError, InputError, OptionError, OutputError
+from everybody.follow import Follow
+from everybody.media import trust, video
+from everybody.media.demux import Key
+from everybody.method import finding
+from everybody.people import Frame, People
+from everybody.results.journal import read_journal
+from everybody.results.records import Record
+from everybody.run import Outputs, run
+from everybody.scale import report, simulate, store
+from everybody.scale.actors import Tries, as_table, part_of, tried
+from everybody.scale.chunks import Part, groups, parts
+from everybody.scale.cluster import Cluster, connected
+from everybody.scale.driver import claim
+from everybody.scale.job import Job, Planned, chunk_id, digest, film_folder
+from everybody.scale.join import join
+from everybody.scale.keyframes import index
+from everybody.scale.plan import plan
+from everybody.scale.remote import best_batch
+from everybody.scale.sources import Film, films
+from everybody.scale.stitch import Stitcher
+from everybody.scale.work import Done, Worker, chunk_path
+from everybody.skeletons import COCO17
+from everybody.track import Rules
+from tests import movies
+
+
+class Finder:
+    """Stands for an estimator: one person in each frame, whose place tells the picture's grey."""
+
+    skeleton = COCO17
+    workers = 1
+
+    def __init__(self) -> None:
+        self.method = SimpleNamespace(
+            stages=finding(self._look, 1), poser=None, skeleton=COCO17, sessions={}
+        )
+
+    @staticmethod
+    def _look(pictures: Any) -> list[People]:
+        return [person(float(picture.mean())) for picture in pictures]
+
+    def models(self) -> list[dict[str, str]]:
+        return []
+
+    def frames(self, frames: Any) -> Any:
+        return schedule.run(self.method.stages, frames, workers=1)
+
+
+def person(x: float, y: float = 20.0, ids: list[int] | None = None) -> People:
+    keypoints = np.full((1, 17, 3), 0.9, np.float32)
+    keypoints[0, :, :2] = np.stack([x + np.arange(17), np.full(17, y)], 1)
+    box = np.array([[x, y - 10, x + 17, y + 10]])
+    return People(keypoints, box, np.array([0.9]), COCO17, None if ids is None else np.array(ids))
+
+
+def job(tmp_path: Path, **more: Any) -> Job:
+    return Job(dest=str(tmp_path / "dest"), seconds=0.3, overlap=0.2, **more)
+
+
+def done(job: Job, film: Film) -> Planned:
+    """The film planned, and all of its chunks done."""
+    planned = plan(job, film)
+    worker = Worker(job, Finder())  # type: ignore[arg-type]
+    for part in planned.parts:
+        worker(planned, part)
+    return planned
+
+
+def film_of(path: Path) -> Film:
+    return Film(str(path), (str(path),))
+
+
+def joined(job: Job, planned: Planned) -> list[Record]:
+    join(job, planned, COCO17, {})
+    return list(read_journal(Path(job.dest) / "films" / film_folder(planned.film)))
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> Path:
+    return movies.encode(tmp_path / "a.mp4", 40)
+
+
+# Where videos are cut
+
+KEYS = st.lists(st.integers(1, 50), max_size=30).map(
+    lambda steps: [Key(n, n, n / 10) for n in np.cumsum([0, *steps]).tolist()]
+)
+
+
+@given(KEYS, st.integers(1, 80), st.floats(0.1, 9), st.floats(0, 3))
+def test_parts_hold_every_frame_once(
+    keys: list[Key], more: int, seconds: float, overlap: float
+) -> None:
+    frames = keys[-1].index + more
+    cut = parts(keys, frames, seconds=seconds, overlap=overlap)
+    held = [n for part in cut for n in range(part.first, part.last)]
+    assert held == list(range(frames))
+    assert all(part.seek in keys for part in cut)
+    assert all(part.seek.time <= max(part.lead, keys[0].time) for part in cut)
+    assert all(part.first / 10 - part.lead <= overlap + 1e-9 for part in cut)
+
+
+def test_what_cannot_be_cut_is_one_part() -> None:
+    assert parts([], 9, seconds=1, overlap=0) == [Part(0, 9, whole=True)]
+    assert parts([Key(3, 3, 0.3)], 9, seconds=1, overlap=0) == [Part(0, 9, whole=True)]
+
+
+@given(st.integers(0, 99), st.integers(1, 20))
+def test_groups_hold_every_picture_once(count: int, size: int) -> None:
+    assert [n for p in groups(count, size) for n in range(p.first, p.last)] == list(range(count))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("mp4", "libx264"), ("mkv", "libx264"), ("avi", "mpeg4")]
+)
+def test_decoding_from_a_key_frame_gives_the_same_frames(
+    tmp_path: Path, suffix: str, codec: str
+) -> None:
+    path = movies.encode(tmp_path / f"a.{suffix}", 40, codec=codec)
+
+    def frames(begin: Key | None) -> dict[int, tuple[float, bytes]]:
+        opened = video.open_video(trust.path(str(path)), str(path))
+        read = video.frames(opened, str(path), _raise, begin=begin)
+        return {frame.index: (frame.time, frame.image.tobytes()) for frame in read}
+
+    with video.open_video(trust.path(str(path)), str(path)) as opened:
+        found = index(opened, seconds=0.3, overlap=0.2)
+    whole = frames(None)
+    assert found.frames == len(whole) == 40
+    assert len(found.keys) > 2
+    for key in found.keys:
+        assert frames(key) == {n: frame for n, frame in whole.items() if n >= key.index}
+
+
+def _raise(error: EverybodyError) -> None:
+    raise error
+
+
+# What work is called
+
+
+def test_a_changed_option_video_or_piece_is_other_work(tmp_path: Path) -> None:
+    one, planned = job(tmp_path, identity="a"), Planned(Film("a.mp4", ("a.mp4",)), "1:2")
+    part = Part(0, 9, Key(0, 0, 0.0))
+    names = {
+        chunk_id(one, planned, part),
+        chunk_id(replace(one, identity="b"), planned, part),
+        chunk_id(one, replace(planned, fingerprint="1:3"), part),
+        chunk_id(one, replace(planned, film=Film("b.mp4", ("b.mp4",))), part),
+        chunk_id(one, planned, replace(part, last=8)),
+    }
+    assert len(names) == 5
+    assert chunk_id(replace(one, dest="elsewhere"), planned, part) in names
+
+
+def test_folders_of_films_of_one_name_differ() -> None:
+    assert film_folder(Film("a/x.mp4", ())) != film_folder(Film("b/x.mp4", ()))
+
+
+def test_the_plan_as_a_table_and_back() -> None:
+    plan = [
+        Planned(Film("a", ("a",)), parts=(Part(0, 5, Key(0, 7, 0.5), 0.25), Part(5, 9))),
+        Planned(Film("b", ("b",)), parts=(Part(0, -1, whole=True),)),
+    ]
+    table = as_table(plan)
+    rows = [
+        (film, place, part) for film, p in enumerate(plan) for place, part in enumerate(p.parts)
+    ]
+    assert [part_of(table, row) for row in range(len(table))] == rows
+
+
+# Commit
+
+
+def test_a_chunk_is_done_once(tmp_path: Path, movie: Path) -> None:
+    one = job(tmp_path)
+    planned = plan(one, film_of(movie))
+    worker = Worker(one, Finder())  # type: ignore[arg-type]
+    first = worker(planned, planned.parts[1])
+    again = worker(planned, planned.parts[1])
+    assert not first.again
+    assert again == replace(first, again=True)
+
+
+def test_what_fails_while_it_is_written_is_not_there(
+    tmp_path: Path, movie: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = job(tmp_path)
+    planned = plan(one, film_of(movie))
+
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OutputError, match="free space"):
+        Worker(one, Finder())(planned, planned.parts[0])  # type: ignore[arg-type]
+    assert not [path for path in (tmp_path / "dest").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("left", [0, 10, -10])
+def test_a_half_written_chunk_is_found_and_done_again(
+    tmp_path: Path, movie: Path, left: int
+) -> None:
+    one = job(tmp_path)
+    planned = done(one, film_of(movie))
+    path = Path(chunk_path(one.dest, one, planned, planned.parts[1]) + ".parquet")
+    path.write_bytes(path.read_bytes()[:left])
+    assert join(one, planned, COCO17, {}).broken == (1,)
+    assert not path.exists()
+    assert [record.index for record in joined(one, done(one, film_of(movie)))] == list(range(40))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_a_store_that_answers_500_and_stalls(
+    tmp_path: Path, movie: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Whatever a store does, what is joined is each frame once; the caller tries again."""
+    pytest.importorskip("moto", reason="needs the extra dev")
+    from synthetic import s3
+
+    with s3.serving(seed) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        type(store.located("s3://results")[0]).clear_instance_cache()  # of another server
+        fs, _ = store.located("s3://results")
+        fs.mkdir(f"results{seed}")
+        server.errors, server.stalls, server.stall = 0.3, 0.02, 3.0
+        one = Job(dest=f"s3://results{seed}/out", seconds=0.3)
+        planned, worker = plan(one, film_of(movie)), Worker(one, Finder())  # type: ignore[arg-type]
+        tries = 0
+        for part in planned.parts:
+            while tries < 50:
+                tries += 1
+                try:
+                    worker(planned, part)
+                    break
+                except (EverybodyError, OSError):
+                    continue
+        server.errors = server.stalls = 0.0
+        assert server.refused > 0
+        assert join(one, planned, COCO17, {}).frames == 40
+        film = film_folder(planned.film)
+        lines = fs.cat(f"results{seed}/out/films/{film}/frames.jsonl").splitlines()
+    assert [json.loads(line)["frame"] for line in lines] == list(range(40))
+
+
+def test_tries_are_counted_per_run(tmp_path: Path) -> None:
+    planned, tries = Planned(Film("a.mp4", ("a.mp4",))), Tries(str(tmp_path), "one")
+    asked = []
+
+    def poisonous(planned: Planned, part: Part) -> Done:
+        asked.append(part)
+        raise InputError("a.mp4: broken")
+
+    one = job(tmp_path)
+    assert tried(poisonous, one, planned, Part(0, 1), tries).error == "a.mp4: broken"
+    assert len(asked) == 3
+    assert "worker ended" in tried(poisonous, one, planned, Part(0, 1), tries).error
+    assert len(asked) == 3
+    tried(poisonous, one, planned, Part(0, 1), replace(tries, token="two"))
+    assert len(asked) == 6
+
+
+def test_a_full_store_is_no_fault_of_the_chunk(tmp_path: Path) -> None:
+    def full(planned: Planned, part: Part) -> Done:
+        raise OutputError("full")
+
+    with pytest.raises(OutputError):
+        tried(full, job(tmp_path), Planned(Film("a", ())), Part(0, 1), Tries(str(tmp_path), "t"))
+
+
+def test_what_may_pass_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    answers = iter([OSError(5, "500"), TimeoutError("slow"), 7])
+
+    def action() -> int:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert store.patiently(action) == 7
+
+
+# Ids across chunks
+
+
+def records(places: dict[int, dict[int, float]]) -> list[Record]:
+    """{frame: {id: x}} -> records of a picture 1000 wide."""
+    out = []
+    for frame, people in places.items():
+        found = [person(x, ids=[number]) for number, x in people.items()]
+        group = People.concatenate(found) if found else People.empty(COCO17)
+        out.append(Record("a.mp4", frame, frame / 10, 1000, 100, group))
+    return out
+
+
+def ids(found: list[Record]) -> list[list[int]]:
+    return [[] if r.people.ids is None else r.people.ids.tolist() for r in found]
+
+
+LOOKS = {1: np.array([1.0, 0.0]), 2: np.array([0.0, 1.0])}
+
+
+def test_people_of_both_chunks_keep_their_ids() -> None:
+    stitch = Stitcher(Rules())
+    list(stitch(records({n: {1: 200.0, 2: 500.0} for n in range(5)}), {}, 0))
+    later = records({n: {1: 500.0, 2: 200.0, 3: 800.0} for n in range(3, 9)})
+    assert ids(list(stitch(later, {}, 5))) == [[2, 1, 3]] * 4
+
+
+def test_who_is_hidden_at_the_seam_is_told_by_colours() -> None:
+    for look, number in ((LOOKS[1], 1), (LOOKS[2], 2)):
+        stitch = Stitcher(Rules())
+        list(stitch(records({0: {1: 200.0}, 1: {1: 200.0}, 2: {}, 3: {}}), LOOKS, 0))
+        later = records({2: {}, 3: {}, 4: {}, 5: {7: 205.0}})
+        assert ids(list(stitch(later, {7: look}, 4))) == [[], [number]]
+
+
+def test_nobody_in_nobody_out() -> None:
+    assert ids(list(Stitcher(Rules())(records({0: {}, 1: {}}), {}, 0))) == [[], []]
+
+
+# The join, and `run`
+
+
+def test_without_ids_the_join_is_what_run_writes(tmp_path: Path, movie: Path) -> None:
+    one = job(tmp_path, formats=("csv",))
+    planned = done(one, film_of(movie))
+    assert len(planned.parts) > 3
+    join(one, planned, COCO17, {})
+    run(str(movie), Finder(), Outputs(out=tmp_path / "run"))  # type: ignore[arg-type]
+    folder = Path(one.dest) / "films" / film_folder(planned.film)
+    ours, theirs = (p.joinpath("frames.jsonl").read_bytes() for p in (folder, tmp_path / "run"))
+    assert ours == theirs
+    assert (folder / "results.csv").exists()
+    assert join(one, planned, COCO17, {}).again
+
+
+@pytest.mark.parametrize("smooth", [None, "butterworth", "one-euro"])
+def test_followed_and_smoothed_over_seams_as_run_does(
+    tmp_path: Path, movie: Path, smooth: str | None
+) -> None:
+    follow = Follow(detect_every=1, smooth=smooth)
+    one = job(tmp_path, follow=follow)
+    found = joined(one, done(one, film_of(movie)))
+    run(str(movie), Finder(), Outputs(out=tmp_path / "run"), follow=follow)  # type: ignore[arg-type]
+    whole = list(read_journal(tmp_path / "run"))
+    assert [record.index for record in found] == [record.index for record in whole]
+    assert ids(found) == ids(whole)
+    for ours, theirs in zip(found, whole, strict=True):
+        assert np.allclose(ours.people.keypoints, theirs.people.keypoints, atol=0.1)
+
+
+def test_lost_chunks_are_told_and_the_others_joined(tmp_path: Path, movie: Path) -> None:
+    one = job(tmp_path)
+    planned = done(one, film_of(movie))
+    part = planned.parts[1]
+    join(one, planned, COCO17, {1: "it is poisonous"})
+    results = read_journal(Path(one.dest) / "films" / film_folder(planned.film))
+    left = [n for n in range(40) if not part.first <= n < part.last]
+    assert [record.index for record in results] == left
+    assert any("poisonous" in text for text in results.run["problems"])
+
+
+def test_pictures_of_a_folder_are_one_film(tmp_path: Path) -> None:
+    import cv2
+
+    (tmp_path / "p").mkdir()
+    for n in range(7):
+        cv2.imwrite(str(tmp_path / "p" / f"{n}.png"), movies.grey(n))
+    (found,) = films([str(tmp_path / "p")], _fail, _raise)
+    one = job(tmp_path, pictures=3)
+    planned = done(one, found)
+    assert [(p.first, p.last) for p in planned.parts] == [(0, 3), (3, 6), (6, 7)]
+    assert [Path(r.source).name for r in joined(one, planned)] == [f"{n}.png" for n in range(7)]
+
+
+def _fail(text: str) -> None:
+    raise AssertionError(text)
+
+
+# Bad input
+
+
+def test_no_sources() -> None:
+    with pytest.raises(InputError, match="no sources"):
+        films([], _fail, _raise)
+
+
+@pytest.mark.parametrize("kind", ["txt", "csv", "parquet"])
+def test_a_list_with_duplicates_and_dead_links(tmp_path: Path, movie: Path, kind: str) -> None:
+    names = [str(movie), str(movie), str(tmp_path / "dead.mp4")]
+    path = tmp_path / f"list.{kind}"
+    if kind == "parquet":
+        pyarrow.parquet.write_table(pa.table({"path": names}), path)
+    else:
+        path.write_text("\n".join(["path"] * (kind == "csv") + names))
+    said: list[str] = []
+    found = films([str(path)], said.append, _raise)
+    assert [film.name for film in found] == [names[0], names[2]]
+    assert "more than once" in said[0]
+    planned = [plan(job(tmp_path), film) for film in found]
+    assert not planned[0].error
+    assert "dead.mp4: is not there" in planned[1].error
+    assert not planned[1].parts
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("l.csv", "a,b\n1,2\n", "one of them must be called"),
+        ("l.parquet", "PAR", "not a Parquet table"),
+        ("l.txt", "\n# nothing\n", "lists no sources"),
+    ],
+)
+def test_lists_that_are_none(tmp_path: Path, name: str, content: str, what: str) -> None:
+    (tmp_path / name).write_text(content)
+    problems: list[EverybodyError] = []
+    with pytest.raises(InputError, match="no sources"):
+        films([str(tmp_path / name)], _fail, problems.append)
+    assert what in str(problems[0])
+
+
+def test_a_store_that_nobody_knows() -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        store.located("nowhere://bucket/a.mp4")
+
+
+def test_a_video_that_changes_while_it_is_read(tmp_path: Path, movie: Path) -> None:
+    one = job(tmp_path)
+    planned = plan(one, film_of(movie))
+    movies.encode(movie, 45)
+    with pytest.raises(InputError, match="changed while it was read"):
+        Worker(one, Finder())(planned, planned.parts[0])  # type: ignore[arg-type]
+    assert not list((tmp_path / "dest").rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("clock", [0, 4_000_000_000])
+def test_clocks_that_differ(tmp_path: Path, movie: Path, clock: int) -> None:
+    """Stamps of 1970 or 2096 are stamps: they are compared with each other, never with a clock."""
+    import os
+
+    os.utime(movie, (clock, clock))
+    one = job(tmp_path)
+    planned = done(one, film_of(movie))
+    for path in Path(one.dest).rglob("*"):
+        os.utime(path, (clock, clock))
+    worker = Worker(one, Finder())  # type: ignore[arg-type]
+    assert all(worker(planned, part).again for part in planned.parts)
+    assert len(joined(one, planned)) == 40
+
+
+def test_results_of_another_run_are_refused(tmp_path: Path) -> None:
+    one = job(tmp_path, record={"settings": {"det_score": 0.3}, "models": []})
+    claim(one)
+    claim(one)
+    with pytest.raises(OptionError, match=r"det-score 0\.3, here 0\.5"):
+        claim(replace(one, record={"settings": {"det_score": 0.5}, "models": []}))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"])
+def test_no_cluster_at_the_address(address: str) -> None:
+    pytest.importorskip("ray", reason="needs the extra scale")
+    with (
+        pytest.raises(OptionError, match=f"no Ray cluster at {address}"),
+        connected(Cluster(address=address)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "more", [{"seconds": 0.0}, {"overlap": 90.0, "follow": Follow()}, {"every": 0}, {"pictures": 0}]
+)
+def test_chunks_that_make_no_sense(more: dict[str, Any]) -> None:
+    with pytest.raises(OptionError):
+        Job(dest="x", **more)
+
+
+# Counting
+
+
+def test_the_best_batch_is_the_smallest_that_gains() -> None:
+    now = [0.0]
+
+    def work(size: int) -> None:
+        now[0] += 1.0 + 0.1 * max(size - 8, 0) * 10  # free up to eight, dear after
+
+    assert best_batch(work, clock=lambda: now[0]) == 8
+
+
+def test_a_forecast_counts_what_the_plan_holds() -> None:
+    plan = [
+        Planned(Film("a", ("a",)), parts=(Part(0, 3000), Part(3000, 3600)), seconds=120, size=9)
+    ]
+    said = report.forecast(plan, rate=10, nodes=2, price=1.0)
+    assert (said["chunks"], said["frames"], said["bytes"]) == (2, 3600, 9)
+    assert said["seconds"] == 180.0
+    assert said["cost"] == pytest.approx(0.1)
+
+
+def test_a_simulation_without_faults_is_work_by_nodes() -> None:
+    world = simulate.World(
+        chunks=1000, work=10.0, spread=0.0, nodes=5, workers=2, mtbf=0.0, dispatch=0.0, start=0.0
+    )
+    assert simulate.simulated(world).seconds == pytest.approx(1000.0)
+
+
+def test_what_fails_in_a_simulation_is_waste_and_all_is_done() -> None:
+    calm = simulate.World(chunks=2000, work=10.0, nodes=5, workers=2, mtbf=0.0)
+    rough = replace(calm, mtbf=500.0)
+    before, after = simulate.simulated(calm), simulate.simulated(rough)
+    assert before.lost == 0 < after.lost
+    assert after.seconds > before.seconds
+    assert simulate.simulated(rough) == after
+
+
+def test_a_slow_driver_is_the_limit_of_a_simulation() -> None:
+    world = simulate.World(chunks=1000, work=1.0, spread=0.0, nodes=100, workers=10, dispatch=0.1)
+    assert simulate.simulated(replace(world, mtbf=0.0)).seconds >= 100.0
+
+
+def test_digests_do_not_depend_on_the_order_of_keys() -> None:
+    assert digest({"a": 1, "b": 2}) == digest(json.loads('{"b": 2, "a": 1}'))
+
+
+def test_a_frame_of_the_join_takes_no_memory() -> None:
+    from everybody.scale.join import _blank
+
+    picture = _blank(Record("a", 0, 0.0, 4000, 3000, People.empty(COCO17)))
+    assert Frame(picture).size == (4000, 3000)
+    assert picture.base is not None
+    assert picture.strides[:2] == (0, 0)
+
+
+def test_answers_of_a_bound_session_are_those_of_a_plain_one(tmp_path: Path) -> None:
+    """The path of CUDA, in the memory that is here."""
+    import onnxruntime
+
+    from everybody.runtime import bound
+    from synthetic import nets
+
+    path = nets.heatmap_finder(tmp_path / "pose.onnx", 17)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    crops = np.random.default_rng(0).random((3, 3, 128, 96), np.float32)
+    name = session.get_inputs()[0].name
+    answers = bound(session, name, crops[:, :, ::-1], "cpu")
+    for ours, theirs in zip(answers, session.run(None, {name: crops[:, :, ::-1]}), strict=True):
+        assert np.array_equal(ours, theirs)
