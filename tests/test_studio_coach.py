@@ -72,21 +72,21 @@ def test_people_without_the_joints_of_an_exercise_are_said(skeleton):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("served")
-    clip(folder / "clip.mp4", 2)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def client(folder: Path) -> Iterator[httpx.Client]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client, Path]]:
+    folder = clip(tmp_path_factory.mktemp("served") / "clip.mp4", 2).parent
     with running(Studio(folder=folder, model="fast")) as client:
-        yield client
+        yield client, folder
+
+
+@pytest.fixture
+def client(served: tuple[httpx.Client, Path]) -> httpx.Client:
+    return served[0]
 
 
 @pytest.fixture(scope="module")
-def coach(client: httpx.Client, folder: Path) -> str:
+def coach(served: tuple[httpx.Client, Path]) -> str:
     """The route of a job that has found somebody who squats three times."""
+    client, folder = served
     made = client.post("/api/jobs", json={"paths": ["clip.mp4"], "options": {"track": True}})
     job: dict[str, Any] = ended(client, made.json()["id"])
     out = folder / "everybody-studio/jobs" / job["id"] / "out"
