@@ -11,6 +11,8 @@ OKS:          our tracker, without pictures
 + appearance: with embeddings: a random unit vector per person, cosine about .8 with each view
 flow:         with hindsight of a second, after PoseFlow (Xiu et al. 2018), without pictures
 + camera:     with pictures of a textured background, which shakes where the scene does
+Baseline:     as Simple Baselines (Xiao et al. 2018): poses carried by optical flow through pictures
+              of people cut out of photos, greedy by OKS
 + colours:    with pictures of people cut out of photos (`cutouts.py`), as `--track` does it
 truth:        the true ids on what was found, the most that any tracker could reach
 """
@@ -29,6 +31,7 @@ from everybody.metrics.tracking import figures
 from everybody.people import Frame, People
 from everybody.track import Rules, Tracker
 from everybody.track.flow import Stitch, tracking
+from everybody.track.propagation import Propagation
 from synthetic.walkers import Moment, Scenery, walkers
 
 SCENES = {
@@ -124,6 +127,17 @@ def with_colours(people: list[Cutout]) -> Callable[[Film], list[People]]:
     return run
 
 
+def with_propagation(people: list[Cutout]) -> Callable[[Film], list[People]]:
+    def run(film: Film) -> list[People]:
+        tracker, shown = Propagation(), zip(film, pictures(film, people), strict=True)
+        frames = (
+            Frame(picture, n, m.time, "a.mp4", m.found) for n, (m, picture) in enumerate(shown)
+        )
+        return [frame.people for frame in tracker(frames)]
+
+    return run
+
+
 def with_both(people: list[Cutout]) -> Callable[[Film], list[People]]:
     def run(film: Film) -> list[People]:
         tracker, shown = Tracker(tracking(Rules())), zip(film, pictures(film, people), strict=True)
@@ -178,7 +192,11 @@ def main() -> None:
     }
     if PHOTOS.is_dir():
         people = cast()
-        ways |= {"+ colours": with_colours(people), "flow, colours": with_both(people)}
+        ways |= {
+            "Baseline": with_propagation(people),
+            "+ colours": with_colours(people),
+            "flow, colours": with_both(people),
+        }
     try:
         import supervision  # noqa: F401
         import trackers  # noqa: F401

@@ -25,12 +25,14 @@ from . import schedule
 from .errors import OptionError
 from .geometry import area, iou, oks, whole
 from .methods.orientation import turns_of
+from .nms import box_nms
 from .people import Frame, People
 from .runtime import describe
 from .skeletons import BOX
 from .smooth import Smooth
 from .track import Rules, Tracker
 from .track.flow import Stitch, tracking
+from .track.propagation import Propagation
 from .track.watch import Still, Watch
 
 if TYPE_CHECKING:
@@ -54,7 +56,9 @@ class Follow:
     times a second, and keep the poses of people who do not move (`track.watch`).
     smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several, "largest" or
     "centre": only these people. flow: decide who is who with hindsight, a second later
-    (`track.flow`). live: answer soonest, by reading nothing ahead (a camera gives its newest frame
+    (`track.flow`). propagate: as Simple Baselines tracks, with flow and greedy matching, looking
+    at every frame (`track.propagation`); of the other numbers only smooth, keep and first count.
+    live: answer soonest, by reading nothing ahead (a camera gives its newest frame
     when asked). first: the first id.
     """
 
@@ -65,6 +69,7 @@ class Follow:
     smooth: str | Smooth | None = None
     keep: str | int | tuple[int, ...] | None = None
     flow: bool = False
+    propagate: bool = False
     live: bool = False
     first: int = 1
 
@@ -75,6 +80,11 @@ class Follow:
             )
         if self.flow and self.live:
             raise OptionError("flow waits for what follows, live does not: choose one")
+        if self.propagate and (self.flow or self.appearance or self.detect_every > 1):
+            raise OptionError(
+                "propagate looks at every frame, and links people by flow and OKS alone: leave out "
+                "flow, appearance and detect_every"
+            )
         parse_keep(self.keep)
         self.smoothing()
 
@@ -113,6 +123,17 @@ class Following:
     def __call__(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
         """Frames -> the same frames with people who have ids, in order."""
         follow = self.follow
+        if follow.propagate:
+            tracked = propagated(self.estimator, frames, Propagation(first=follow.first))
+        else:
+            tracked = self._linked(frames)
+        smooth = follow.smoothing()
+        with closing(tracked):
+            yield from kept(smooth(tracked) if smooth else tracked, follow.keep)
+
+    def _linked(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+        """By the tracker, with hindsight if that is asked for."""
+        follow = self.follow
         tracker = Tracker(
             tracking(follow.rules) if follow.flow else follow.rules,
             embed=self._embed,
@@ -121,10 +142,8 @@ class Following:
         )
         tracked = self._tracked(tracker, frames)
         if follow.flow:
-            tracked = Stitch(tracker, follow.rules, first=follow.first)(tracked)
-        smooth = follow.smoothing()
-        with closing(tracked):
-            yield from kept(smooth(tracked) if smooth else tracked, follow.keep)
+            return Stitch(tracker, follow.rules, first=follow.first)(tracked)
+        return tracked
 
     def _tracked(self, tracker: Tracker, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
         follow, estimator = self.follow, self.estimator
@@ -138,6 +157,26 @@ class Following:
             most=estimator.workers if follow.live else IN_FLIGHT,
             live=follow.live,
         )
+
+
+def propagated(
+    estimator: Estimator, frames: Iterable[Frame], tracker: Propagation
+) -> Generator[Frame, None, None]:
+    """Each frame with ids: its people are the detections and those whom the flow has carried to
+    places where nobody was detected, if their poses are clear there.
+    """
+    if not estimator.method.poser:
+        yield from tracker(estimator.frames(frames))
+        return
+    *finding, posing = estimator.method.stages
+    for frame in frames:
+        carried = tracker.carried(frame)
+        found = _through(finding, frame)
+        missed = carried[iou(carried.boxes, found.people.boxes).max(1, initial=0.0) < ELSEWHERE]
+        again = _through([posing], replace(frame, people=box_nms(missed))).people
+        again = again[again.keypoints[..., 2].mean(1) >= CLEAR]
+        people = _joined(_through([posing], found).people, again)
+        yield tracker.track(replace(frame, people=people))
 
 
 class Work(NamedTuple):

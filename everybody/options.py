@@ -63,8 +63,9 @@ class PoseOptions:
     ("heatmap,alignment=udp"), input_size (width, height), normalise (imagenet, unit or none),
     channels (rgb or bgr) and padding (growth of the box) describe a file that neither the manifest
     nor its own metadata describe, and otherwise replace what these say. sstn: the name or path of
-    an SSTN that finds the region of each person first. hand, face: models of these parts; people
-    then are openpose-135. flip_test averages with the mirrored crop.
+    an SSTN that finds the region of each person first. refine: later stages of a cascade, which
+    look at each joint again (`methods/cascade.py`). hand, face: models of these parts; people then
+    are openpose-135. flip_test averages with the mirrored crop.
     orientation "any" also finds people who lie or hang. nms removes duplicate poses, as in
     `nms.pose_nms`. batch: crops in one call; 0: by device.
     """
@@ -77,6 +78,7 @@ class PoseOptions:
     channels: str | None = None
     padding: float | None = None
     sstn: str | Path | None = None
+    refine: tuple[str | Path, ...] = ()
     hand: str | Path | None = None
     face: str | Path | None = None
     flip_test: bool = False
@@ -138,6 +140,7 @@ class Keywords(TypedDict, total=False):
     channels: str | None
     padding: float | None
     sstn: str | Path | None
+    refine: tuple[str | Path, ...]
     hand: str | Path | None
     face: str | Path | None
     flip_test: bool

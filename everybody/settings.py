@@ -17,7 +17,7 @@ from .smooth import Smooth
 # Options that do not change results, and models, which are compared by their content.
 _IMMATERIAL = {
     *("device", "engine", "threads", "workers", "batch", "det_batch"),
-    *("model", "detector", "pose", "sstn", "hand", "face"),
+    *("model", "detector", "pose", "sstn", "refine", "hand", "face"),
 }
 
 
@@ -47,6 +47,7 @@ def settings(
             "smooth": asdict(smooth) if isinstance(smooth, Smooth) else smooth,
             "select": follow.keep,
             "flow": follow.flow,
+            "propagate": follow.propagate,
             "camera": follow.camera,
             "rules": asdict(follow.rules),
         }

@@ -20,6 +20,7 @@ from everybody.codecs import (
     Points,
     Regression,
     SimCC,
+    WholeBody,
     guess_layout,
     make_codec,
     soft_argmax,
@@ -36,6 +37,7 @@ EACH = [
     *(Regression(SIZE, unit=unit) for unit in UNITS),
     Integral(SIZE),
     OffsetHeatmap(SIZE),
+    WholeBody(SIZE),
 ]
 POINTS = [
     Points(SIZE),
@@ -54,7 +56,17 @@ def answers(codec, keypoints):
     targets, _ = codec.encode(keypoints)
     if isinstance(codec, Integral):
         return [np.log(np.maximum(targets[1], 1e-12))]
+    if isinstance(codec, WholeBody):
+        return [whole(codec, targets[1])]
     return list(targets)
+
+
+def whole(codec: WholeBody, mass: np.ndarray) -> np.ndarray:
+    """Maps that sum to 1 -> heatmaps of the body, and logits of confidences of the others."""
+    maps = 0.999 * mass / np.maximum(mass.max((-2, -1), keepdims=True), 1e-12)
+    large = codec.large(mass.shape[1])
+    logits = np.log(np.maximum(maps, 1e-12) / (1 - maps))
+    return np.concatenate([maps[:, :large], logits[:, large:]], 1)
 
 
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
@@ -413,3 +425,20 @@ def test_the_soft_argmax_is_the_published_one(name, beta, debias):
     cells, _ = soft_argmax(logits, beta=beta, debias=debias)
     share = cells / np.array(logits.shape[:-3:-1])
     golden.check("soft_argmax", {name: share.astype(np.float32)})
+
+
+def test_of_whole_bodies_the_body_is_peaks_and_the_rest_are_means():
+    codec = WholeBody(SIZE, body=1)
+    assert [WholeBody(SIZE).large(k) for k in (136, 133, 17)] == [26, 23, 17]
+    assert codec.large(3) == 1
+    keypoints = np.concatenate([one(40.0, 60.0), one(40.2, 61.1), one(50.7, 30.9)], 1)
+    (_, mass), _ = codec.encode(keypoints)
+    found = codec.decode([whole(codec, mass)])
+    assert np.abs(found[0, :, :2] - keypoints[0, :, :2]).max() < 0.3
+    assert found[0, :, 2] == pytest.approx([1, 1, 1], abs=0.01)
+    two = mass.copy()  # half of the mass elsewhere: a peak stays, a mean is drawn away
+    two[:, :, 5, 5] = 0.6 * two.max((-2, -1))
+    drawn = np.abs(codec.decode([whole(codec, two)])[0, :, :2] - keypoints[0, :, :2]).max(-1)
+    assert drawn[0] < 0.3
+    assert (drawn[1:] > 0.6).all()
+    assert codec.decode([np.zeros((0, 3, 32, 24))]).shape == (0, 3, 3)

@@ -15,7 +15,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from everybody.codecs import Heatmap, Integral, Regression, SimCC, make_codec  # noqa: E402
+from everybody.codecs import Heatmap, Integral, Regression, SimCC, WholeBody, make_codec  # noqa: E402
 from everybody.errors import DataError, OptionError  # noqa: E402
 from everybody.models import MODELS, Model  # noqa: E402
 from everybody.runtime import Port  # noqa: E402
@@ -45,6 +45,7 @@ FAMILIES: dict[str, dict] = {
     "dsnt-fast": {"width": 16, "head": 16, "depths": (1, 1, 1, 1)},
     "hrnet-tiny": {},
     "fastpose-tiny": {},
+    "fastpose-tiny-whole-body": {},
     "simcc-18": {"width": 8, "deconvolutions": (32,)},
     "rtmpose-t": {"width": 8, "hidden": 32, "shared": 16},
     "vitpose-s": {"width": 48, "depth": 2, "heads": 4},
@@ -212,10 +213,14 @@ def test_what_a_codec_encodes_it_decodes_within_half_a_cell(name):
     codec = make_codec(row, (96, 128))
     points = keypoints(codec).numpy()
     targets, _ = codec.encode(points)
-    cell = {Heatmap: row.get("stride", 4), SimCC: 0.5, Regression: 0.01, Integral: 4}[type(codec)]
+    cell = {Heatmap: row.get("stride", 4), SimCC: 0.5, Regression: 0.01, Integral: 4, WholeBody: 4}[
+        type(codec)
+    ]
     answers = list(targets)
     if isinstance(codec, Integral):
         answers = [np.log(np.maximum(targets[1], 1e-12))]
+    if isinstance(codec, WholeBody):
+        answers = [targets[1]]
     if isinstance(codec, Regression) and codec.sigmas:
         answers = [np.concatenate([targets[0], np.zeros_like(targets[0])], -1)]
     if isinstance(codec, SimCC) and codec.activation == "softmax":

@@ -95,6 +95,33 @@ def test_the_start_is_saved_with_the_weights():
         IefNet(3, start=[[0.1, 0.2], [0.3, 0.4]], **SMALL)
 
 
+def test_it_begins_at_the_median_of_what_it_is_taught_and_the_middle_of_what_nobody_has_said():
+    places = torch.tensor([[[10.0, 20.0], [0.0, 0.0]], [[14.0, 90.0], [0.0, 0.0]]]).repeat(2, 1, 1)
+    places[0, 0] = places[2, 0] = torch.tensor([12.0, 30.0])
+    weights = torch.tensor([[1.0, 0.0]]).repeat(4, 1)
+    net = IefNet(2, **SMALL)
+    net.begin(places, weights, (64, 96))
+    begun = net.first(torch.zeros(1, 3, 96, 64))[0]
+    assert torch.allclose(begun[0], median_pose(places, weights)[0], atol=1e-4)
+    assert torch.allclose(begun[1], torch.tensor([31.5, 47.5]), atol=1e-4)
+
+
+def test_a_task_lets_it_begin_at_the_median_pose_of_its_crops():
+    from dataclasses import replace
+
+    from everybody.train.recipe import BASE, UNCHANGED
+    from everybody.train.tasks import task
+
+    from .test_train_adversarial import pack
+
+    numbers = {**UNCHANGED, "size": (48, 64), "sigma": 0.0, "held_back": 0.3}
+    made = task(replace(BASE, model="ief-slim", **numbers), pack())
+    rows = torch.arange(len(made))
+    images, keypoints, _, _ = made.augmented(rows, torch.Generator().manual_seed(0))
+    begun = made.net.first(images)[0]
+    assert torch.allclose(begun, median_pose(keypoints[..., :2], keypoints[..., 2]), atol=0.1)
+
+
 def test_laws(tmp_path):
     torch.manual_seed(0)
     net = IefNet(3, steps=2, **SMALL)

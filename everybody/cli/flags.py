@@ -203,6 +203,10 @@ class Posing:
     sstn: Annotated[
         Path | None, to_pose(help="An SSTN to look for the person with first, as everybody-sstn.")
     ] = None
+    refine: Annotated[
+        list[Path] | None,
+        to_pose(help="A later stage of a cascade, which looks at each joint again; several."),
+    ] = None
     hand: Annotated[str | None, to_pose(help="Model of hands: 135 points, with --face.")] = None
     face: Annotated[str | None, to_pose(help="Model of faces, as mediapipe-face.")] = None
     batch: Annotated[int, to_pose(help="Crops per call; 0: by device.")] = POSES.batch
@@ -224,6 +228,7 @@ class Posing:
             channels=self.channels,
             padding=self.padding,
             sstn=self.sstn,
+            refine=tuple(self.refine or ()),
             hand=self.hand,
             face=self.face,
             flip_test=self.flip_test,
@@ -256,6 +261,10 @@ class Tracking:
     flow: Annotated[
         bool, to_follow("--flow", help="Track with hindsight, a second later: fewer ids change.")
     ] = False
+    propagate: Annotated[
+        bool,
+        to_follow("--propagate", help="Track as Simple Baselines: optical flow, greedy by OKS."),
+    ] = False
     live: Annotated[
         bool,
         to_follow("--live", help="Answer soonest: nothing is read ahead. Cameras, rtsp: always."),
@@ -265,8 +274,8 @@ class Tracking:
         """None unless something was asked for that needs ids, as lifting does."""
         from ..follow import Follow
 
-        asked = (self.track, self.appearance, self.smooth, self.keep, self.flow, self.live)
-        if not any((*asked, lifted)) and self.detect_every == "auto":
+        asked = (self.track, self.appearance, self.smooth, self.keep, self.flow, self.propagate)
+        if not any((*asked, self.live, lifted)) and self.detect_every == "auto":
             return None
         flows = (source.isdecimal() or source.startswith(("rtsp:", "rtsps:")) for source in sources)
         return Follow(
@@ -275,6 +284,7 @@ class Tracking:
             smooth=self.smooth,
             keep=self.keep,
             flow=self.flow,
+            propagate=self.propagate,
             live=self.live or any(flows),
         )
 

@@ -27,6 +27,7 @@ from .offsets import OffsetHeatmap
 from .points import Points
 from .regression import UNITS, Regression
 from .simcc import SimCC
+from .whole_body import WholeBody
 
 if TYPE_CHECKING:
     from ..runtime import Port
@@ -51,6 +52,7 @@ __all__ = [
     "Regression",
     "RtmdetBoxes",
     "SimCC",
+    "WholeBody",
     "YoloxBoxes",
     "guess_layout",
     "make_codec",
@@ -110,12 +112,15 @@ class PictureCodec(Protocol):
         ...
 
 
-CODECS: dict[str, type[Heatmap | SimCC | Regression | Integral | OffsetHeatmap | Points]] = {
+CODECS: dict[
+    str, type[Heatmap | SimCC | Regression | Integral | OffsetHeatmap | WholeBody | Points]
+] = {
     "heatmap": Heatmap,
     "simcc": SimCC,
     "regression": Regression,
     "integral": Integral,
     "offset-heatmap": OffsetHeatmap,
+    "whole-body": WholeBody,
     "points": Points,
 }
 

@@ -26,6 +26,7 @@ from ..skeletons import Skeleton
 from ..weights import fetch, manifest
 from ..weights.locate import fixed_size, opened
 from .boxes import GivenBoxes, WholePicture
+from .cascade import Cascade
 from .detector import open_detector
 from .orientation import AnyTurn, LookAgain, TurnNet, open_turn_net
 from .parts import with_parts
@@ -118,6 +119,8 @@ def open_topdown(options: Options) -> Method:
     if pose.orientation == "any":
         assert isinstance(sppe, Sppe)
         sppe = AnyTurn(poser=sppe, net=net, straighten=not pose.sstn)  # an SSTN does it itself
+    for stage in pose.refine:
+        sppe = Cascade(sppe, open_sppe(PoseOptions(model=stage, batch=batch), engine))
     return TopDown(finder, with_parts(Distinct(sppe, suppress), pose, engine), batch)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from . import (
+    adversarial,
     cpm,
     deeppose,
     deployed,
@@ -34,6 +35,7 @@ from . import (
     simcc,
     simple_baseline,
     sppe,
+    symmetric_integral,
     tinypose,
     tompson,
     turn_net,
@@ -61,6 +63,16 @@ def heatmaps(net: Any, said: Any, targets: Targets, weights: Tensor, codec: Any)
     return losses.every_stage(error, stages, targets[0], weights)
 
 
+def poses_and_occlusions(
+    net: Any, said: Any, targets: Targets, weights: Tensor, codec: Any, hidden: Tensor
+) -> Loss:
+    """Heatmaps of where joints are and of which are hidden, of every stack."""
+    known = hidden >= 0
+    truth = adversarial.told(adversarial.maps_of(targets[0], hidden.clamp(min=0)), known)
+    stacks = [adversarial.told(maps, known) for maps in said]
+    return adversarial.generator_error(stacks, truth, weights, sigma=codec.sigma)
+
+
 def as_heatmaps(said: Tensor, wanted: Tensor, known: Tensor, codec: Any) -> Loss:
     """The difference of heatmaps from wanted ones."""
     return losses.heatmap_difference(said, wanted, known, sigma=codec.sigma)
@@ -75,6 +87,14 @@ def mean_cells(net: Any, said: Any, targets: Targets, weights: Tensor, codec: An
     """Logits of one map per joint, by their mean cell."""
     numbers = {"beta": codec.beta, "debias": codec.debias}
     return integral.coordinate_loss(said, targets, weights, **numbers)
+
+
+def peaks_and_means(net: Any, said: Any, targets: Targets, weights: Tensor, codec: Any) -> Loss:
+    """Whole bodies: heatmaps of large joints; of hands and face, maps by their mean cell."""
+    joints = said.shape[1]
+    large = (torch.arange(joints, device=said.device) < codec.large(joints)).float()
+    counts = {"by_heatmap": large, "by_integral": symmetric_integral.FINE * (1 - large)}
+    return symmetric_integral.whole_body_loss(said, targets, weights, sigma=codec.sigma, **counts)
 
 
 def squared_distances(net: Any, said: Any, targets: Targets, weights: Tensor, codec: Any) -> Loss:
@@ -167,9 +187,12 @@ MODELS: dict[str, Model] = {
     **family(tompson.TompsonNet, tompson.VARIANTS,
              codec=PIXELS | {"sigmas": True}, loss=two_looks, **POINTS),
     **family(cpm.CpmNet, cpm.VARIANTS, **COARSE_STAGES, published=cpm.published),
-    **family(ief.IefNet, ief.VARIANTS, codec=PIXELS, loss=corrections, guide=path, **POINTS),
+    **family(ief.IefNet, ief.VARIANTS, codec=PIXELS, loss=corrections, guide=path,
+             begin=ief.IefNet.begin, **POINTS),
     **family(hourglass.HourglassNet, hourglass.VARIANTS, **STAGES, published=hourglass.published,
              told=hourglass.layout),
+    **family(adversarial.AdversarialPoseNet, adversarial.VARIANTS, kind="occluded",
+             codec=CORNER, loss=poses_and_occlusions),
     **family(simple_baseline.SimpleBaselineNet, simple_baseline.VARIANTS, **HEATMAPS,
              published=simple_baseline.published),
     **family(integral.IntegralNet, integral.VARIANTS, codec={"type": "integral"},
@@ -177,7 +200,12 @@ MODELS: dict[str, Model] = {
     **family(dsnt.DsntNet, dsnt.VARIANTS,
              codec=WITH_SIGMAS | {"unit": "signed"}, loss=spread_cells, **POINTS),
     **family(hrnet.HRNet, hrnet.VARIANTS, **HEATMAPS, published=hrnet.published),
-    **family(fastpose.FastPoseNet, fastpose.VARIANTS, **HEATMAPS, published=fastpose.published,
+    **family(fastpose.FastPoseNet,
+             {n: v for n, v in fastpose.VARIANTS.items() if not n.endswith("whole-body")},
+             **HEATMAPS, published=fastpose.published, told=fastpose.layout),
+    **family(fastpose.FastPoseNet,
+             {n: v for n, v in fastpose.VARIANTS.items() if n.endswith("whole-body")},
+             codec={"type": "whole-body"}, loss=peaks_and_means, published=fastpose.published,
              told=fastpose.layout),
     **family(simcc.SimccNet, simcc.VARIANTS, codec=SIMCC, loss=bins, told=simcc.numbers, **AXES),
     **family(rtmpose.RtmPoseNet, rtmpose.VARIANTS, codec=RTMPOSE, loss=sharp_bins,

@@ -33,6 +33,8 @@ from .hourglass import Hourglass, Residual, residuals
 
 STRIDE = 4
 ALPHA, BETA = 1 / 220, 1 / 180  # what C's and P's opinions weigh in the generator's loss
+NEAR = 1.5  # cells from the truth within which a joint is no fake
+ALIKE = 0.2  # difference from the true maps, in units of an empty map, below which they are no fake
 
 
 class AdversarialPoseNet(nn.Module):
@@ -44,6 +46,7 @@ class AdversarialPoseNet(nn.Module):
         self, joints: int = 17, *, stacks: int = 4, width: int = 256, depth: int = 4
     ) -> None:
         super().__init__()
+        self.width, self.depth = width, depth
         quarter, half = width // 4, width // 2
         self.stem = nn.Sequential(
             nn.Conv2d(3, quarter, 7, 2, 3), nn.BatchNorm2d(quarter), nn.ReLU(),
@@ -94,6 +97,8 @@ class PoseDiscriminator(nn.Module):
     body in this picture could have it?
     """
 
+    weight = BETA
+
     def __init__(self, joints: int = 17, *, width: int = 128, depth: int = 4) -> None:
         super().__init__()
         self.enter = Residual(3 + 2 * joints, width)
@@ -104,17 +109,28 @@ class PoseDiscriminator(nn.Module):
         seen = torch.cat([functional.avg_pool2d(image, STRIDE), heatmaps], 1)
         return self.verdict(self.hourglass(self.enter(seen)))
 
+    def no_fakes(self, made: Tensor, truth: Tensor, sigma: float) -> Tensor:
+        """p_fake [B, K]: 1 for joints near the truth."""
+        return near(made, truth, distance=NEAR)
+
 
 class ConfidenceDiscriminator(nn.Module):
     """C: heatmaps [B, 2 K, h, w] -> logits [B, K]: does each look as sure as a true one?"""
+
+    weight = ALPHA
 
     def __init__(self, joints: int = 17, *, width: int = 128) -> None:
         super().__init__()
         self.enter = nn.Sequential(Residual(2 * joints, width), residuals(1, width))
         self.verdict = Verdict(width, joints)
 
-    def forward(self, heatmaps: Tensor) -> Tensor:
+    def forward(self, heatmaps: Tensor, image: Tensor | None = None) -> Tensor:
+        """It does not look at the picture, which P needs."""
         return self.verdict(self.enter(heatmaps))
+
+    def no_fakes(self, made: Tensor, truth: Tensor, sigma: float) -> Tensor:
+        """c_fake [B, K]: 1 for maps like the truth."""
+        return alike(made, truth, difference=ALIKE, sigma=sigma)
 
 
 class Verdict(nn.Module):
@@ -132,6 +148,18 @@ class Verdict(nn.Module):
         return self.joints(self.coarser(x).mean((2, 3)))
 
 
+Critic = PoseDiscriminator | ConfidenceDiscriminator
+
+
+def critics(net: AdversarialPoseNet, joints: int) -> dict[str, Critic]:
+    """P and C for a generator, half as wide."""
+    width = net.width // 2
+    return {
+        "pose critic": PoseDiscriminator(joints, width=width, depth=net.depth),
+        "confidence critic": ConfidenceDiscriminator(joints, width=width),
+    }
+
+
 # Losses: one value per joint, weights applied once; each returns (sum, weight).
 
 
@@ -140,6 +168,15 @@ def maps_of(poses: Tensor, hidden: Tensor) -> Tensor:
     heatmaps [B, 2 K, h, w].
     """
     return torch.cat([poses, poses * hidden[..., None, None]], 1)
+
+
+def told(maps: Tensor, known: Tensor) -> Tensor:
+    """Pose and occlusion heatmaps [B, 2 K, h, w], of which joints it is known whether they are
+    hidden [B, K] -> the same, with empty occlusion heatmaps for the others: nobody learns from
+    them, neither generator nor critics.
+    """
+    poses, occlusions = maps.chunk(2, 1)
+    return torch.cat([poses, occlusions * known[..., None, None]], 1)
 
 
 def generator_error(
@@ -195,6 +232,7 @@ def _peaks(maps: Tensor) -> Tensor:
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "adversarial-tiny": {"stacks": 2, "width": 32, "depth": 3},
+    "adversarial-slim": {"stacks": 2, "width": 64, "depth": 3},
     "adversarial-2": {"stacks": 2},
     "adversarial-4": {"stacks": 4},
 }

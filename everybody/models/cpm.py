@@ -115,6 +115,7 @@ class CpmNet(nn.Module):
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "cpm-tiny": {"stages": 2, "width": 16, "narrow": 8, "wide": 32},
+    "cpm-slim": {"stages": 3, "width": 10, "narrow": 8, "wide": 48},
     "cpm-3": {"stages": 3},
     "cpm-6": {"stages": 6},
 }

@@ -91,5 +91,6 @@ def squared_distance(
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "deeppose-tiny": {"widths": (16, 32, 48, 48, 32), "hidden": 128},
+    "deeppose-slim": {"widths": (64, 160, 256, 256, 160), "hidden": 1024},
     "deeppose-alexnet": {},
 }

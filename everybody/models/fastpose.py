@@ -138,6 +138,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "width": 8,
         "upsampling": ((), (128,), (64,), ()),
     },
+    "fastpose-slim": {
+        "depths": (2, 2, 2, 2),
+        "width": 24,
+        "upsampling": ((), (256,), (128,), ()),
+    },
+    "fastpose-tiny-whole-body": {
+        "depths": (1, 1, 1, 1),
+        "width": 8,
+        "upsampling": ((), (128,), (64,), ()),
+    },
+    "fastpose-50-whole-body": {"depths": RESNETS[50]["depths"]},
+    "fastpose-152-whole-body": {"depths": RESNETS[152]["depths"]},
     "fastpose-50": {"depths": RESNETS[50]["depths"]},
     "fastpose-152": {"depths": RESNETS[152]["depths"]},
     "fastpose-unshuffle-50": {"depths": RESNETS[50]["depths"], "upsampling": UNSHUFFLED},

@@ -136,6 +136,7 @@ def _widening(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "hourglass-tiny": {"stacks": 2, "width": 32, "depth": 3, "front": (16, 16, 32)},
+    "hourglass-slim": {"stacks": 2, "width": 72, "depth": 3, "front": (36, 36, 72)},
     "hourglass-1": {"stacks": 1},
     "hourglass-2": {"stacks": 2},
     "hourglass-4": {"stacks": 4},

@@ -92,6 +92,15 @@ class IefNet(nn.Module):
         nn.init.normal_(self.correct.weight, std=0.01)
         nn.init.zeros_(self.correct.bias)
 
+    def begin(self, places: Tensor, weights: Tensor, size: Sequence[int]) -> None:
+        """Start from the median of the poses [N, K, 2] in pixels of crops of `size` (width,
+        height), weights [N, K].
+        """
+        middle = (places.new_tensor(list(size)) - 1) / 2
+        known = (weights > 0).any(0)[:, None]
+        median = torch.where(known, median_pose(places, weights), middle)
+        self.start.copy_((2 * median + 1) / median.new_tensor(list(size)) - 1)
+
     def correction(self, image: Tensor, pose: Tensor) -> Tensor:
         """Image [B, 3, H, W] and guess [B, K, 2] -> ε [B, K, 2] in pixels, not yet bounded."""
         seen = torch.cat([image, gaussian_maps(pose, image.shape[2:], self.sigma)], 1)
@@ -146,6 +155,7 @@ def ief_loss(
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
+    "ief-slim": {"width": 16},
     "ief-fast": {"width": 32},
     "ief-accurate": {"width": 48, "depths": (2, 3, 4, 2)},
 }

@@ -85,6 +85,7 @@ class IntegralNet(nn.Module):
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "integral-tiny": {**RESNETS[18], "width": 8, "up": (32, 32, 32)},
+    "integral-slim": {**RESNETS[18], "width": 32, "up": (64, 64, 64)},
     "integral-18": RESNETS[18],
     "integral-50": RESNETS[50],
 }

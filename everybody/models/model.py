@@ -30,6 +30,7 @@ class Model:
     `loss` gets the network, what it says, and what its kind of sample teaches:
 
         crops     targets of the codec's `encode`, weights [B, K], the codec
+        occluded  the same, and which joints are hidden [B, K]: 1 yes, 0 no, -1 not said
         pictures  cells [A, 2], boxes [B, M, 4], real, ignored and categories [B, M]
         turns     wanted probabilities [B, 4], weights [B]
         regions   wanted θ [B, 2, 3], the crop's width / height
@@ -38,11 +39,14 @@ class Model:
 
     # (number of joints or categories, codec, **what `told` tells) -> untrained
     build: Callable[..., nn.Module]
-    kind: str  # of sample: crops, pictures, turns, regions, sequences
+    kind: str  # of sample: crops, occluded, pictures, turns, regions, sequences
     loss: Callable[..., Loss]  # (network, said, what the kind teaches …) -> (sum, weight)
     # (network, pictures, targets, weights) -> what else `forward` takes in training: networks that
     # correct a guess learn from guesses that depend on the truth.
     guide: Callable[..., tuple[Tensor, ...]] | None = None
+    # (network, the training set's joints [N, K, 2] in the crop's pixels, their weights [N, K]):
+    # what a network takes from the data before it learns, as IEF its first guess.
+    begin: Callable[..., None] | None = None
     codec: Mapping[str, Any] = field(
         default_factory=dict
     )  # {type, …}; size and sigma: the recipe's

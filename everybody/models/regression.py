@@ -65,6 +65,8 @@ class RegressionNet(nn.Module):
 VARIANTS: dict[str, dict[str, Any]] = {
     "deeppose-resnet-tiny": {**RESNETS[18], "width": 8},
     "deeppose-resnet-tiny-rle": {**RESNETS[18], "width": 8, "likelihood": True},
+    "deeppose-resnet-slim": {**RESNETS[18], "width": 32},
+    "deeppose-resnet-slim-rle": {**RESNETS[18], "width": 32, "likelihood": True},
     "deeppose-18": RESNETS[18],
     "deeppose-18-rle": {**RESNETS[18], "likelihood": True},
     "deeppose-50": RESNETS[50],

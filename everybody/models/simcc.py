@@ -126,4 +126,8 @@ def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
     return {"joints": len(state[last]), "deconvolutions": tuple(ups), "size": size}
 
 
-VARIANTS: dict[str, dict[str, Any]] = {"simcc-18": {"layers": 18}, "simcc-50": {"layers": 50}}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "simcc-slim": {"layers": 18, "width": 32, "deconvolutions": (64, 64, 64)},
+    "simcc-18": {"layers": 18},
+    "simcc-50": {"layers": 50},
+}

@@ -47,7 +47,8 @@ class SimpleBaselineNet(ResNet):
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    f"simple-baseline-{layers}": {"layers": layers} for layers in RESNETS
+    "simple-baseline-slim": {"layers": 18, "width": 32, "widths": (64, 64, 64)},
+    **{f"simple-baseline-{layers}": {"layers": layers} for layers in RESNETS},
 }
 
 

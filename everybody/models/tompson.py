@@ -232,5 +232,6 @@ def _error(maps: Tensor, at: Tensor, sigma: float) -> Tensor:
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "tompson": {},
+    "tompson-slim": {"width": 8, "hidden": 32, "fine": 8, "norm": True},
     "tompson-small": {"width": 32, "hidden": 128, "fine": 32, "norm": True},
 }

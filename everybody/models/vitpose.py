@@ -143,6 +143,7 @@ def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
+    "vitpose-slim": {"width": 128, "depth": 12, "heads": 4, "decoder": "simple"},
     "vitpose-s": {"width": 384, "depth": 12, "heads": 12},
     "vitpose-b": {"width": 768, "depth": 12, "heads": 12},
     "vitpose-l": {"width": 1024, "depth": 24, "heads": 16},

@@ -72,13 +72,16 @@ class Crops(OneNetwork):
         """Rows -> crops [N, 3, h, w] in [0, 255], keypoints [N, K, 3] in their pixels, which crops
         are mirrored [N], and the maps [N, 2, 3] from the packed pictures to the crops.
         """
-        recipe, n, rows = self.recipe, len(rows), self.learnt[rows]
-        keypoints = self.keypoints[rows]
+        return self.changed(self.learnt[rows], rng, angle=angle)
+
+    def changed(
+        self, rows: Tensor, rng: Generator, *, angle: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """As `augmented`, by rows of the pack."""
+        recipe, n = self.recipe, len(rows)
         if angle is None:
             angle = augment.angles(n, near=recipe.near, anywhere=recipe.anywhere, rng=rng)
-        boxes, inside = augment.half_body(
-            self.boxes[rows], keypoints, self.upper, recipe.half_body, rng
-        )
+        boxes, inside, keypoints = self.framed(rows, rng)
         turned = augment.rotations(angle)
         flip = augment.chance(n, recipe.flip, rng)
         around = augment.turned_boxes(boxes, inside, turned)
@@ -97,6 +100,15 @@ class Crops(OneNetwork):
         keypoints = augment.relabel(augment.move(keypoints, matrices), flip, self.mirror)
         keypoints = augment.outside_is_unlabelled(keypoints, recipe.size)
         return self.disturbed(images, keypoints, rng), keypoints, flip, matrices
+
+    def framed(self, rows: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows of the pack -> boxes [N, 4] to look at, the joints [N, K, 3] that they are around,
+        and the joints [N, K, 3] to learn.
+        """
+        keypoints = self.keypoints[rows]
+        share = self.recipe.half_body
+        boxes, inside = augment.half_body(self.boxes[rows], keypoints, self.upper, share, rng)
+        return boxes, inside, keypoints
 
     def offsets(self, keypoints: Tensor, rng: Generator) -> Tensor:
         """[N, K, 3] -> how wrong the recipe's proposals make each box: [N, 4], in its sides."""
@@ -129,17 +141,23 @@ class Crops(OneNetwork):
         n = len(keypoints)
         turned = augment.rotations(torch.full((n,), quarter * math.pi / 2, device=device))
         around = augment.turned_boxes(boxes, keypoints, turned)
-        ones = torch.ones(n, device=device)
-        to_crop = augment.crops(
-            around,
-            self.recipe.size,
-            padding=self.recipe.padding,
-            scale=ones,
-            shift=torch.zeros(n, 2, device=device),
-            flip=ones < 0,
-        )
+        to_crop = self.exact(around)
         matrices = augment.compose(to_crop, turned)
         packed = torch.from_numpy(self.held.images[start:stop]).to(device)
         images = augment.warp(packed, matrices, self.recipe.size)
         area = (around[:, 2:] - around[:, :2]).prod(1) * to_crop[:, 0, 0].square()
         return normalised(images), augment.move(keypoints, matrices), area
+
+    def exact(self, boxes: Tensor) -> Tensor:
+        """Boxes [N, 4] -> the maps [N, 2, 3] to crops right around them."""
+        ones = torch.ones(len(boxes), device=boxes.device)
+        shift, size = boxes.new_zeros(len(boxes), 2), self.recipe.size
+        padding = self.recipe.padding
+        return augment.crops(boxes, size, padding=padding, scale=ones, shift=shift, flip=ones < 0)
+
+    def unchanged(self, keypoints: Tensor, boxes: Tensor) -> Tensor:
+        """Joints [N, K, 3] and boxes [N, 4] of packed people -> the joints in crops that nothing
+        has changed; those outside are unlabelled.
+        """
+        moved = augment.move(keypoints, self.exact(boxes))
+        return augment.outside_is_unlabelled(moved, self.recipe.size)

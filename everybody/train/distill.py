@@ -192,11 +192,12 @@ def merge(
 
 
 def trusted(labels: Dataset, least: float) -> Dataset:
-    """Labels whose joints of a score below `least` count as unlabelled; COCO's flags of people (1,
-    2) count whole, a teacher's joints always a little less: 1 means that a person has labelled it.
+    """Labels whose joints of a score below `least` count as unlabelled. COCO's flags of people (1
+    hidden, 2 visible) stay; a teacher's joints are always a little below 1, because 1 and more mean
+    that a person has labelled the joint.
     """
     keypoints = labels.keypoints.copy()
-    scores = keypoints[..., 2].clip(0, 1)
+    scores = keypoints[..., 2]
     if ((scores > 0) & (scores < 1)).any():  # no flags
         scores = scores.clip(max=ALMOST)
     keypoints[..., 2] = np.where(scores >= least, scores, 0)

@@ -38,6 +38,9 @@ class PoseTask(Crops):
         super().__init__(recipe, pack)
         self.net = self.network(recipe, len(pack.skeleton))
         self.codec = codec_of(self.model, recipe)
+        if self.model.begin is not None:
+            places = self.unchanged(self.keypoints[self.learnt], self.boxes[self.learnt])
+            self.model.begin(self.net, places[..., :2], places[..., 2], recipe.size)
         self._teacher: Any = None
         if recipe.imitate and (not recipe.start or self.model.difference is None):
             raise OptionError(

@@ -84,6 +84,9 @@ class Recipe:
     direct: float = 1.0  # weight of θ itself in the loss
     parallel: float = 1.0  # weight of the parallel SPPE; 0: without
     pose: float = 1.0  # weight of the SPPE's own loss; 0: it stays as it is
+    # How much Adversarial PoseNet's two critics count, as a factor of the paper's weights; 0: the
+    # generator learns alone.
+    critics: float = 1.0
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -223,6 +226,24 @@ RECIPES: dict[str, Recipe] = {
     # Small enough for a CPU: 96 x 128 as the small PP-TinyPose.
     "simple-baseline-18": replace(
         BASE, model="simple-baseline-18", size=(96, 128), sigma=1.0, rate=1e-3, batch=32
+    ),
+    # A later stage of DeepPose's cascade: `padding` is the paper's σ, `shift` how far the stage
+    # before is off, both in diameters of the person.
+    "cascade": replace(
+        BASE,
+        model="deeppose-slim",
+        task="cascade",
+        size=(96, 128),
+        sigma=0.0,
+        padding=1.0,
+        shift=0.2,
+        scale=0.1,
+        half_body=0.0,
+        rate=1e-3,
+        batch=32,
+    ),
+    "adversarial": replace(
+        BASE, model="adversarial-slim", size=(96, 128), sigma=1.0, rate=1e-3, batch=32
     ),
     "simcc-18": replace(BASE, model="simcc-18", size=(96, 128), sigma=0.0, rate=1e-3, batch=32),
     "turn": replace(

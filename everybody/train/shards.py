@@ -47,7 +47,8 @@ class Pack:
     images [N, S, S, 3] uint8 RGB. keypoints [P, K, 3] in its pixels: x, y, and how much the label
     counts (0: not labelled). boxes [P, 4] xyxy. ignored [P]: neither to find nor false. names [N]:
     set/file. kinds [P]: places in `categories`. turns [P, 4]: how well a teacher finds the person
-    in each quarter turn (np.rot90 of the picture), or nothing.
+    in each quarter turn (np.rot90 of the picture), or nothing. hidden [P, K]: 1 for joints that
+    people have labelled as hidden, 0 as visible, -1 where nobody has said; or nothing.
     """
 
     images: NDArray[np.uint8]
@@ -60,6 +61,7 @@ class Pack:
     kinds: NDArray[np.int64] = None  # type: ignore[assignment]  # default: all of the first
     categories: tuple[str, ...] = PEOPLE
     turns: NDArray[np.float32] | None = None
+    hidden: NDArray[np.int8] | None = None
 
     def __post_init__(self) -> None:
         if self.kinds is None:
@@ -82,6 +84,7 @@ class Pack:
             kinds=self.kinds[people],
             names=tuple(name for name, keep in zip(self.names, chosen, strict=True) if keep),
             turns=None if self.turns is None else self.turns[people],
+            hidden=None if self.hidden is None else self.hidden[people],
         )
 
     def shrunk(self, factor: int) -> Pack:
@@ -189,6 +192,7 @@ def pack_crops(
     sides = (data.boxes[:, 2:] - data.boxes[:, :2]).max(1, initial=0)
     enough = ~data.ignored & (sides >= least) & (data.labelled.sum(1) >= min(4, len(data.skeleton)))
     data, kinds = data.select(enough), kinds[enough]
+    hidden = hidden_joints(data.keypoints[..., 2])
     for name, image, rows in _pictures(data, say):
         if len(rows) == 0:
             continue
@@ -200,13 +204,16 @@ def pack_crops(
         squares = np.concatenate([middle - half, middle + half], 1)
         matrices = geometry.crop_matrices(squares, (size, size), context)
         crops = np.stack([warp(image, matrix, size) for matrix in matrices])
+        keypoints = geometry.transform(matrices, data.keypoints[rows]).astype(np.float32)
+        keypoints[..., 2] = keypoints[..., 2].clip(0, 1)
         columns = {
-            "keypoints": geometry.transform(matrices, data.keypoints[rows]).astype(np.float32),
+            "keypoints": keypoints,
             "boxes": geometry.transform(matrices, boxes.reshape(-1, 2, 2))
             .reshape(-1, 4)
             .astype(np.float32),
             "ignored": np.zeros(len(rows), bool),
             "kinds": kinds[rows],
+            "hidden": hidden[rows],
         }
         if turns is not None:
             columns["turns"] = turns(crops, columns["boxes"])
@@ -219,6 +226,14 @@ def pack_crops(
             )
     writer.flush()
     return writer.pictures
+
+
+def hidden_joints(flags: NDArray[Any]) -> NDArray[np.int8]:
+    """COCO's flags of a data set [P, K] -> as `Pack.hidden`. Without a single 2 (visible) in the
+    set, 1 only means labelled.
+    """
+    said = np.where(flags == 1, 1, np.where(flags == 2, 0, -1)).astype(np.int8)
+    return said if (flags == 2).any() else np.full_like(said, -1)
 
 
 def pack_pictures(
@@ -362,6 +377,7 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
         kinds=column("kinds"),
         categories=_said(parts[0], "categories") or PEOPLE,
         turns=column("turns") if all("turns" in part for part in parts) else None,
+        hidden=column("hidden") if all("hidden" in part for part in parts) else None,
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from ..errors import unknown
 from ..models import MODELS
+from .adversarial import AdversarialTask
+from .cascade import CascadeTask
 from .detect import DetectorTask
 from .equivariant import EquivariantTask
 from .pose import PoseTask
@@ -18,12 +20,24 @@ from .rmpe import RmpeTask, SstnTask
 from .sequences import SequenceTask
 from .turn import TurnTask
 
-AnyTask = PoseTask | TurnTask | DetectorTask | EquivariantTask | SstnTask | RmpeTask | SequenceTask
+AnyTask = (
+    PoseTask
+    | AdversarialTask
+    | CascadeTask
+    | TurnTask
+    | DetectorTask
+    | EquivariantTask
+    | SstnTask
+    | RmpeTask
+    | SequenceTask
+)
 TASKS: dict[str, type[AnyTask]] = {
     "crops": PoseTask,
+    "occluded": AdversarialTask,
     "turns": TurnTask,
     "pictures": DetectorTask,
     "regions": SstnTask,
+    "cascade": CascadeTask,
     "sequences": SequenceTask,
     "rmpe": RmpeTask,
     "equivariant": EquivariantTask,
