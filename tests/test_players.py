@@ -16,7 +16,7 @@ from everybody.errors import OptionError  # noqa: E402
 from everybody.models import MODELS  # noqa: E402
 from everybody.skeletons import COCO17  # noqa: E402
 from everybody.train import checkpoint, loop  # noqa: E402
-from everybody.train.about import About
+from everybody.train.about import About  # noqa: E402
 from everybody.train.players import players_of  # noqa: E402
 from everybody.train.recipe import BASE  # noqa: E402
 
