@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -252,3 +253,10 @@ def test_the_page_is_written_by_the_command(tmp_path, capsys):
     assert capsys.readouterr().out == f"{tmp_path / 'a.html'}\n"
     write_page(load(tmp_path), tmp_path / "b.html")
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_the_world_stays_as_it_is(tmp_path):
+    records = [replace(r, poses=replace(r.poses, frame="world")) for r in spatial()]
+    write_npz(lambda: records, tmp_path / "a.npz")
+    shown = load(tmp_path / "a.npz").moments[2].places
+    assert np.allclose(shown, records[2].poses.joints[..., :3], atol=1e-4)

@@ -20,6 +20,7 @@ function canvas(id) {
   pen.setTransform(scale, 0, 0, scale, 0, 0);
   pen.clearRect(0, 0, width, height);
   pen.lineCap = "round";
+  pen.lineWidth = 1;
   return { pen, width, height };
 }
 

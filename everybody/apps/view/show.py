@@ -176,8 +176,8 @@ def _of_npz(path: Path) -> Show:
         raise DataError(f"{path}: positions_3d, times, ids and joints do not fit together")
     known = (skeleton for skeleton in SKELETONS.values() if skeleton.joints == joints)
     skeleton = next(known, None) or tree_skeleton(path.name, joints)
-    # The camera of `lift` looks along z; the world of `triangulate` has z up.
-    frame = "world" if "errors" in data else "camera"
+    # `lift` says the space; `triangulate` knows the world alone.
+    frame = "camera" if "camera" in data.get("space", ()) else "world"
     motions = []
     for number in np.unique(ids).tolist():
         rows = np.flatnonzero(ids == number)
