@@ -203,6 +203,7 @@ def test_motion_files_are_shown(tmp_path, ending):
     (path, *_) = write_motions(tmp_path / f"a{ending}", [motion])
     show = load(path)
     assert len(show.moments) == 3
+    assert show.skeleton.limbs
     assert len(data_of(page(show))["frames"]) == 3
 
 

@@ -7,7 +7,7 @@ stays, z is what was up, y is what was away.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,20 @@ def of_motions(motions: Sequence[Motion], name: str) -> Show:
         Moment(name, n, time, np.array([j for _, j in row], np.float32), [i for i, _ in row])
         for n, (time, row) in enumerate(sorted(rows.items()))
     ]
-    return Show(name, skeleton, moments)
+    return Show(name, _with_bones(skeleton), moments)
+
+
+def _with_bones(skeleton: Skeleton) -> Skeleton:
+    """Files of points (TRC, C3D) say no bones: those of the largest format whose joints are there."""
+    place = {joint: k for k, joint in enumerate(skeleton.joints)}
+    whole = [
+        known for known in SKELETONS.values() if len(known) and place.keys() >= {*known.joints}
+    ]
+    if skeleton.limbs or not whole:
+        return skeleton
+    known = max(whole, key=len)
+    bones = [(place[known.joints[a]], place[known.joints[b]]) for a, b in known.limbs]
+    return replace(skeleton, limbs=tuple(bones))
 
 
 def _of_npz(path: Path) -> Show:
