@@ -1,0 +1,178 @@
+"""Feet that stand stay where they are: contacts of a motion, kept on the character it is put on.
+
+Contacts are told from the person (`floor.Feet`). Each has an anchor, the mean place of the
+character's ankle meanwhile. The root moves as the standing feet need it, then each leg reaches its
+anchor in closed form (two bones, law of cosines), and feet keep how they point (after Kovar,
+Schreiner and Gleicher 2002). Between contacts corrections go over into each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import label
+
+from ..lift.body import Animation
+from ..lift.floor import Feet
+from ..lift.motion import Motion
+from ..skeletons import H36M17
+from .characters import SIDES, Character
+from .retarget import smallest_turn
+
+Array = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
+
+SHORTEST = 0.1  # seconds that a contact lasts at least
+FADE = 0.25  # seconds in which a correction comes and goes
+REACH = 0.999  # share of its length to which a leg is stretched at most
+STEPS = 60  # tries to bring the root to where all standing feet reach their anchors
+
+
+def contacts(animation: Animation) -> Mask:
+    """A person's animation in the world -> [T, 2]: which foot stands, left and right."""
+    joints = animation.motion(H36M17).joints
+    return standing(Motion(H36M17, joints, animation.times))
+
+
+def standing(motion: Motion) -> Mask:
+    """The same of the joints of H36M17 in the world; contacts that are too short are none."""
+    feet, up = Feet(), np.array([0.0, 0, 1])
+    joints = np.nan_to_num(motion.joints)
+    rows = [feet(one, float(t), up) for one, t in zip(joints, motion.times, strict=True)]
+    stands = np.array(rows, bool).reshape(-1, 2)
+    # a foot's velocity is told late, so a contact begins one frame before it is seen
+    for foot in range(2):
+        for frames in _runs(stands[:, foot]):
+            span = motion.times[frames[-1]] - motion.times[frames[0]]
+            if span < SHORTEST:
+                stands[frames, foot] = False
+    return stands
+
+
+def kept(animation: Animation, character: Character, stands: Mask) -> Animation:
+    """A character's animation -> the same, in which standing ankles stay at their anchors."""
+    if not stands.any():
+        return animation
+    legs = [[character.parts[f"{s}_{part}"] for part in ("hip", "knee", "ankle")] for s in SIDES]
+    goals = np.stack(
+        [_goals(animation, ankle, stands[:, n]) for n, (_, _, ankle) in enumerate(legs)], 1
+    )
+    places = animation.places
+    root = _reaching(places, legs, goals, stands, animation.times)
+    moved = (root - animation.root)[:, None]
+    turns = animation.turns.copy()
+    for n, chain in enumerate(legs):
+        _bend(animation, turns, places + moved, chain, goals[:, n])
+    return Animation(animation.body, root, turns, animation.times, animation.id, animation.frame)
+
+
+def slide(animation: Animation, character: Character, stands: Mask) -> float:
+    """The farthest that a standing ankle is from its mean place in that contact, in metres."""
+    worst = 0.0
+    for n, side in enumerate(SIDES):
+        ankle = animation.places[:, character.parts[f"{side}_ankle"]]
+        for frames in _runs(stands[:, n]):
+            away = ankle[frames] - ankle[frames].mean(0)
+            worst = max(worst, float(np.linalg.norm(away, axis=1).max()))
+    return worst
+
+
+def _runs(mask: Mask) -> list[NDArray[np.int64]]:
+    """Frames that follow each other where mask [T] holds."""
+    marks, count = label(mask)  # pyright: ignore[reportGeneralTypeIssues]
+    return [np.flatnonzero(marks == n) for n in range(1, count + 1)]
+
+
+def _goals(animation: Animation, ankle: int, mask: Mask) -> Array:
+    """[T, 3]: where an ankle shall be: at the anchor in contacts; around them the correction fades
+    within FADE.
+    """
+    places, times = animation.places[:, ankle], animation.times
+    off = np.zeros_like(places)
+    runs = _runs(mask)
+    for frames in runs:
+        off[frames] = places[frames].mean(0) - places[frames]
+    loose = np.flatnonzero(~mask)
+    if not len(runs) or not len(loose):
+        return places + off
+    starts = np.array([frames[0] for frames in runs])
+    ends = np.array([frames[-1] for frames in runs])
+    for t in loose:
+        later, earlier = starts[starts > t], ends[ends < t]
+        for near in (later[:1], earlier[-1:]):
+            if len(near):
+                away = abs(times[near[0]] - times[t]) / FADE
+                off[t] += off[near[0]] * (0.5 + 0.5 * np.cos(np.pi * min(away, 1.0)))
+    return places + off
+
+
+def _reaching(
+    places: Array, legs: list[list[int]], goals: Array, stands: Mask, times: Array
+) -> Array:
+    """[T, 3]: the root, moved by as little as lets legs reach their goals where feet stand."""
+    off = np.stack([goals[:, n] - places[:, chain[2]] for n, chain in enumerate(legs)], 1)
+    move = off.mean(1)
+    for _ in range(STEPS):
+        pull, count = np.zeros_like(move), np.zeros((len(move), 1))
+        for n, (hip, knee, ankle) in enumerate(legs):
+            bones = places[0, [knee, ankle]] - places[0, [hip, knee]]
+            most = REACH * np.linalg.norm(bones, axis=1).sum()
+            way = goals[:, n] - places[:, hip] - move
+            away = np.linalg.norm(way, axis=1, keepdims=True)
+            over = np.maximum(away - most, 0) * stands[:, n, None]
+            pull += way / np.maximum(away, 1e-9) * over
+            count += over > 0
+        if not count.any():
+            break
+        move = move + pull / np.maximum(count, 1)
+    return places[:, 0] + move
+
+
+def _bend(animation: Animation, turns: Array, places: Array, chain: list[int], goal: Array) -> None:
+    """Turns hip and knee in place so that the ankle lies at its goal; the foot keeps its axes."""
+    hip, knee, ankle = chain
+    body, whole = animation.body, animation.orientations
+    upper, lower = places[:, knee] - places[:, hip], places[:, ankle] - places[:, knee]
+    a, b = (np.linalg.norm(bone, axis=1, keepdims=True) for bone in (upper, lower))
+    way = goal - places[:, hip]
+    far = np.linalg.norm(way, axis=1, keepdims=True)
+    far = np.clip(far, np.abs(a - b) + 1e-6, a + b - 1e-9)
+    along = way / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
+
+    # the knee stays on the side it is on, in the plane of the turned leg; a straight leg bends on
+    straight = smallest_turn(upper + lower, along)
+    side = (straight @ upper[..., None])[..., 0]
+    ahead = (straight @ whole[:, hip] @ np.array([1.0, 0, 0])[:, None])[..., 0]
+    side = side - (side * along).sum(1, keepdims=True) * along
+    ahead = ahead - (ahead * along).sum(1, keepdims=True) * along
+    side = side + 1e-6 * ahead
+    side = side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-12)
+    cosine = np.clip((a**2 + far**2 - b**2) / (2 * a * far), -1, 1)
+    new = a * (cosine * along + np.sqrt(1 - cosine**2) * side)
+
+    thigh = smallest_turn((straight @ upper[..., None])[..., 0], new) @ straight
+    shank = smallest_turn((thigh @ lower[..., None])[..., 0], along * far - new) @ thigh
+    hips, shanks = thigh @ whole[:, hip], shank @ whole[:, knee]
+    _put(turns, whole, body.parents, hip, hips, None)
+    _put(turns, whole, body.parents, knee, shanks, (hip, hips))
+    _put(turns, whole, body.parents, ankle, whole[:, ankle], (knee, shanks))
+
+
+def _put(
+    turns: Array,
+    whole: Array,
+    parents: tuple[int, ...],
+    joint: int,
+    axes: Array,
+    above: tuple[int, Array] | None,
+) -> None:
+    """Gives a joint its axes in the world. above: a joint over it that has new axes; joints in
+    between turn with it as they did.
+    """
+    parent = whole[:, parents[joint]]
+    if above is not None:
+        changed, now = above
+        parent = now @ np.swapaxes(whole[:, changed], 1, 2) @ parent
+    turns[:, joint] = np.swapaxes(parent, 1, 2) @ axes
