@@ -1,9 +1,8 @@
-"""Motions on characters: rest is the identity, limbs keep their directions, feet stay, files hold."""
+"""Motions on characters: rest is the identity, limbs keep directions, feet stay, files hold."""
 
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,7 +98,7 @@ def rig_bvh(path: Path, table: str, *, arms: float = 0.0) -> Path:
     """A rig of the stick character under a table's names, as .bvh; arms hang by an angle at rest."""
     called = TABLES["vrm"]
     names = {called[part]: bone for part, bone in TABLES[table].items()}
-    rows = [row for row in bones() if row[0] in names or not row[0].endswith("Shoulder")]
+    rows = bones()
     place = {name: n for n, (name, _, _) in enumerate(rows)}
     offsets = np.array([offset for _, _, offset in rows]) @ UP
     offsets[0] = 0
@@ -127,7 +126,8 @@ def ways(places: np.ndarray, pairs: list[tuple[int, int]]) -> np.ndarray:
 
 
 def degrees(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(a - b, axis=-1) / 2, 0, 1))).max())
+    half = np.clip(np.linalg.norm(a - b, axis=-1) / 2, 0, 1)
+    return float(np.degrees(2 * np.arcsin(half)).max())
 
 
 def apart(animation: Animation, put: Animation, character: Character) -> float:
@@ -218,9 +218,6 @@ def test_standing_feet_stay(character: Character) -> None:
     assert slide(held, character, stands) < 0.001
     feet = [character.parts[f"{side}_ankle"] for side in ("left", "right")]
     np.testing.assert_allclose(held.orientations[:, feet], put.orientations[:, feet], atol=1e-6)
-    np.testing.assert_allclose(
-        held.turns @ np.swapaxes(held.turns, 2, 3), np.eye(3), atol=1e-9
-    ) if (False) else None
     others = [n for part, n in character.parts.items() if part.endswith(("elbow", "head"))]
     np.testing.assert_allclose(held.orientations[:, others], put.orientations[:, others])
 
@@ -305,9 +302,10 @@ def test_glb_is_whole() -> None:
     rig = read_rig(None)
     scene = trimesh.load(io.BytesIO(rig.glb(retarget(moving(), rig.character))), file_type="glb")
     low, high = scene.bounds
-    assert np.isfinite(scene.bounds).all() and ((high - low) > 0.2).all()
+    assert np.isfinite(scene.bounds).all()
+    assert ((high - low) > 0.2).all()
     gltf = pygltflib.GLTF2.load_from_bytes(rig.glb(retarget(moving(), rig.character)))
-    assert len(gltf.animations) == 1 and len(gltf.skins) == 1
+    assert (len(gltf.animations), len(gltf.skins)) == (1, 1)
     paths = [(c.target.node, c.target.path) for c in gltf.animations[0].channels]
     assert len(set(paths)) == len(paths)
 
@@ -438,8 +436,9 @@ def test_command(tmp_path: Path) -> None:
     rig = rig_bvh(tmp_path / "rig.bvh", "mixamo")
     runner = CliRunner()
     said = runner.invoke(app, ["animate", str(source), "-o", str(out), "--fps", "60"])
-    assert said.exit_code == 0 and "slides 0 mm" in said.output
-    assert json.loads(out.read_bytes()[20:].split(b"\0")[0].rpartition(b"}")[0] + b"}")["skins"]
+    assert said.exit_code == 0
+    assert "slides 0 mm" in said.output
+    assert len(pygltflib.GLTF2.load_from_bytes(out.read_bytes()).animations) == 1
     bvh = tmp_path / "out.bvh"
     said = runner.invoke(app, ["animate", str(source), "-o", str(bvh), "-c", str(rig)])
     assert said.exit_code == 0

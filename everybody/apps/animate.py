@@ -87,7 +87,9 @@ def animated(motion: Motion, rig: Rig, options: Animate | None = None) -> Played
     person = solve(fit_body(motion), motion, rules=rules)
     stands = contacts(person)
     before = retarget(person, rig.character)
-    after = kept(before, rig.character, stands)
+    body = person.body
+    feet = any(body.joints[j].endswith("ankle") for j in body.turning)  # tell how they point
+    after = kept(before, rig.character, stands, flat=not feet)
     slid = (slide(before, rig.character, stands), slide(after, rig.character, stands))
     standing = float(stands.any(1).mean()) if len(stands) else 0.0
     if options.fps is not None:

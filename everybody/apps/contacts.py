@@ -27,6 +27,7 @@ Mask = NDArray[np.bool_]
 SHORTEST = 0.1  # seconds that a contact lasts at least
 FADE = 0.25  # seconds in which a correction comes and goes
 REACH = 0.999  # share of its length to which a leg is stretched at most
+STEP = 0.15  # share of a leg's length: a foot that stands nearer to the floor stands on it
 STEPS = 60  # tries to bring the root to where all standing feet reach their anchors
 
 
@@ -42,7 +43,6 @@ def standing(motion: Motion) -> Mask:
     joints = np.nan_to_num(motion.joints)
     rows = [feet(one, float(t), up) for one, t in zip(joints, motion.times, strict=True)]
     stands = np.array(rows, bool).reshape(-1, 2)
-    # a foot's velocity is told late, so a contact begins one frame before it is seen
     for foot in range(2):
         for frames in _runs(stands[:, foot]):
             span = motion.times[frames[-1]] - motion.times[frames[0]]
@@ -51,21 +51,39 @@ def standing(motion: Motion) -> Mask:
     return stands
 
 
-def kept(animation: Animation, character: Character, stands: Mask) -> Animation:
-    """A character's animation -> the same, in which standing ankles stay at their anchors."""
+def kept(
+    animation: Animation, character: Character, stands: Mask, *, flat: bool = False
+) -> Animation:
+    """A character's animation -> the same, in which standing ankles stay at their anchors. flat:
+    standing feet lie flat, where the person's joints do not tell how feet point.
+    """
     if not stands.any():
         return animation
     legs = [[character.parts[f"{s}_{part}"] for part in ("hip", "knee", "ankle")] for s in SIDES]
     goals = np.stack(
-        [_goals(animation, ankle, stands[:, n]) for n, (_, _, ankle) in enumerate(legs)], 1
+        [_goals(animation, character, ankle, stands[:, n]) for n, (_, _, ankle) in enumerate(legs)],
+        1,
     )
     places = animation.places
-    root = _reaching(places, legs, goals, stands, animation.times)
+    root = _reaching(places, legs, goals, stands)
     moved = (root - animation.root)[:, None]
     turns = animation.turns.copy()
     for n, chain in enumerate(legs):
-        _bend(animation, turns, places + moved, chain, goals[:, n])
+        foot = animation.orientations[:, chain[2]]
+        if flat:
+            weight = _around(stands[:, n, None].astype(float), stands[:, n], animation.times)
+            foot = _flat(foot, character, np.minimum(weight, 1))
+        _bend(animation, turns, places + moved, chain, goals[:, n], foot)
     return Animation(animation.body, root, turns, animation.times, animation.id, animation.frame)
+
+
+def _flat(foot: Array, character: Character, weight: Array) -> Array:
+    """Feet [T, 3, 3] as far as weight [T, 1] says with the sole on the floor, which they have at
+    rest.
+    """
+    up = np.array([0.0, 0, 1])
+    tilted = (foot @ character.facing.T)[..., 2]
+    return smallest_turn(tilted, tilted + weight * (up - tilted)) @ foot
 
 
 def slide(animation: Animation, character: Character, stands: Mask) -> float:
@@ -85,32 +103,38 @@ def _runs(mask: Mask) -> list[NDArray[np.int64]]:
     return [np.flatnonzero(marks == n) for n in range(1, count + 1)]
 
 
-def _goals(animation: Animation, ankle: int, mask: Mask) -> Array:
-    """[T, 3]: where an ankle shall be: at the anchor in contacts; around them the correction fades
-    within FADE.
+def _goals(animation: Animation, character: Character, ankle: int, mask: Mask) -> Array:
+    """[T, 3]: where an ankle shall be: at the anchor in contacts, at the height that it has over
+    the floor at rest where it is near that; around contacts the correction fades.
     """
-    places, times = animation.places[:, ankle], animation.times
+    places = animation.places[:, ankle]
+    sole = float(character.rest[ankle, 2]) - character.floor
     off = np.zeros_like(places)
-    runs = _runs(mask)
-    for frames in runs:
-        off[frames] = places[frames].mean(0) - places[frames]
-    loose = np.flatnonzero(~mask)
-    if not len(runs) or not len(loose):
-        return places + off
-    starts = np.array([frames[0] for frames in runs])
-    ends = np.array([frames[-1] for frames in runs])
-    for t in loose:
-        later, earlier = starts[starts > t], ends[ends < t]
-        for near in (later[:1], earlier[-1:]):
-            if len(near):
-                away = abs(times[near[0]] - times[t]) / FADE
-                off[t] += off[near[0]] * (0.5 + 0.5 * np.cos(np.pi * min(away, 1.0)))
-    return places + off
+    for frames in _runs(mask):
+        anchor = places[frames].mean(0)
+        if abs(anchor[2] - sole) < STEP * character.leg:
+            anchor[2] = sole
+        off[frames] = anchor - places[frames]
+    return places + _around(off, mask, animation.times)
 
 
-def _reaching(
-    places: Array, legs: list[list[int]], goals: Array, stands: Mask, times: Array
-) -> Array:
+def _around(values: Array, mask: Mask, times: Array) -> Array:
+    """Values [T, D] that hold in contacts -> the same, that come and go within FADE around them."""
+    runs, out = _runs(mask), np.where(mask[:, None], values, 0)
+    edges = [(frames[0], frames[-1]) for frames in runs]
+    gaps = zip([None, *edges], [*edges, None], strict=True)
+    for before, after in gaps:
+        first = before[1] + 1 if before else 0
+        last = after[0] if after else len(times)
+        span = times[after[0]] - times[before[1]] if before and after else FADE
+        for near in ([before[1]] if before else []) + ([after[0]] if after else []):
+            away = np.abs(times[first:last] - times[near]) / min(FADE, span)
+            share = 0.5 + 0.5 * np.cos(np.pi * np.minimum(away, 1))
+            out[first:last] += share[:, None] * values[near]
+    return out
+
+
+def _reaching(places: Array, legs: list[list[int]], goals: Array, stands: Mask) -> Array:
     """[T, 3]: the root, moved by as little as lets legs reach their goals where feet stand."""
     off = np.stack([goals[:, n] - places[:, chain[2]] for n, chain in enumerate(legs)], 1)
     move = off.mean(1)
@@ -130,8 +154,10 @@ def _reaching(
     return places[:, 0] + move
 
 
-def _bend(animation: Animation, turns: Array, places: Array, chain: list[int], goal: Array) -> None:
-    """Turns hip and knee in place so that the ankle lies at its goal; the foot keeps its axes."""
+def _bend(
+    animation: Animation, turns: Array, places: Array, chain: list[int], goal: Array, foot: Array
+) -> None:
+    """Turns hip and knee in place so that the ankle lies at its goal, and the foot to its axes."""
     hip, knee, ankle = chain
     body, whole = animation.body, animation.orientations
     upper, lower = places[:, knee] - places[:, hip], places[:, ankle] - places[:, knee]
@@ -157,7 +183,7 @@ def _bend(animation: Animation, turns: Array, places: Array, chain: list[int], g
     hips, shanks = thigh @ whole[:, hip], shank @ whole[:, knee]
     _put(turns, whole, body.parents, hip, hips, None)
     _put(turns, whole, body.parents, knee, shanks, (hip, hips))
-    _put(turns, whole, body.parents, ankle, whole[:, ankle], (knee, shanks))
+    _put(turns, whole, body.parents, ankle, foot, (knee, shanks))
 
 
 def _put(
