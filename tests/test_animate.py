@@ -95,7 +95,7 @@ def own(character: Character) -> Body:
 
 
 def rig_bvh(path: Path, table: str, *, arms: float = 0.0) -> Path:
-    """A rig of the stick character under a table's names, as .bvh; arms hang by an angle at rest."""
+    """A rig of the stick character under a table's names, as .bvh; arms hang at rest."""
     called = TABLES["vrm"]
     names = {called[part]: bone for part, bone in TABLES[table].items()}
     rows = bones()

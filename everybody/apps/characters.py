@@ -29,7 +29,7 @@ NEEDED = ("pelvis", *(p for p in PARTS if "_" in p and not p.endswith(("chest", 
 
 def _table(middle: str, limbs: str, sides: tuple[str, str]) -> dict[str, str]:
     """Part -> bone; `limbs` in the order of LIMBS, each with {} for the side."""
-    out = dict(zip(MIDDLE, middle.split(), strict=True))
+    out: dict[str, str] = dict(zip(MIDDLE, middle.split(), strict=True))
     for ours, theirs in zip(("left", "right"), sides, strict=True):
         for limb, bone in zip(LIMBS, limbs.split(), strict=True):
             out[f"{ours}_{limb}"] = bone.format(theirs)

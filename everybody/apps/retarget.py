@@ -117,7 +117,7 @@ def _alignment(character: Character, body: Body, rest: Array, part: str, joint: 
     """
     end = ENDS.get(part)
     facing = character.facing
-    if end not in character.parts:
+    if end is None or end not in character.parts:
         return facing
     name = body.joints[joint]
     theirs = next((e for e in _THEIR_ENDS.get(name, (end,)) if e in body.joints), None)

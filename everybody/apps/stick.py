@@ -49,7 +49,7 @@ Bone = tuple[str, str, Array]
 
 def bones(height: float = HEIGHT) -> list[Bone]:
     """Name, parent and offset in metres, y up, z forward, parents first."""
-    rows = list(_TRUNK)
+    rows: list[tuple[str, str, tuple[float, float, float]]] = list(_TRUNK)
     for side, sign in (("left", 1), ("right", -1)):
         for name, parent, (x, y, z) in _SIDE:
             above = parent if parent in ("chest", "hips") else side + parent
