@@ -3,6 +3,7 @@ how steady it is, and how fast.
 
     python -m benchmarks.lifting cmu [--model FILE]
     python -m benchmarks.lifting humaneva [--model FILE] [--ahead 0]
+    python -m benchmarks.lifting trial [--blazepose FILE]
     python -m benchmarks.lifting steady RESULTS
     python -m benchmarks.lifting speed
 """
@@ -22,7 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common import DATA, parsed, parser
+from benchmarks.views import MARKERS, TRIAL, trial_truth
 from everybody.data.cmu import Capture, read_captures
+from everybody.estimator import Estimator
 from everybody.lift.anatomy import HEIGHT, stature
 from everybody.lift.floor import FloorFinder, grounded, skating, stretching
 from everybody.lift.lifter import AHEAD, Lift, Lifting, Network
@@ -167,6 +170,34 @@ def humaneva(net: Network, ahead: int) -> None:
         shown(key, measured(about_hips(found), about_hips(truth)))
 
 
+def trial(blazepose: str | None) -> None:
+    """Pose2Sim's balancing trial: each of its four videos, found and lifted alone, against the
+    markers of the same frame, the 12 joints of limbs.
+    """
+    truth = trial_truth()[:, [list(MARKERS).index(name) for name in LIMBS]]
+    methods: dict[str, Estimator] = {"one camera, lifted": Estimator(threads=1, workers=1)}
+    if blazepose:
+        methods["BlazePose's own metres"] = Estimator(
+            method="blazepose", pose=blazepose, threads=1, workers=1
+        )
+    for name, estimator in methods.items():
+        found, there = [], []
+        for camera in ("cam01", "cam02", "cam03", "cam04"):
+            video = MOTION / f"pose2sim/S00_P00_SingleParticipant/{TRIAL}/videos/{camera}.mp4"
+            ours = name.startswith("one")
+            frames = estimator.stream(str(video), track=ours)
+            for frame in Lifting(Lift())(frames) if ours else frames:
+                poses = frame.poses3d
+                if poses is None or not len(poses) or frame.index >= len(truth):
+                    continue
+                size = (frame.people.boxes[:, 2:] - frame.people.boxes[:, :2]).prod(1)
+                joints = [poses.skeleton.joints.index(limb) for limb in LIMBS]
+                found.append(poses.joints[int(size.argmax()), joints, :3])
+                there.append(truth[frame.index])
+        pair = 1000 * np.array(found, np.float64), 1000 * np.array(there)
+        shown(f"{name}, {len(found)} poses", measured(*map(about_hips, pair)))
+
+
 def about_hips(poses: Array) -> Array:
     """Limbs [N, 12, 3] about the middle of the hips."""
     hips = [LIMBS.index("left_hip"), LIMBS.index("right_hip")]
@@ -258,9 +289,10 @@ def speed() -> None:
 
 def main() -> None:
     command = parser(__doc__)
-    command.add_argument("what", choices=("cmu", "humaneva", "steady", "speed"))
+    command.add_argument("what", choices=("cmu", "humaneva", "trial", "steady", "speed"))
     command.add_argument("results", type=Path, nargs="?")
     command.add_argument("--model")
+    command.add_argument("--blazepose", help="pose_landmark_full.tflite, to compare with")
     command.add_argument("--ahead", type=int, default=AHEAD)
     given = parsed(command)
     net = Network(opened(given.model, "lift", Engine(threads=1))[0])
@@ -268,6 +300,8 @@ def main() -> None:
         cmu(net)
     elif given.what == "humaneva":
         humaneva(net, given.ahead)
+    elif given.what == "trial":
+        trial(given.blazepose)
     elif given.what == "steady":
         steady(given.results)
     else:

@@ -142,8 +142,7 @@ def run(
     lift: put them into space, too. options is what run.json should say of how this was called.
     Ctrl-C and SIGTERM end the run early and in order.
     """
-    messages, select = messages or Messages(), select or Selection()
-    summary = Summary()
+    messages, select, summary = messages or Messages(), select or Selection(), Summary()
     with ExitStack() as stack:
         earlier = _earlier(outputs, follow, stack, messages)
         if follow:  # nobody may get an id that is in use

@@ -14,8 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from everybody.results.journal import write_journal
 from everybody.web import site
 from synthetic import browser as page
+
+from .test_page import AXE, violations
+from .test_studio_coach import squats
 
 pytestmark = [
     pytest.mark.slow,
@@ -141,3 +145,41 @@ def test_the_server_answers_a_camera(studio, tmp_path):
         tab.click("text=Follow people")
         tab.wait_for_selector("canvas[aria-label^='5 people drawn']", timeout=60_000)
         tab.click("text=Stop the camera")
+
+
+def test_a_lifted_job_is_shown_in_space_and_coached(studio, tmp_path):
+    """Put in space by the form; then the coach counts in a journal of squats, and a row jumps."""
+    clip = page.shot(tmp_path / "clip.mp4", 4)
+    with page.browser() as chromium:
+        tab = chromium.new_context(bypass_csp=True).new_page()  # for axe-core
+        tab.goto(studio)
+        tab.get_by_label("People in space").check()
+        tab.get_by_label("Camera's view in degrees").fill("55")
+        tab.get_by_label("People's height in metres").fill("1.8")
+        if AXE.is_file():
+            assert violations(tab) == []
+        tab.set_input_files("#files", clip)
+        tab.get_by_text("done · 4 of 4 frames").wait_for(timeout=180_000)
+        (kept,) = (tmp_path / "served/everybody-studio/jobs").iterdir()
+        options = json.loads((kept / "out/run.json").read_text())["options"]
+        assert (options["lift"], options["fov"], options["height"]) == (True, 55, 1.8)
+        write_journal(squats(3), kept / "out")
+        tab.click(".job >> text=Open")
+        tab.get_by_role("img", name="People in space").wait_for()
+
+        tab.get_by_label("Exercise").select_option("auto")
+        tab.get_by_role("button", name="Count", exact=True).click()
+        tab.get_by_text("Squat: 3 repetitions").wait_for(timeout=30_000)
+        rows = tab.locator("tbody tr")
+        assert rows.count() == 3
+        rows.nth(1).get_by_role("button").click()
+        tab.get_by_text(re.compile(r"^7\d / 151")).wait_for()
+        tab.get_by_label("Exercise").select_option("push_up")
+        tab.get_by_text("Push-up: 0 repetitions").wait_for(timeout=30_000)
+        tab.get_by_label("Exercise").select_option("squat")
+        tab.get_by_text("Squat: 3 repetitions").wait_for(timeout=30_000)
+        for width in (1280, 360):
+            tab.set_viewport_size({"width": width, "height": 800})
+            if AXE.is_file():
+                assert violations(tab) == [], width
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width

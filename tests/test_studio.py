@@ -146,6 +146,24 @@ def test_a_cancelled_job_is_resumed_to_the_same_end(client):
     assert client.post(f"/api/jobs/{made['id']}/cancel").status_code == 409
 
 
+def test_a_job_that_lifts_has_people_in_space(client, job):
+    assert job["lifted"] is None
+    options = {"lift": True, "fov": 55, "height": 1.8}
+    made = client.post("/api/jobs", json={"paths": ["clip.mp4"], "options": options}).json()
+    lifted = ended(client, made["id"])
+    assert (lifted["state"], lifted["done"]) == ("done", 6)
+    assert lifted["options"] == {"model": "fast", **options}
+    lines = [json.loads(line) for line in client.get(f"/{lifted['lifted']}").text.splitlines()]
+    found = client.get(f"/api/jobs/{made['id']}/frames").text.splitlines()
+    flat = [json.loads(line) for line in found]
+    assert [line["frame"] for line in lines] == list(range(6))
+    for space, picture in zip(lines, flat, strict=True):
+        ids = [one["id"] for one in picture["people"]]
+        assert ids  # lifting follows people
+        assert [one["id"] for one in space["people"]] == ids
+    client.delete(f"/api/jobs/{made['id']}")
+
+
 def test_options_that_make_no_sense_are_one_sentence(client):
     for options, words in (
         ({"model": "faster"}, "fast"),
@@ -153,6 +171,9 @@ def test_options_that_make_no_sense_are_one_sentence(client):
         ({"sources": []}, "sources"),
         ({"smooth": "sandpaper"}, "sandpaper"),
         ({"start": "soon"}, "soon"),
+        ({"fov": 400}, "fov 400"),
+        ({"height": 18}, "height 18"),
+        ({"lifter": "/etc/passwd"}, "unknown model"),
     ):
         answer = client.post("/api/jobs", json={"paths": ["clip.mp4"], "options": options})
         assert answer.status_code == 422, options

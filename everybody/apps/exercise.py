@@ -149,9 +149,15 @@ class Measure:
         unit = 1.0 if self.degrees else body.lengths.get(self.unit, math.nan)
         return {side: self._of_side(body, side) / unit for side in SIDES}
 
+    def within(self, joints: Sequence[str]) -> bool:
+        """Whether people of these joints have what is measured, on one side at least."""
+        return any(set(self._joints(side)) <= set(joints) for side in SIDES)
+
+    def _joints(self, side: str) -> list[str]:
+        return [f"{side}_{n}" if n in PAIRED else n for n in getattr(self, self.kind)]
+
     def _of_side(self, body: Body, side: str) -> float:
-        names = getattr(self, self.kind)
-        places = [body.joints.get(f"{side}_{n}" if n in PAIRED else n) for n in names]
+        places = [body.joints.get(name) for name in self._joints(side)]
         if any(place is None for place in places):
             return math.nan
         return _KINDS[self.kind](body, [place for place in places if place is not None])

@@ -279,7 +279,7 @@ def train(
     from ..train.tasks import task_of
 
     kind = task_of(chosen)  # unknown names are told before the shards are read
-    task = kind(chosen, kind.load(folders))
+    task = kind(chosen, kind.load(folders))  # type: ignore[arg-type]  (each kind loads its own)
     progress = loop.train(
         chosen, task, out, fabric=loop.on(chosen, device), minutes=minutes, say=_say
     )

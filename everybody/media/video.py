@@ -15,10 +15,11 @@ import av
 from av.container import InputContainer
 from av.error import ArgumentError, FFmpegError, InvalidDataError
 from av.stream import Disposition
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..errors import InputError
-from ..people import Frame
+from ..people import Frame, Image
 from . import trust
 from .aperture import WHOLE, Edges, edges
 from .clock import INSTANT, RATE
@@ -142,17 +143,11 @@ def frames(
     """
     with video:
         stream, said = video.stream, shown(name)
-        context = stream.codec_context
-        stream.thread_type = "AUTO"
-        context.options = {"max_pixels": str(2 * max_pixels)}  # in memory, padding included
-        shape = Shown(
-            aspect=float(stream.sample_aspect_ratio or 1),
-            crop=video.crop,
-            size=(context.width, context.height),
-        )
-        if context.width * context.height > max_pixels:
-            report(_too_large(said, 0, context.width, context.height, max_pixels))
+        width, height = size = _prepared(stream, max_pixels)
+        if width * height > max_pixels:
+            report(_too_large(said, 0, width, height, max_pixels))
             return
+        shape = Shown(aspect=float(stream.sample_aspect_ratio or 1), crop=video.crop, size=size)
         packets, times = Packets(video.container, stream), _Times(video, live)
         sieve = Sieve(select, first=(0, 0.0) if begin else None)
         source = packets if begin is None else packets.since(begin)
@@ -179,17 +174,32 @@ def frames(
             if width * height > max_pixels:
                 report(_too_large(said, index, width, height, max_pixels))
                 return
-            try:
-                image = shape(frame)
-            except (FFmpegError, ValueError) as error:
-                why = f"cannot be converted to RGB ({reason(error)})"
-                report(InputError(f"{said}: frame {index} {why}"))
-                continue
-            yield Frame(image, index, time, name)
+            image = _converted(shape, frame, f"{said}: frame {index}", report)
+            if image is not None:
+                yield Frame(image, index, time, name)
         for problem in video.missing():
             report(problem)
         if begin is None and not live and (end := _ended(video, packets, count)):
             report(InputError(f"{said}: {end}"))
+
+
+def _converted(shape: Shown, frame: VideoFrame, where: str, report: Report) -> Image | None:
+    """The frame's picture; None, and a report, where it cannot be had."""
+    try:
+        return shape(frame)
+    except (FFmpegError, ValueError) as error:
+        report(InputError(f"{where} cannot be converted to RGB ({reason(error)})"))
+        return None
+
+
+def _prepared(stream: VideoStream, max_pixels: int) -> tuple[int, int]:
+    """The stream's (width, height), with its decoder told to use all cores and no more memory than
+    frames of so many pixels need.
+    """
+    stream.thread_type = "AUTO"
+    context = stream.codec_context
+    context.options = {"max_pixels": str(2 * max_pixels)}  # in memory, padding included
+    return context.width, context.height
 
 
 def _too_large(name: str, index: int, width: int, height: int, most: int) -> InputError:

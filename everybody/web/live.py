@@ -17,11 +17,13 @@ from typing import Any
 
 from fastapi import WebSocket, WebSocketDisconnect
 
+from ..apps.lesson import Lesson
 from ..errors import EverybodyError, OptionError
 from ..estimator import Estimator
 from ..follow import Follow
 from ..media import images
 from ..people import Frame
+from . import lessons
 from .metrics import Counts
 from .pictures import Models
 
@@ -36,6 +38,7 @@ class Wish:
     model: str
     track: bool = True
     smooth: bool = True
+    coach: str = ""  # an exercise, or "auto"; "": no coach
 
     @classmethod
     def of(cls, said: Any, before: Wish) -> Wish:
@@ -45,10 +48,16 @@ class Wish:
         model = said.get("model", before.model)
         if model not in ("fast", "accurate"):
             raise OptionError(f"unknown model '{str(model)[:40]}': known are fast, accurate")
+        coach = said.get("coach", before.coach)
+        if not isinstance(coach, str):
+            raise OptionError(f"coach '{str(coach)[:40]}': expected the name of an exercise")
+        if coach:
+            lessons.chosen(coach[:40])
         return cls(
             model,
             _switch(said.get("track", before.track)),
             _switch(said.get("smooth", before.smooth)),
+            coach,
         )
 
 
@@ -102,6 +111,7 @@ class Camera:
     ) -> None:
         self._socket, self._models, self._counts = socket, models, counts
         self._wish, self._pixels = wish, pixels
+        self._lesson: tuple[str, Lesson | None] = "", None  # and what was wished of it
         self._newest, self._begun = Newest(), time.perf_counter()
         self._counted = 0  # pictures left out that the metrics know of
         self._answers: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(maxsize=2)
@@ -163,6 +173,8 @@ class Camera:
     def _follow(self, waiting: list[Picture]) -> None:
         """Answer pictures while the wish stays."""
         wish = self._wish
+        if wish.coach != self._lesson[0]:  # other wishes let a lesson go on
+            self._lesson = wish.coach, Lesson(lessons.chosen(wish.coach)) if wish.coach else None
         find = _following(self._models(wish.model), wish)
         with closing(find(self._frames(wish, waiting))) as people:
             for frame in people:
@@ -182,6 +194,8 @@ class Camera:
             yield Frame(image, picture.number, picture.came - self._begun, "live")
 
     def _tell(self, frame: Frame) -> None:
+        lesson = self._lesson[1]
+        coach = {"coach": lessons.feedback(lesson, frame)} if lesson else {}
         latency = time.perf_counter() - self._begun - frame.time
         dropped = self._newest.dropped
         self._counts.live_frames["answered"] += 1
@@ -197,6 +211,7 @@ class Camera:
                 "people": frame.people.to_dicts(digits=4),
                 "latency": round(latency * 1000, 1),
                 "dropped": dropped,
+                **coach,
             }
         )
 

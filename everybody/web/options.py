@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ..errors import EverybodyError, unknown
 from ..follow import Follow
+from ..lift.lifter import Lift
 from ..media.read import Selection
 from ..methods import METHODS
 from ..nms import pose_nms
@@ -40,6 +41,10 @@ class JobOptions(BaseModel):
     detect_every: int = Field(default=0, ge=0, le=100_000)
     keep: Name | None = None
     flow: bool = False
+    lift: bool = False
+    lifter: Name | None = None
+    fov: float | None = None
+    height: float | None = None
     start: Seconds | None = None
     end: Seconds | None = None
     every: Seconds | None = None
@@ -60,7 +65,7 @@ class JobOptions(BaseModel):
             raise ValueError(str(unknown("method", name, METHODS)))
         return name
 
-    @field_validator("detector", "pose")
+    @field_validator("detector", "pose", "lifter")
     @classmethod
     def _named(cls, name: str | None) -> str | None:
         """Only names of the manifest: a path would let strangers load files of the server."""
@@ -102,9 +107,16 @@ class JobOptions(BaseModel):
 
     def follow(self) -> Follow | None:
         smooth = "one-euro" if self.smooth is True else self.smooth or None
-        if not (self.track or smooth or self.keep or self.flow or self.detect_every):
+        asked = self.track or smooth or self.keep or self.flow or self.detect_every
+        if not (asked or self.in_space()):
             return None
         return Follow(smooth=smooth, detect_every=self.detect_every, keep=self.keep, flow=self.flow)
+
+    def in_space(self) -> Lift | None:
+        """None unless something was asked for that needs it. Raises OptionError."""
+        if not self.lift and (self.lifter, self.fov, self.height) == (None, None, None):
+            return None
+        return Lift(model=self.lifter, fov=self.fov, height=self.height)
 
     def selection(self) -> Selection:
         """Nothing but pictures and videos is opened: no lists, playlists, addresses, cameras."""

@@ -40,7 +40,8 @@ def live_routes(app: FastAPI, parts: Parts) -> None:
 
     @app.websocket("/api/live")
     async def live(socket: WebSocket) -> None:
-        query = {k: v for k, v in socket.query_params.items() if k in ("model", "track", "smooth")}
+        known = ("model", "track", "smooth", "coach")
+        query = {k: v for k, v in socket.query_params.items() if k in known}
         await socket.accept()
         if parts.counts.live >= limits.live:
             await socket.close(BUSY, f"there are {limits.live} cameras already")

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, StreamingResponse
 
+from ..apps.lesson import AUTO
 from ..results.formats import FORMATS
 from ..results.journal import read_journal
 from ..results.lines import read_run
 from ..skeletons import SKELETONS
-from . import bodies, derived
+from . import bodies, derived, lessons
 from .compare import compare
 from .edits import EDIT, EDITS, Rename, check_ids, edited
 from .jobs import Conflict
@@ -44,6 +45,25 @@ def result_routes(app: FastAPI, parts: Parts) -> None:
         results = [edited(read_journal(at / "out"), derived.edits_of(at)) for at in folders]
         return compare(*results)
 
+    @app.get("/api/exercises")
+    def exercises() -> list[dict[str, Any]]:
+        """What the coach knows: its names, from where they should be filmed, and units."""
+        return lessons.told()
+
+    @app.get("/api/jobs/{id}/coach")
+    def coach(
+        id: Id, exercise: str = AUTO, person: int | None = None, source: int = 0
+    ) -> dict[str, Any]:
+        """One person's repetitions in one source (by its number), corrections applied: of an
+        exercise, or of the one that is recognised ("auto"). person: an id; without one, whoever is
+        largest.
+        """
+        job = one(parts.jobs, id)
+        folder = _found(parts, job)
+        name = _source(job, source)["name"]
+        results = edited(read_journal(folder / "out"), derived.edits_of(folder))
+        return lessons.coached(results, name, exercise, person)
+
 
 def _found(parts: Parts, job: Job) -> Path:
     """The folder of a job that has found something. Raises Conflict."""
@@ -51,6 +71,13 @@ def _found(parts: Parts, job: Job) -> Path:
     if not derived.journal(folder).is_file():
         raise Conflict(f"job {job.id} has no results yet")
     return folder
+
+
+def _source(job: Job, number: int) -> dict[str, str]:
+    """The source of that number. Raises HTTPException."""
+    if not 0 <= number < len(job.sources):
+        raise HTTPException(404, f"job {job.id} has {len(job.sources)} sources")
+    return job.sources[number]
 
 
 def _job(app: FastAPI, parts: Parts) -> None:
@@ -139,10 +166,7 @@ def _skeleton(folder: Path) -> Any:
 def _media(app: FastAPI, parts: Parts) -> None:
     def source(id: str, number: int) -> tuple[Job, dict[str, str], Path]:
         job = one(parts.jobs, id)
-        if not 0 <= number < len(job.sources):
-            raise HTTPException(404, f"job {id} has {len(job.sources)} sources")
-        path = parts.jobs.source(job, number)
-        return job, job.sources[number], path
+        return job, _source(job, number), parts.jobs.source(job, number)
 
     @app.get("/api/jobs/{id}/sources/{number}")
     async def original(id: Id, number: int) -> FileResponse:

@@ -148,7 +148,7 @@ def _numbers() -> dict[str, Any]:
         },
         "suppression": {
             "nms": asdict(nms),
-            "weights": part_weights(SKELETONS[pose.skeleton]).tolist(),
+            "weights": part_weights(SKELETONS[str(pose.skeleton)]).tolist(),
         },
         "follow": {"blind": BLIND, "clear": CLEAR},
         "smooth": {

@@ -88,6 +88,7 @@ def _run(order: dict[str, Any]) -> dict[str, Any]:
         Outputs(out=folder / "out", existing="resume"),
         select=options.selection(),
         follow=options.follow(),
+        lift=options.in_space(),
         options=options.given(),
         messages=Messages(warn=said.append, progress=_Progress(folder, order["done"])),
     )

@@ -2,6 +2,8 @@
 
 const plural = (count, one, many) => (count === 1 ? `1 ${one}` : `${count} ${many}`);
 
+const repetitions = (count) => plural(count, "repetition", "repetitions");
+
 export const text = {
   title: "everybody studio",
   nav: { name: "Views", home: "Jobs", live: "Live camera", compare: "Compare" },
@@ -26,6 +28,10 @@ export const text = {
     places: { server: "on the server", alone: "in this browser" },
     track: "Follow people in videos (ids)",
     smooth: "Steady the joints",
+    lift: "People in space (3D)",
+    fov: "Camera's view in degrees",
+    height: "People's height in metres",
+    unknown: "unknown",
     jobs: "Jobs",
     none: "No jobs yet.",
     open: "Open",
@@ -101,6 +107,34 @@ export const text = {
     heading: "In space",
     name: "People in space",
     help: "Drag or use the arrow keys to turn, the wheel or + and − to come nearer.",
+  },
+  coach: {
+    heading: "Coach",
+    exercise: "Exercise",
+    recognise: "find out which",
+    person: "Who",
+    largest: "whoever is largest",
+    start: "Count",
+    counting: "Counting…",
+    unknown: "No exercise was recognised.",
+    found: (title, count, held) =>
+      held ? `${title}: ${count.toFixed(1)} seconds` : `${title}: ${repetitions(count)}`,
+    table: "Repetitions",
+    columns: {
+      number: "No.",
+      turn: "Turn",
+      seconds: "Seconds",
+      reach: "Reach",
+      left: "Left",
+      right: "Right",
+      say: "Better",
+    },
+    go: "Go to the turn, at ",
+    time: (time) => `${time.toFixed(2)} s`,
+    unit: (unit) => (unit === "degrees" ? "degrees" : `lengths of the person's ${unit}`),
+    measured: (unit) => `Reach, left and right are in ${unit}.`,
+    none: "no coach",
+    count: (count, held) => (held ? `${count.toFixed(1)} s` : String(count)),
   },
 
   edits: {

@@ -7,7 +7,7 @@ import { idsOf } from "./edits.js";
 
 export class Timeline {
   constructor(film, chose) {
-    Object.assign(this, { film, chose, chosen: null });
+    Object.assign(this, { film, chose, chosen: null, marks: [] });
     this.element = h("div", { class: "timeline", role: "group", "aria-label": text.timeline.name });
     this.rows = [];
     this.resized = new ResizeObserver(() => this.draw());
@@ -33,6 +33,13 @@ export class Timeline {
   choose(id) {
     this.chosen = id;
     for (const row of this.rows) row.button.setAttribute("aria-pressed", row.id === id);
+  }
+
+  /** Frames to be marked, in the row of an id; null: in all rows. */
+  mark(frames, id) {
+    this.marks = frames;
+    this.marked = id;
+    this.draw();
   }
 
   draw() {
@@ -75,8 +82,19 @@ export class Timeline {
       context.fillRect(from * step, height * 0.2, Math.max((to - from) * step, 1), height * 0.6);
     }
     context.fillStyle = css("--ink");
+    const marks = this.marked === null || this.marked === id ? this.marks : [];
+    for (const n of marks) triangle(context, (n + 0.5) * step, height * 0.3);
     context.fillRect((this.film.n + 0.5) * step - 1, 0, 2, height);
   }
+}
+
+/** A mark that points down from the upper edge. */
+function triangle(context, x, size) {
+  context.beginPath();
+  context.moveTo(x - size / 2, 0);
+  context.lineTo(x + size / 2, 0);
+  context.lineTo(x, size);
+  context.fill();
 }
 
 /** Where a row of booleans is true: [[first, behind the last], …]. */

@@ -12,7 +12,7 @@ const LOOK = { joints: true, boxes: false, ids: false, colour: "side", least: 0.
 export async function show(view, app) {
   const [place] = Object.keys(app.places);
   const model = app.places.server?.info.model ?? "fast";
-  const options = { model, place, track: true, smooth: false };
+  const options = { model, place, track: true, smooth: false, lift: false };
   const list = h("ul", { class: "jobs" });
   const jobs = new JobList(list, app);
   const { server } = app.places;
@@ -32,27 +32,34 @@ export async function show(view, app) {
 }
 
 /** Jobs of files: one of all videos, one of all pictures, which are no film. */
-async function start(files, { model, track, smooth }, place) {
+async function start(files, options, place) {
   const videos = files.filter(isVideo);
   const pictures = files.filter((file) => !isVideo(file) && isPicture(file));
   if (!videos.length && !pictures.length) return say(words.nothing);
   const told = (part) => say(words.uploading(part));
   try {
-    if (videos.length) await place.create(videos, { model, track, smooth }, told);
-    if (pictures.length) await place.create(pictures, { model, track: false, smooth: false }, told);
+    if (videos.length) await place.create(videos, asked(options, place), told);
+    if (pictures.length) await place.create(pictures, asked(options, place, { still: true }), told);
     say("");
   } catch (error) {
     say(explain(error));
   }
 }
 
+/** The options of a job. Ids and steady joints are of videos; only a server puts people in space. */
+function asked({ model, track, smooth, lift, fov, height }, place, { still = false } = {}) {
+  const space = lift && place.key === "server" ? { lift, fov, height } : {};
+  return { model, track: track && !still, smooth: smooth && !still, ...space };
+}
+
 /** The same of what lies in the server's folder. */
-async function startFrom(entries, { model, track, smooth }, server) {
+async function startFrom(entries, options, server) {
   const of = (still) => entries.filter(({ kind }) => (kind === "picture") === still);
   const paths = (some) => some.map(({ path }) => path);
   try {
-    if (of(false).length) await server.createFrom(paths(of(false)), { model, track, smooth });
-    if (of(true).length) await server.createFrom(paths(of(true)), { model, track: false });
+    if (of(false).length) await server.createFrom(paths(of(false)), asked(options, server));
+    if (of(true).length)
+      await server.createFrom(paths(of(true)), asked(options, server, { still: true }));
   } catch (error) {
     say(explain(error));
   }
@@ -94,15 +101,51 @@ function dropZone(begin) {
 function optionFields(options, app) {
   const set = (name) => (value) => (options[name] = value);
   const places = Object.keys(app.places).map((place) => [place, words.places[place]]);
+  const space = app.places.server ? new SpaceFields(options) : null;
+  const go = (place) => {
+    options.place = place;
+    space?.offer(place === "server");
+  };
   return h(
     "fieldset",
     { class: "bar" },
     h("legend", {}, words.options),
     choice(words.model, Object.entries(words.models), options.model, set("model")),
-    places.length > 1 ? choice(words.place, places, options.place, set("place")) : null,
+    places.length > 1 ? choice(words.place, places, options.place, go) : null,
     toggle(words.track, options.track, set("track")),
     toggle(words.smooth, options.smooth, set("smooth")),
+    space?.element,
   );
+}
+
+/** Whether people are put in space, and what is known of the camera and of them. */
+class SpaceFields {
+  constructor(options) {
+    this.numbers = h(
+      "span",
+      { class: "bar", hidden: true },
+      number(words.fov, { min: 1, max: 179, step: 1 }, (value) => (options.fov = value)),
+      number(words.height, { min: 0.3, max: 3, step: 0.01 }, (value) => (options.height = value)),
+    );
+    const lift = toggle(words.lift, options.lift, (checked) => {
+      options.lift = checked;
+      this.numbers.hidden = !checked;
+    });
+    this.element = h("span", { class: "bar" }, lift, this.numbers);
+  }
+
+  offer(possible) {
+    this.element.hidden = !possible;
+  }
+}
+
+/** A labelled number that may be left out: change(undefined) then. */
+function number(label, props, change) {
+  const input = h("input", { type: "number", placeholder: words.unknown, ...props });
+  input.addEventListener("input", () => {
+    change(input.value === "" ? undefined : Number(input.value));
+  });
+  return h("label", { class: "field" }, h("span", {}, label), input);
 }
 
 /** The jobs of all places, each an item that is updated in its place. */

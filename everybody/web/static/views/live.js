@@ -5,6 +5,7 @@ import { Stage } from "../player/stage.js";
 import { Problem } from "../pose/problem.js";
 import { explain, text } from "../text.js";
 import { HereLive } from "../work/live.js";
+import { exercises } from "./coach.js";
 import { looks } from "./run.js";
 
 const words = text.live;
@@ -15,16 +16,18 @@ export async function show(view, app) {
     model: "fast",
     track: true,
     smooth: true,
+    coach: "",
     place: app.places.alone ? "alone" : "server",
   };
-  const live = new Live(app, options);
+  const known = (await app.places.server?.exercises()) ?? [];
+  const live = new Live(app, options, known);
   view.append(h("h1", {}, words.heading), live.element);
   return () => live.stop();
 }
 
 class Live {
-  constructor(app, options) {
-    Object.assign(this, { app, options, stream: null, turn: 0 });
+  constructor(app, options, known) {
+    Object.assign(this, { app, options, known, stream: null, turn: 0 });
     this.video = h("video", { muted: true, playsInline: true });
     this.picture = h("canvas", { "aria-hidden": "true" }); // the frame that the people are of
     this.stage = new Stage(this.picture, app.models.skeletons["coco-17"]);
@@ -43,16 +46,42 @@ class Live {
       places.length > 1 ? choice(words.place, places, options.place, this.#again("place")) : null,
       toggle(words.track, options.track, set("track")),
       toggle(words.smooth, options.smooth, set("smooth")),
+      this.#coach(set("coach")),
     ];
     this.element = h(
       "div",
       {},
       h("div", { class: "bar" }, this.button, fields),
       this.stage.element,
+      this.count,
+      this.advice,
       h("div", { class: "bar" }, this.rate, this.by),
       looks(this.stage),
     );
     this.stage.show([{ time: 0, people: [] }], 0, [16, 9]);
+  }
+
+  /** The choice of an exercise, which only a server counts. */
+  #coach(set) {
+    this.count = h("p", { class: "count", "aria-hidden": "true" });
+    this.advice = h("p", { role: "status" });
+    if (!this.known.length) return null;
+    const offered = exercises(this.known, ["", text.coach.none]);
+    this.coach = choice(text.coach.exercise, offered, "", set);
+    this.coach.hidden = this.options.place !== "server";
+    return this.coach;
+  }
+
+  /** What the coach says: the count is large; screen readers hear it as it changes, with advice. */
+  #coached(said) {
+    const known = this.known.find(({ name }) => name === said?.exercise);
+    this.count.textContent = known ? text.coach.count(said.count, known.hold) : "";
+    const heard = known ? text.coach.found(known.title, Math.floor(said.count), known.hold) : "";
+    // Advice stays until there is other advice, or another repetition.
+    if (heard !== this.heard || said?.say.length) this.told = said?.say.join(" ") ?? "";
+    this.heard = heard;
+    const all = [heard, this.told].filter(Boolean).join(" ");
+    if (this.advice.textContent !== all) this.advice.textContent = all;
   }
 
   stop() {
@@ -69,6 +98,7 @@ class Live {
   #again(name) {
     return async (value) => {
       this.options[name] = value;
+      if (this.coach) this.coach.hidden = this.options.place !== "server";
       if (!this.stream) return;
       this.stop();
       await this.#start();
@@ -107,8 +137,9 @@ class Live {
       const begun = performance.now();
       const image = await createImageBitmap(this.video);
       const shown = await createImageBitmap(image);
-      const { people } = await this.worker.people(image, begun / 1000, this.options);
+      const { people, coach } = await this.worker.people(image, begun / 1000, this.options);
       if (turn !== this.turn) return;
+      this.#coached(coach);
       const { width, height } = shown;
       Object.assign(this.picture, { width, height });
       this.picture.getContext("2d").drawImage(shown, 0, 0);

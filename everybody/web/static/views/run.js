@@ -9,12 +9,13 @@ import { Stage } from "../player/stage.js";
 import { Timeline } from "../player/timeline.js";
 import { listenKeys, transport } from "../player/transport.js";
 import { explain, text } from "../text.js";
+import { CoachPanel } from "./coach.js";
 import { Corrections } from "./corrections.js";
 
 export async function show(view, app, [key, id]) {
   const place = app.places[key];
   view.append(h("p", { class: "faint" }, text.run.loading));
-  const run = await place.run(id);
+  const [run, known] = await Promise.all([place.run(id), place.exercises()]);
   view.replaceChildren(
     h("p", {}, h("a", { href: "#/" }, `← ${text.run.back}`)),
     h("h1", {}, run.name),
@@ -22,7 +23,7 @@ export async function show(view, app, [key, id]) {
   let shown = null;
   const open = (n) => {
     shown?.close();
-    shown = new RunView(place, run, n);
+    shown = new RunView(place, run, n, known);
     body.replaceChildren(shown.element);
   };
   const body = h("div", {});
@@ -39,7 +40,7 @@ export async function show(view, app, [key, id]) {
 }
 
 class RunView {
-  constructor(place, run, n) {
+  constructor(place, run, n, known) {
     Object.assign(this, { place, run, original: run.films[n].frames });
     this.film = new Film({ ...run.films[n], frames: edited(this.original, run.edits) });
     this.stage = new Stage(this.film.media, run.skeleton, {
@@ -53,6 +54,7 @@ class RunView {
       undo: () => this.undo(),
       choose: (id) => this.#choose(id),
     });
+    this.coach = this.#coach(known);
     this.space = run.lifted ? new Space(this.film, run.lifted) : null;
     this.film.addEventListener("frame", () => this.#frame());
     this.film.addEventListener("broken", () => say(text.problem.unplayable(run.films[n].name)));
@@ -75,6 +77,16 @@ class RunView {
     await this.#change(this.place.edit(this.run.id, edit), text.edits.saved);
   }
 
+  /** The coach, of films: there is none without a server, and pictures do not move. */
+  #coach(known) {
+    const { kind, source } = this.film.film;
+    if (!known.length || kind !== "video") return null;
+    return new CoachPanel(this.film, known, {
+      ask: (exercise, person) => this.place.coach(this.run.id, { exercise, person, source }),
+      marked: (turns, person) => this.timeline.mark(turns, person),
+    });
+  }
+
   async undo() {
     await this.#change(this.place.undo(this.run.id), text.edits.undone);
   }
@@ -93,6 +105,7 @@ class RunView {
   #refresh() {
     this.timeline.show(this.film.frames);
     this.plot.show(this.film.frames);
+    this.coach?.show(this.film.frames);
     this.#frame();
   }
 
@@ -133,6 +146,7 @@ class RunView {
         looks(this.stage),
         this.timeline.element,
         section(text.plot.heading, this.plot.element),
+        this.coach ? section(text.coach.heading, this.coach.element) : null,
         lifted,
       ),
       h("aside", { "aria-label": text.edits.heading }, side),

@@ -139,6 +139,18 @@ class Server {
     return (await ask(`api/jobs/${id}/edits/last`, { method: "DELETE" })).json();
   }
 
+  /** What its coach knows: [{name, title, view, hold, unit}]. */
+  async exercises() {
+    return (await ask("api/exercises")).json();
+  }
+
+  /** A person's repetitions in one source; person: an id, or null for whoever is largest. */
+  async coach(id, { exercise, person, source }) {
+    const query = new URLSearchParams({ exercise, source });
+    if (person !== null) query.set("person", person);
+    return (await ask(`api/jobs/${id}/coach?${query}`)).json();
+  }
+
   live() {
     return new ServerLive();
   }
@@ -159,10 +171,11 @@ function lines(journal) {
 /** Sources and frames -> films: each video, and all pictures as one. */
 function films(sources, frames) {
   const found = new Map(sources.map((source) => [source.name, source]));
-  const moving = sources.filter(({ kind }) => kind === "video");
+  const numbered = sources.map((source, number) => ({ ...source, number }));
+  const moving = numbered.filter(({ kind }) => kind === "video");
   const of = (name) => frames.filter((frame) => frame.source === name);
-  const out = moving.map(({ name, url: path }) => {
-    return { kind: "video", name, url: url(path), frames: of(name) };
+  const out = moving.map(({ name, url: path, number }) => {
+    return { kind: "video", name, url: url(path), source: number, frames: of(name) };
   });
   const still = frames
     .filter((frame) => found.get(frame.source)?.kind === "picture")
@@ -185,9 +198,10 @@ function lifted(journal, models) {
 
 /** Live frames by the server: pictures go as JPEG, one at a time. */
 class ServerLive {
-  async open({ model, track, smooth }) {
-    const address = new URL(url(`api/live?${new URLSearchParams({ model, track, smooth })}`));
-    this.options = JSON.stringify({ track, smooth });
+  async open({ model, track, smooth, coach }) {
+    const asked = new URLSearchParams({ model, track, smooth, coach });
+    const address = new URL(url(`api/live?${asked}`));
+    this.options = JSON.stringify({ track, smooth, coach });
     address.protocol = address.protocol.replace("http", "ws");
     this.socket = new WebSocket(address);
     this.canvas = new OffscreenCanvas(1, 1);
@@ -201,8 +215,8 @@ class ServerLive {
     return {};
   }
 
-  async people(image, time, { track, smooth }) {
-    const options = JSON.stringify({ track, smooth });
+  async people(image, time, { track, smooth, coach }) {
+    const options = JSON.stringify({ track, smooth, coach });
     if (options !== this.options) this.socket.send(options);
     this.options = options;
     Object.assign(this.canvas, { width: image.width, height: image.height });
