@@ -228,7 +228,19 @@ def test_who_flies_has_no_contacts() -> None:
     character, stands = read_rig(None).character, contacts(fast)
     assert not stands.any()
     put = retarget(fast, character)
-    assert kept(put, character, stands) is put
+    lifted = replace(put, root=put.root + np.array([0, 0, 0.5]))
+    assert kept(lifted, character, stands) is lifted
+
+
+def test_no_foot_sinks_into_the_floor_but_stairs_may_go_down(character: Character) -> None:
+    put, none = retarget(sliding(), character), np.zeros((60, 2), bool)
+    feet = [character.parts[f"{side}_ankle"] for side in ("left", "right")]
+    sole = character.rest[feet, 2] - character.floor
+    sunk = replace(put, root=put.root - np.array([0, 0, 0.06]))
+    assert (sunk.places[:, feet, 2] < sole - 0.03).any()
+    assert (kept(sunk, character, none).places[:, feet, 2] > sole - 1e-6).all()
+    below = replace(put, root=put.root - np.array([0, 0, 1]))
+    assert kept(below, character, none) is below
 
 
 # --- files
@@ -459,6 +471,14 @@ def test_unknown_bones_are_named_with_those_expected(tmp_path: Path) -> None:
     path.write_bytes(glb([sliding(1)]))
     with pytest.raises(DataError, match="Found: pelvis"):
         read_rig(path)
+
+
+def test_a_character_must_stand_at_rest() -> None:
+    plain = read_rig(None).character
+    lying = Rotation.from_euler("y", 90, degrees=True).as_matrix()
+    body = replace(plain.body, offsets=plain.body.offsets @ lying.T)
+    with pytest.raises(DataError, match="trunk lean by 90 degrees"):
+        Character(body, plain.parts, plain.floor)
 
 
 @pytest.mark.parametrize("data", [b"", b"glTF", b"no glTF at all, but long enough", stick()[:200]])

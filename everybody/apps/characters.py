@@ -1,8 +1,8 @@
 """Characters that motions are put on: a body of bones, and which bone is which part of a person.
 
 `TABLES` says what rigs call their bones: Mixamo's (also the BVH of CMU's database as converted for
-MotionBuilder), VRM's humanoid bones, and CMU's own ASF. A character's bones count by their names
-without a prefix (`mixamorig:Hips`), small and large letters alike.
+MotionBuilder), VRM's humanoid bones, CMU's own ASF, and Biovision's BVH. A character's bones count
+by their names without a prefix (`mixamorig:Hips`), small and large letters alike.
 """
 
 from __future__ import annotations
@@ -52,7 +52,15 @@ TABLES: dict[str, dict[str, str]] = {
         "{}clavicle {}humerus {}radius {}wrist {}femur {}tibia {}foot {}toes",
         ("l", "r"),
     ),
+    "biovision": _table(
+        "Hips Chest Chest2 Chest3 Neck Head",
+        "{}Collar {}UpArm {}LowArm {}Hand {}UpLeg {}LowLeg {}Foot {}Toe",
+        ("Left", "Right"),
+    ),
 }
+
+SIDES = ("left", "right")
+LEANING = 30.0  # degrees from the vertical, at rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +68,8 @@ class Character:
     """A body whose joints have the names of its own file, at rest in metres, z up, and the place of
     each part of a person among them. floor: height on which it stands, above the root (below 0).
 
-    Raises DataError where a part of `NEEDED` is missing, or the pelvis is not the root.
+    Raises DataError where a part of `NEEDED` is missing, the pelvis is not the root, or it does not
+    stand at rest.
     """
 
     body: Body
@@ -73,6 +82,16 @@ class Character:
         if self.parts["pelvis"] != 0:
             root, hips = self.body.joints[0], self.body.joints[self.parts["pelvis"]]
             raise DataError(f"{self.body.name}: its root is '{root}', expected the hips '{hips}'")
+        ways = {"trunk": ("hip", "shoulder", 1), "legs": ("hip", "ankle", -1)}
+        for name, (start, end, up) in ways.items():
+            middles = [[self.parts[f"{side}_{p}"] for side in SIDES] for p in (start, end)]
+            way = self.rest[middles[1]].mean(0) - self.rest[middles[0]].mean(0)
+            angle = np.degrees(np.arctan2(np.hypot(way[0], way[1]), way[2] * up))
+            if angle > LEANING:
+                raise DataError(
+                    f"{self.body.name}: its {name} lean by {angle:.0f} degrees at rest; expected a "
+                    "character that stands upright at rest, y up, in a T- or A-pose"
+                )
 
     @cached_property
     def rest(self) -> Array:
@@ -112,9 +131,6 @@ class Character:
         body = self.body
         body = Body(body.name, body.joints, body.parents, body.offsets * factor)
         return Character(body, self.parts, self.floor * factor)
-
-
-SIDES = ("left", "right")
 
 
 def _plain(bone: str) -> str:

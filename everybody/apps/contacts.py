@@ -1,4 +1,4 @@
-"""Feet that stand stay where they are: contacts of a motion, kept on the character it is put on.
+"""Feet that stand stay where they are, and none sinks into the floor.
 
 Contacts are told from the person (`floor.Feet`). Each has an anchor, the mean place of the
 character's ankle meanwhile. The root moves as the standing feet need it, then each leg reaches its
@@ -57,14 +57,14 @@ def kept(
     """A character's animation -> the same, in which standing ankles stay at their anchors. flat:
     standing feet lie flat, where the person's joints do not tell how feet point.
     """
-    if not stands.any():
-        return animation
     legs = [[character.parts[f"{s}_{part}"] for part in ("hip", "knee", "ankle")] for s in SIDES]
     goals = np.stack(
         [_goals(animation, character, ankle, stands[:, n]) for n, (_, _, ankle) in enumerate(legs)],
         1,
     )
     places = animation.places
+    if np.array_equal(goals, places[:, [ankle for _, _, ankle in legs]]):
+        return animation
     root = _reaching(places, legs, goals, stands)
     moved = (root - animation.root)[:, None]
     turns = animation.turns.copy()
@@ -115,7 +115,16 @@ def _goals(animation: Animation, character: Character, ankle: int, mask: Mask) -
         if abs(anchor[2] - sole) < STEP * character.leg:
             anchor[2] = sole
         off[frames] = anchor - places[frames]
-    return places + _around(off, mask, animation.times)
+    goals = places + _around(off, mask, animation.times)
+    goals[:, 2] += _out_of_floor(sole - goals[:, 2], STEP * character.leg)
+    return goals
+
+
+def _out_of_floor(below: Array, most: float) -> Array:
+    """Metres [T] that an ankle is too low -> metres by which it is lifted: out of the floor, unless
+    it is so far below that there must be another floor.
+    """
+    return np.maximum(below, 0) * np.clip(2 - below / most, 0, 1)
 
 
 def _around(values: Array, mask: Mask, times: Array) -> Array:
