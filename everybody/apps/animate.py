@@ -85,15 +85,16 @@ def animated(motion: Motion, rig: Rig, options: Animate | None = None) -> Played
     )
     motion = on_floor(motion)
     person = solve(fit_body(motion), motion, rules=rules)
-    stands = contacts(person)
+    body, stands = person.body, contacts(person)
     before = retarget(person, rig.character)
-    body = person.body
+    if options.fps is not None:
+        before = resampled(before, options.fps)
+        near = np.searchsorted((person.times[1:] + person.times[:-1]) / 2, before.times)
+        stands = stands[near]
     feet = any(body.joints[j].endswith("ankle") for j in body.turning)  # tell how they point
     after = kept(before, rig.character, stands, flat=not feet)
     slid = (slide(before, rig.character, stands), slide(after, rig.character, stands))
     standing = float(stands.any(1).mean()) if len(stands) else 0.0
-    if options.fps is not None:
-        after = resampled(after, options.fps)
     return Played(rig, after, slid, standing)
 
 
