@@ -519,3 +519,8 @@ def test_people_that_are_not_there(tmp_path: Path) -> None:
         person_of([], None, "x")
     with pytest.raises(DataError, match="no such"):
         read_tracks(tmp_path / "none", lift=lambda path: [])
+    text = tmp_path / "notes.md"
+    text.write_text("no film")
+    said = CliRunner().invoke(app, ["animate", str(text), "-o", str(tmp_path / "out.glb")])
+    assert isinstance(said.exception, EverybodyError)
+    assert "notes.md" in str(said.exception)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import DataError, OutputError
+from ..errors import DataError, EverybodyError, OutputError
 from .options import complain
 
 if TYPE_CHECKING:
@@ -70,8 +70,14 @@ def _lifted(path: Path, model: str) -> list[Motion]:
     if results:
         found = read_results(path, say=complain)
         return motions((record.time, poses) for record, poses in Lifting(Lift()).poses(found))
+    problems: list[EverybodyError] = []
     frames = Estimator(model=model).stream(
-        str(path), track=True, lift=True, problem=lambda error: complain(str(error))
+        str(path), track=True, lift=True, problem=problems.append
     )
     rows = ((frame.time, frame.poses3d) for frame in frames)
-    return motions((time, poses) for time, poses in rows if poses is not None)
+    tracks = motions((time, poses) for time, poses in rows if poses is not None)
+    if problems and not tracks:
+        raise problems[0]
+    for problem in problems:
+        complain(str(problem))
+    return tracks
