@@ -152,8 +152,11 @@ class Glb:
         file.binary = bytearray(self.binary)
         if rig.larger != 1:
             scene = file.document["scenes"][file.document.get("scene", 0)]
-            scale = {"name": "scale", "scale": [rig.larger] * 3, "children": scene["nodes"]}
-            scene["nodes"] = [file.add("nodes", scale)]
+            # skinned meshes go where their joints go, and stay roots, as glTF wants them
+            skinned = [n for n in scene["nodes"] if "skin" in self.nodes[n]]
+            others = [n for n in scene["nodes"] if n not in skinned]
+            scale = {"name": "scale", "scale": [rig.larger] * 3, "children": others}
+            scene["nodes"] = [file.add("nodes", scale), *skinned]
         file.document.pop("animations", None)
         if len(animation):
             file.add("animations", self._animation(file, rig, animation))
