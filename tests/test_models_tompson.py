@@ -112,7 +112,7 @@ def test_as_published_it_has_more_banks_and_coarser_cells_by_number():
     net = TompsonNet(2, banks=3, pools=3, window=24, width=4, hidden=8, fine=4).eval()
     coarse, fine, _ = net(torch.zeros(1, 3, 64, 96))
     assert (coarse.shape, fine.shape) == ((1, 2, 8, 12), (1, 2, 24, 24))
-    assert set(VARIANTS) == {"tompson", "tompson-small"}
+    assert {"tompson", "tompson-small"} <= set(VARIANTS)
 
 
 def test_windows_without_a_middle_cell_are_refused():

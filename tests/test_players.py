@@ -16,6 +16,7 @@ from everybody.errors import OptionError  # noqa: E402
 from everybody.models import MODELS  # noqa: E402
 from everybody.skeletons import COCO17  # noqa: E402
 from everybody.train import checkpoint, loop  # noqa: E402
+from everybody.train.about import About  # noqa: E402
 from everybody.train.players import players_of  # noqa: E402
 from everybody.train.recipe import BASE  # noqa: E402
 
@@ -36,7 +37,7 @@ RECIPE = replace(
 class Duel:
     """A forger learns to be taken for the number 1 by a judge, who learns to tell them apart."""
 
-    skeleton, model = COCO17, MODELS["sppe-fast"]
+    skeleton, model, about = COCO17, MODELS["sppe-fast"], About(COCO17)
 
     def __init__(self, stop_at: int | None = None) -> None:
         torch.manual_seed(0)

@@ -1284,7 +1284,7 @@ def test_half_is_half_as_large_and_says_the_same(tmp_path):
     export.halve(whole, small)
     assert small.stat().st_size < 0.55 * whole.stat().st_size
     image = torch.randn(3, 3, 64, 48, generator=rng()).numpy()
-    for engine in runtime.engines():
+    for engine in set(runtime.engines()) - {"litert"}:  # which runs no ONNX files
         wanted, found = (
             runtime.load(path, device="cpu", engine=engine)(image)[0] for path in (whole, small)
         )
