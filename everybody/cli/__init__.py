@@ -1,6 +1,6 @@
 """The command line: `run`, `lift`, `view`, `models`, `eval`, `convert`, `plot`, `doctor`; several
-cameras: `calibrate`, `triangulate`; uses: `coach`, `ar`; to train, `label`, `pack`, `proposals`,
-`train`, `export`, `tune-nms`; published checkpoints: `weights import`.
+cameras: `calibrate`, `triangulate`; uses: `coach`, `ar`, `animate`; to train, `label`, `pack`,
+`proposals`, `train`, `export`, `tune-nms`; published checkpoints: `weights import`.
 
 Commands only parse and print; what they do lives in the package. Results go to files or stdout,
 messages to stderr. An error is one line and exit code 1; `--debug`, anywhere on the line, adds the
@@ -18,6 +18,7 @@ import typer
 from .. import __version__
 from ..atomic import refused
 from ..errors import EverybodyError
+from .animate import animate
 from .ar import ar
 from .calibrate import calibrate
 from .coach import coach
@@ -57,6 +58,7 @@ app.command(no_args_is_help=True)(plot)
 app.command()(doctor)
 app.command(no_args_is_help=True)(coach)
 app.command(no_args_is_help=True)(ar)
+app.command(no_args_is_help=True)(animate)
 app.command(no_args_is_help=True)(label)
 app.command(no_args_is_help=True)(pack)
 app.command(no_args_is_help=True)(proposals)

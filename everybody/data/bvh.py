@@ -75,9 +75,10 @@ class _Words:
         return DataError(f"{self.path}: line {self.number}: expected {expected}, got '{got[:40]}'")
 
 
-def read_bvh(path: Path, *, unit: float | None = None) -> Animation:
+def read_bvh(path: Path, *, unit: float | None = None, own_names: bool = False) -> Animation:
     """A file -> the body and its motion, in metres, z up. unit: metres of the file's unit, by
-    default told by the body. Raises DataError that names the line.
+    default told by the body. own_names: joints keep the file's names. Raises DataError that names
+    the line.
     """
     lines = lines_of(path)
     words = _Words(path, lines)
@@ -85,7 +86,10 @@ def read_bvh(path: Path, *, unit: float | None = None) -> Animation:
         raise DataError(f"{path}: line {words.number}: expected HIERARCHY: is it a BVH?")
     nodes = _tree(words)
     values, step = _values(path, lines, words.number, sum(len(node.channels) for node in nodes))
-    return _animation(path, nodes, values, step, unit)
+    names = [node.name for node in nodes]
+    if not own_names:
+        names = names_in_tree(names, [node.parent for node in nodes])
+    return _animation(path, nodes, tuple(names), values, step, unit)
 
 
 def _tree(words: _Words) -> list[_Node]:
@@ -177,7 +181,12 @@ def _values(path: Path, lines: list[str], start: int, count: int) -> tuple[Array
 
 
 def _animation(
-    path: Path, nodes: list[_Node], values: Array, step: float, unit: float | None
+    path: Path,
+    nodes: list[_Node],
+    names: tuple[str, ...],
+    values: Array,
+    step: float,
+    unit: float | None,
 ) -> Animation:
     for node in nodes:
         if not node.offset:
@@ -199,7 +208,6 @@ def _animation(
 
     offsets[0] = 0
     parents = tuple(node.parent for node in nodes)
-    names = names_in_tree([node.name for node in nodes], parents)
     body = Body(path.stem, names, parents, offsets @ AXES["world"])
     scale = unit_of(body) if unit is None else unit
     return Animation(

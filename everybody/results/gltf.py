@@ -36,7 +36,7 @@ _FACES = [(0, b, a) for a, b in ((1, 2), (2, 3), (3, 4), (4, 1))]
 _FACES += [(5, a, b) for a, b in ((1, 2), (2, 3), (3, 4), (4, 1))]
 
 
-class _File:
+class GltfFile:
     """The parts of a glTF as they are added: a document and its binary buffer."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class _File:
 
 def glb(animations: Sequence[Animation]) -> bytes:
     """Bodies that move -> the bytes of a .glb. Bodies without frames stand at rest."""
-    file = _File()
+    file = GltfFile()
     channels: list[dict[str, Any]] = []
     samplers: list[dict[str, Any]] = []
     for number, animation in enumerate(animations):
@@ -97,7 +97,7 @@ def glb(animations: Sequence[Animation]) -> bytes:
     return file.bytes()
 
 
-def _person(file: _File, number: int, animation: Animation) -> list[int]:
+def _person(file: GltfFile, number: int, animation: Animation) -> list[int]:
     """Adds the nodes, the skin and the mesh of a body -> the places of its nodes."""
     body, axes = animation.body, _axes(animation)
     offsets = body.offsets @ axes.T
@@ -131,7 +131,7 @@ def _person(file: _File, number: int, animation: Animation) -> list[int]:
     return nodes
 
 
-def _mesh(file: _File, number: int, animation: Animation, rest: Array) -> int | None:
+def _mesh(file: GltfFile, number: int, animation: Animation, rest: Array) -> int | None:
     """Adds an octahedron per bone -> the place of the mesh, None where all bones have no length."""
     corners, faces, joints = [], [], []
     for j, parent in enumerate(animation.body.parents):
@@ -168,7 +168,7 @@ def _mesh(file: _File, number: int, animation: Animation, rest: Array) -> int | 
 
 
 def _moves(
-    file: _File,
+    file: GltfFile,
     animation: Animation,
     nodes: list[int],
     channels: list[dict[str, Any]],

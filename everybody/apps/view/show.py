@@ -162,7 +162,7 @@ def of_motions(motions: Sequence[Motion], name: str) -> Show:
 
 
 def _with_bones(skeleton: Skeleton) -> Skeleton:
-    """Files of points (TRC, C3D) say no bones: those of the largest format whose joints are there."""
+    """Files of points (TRC, C3D) say no bones: the largest format whose joints are there does."""
     place = {joint: k for k, joint in enumerate(skeleton.joints)}
     whole = [
         known for known in SKELETONS.values() if len(known) and place.keys() >= {*known.joints}
