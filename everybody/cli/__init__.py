@@ -1,6 +1,7 @@
-"""The command line: `run`, `lift`, `models`, `eval`, `convert`, `plot`, `doctor`; several cameras:
-`calibrate`, `triangulate`; uses: `coach`, `ar`, `animate`; to train, `label`, `pack`, `proposals`,
-`train`, `export`, `tune-nms`; published checkpoints: `weights import`.
+"""The command line: `run`, `scale`, `studio`, `lift`, `view`, `models`, `eval`, `convert`, `plot`,
+`doctor`; several cameras: `calibrate`, `triangulate`; uses: `coach`, `ar`, `animate`; to train,
+`label`, `pack`, `proposals`, `train`, `export`, `tune-nms`; published checkpoints: `weights
+import`.
 
 Commands only parse and print; what they do lives in the package. Results go to files or stdout,
 messages to stderr. An error is one line and exit code 1; `--debug`, anywhere on the line, adds the
@@ -35,6 +36,7 @@ from .studio import studio
 from .train import export, label, pack, proposals, train
 from .triangulate import triangulate
 from .tune import tune_nms
+from .view import view
 from .weights import app as weights
 
 app = typer.Typer(
@@ -50,6 +52,7 @@ app.command(no_args_is_help=True)(convert)
 app.command(no_args_is_help=True)(calibrate)
 app.command(no_args_is_help=True)(triangulate)
 app.command(no_args_is_help=True)(lift)
+app.command(no_args_is_help=True)(view)
 app.add_typer(models, name="models")
 app.add_typer(weights, name="weights")
 app.command(no_args_is_help=True)(plot)

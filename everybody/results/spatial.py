@@ -162,7 +162,7 @@ Records3D = Callable[[], Iterable[Record3D]]
 
 def write_npz(records: Records3D, path: Path) -> None:
     """Arrays, one pose a row: positions_3d [N, K, 3] in metres, scores [N, K], joints [K], source,
-    frame, time, id [N] (-1: not tracked). `everybody eval` reads it.
+    frame, time, id [N] (-1: not tracked), space [N]. `everybody eval` reads it.
     """
     rows = [(record, n) for record in records() for n in range(len(record.poses))]
     skeleton = rows[0][0].poses.skeleton if rows else H36M17
@@ -178,6 +178,7 @@ def write_npz(records: Records3D, path: Path) -> None:
             frame=np.array([record.index for record, _ in rows], np.int64),
             time=np.array([record.time for record, _ in rows], np.float64),
             id=np.array([_id(record.poses, n) for record, n in rows], np.int64),
+            space=np.array([record.poses.frame for record, _ in rows], str),
         )
 
 
