@@ -1,6 +1,7 @@
-"""The command line: `run`, `lift`, `view`, `models`, `eval`, `convert`, `plot`, `doctor`; several
-cameras: `calibrate`, `triangulate`; uses: `coach`, `ar`, `animate`; to train, `label`, `pack`,
-`proposals`, `train`, `export`, `tune-nms`; published checkpoints: `weights import`.
+"""The command line: `run`, `scale`, `studio`, `lift`, `view`, `models`, `eval`, `convert`, `plot`,
+`doctor`; several cameras: `calibrate`, `triangulate`; uses: `coach`, `ar`, `animate`; to train,
+`label`, `pack`, `proposals`, `train`, `export`, `tune-nms`; published checkpoints: `weights
+import`.
 
 Commands only parse and print; what they do lives in the package. Results go to files or stdout,
 messages to stderr. An error is one line and exit code 1; `--debug`, anywhere on the line, adds the
