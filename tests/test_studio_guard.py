@@ -383,14 +383,19 @@ def test_a_certificate_and_its_key_go_together(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_second_server_does_not_take_the_same_folder(client, folder):
-    done = subprocess.run(
-        [sys.executable, "-m", "everybody", "studio", str(folder), "--port", "0"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=60,
-    )
+def test_a_second_server_does_not_take_the_same_folder(folder):
+    first, _ = started(folder)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "everybody", "studio", str(folder), "--port", "0"],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=60,
+        )
+    finally:
+        first.terminate()
+        first.wait(30)
     assert done.returncode != 0
     assert "another run writes here" in done.stderr
 
