@@ -395,7 +395,7 @@ def test_a_second_server_does_not_take_the_same_folder(folder):
         )
     finally:
         first.terminate()
-        first.wait(30)
+        first.communicate(timeout=30)
     assert done.returncode != 0
     assert "another run writes here" in done.stderr
 
