@@ -18,7 +18,7 @@ from scipy.special import expit, logit
 
 from ..errors import ModelError, unknown
 from .grid import Array, labels
-from .regression import UNITS
+from .regression import UNITS, InUnits
 
 if TYPE_CHECKING:
     from ..runtime import Port
@@ -27,7 +27,7 @@ SUREST = 1 - 1e-6  # of probabilities that become logits
 
 
 @dataclass(frozen=True, slots=True)
-class Points:
+class Points(InUnits):
     """An output of P points of `values` numbers each, in any shape [N, …] that holds P · values.
 
     joints: how many of the points count, from the first; 0: all. order: which of x and y comes
@@ -56,20 +56,6 @@ class Points:
                 f"a point of {self.values} values has its score at 2 to {self.values - 1}, "
                 f"not at {self.score}"
             )
-
-    @property
-    def scale(self) -> Array:
-        """[2] (x, y): crop pixels per unit."""
-        return np.array([UNITS[self.unit](pixels)[0] for pixels in self.size], np.float64)
-
-    @property
-    def offset(self) -> Array:
-        """[2] (x, y): where 0 lies in crop pixels."""
-        return np.array([UNITS[self.unit](pixels)[1] for pixels in self.size], np.float64)
-
-    @property
-    def axis(self) -> float:
-        return (self.size[0] - 1) / 2
 
     @property
     def _xy(self) -> list[int]:

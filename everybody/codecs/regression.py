@@ -37,17 +37,12 @@ UNITS: dict[str, Callable[[int], tuple[float, float]]] = {  # pixels -> (scale, 
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Regression:
-    """One answer [N, K, 2] (x, y), or [N, K, 4] (x, y, σx, σy) with σ in [0, 1]."""
+class InUnits:
+    """What codecs of coordinates have in common: where a value lies in the crop."""
 
-    size: tuple[int, int] = (192, 256)
-    unit: str = "corner"  # a key of UNITS
-    sigmas: bool = False  # whether σx and σy follow x and y
-
-    def __post_init__(self) -> None:
-        if self.unit not in UNITS:
-            raise unknown("unit of regression", self.unit, UNITS)
+    __slots__ = ()
+    size: tuple[int, int]
+    unit: str
 
     @property
     def scale(self) -> Array:
@@ -62,6 +57,19 @@ class Regression:
     @property
     def axis(self) -> float:
         return (self.size[0] - 1) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Regression(InUnits):
+    """One answer [N, K, 2] (x, y), or [N, K, 4] (x, y, σx, σy) with σ in [0, 1]."""
+
+    size: tuple[int, int] = (192, 256)
+    unit: str = "corner"  # a key of UNITS
+    sigmas: bool = False  # whether σx and σy follow x and y
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise unknown("unit of regression", self.unit, UNITS)
 
     def encode(self, keypoints: Array) -> tuple[tuple[Array, ...], Array]:
         """[N, K, 3] in crop pixels -> (coordinates [N, K, 2],), weights [N, K]; 0 where a joint is
