@@ -6,9 +6,7 @@ CMU's sequences 14_06, 14_14 and 14_20 hold nine segments with counted repetitio
 (../shared/data/motion3d/exercise). Each is seen by twelve virtual cameras: every 30 degrees around
 the person, .6 to 2.6 m high, 3.5 to 5 m away; joints are wrong as our 2D models are wrong
 (`train/joint_errors.py`). UpDown is an exercise of one's own, `examples/up_down.toml`. Recognised:
-views in which `auto` finds the exercise, of those that everybody knows. Late: seconds from the
-frame at which a repetition has ended to what is said of it (the frame's own, as the coach needs no
-frame ahead; the median of three frames holds it back by one).
+views in which `auto` finds the exercise, of those that everybody knows.
 """
 
 from __future__ import annotations

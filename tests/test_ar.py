@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everybody.apps.ar import Scene
+from everybody.apps.ar import Scene, augmented
 from everybody.apps.overlay import Model, blended, modelled, read_model, silhouettes
 from everybody.apps.target import Camera, Sight, Target, Tracker, box_corners, pose_of
 from everybody.apps.worn import THINGS, fitted, put_on, read_thing, thing
@@ -146,6 +146,13 @@ def test_models_are_read_standing_up_and_as_large_as_asked(tmp_path):
     (tmp_path / "bad.glb").write_bytes(b"glTF" + bytes(20))
     with pytest.raises(DataError, match=r"bad\.glb: not a model that can be read"):
         read_model(tmp_path / "bad.glb", 1)
+
+
+def test_every_frame_comes_out_once_and_in_order():
+    frames = [Frame(np.full((8, 8, 3), n, np.uint8), index=n, time=n / 30) for n in range(5)]
+    drawn = list(augmented(Scene(things=[thing("hat")]), frames))
+    assert [time for time, _ in drawn] == [frame.time for frame in frames]
+    assert all(np.array_equal(image, f.image) for (_, image), f in zip(drawn, frames, strict=True))
 
 
 def test_blending_by_nothing_and_by_everything():

@@ -6,8 +6,7 @@ after frame; people who stand in front of a target hide what is drawn there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -129,8 +128,7 @@ class Scene:
         return self._last
 
 
-def augmented(scene: Scene, frames: Iterator[Frame]) -> Iterator[tuple[float, Image]]:
+def augmented(scene: Scene, frames: Iterable[Frame]) -> Iterator[tuple[float, Image]]:
     """Frames -> (time, picture) of each, once and in order."""
-    with closing(frames) if hasattr(frames, "close") else closing(iter(())):  # type: ignore[type-var]
-        for frame in frames:
-            yield frame.time, scene.draw(frame)
+    for frame in frames:
+        yield frame.time, scene.draw(frame)

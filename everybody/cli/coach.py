@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..results.records import Record
 
 WHICH = "An exercise (--list shows them), or auto: find out which one it is."
-SOURCE = "A video, a camera (camera:0), or results of a run."
+SOURCE = "A video, a camera's number, or results of a run."
 OWN = "A TOML file of your own exercises, besides the known ones."
 
 
@@ -76,7 +76,7 @@ def _frames(
     return estimator.stream(
         source,
         problem=lambda error: complain(str(error)),
-        track=Follow(live=source.startswith("camera")) if everyone else False,
+        track=Follow(live=source.isdecimal()) if everyone else False,
     )
 
 
