@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,11 @@ def join(job: Job, planned: Planned, skeleton: Skeleton, lost: dict[int, str]) -
             return Joined(broken=broken)
         whole = {place: one for place, one in local.items() if one}
         record = {**job.record, "scale": {"id": name, "chunks": len(planned.parts)}}
-        return _written(fs, folder, job, planned, skeleton, whole, lost, record)
+
+        def write(part: Path) -> Joined:
+            return _folder(part, job, planned, skeleton, whole, lost, record)
+
+        return _written(fs, folder, write)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +111,13 @@ def _own(record: Record, planned: Planned, part: Part) -> bool:
     return planned.film.pictures or record.index >= part.first
 
 
-def _written(
-    fs: AbstractFileSystem,
-    folder: str,
-    job: Job,
-    planned: Planned,
-    skeleton: Skeleton,
-    chunks: dict[int, _Chunk],
-    lost: dict[int, str],
-    record: dict[str, Any],
-) -> Joined:
+def _written(fs: AbstractFileSystem, folder: str, write: Callable[[Path], Joined]) -> Joined:
+    """What `write` puts into a folder, whole or not at all, in a folder of any file system."""
     if is_local(fs):
         with replacing(Path(folder)) as part:
-            return _folder(part, job, planned, skeleton, chunks, lost, record)
+            return write(part)
     with tempfile.TemporaryDirectory() as scratch:
-        joined = _folder(Path(scratch), job, planned, skeleton, chunks, lost, record)
+        joined = write(Path(scratch))
         files = [path for path in sorted(Path(scratch).rglob("*")) if path.is_file()]
         for path in sorted(files, key=lambda path: path.name == RUN):  # last: it is the marker
             put(fs, f"{folder}/{path.relative_to(scratch).as_posix()}", path.read_bytes())
