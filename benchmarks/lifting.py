@@ -6,20 +6,23 @@ how steady it is, and how fast.
     python -m benchmarks.lifting trial [--blazepose FILE]
     python -m benchmarks.lifting steady RESULTS
     python -m benchmarks.lifting speed
+    python -m benchmarks.lifting stream live|files [--frames 1000000]
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from benchmarks.common import DATA, parsed, parser
@@ -34,7 +37,8 @@ from everybody.metrics.mpjpe import mpjpe, pa_mpjpe, pck3d, rescaled
 from everybody.options import Engine
 from everybody.people import People, Poses3D
 from everybody.results.formats import read_results
-from everybody.results.records import Record
+from everybody.results.lifted import lifted_file
+from everybody.results.records import Record, Results
 from everybody.skeletons import COCO17, H36M17
 from everybody.train.sequences import AS_CAPTURED, mirrored_pose
 from everybody.train.virtual_cameras import Bodies, Shots, clips
@@ -51,6 +55,12 @@ LIMBS = tuple(
 )
 OF_H36M = [H36M17.joints.index(name) for name in LIMBS]
 FPS = 60.0  # of HumanEva's motion
+# Pixels of COCO's joints of somebody who stands.
+STANDING = np.array(
+    [(320, 100), (325, 95), (315, 95), (332, 98), (308, 98), (350, 140), (290, 140), (360, 190),
+     (280, 190), (365, 235), (275, 235), (338, 240), (302, 240), (338, 320), (302, 320), (338, 395),
+     (302, 395)], float,
+)  # fmt: skip
 EACH = 1500  # clips, at most, of each row of the table of CMU
 
 
@@ -266,46 +276,83 @@ def told(name: str, frames: list[tuple[float, Poses3D]]) -> None:
 
 
 def speed() -> None:
-    """Frames a second of one person, and memory over a long stream."""
-    random = np.random.default_rng(0)
-    points = np.concatenate([random.uniform(100, 400, (17, 2)), np.ones((17, 1))], 1)
-
-    def stream(count: int) -> Iterator[Record]:
-        for index in range(count):
-            moved = points + np.array([np.sin(index / 9), np.cos(index / 7), 0])
-            ids = np.array([index // 500])
-            row = moved[None].astype(np.float32)
-            boxes = np.zeros((1, 4), np.float32)
-            people = People(row, boxes, np.ones(1, np.float32), COCO17, ids)
-            yield Record("a.mp4", index, index / 30, 640, 480, people)
-
+    """Milliseconds of one core a frame of one person."""
     for name, lift in (("13 frames ahead", Lift()), ("live", Lift(ahead=0))):
         lifting, begun = Lifting(lift), time.process_time()
-        for _ in lifting.poses(stream(3000)):
+        for _ in lifting.poses(walker(3000)):
             pass
         spent = time.process_time() - begun
         print(f"{name}: {1000 * spent / 3000:.2f} ms of one core a frame of one person")
 
 
+def stream(frames: int, how: str) -> None:
+    """Memory over a long film: lifted live, or into files on a floor, as `everybody lift` does."""
+    memory = Memory(frames)
+    if how == "live":
+        for _ in Lifting(Lift(ahead=0)).poses(memory.watched(walker(frames), "live")):
+            pass
+        memory.say(f"live, all {frames} lifted")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        film = Results(COCO17, lambda: memory.watched(walker(frames), "lift --world"))
+        count = lifted_file(film, Path(folder), Lifting(Lift()), world=True, say=print)
+        memory.say(f"lift --world, all {count} written")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Says ten times in so many frames how much memory the process holds."""
+
+    frames: int
+
+    def say(self, what: str) -> None:
+        held = psutil.Process().memory_info().rss / 2**20
+        print(f"{what}: {held:.1f} MB", flush=True)
+
+    def watched(self, records: Iterable[Record], name: str) -> Iterator[Record]:
+        for record in records:
+            if record.index % max(self.frames // 10, 1) == 0:
+                self.say(f"{name}, frame {record.index}")
+            yield record
+
+
+def walker(frames: int) -> Iterator[Record]:
+    """One person in each frame, somebody else every 500: a figure on the spot, seen from ahead."""
+    random = np.random.default_rng(0)
+    points = np.concatenate([STANDING, np.ones((len(COCO17), 1))], 1)
+    for index in range(frames):
+        sway = np.array([np.sin(index / 9), np.cos(index / 7), 0])
+        shake = np.concatenate([random.normal(0, 0.5, STANDING.shape), np.zeros((17, 1))], 1)
+        row = (points + sway + shake)[None].astype(np.float32)
+        boxes, ids = np.zeros((1, 4), np.float32), np.array([index // 500])
+        people = People(row, boxes, np.ones(1, np.float32), COCO17, ids)
+        yield Record("a.mp4", index, index / 30, 640, 480, people)
+
+
+def _network(given: Any) -> Network:
+    return Network(opened(given.model, "lift", Engine(threads=1))[0])
+
+
+PARTS: dict[str, Callable[[Any], None]] = {
+    "cmu": lambda given: cmu(_network(given)),
+    "humaneva": lambda given: humaneva(_network(given), given.ahead),
+    "trial": lambda given: trial(given.blazepose),
+    "steady": lambda given: steady(given.results),
+    "speed": lambda given: speed(),
+    "stream": lambda given: stream(given.frames, str(given.results)),
+}
+
+
 def main() -> None:
     command = parser(__doc__)
-    command.add_argument("what", choices=("cmu", "humaneva", "trial", "steady", "speed"))
+    command.add_argument("what", choices=PARTS)
     command.add_argument("results", type=Path, nargs="?")
     command.add_argument("--model")
     command.add_argument("--blazepose", help="pose_landmark_full.tflite, to compare with")
     command.add_argument("--ahead", type=int, default=AHEAD)
+    command.add_argument("--frames", type=int, default=1_000_000, help="of the stream")
     given = parsed(command)
-    net = Network(opened(given.model, "lift", Engine(threads=1))[0])
-    if given.what == "cmu":
-        cmu(net)
-    elif given.what == "humaneva":
-        humaneva(net, given.ahead)
-    elif given.what == "trial":
-        trial(given.blazepose)
-    elif given.what == "steady":
-        steady(given.results)
-    else:
-        speed()
+    PARTS[given.what](given)
 
 
 if __name__ == "__main__":
