@@ -14,7 +14,8 @@ import time
 import numpy as np
 
 from benchmarks.common import head, parsed, parser, row
-from everybody.apps.target import Camera, Target, Tracker
+from everybody.apps.target import Target, Tracker
+from everybody.lift.cameras import Camera
 from synthetic import poster
 
 SIZE = 960, 540
@@ -42,8 +43,8 @@ def main() -> None:
         if sight is None:
             continue
         seen += 1
-        places = camera.project(corners, sight.rotation, sight.translation)
-        gaps = places - camera.project(corners, *pose)
+        places = sight.of(camera).onto(corners)
+        gaps = places - camera.at(*pose).onto(corners)
         away.append(float(np.sqrt(np.square(gaps).sum(1).mean())))
         if number >= chosen.frames + 2:
             resting.append(places)

@@ -22,12 +22,13 @@ from scipy.optimize import least_squares
 from benchmarks.common import DATA, parsed, parser
 from everybody.data.cmu import read_captures
 from everybody.lift.body import Animation
+from everybody.lift.cameras import Camera
 from everybody.lift.inverse import posture, solve, solve_picture, terms_of
 from everybody.lift.measure import fit_body
 from everybody.lift.motion import Motion
 from everybody.lift.rules import RULES, Rules
 from everybody.lift.sensors import Imus, imu_term, synthetic_imus
-from everybody.lift.terms import Camera, Places, State
+from everybody.lift.terms import Places, State
 from everybody.skeletons import CMU24, H36M17
 
 CMU = DATA / "motion3d" / "cmu" / "cmu24_30fps.npz"
@@ -107,7 +108,7 @@ def view(truth: Animation, random: np.random.Generator) -> Camera:
     right = np.cross(ahead, [0, 0, 1])
     right = right / np.linalg.norm(right)
     rotation = np.stack([right, np.cross(ahead, right), ahead])
-    return Camera(MATRIX, rotation, -rotation @ place)
+    return Camera("camera", MATRIX, rotation, -rotation @ place)
 
 
 def sensors(every: int, frames: int) -> None:
@@ -131,7 +132,7 @@ def _picture(truth: Animation, imus: Imus, random: np.random.Generator) -> tuple
     camera = view(truth, random)
     points = np.full((len(truth), len(truth.body), 3), np.nan)
     seen = [truth.body.joints.index(name) for name in CMU24.joints]
-    pixels = camera(truth.places[:, seen])
+    pixels = camera.onto(truth.places[:, seen])
     points[:, seen, :2] = pixels + 4 * random.normal(size=pixels.shape)
     points[:, seen, 2] = 1
     video = solve_picture(truth.body, points, truth.times, camera)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from everybody.apps.target import Camera, Face
+from everybody.apps.target import Face
+from everybody.lift.cameras import Camera
 
 
 def poster(width: int = 320, height: int = 240, seed: int = 0) -> np.ndarray:
@@ -50,7 +51,7 @@ def shown(
     """The frame [H, W, 3] of a camera that sees the picture at a pose, on a grey wall."""
     width, height = picture.shape[1::-1]
     own = np.array([[0, 0], [width, 0], [width, height], [0, height]]) - 0.5
-    edges = camera.project(face.corners, *pose)
+    edges = camera.at(*pose).onto(face.corners)
     matrix = cv2.getPerspectiveTransform(own.astype(np.float32), edges.astype(np.float32))
     wall = np.full((size[1], size[0], 3), 120, np.uint8)
     drawn = cv2.warpPerspective(

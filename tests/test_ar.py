@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from everybody.apps.ar import Scene, augmented
 from everybody.apps.overlay import Model, blended, modelled, read_model, silhouettes
-from everybody.apps.target import Camera, Sight, Target, Tracker, box_corners, pose_of
+from everybody.apps.target import Sight, Target, Tracker, box_corners, pose_of
 from everybody.apps.worn import THINGS, fitted, put_on, read_thing, thing
 from everybody.errors import DataError, OptionError
+from everybody.lift.cameras import Camera
 from everybody.people import Frame, People, Poses3D
 from everybody.skeletons import COCO17
 from synthetic import poster
@@ -27,9 +28,7 @@ FLAT = Target.flat(PICTURE, 0.3)
 
 def off(found: Sight, pose: tuple[np.ndarray, np.ndarray], corners: np.ndarray) -> float:
     """Root mean square of the corners' way from where they are, in pixels."""
-    gaps = CAMERA.project(corners, found.rotation, found.translation) - CAMERA.project(
-        corners, *pose
-    )
+    gaps = found.of(CAMERA).onto(corners) - CAMERA.at(*pose).onto(corners)
     return math.sqrt(np.square(gaps).sum(1).mean())
 
 
@@ -46,9 +45,7 @@ def test_a_target_is_followed_to_the_pixel_and_rests_while_still():
     for found, pose in zip(sights, poses, strict=True):
         assert found is not None
         assert off(found, pose, corners) < 2
-    resting = np.stack(
-        [CAMERA.project(corners, found.rotation, found.translation) for found in sights[-6:]]
-    )
+    resting = np.stack([found.of(CAMERA).onto(corners) for found in sights[-6:]])
     assert np.sqrt(resting.var(0).mean()) < 0.5
 
 
@@ -84,7 +81,7 @@ def test_any_thing_is_placed_by_its_points_in_spite_of_wrong_ones(seed):
     points = rng.uniform(-0.2, 0.2, (30, 3))
     rotation = cv2.Rodrigues(rng.normal(size=3))[0]
     translation = np.array([*rng.uniform(-0.1, 0.1, 2), 1.0])
-    places = CAMERA.project(points, rotation, translation)
+    places = CAMERA.at(rotation, translation).onto(points)
     places[:6] += rng.uniform(20, 90, (6, 2))
     found = pose_of(points, places, CAMERA)
     assert found is not None
@@ -103,7 +100,7 @@ def test_a_box_has_its_faces_outside_and_corners_clockwise():
 def test_targets_that_cannot_be_recognised_say_what_a_good_one_is():
     with pytest.raises(OptionError, match=r"page\.png: has \d+ features in \d+ of 16 parts.*good"):
         Target.flat(np.full((200, 200, 3), 90, np.uint8), name="page.png")
-    with pytest.raises(OptionError, match="field of view"):
+    with pytest.raises(OptionError, match="fov 180"):
         Camera.of(SIZE, 180)
     with pytest.raises(OptionError, match="one of its sides"):
         Target.box([None] * 6, (1, 1, 1))
@@ -119,7 +116,7 @@ def test_a_picture_lies_on_its_target_and_people_hide_it():
     frame = Frame(image, people=person(240, 180, 60))
     hidden = Scene(FLAT, red, fov=55).draw(frame)
     open_ = Scene(FLAT, red, fov=55, occlusion=False).draw(frame)
-    middle = CAMERA.project(np.zeros((1, 3)), *pose[0])[0].round().astype(int)
+    middle = CAMERA.at(*pose[0]).onto(np.zeros((1, 3)))[0].round().astype(int)
     assert open_[middle[1], middle[0]].tolist() == [255, 0, 0]
     assert hidden[200, 240].tolist() == pytest.approx(image[200, 240].tolist(), abs=1)
     assert np.array_equal(open_[:5], image[:5]), "nothing changes elsewhere"

@@ -22,13 +22,14 @@ from everybody.lift.angles import (
     segment_axes,
 )
 from everybody.lift.body import Animation, Body, tree_skeleton
+from everybody.lift.cameras import Camera
 from everybody.lift.inverse import posture, refine, solve, solve_picture, terms_of
 from everybody.lift.limits import LIMITS
 from everybody.lift.measure import fit_body, rest_direction
 from everybody.lift.motion import AXES, Motion, even, motions
 from everybody.lift.rotations import exp, log, log_slope, nearest
 from everybody.lift.rules import RULES, Rules
-from everybody.lift.terms import Camera, Limits, Picture, Places, Rest, State, Turns
+from everybody.lift.terms import Limits, Picture, Places, Rest, State, Turns
 from everybody.people import Poses3D
 from everybody.skeletons import CMU24, COCO17, H36M17, HALPE26, Skeleton
 
@@ -220,6 +221,7 @@ def states() -> State:
 
 
 CAMERA = Camera(
+    "camera",
     np.array([[900, 0, 400], [0, 900, 300], [0, 0, 1.0]]),
     np.array([[0, -1, 0], [0, 0, -1], [1, 0, 0.0]]),
     np.array([0.0, 1, 4]),
@@ -294,12 +296,12 @@ def test_rotations_are_those_of_scipy():
 def test_a_body_is_found_in_a_picture_from_a_start_nearby():
     body = BODIES["coco-17"]
     truth = drawn(body, 10)
-    points = CAMERA(truth.places)
+    points = CAMERA.onto(truth.places)
     seen = np.concatenate([points, np.ones_like(points[..., :1])], 2)
     start = replace(truth, root=truth.root + 0.05, turns=exp(
         0.1 * np.random.default_rng(0).normal(size=(10, len(body), 3))) @ truth.turns)  # fmt: skip
     found = solve_picture(body, seen, truth.times, CAMERA, start=start)
-    assert np.abs(CAMERA(found.places) - points).max() < 6
+    assert np.abs(CAMERA.onto(found.places) - points).max() < 6
     before = np.linalg.norm(start.places - truth.places, axis=2).mean()
     assert np.linalg.norm(found.places - truth.places, axis=2).mean() < 0.6 * before
 
@@ -308,7 +310,7 @@ def test_a_standing_body_is_found_in_a_picture_without_a_start():
     body = BODIES["coco-17"]
     turns = np.eye(3)[None, None].repeat(4, 0).repeat(len(body), 1)
     truth = Animation(body, np.tile([0.2, 0.1, 0.9], (4, 1)), turns, np.arange(4) / 30)
-    points = CAMERA(truth.places)
+    points = CAMERA.onto(truth.places)
     seen = np.concatenate([points, np.ones_like(points[..., :1])], 2)
     seen[1, 3] = np.nan
     found = solve_picture(body, seen, truth.times, CAMERA)

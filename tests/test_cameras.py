@@ -234,3 +234,20 @@ def test_a_folder_without_a_calibration(tmp_path: Path) -> None:
         read_calibration(tmp_path)
     with pytest.raises(DataError, match="cannot be read"):
         read_calibration(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("lens", LENSES)
+def test_the_derivative_is_how_pixels_move_with_points(lens: str) -> None:
+    one = camera(lens)
+    points = np.random.default_rng(0).uniform(-1, 1, (9, 3))
+    steps = 1e-5 * np.eye(3)
+    moved = [(one.onto(points + s) - one.onto(points - s)) / 2e-5 for s in steps]
+    assert np.allclose(one.derivative(points), np.stack(moved, -1), atol=1e-3)
+    assert np.allclose(one.onto(points), one.project(points))
+
+
+def test_a_camera_of_a_size_and_a_field_of_view() -> None:
+    one = Camera.of((641, 481), 90)
+    edge = one.project(np.array([[1.0, 0, 1.0], [0, 0, 2.0]]))
+    assert np.allclose(edge, [[640.5, 240], [320, 240]])
+    assert np.isfinite(one.onto(np.array([[0.1, 0.2, -1.0]]))).all()  # behind it

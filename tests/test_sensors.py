@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from everybody.errors import DataError
 from everybody.lift.body import Animation
+from everybody.lift.cameras import Camera
 from everybody.lift.inverse import solve, solve_picture
 from everybody.lift.measure import fit_body
 from everybody.lift.motion import Motion
@@ -27,7 +28,6 @@ from everybody.lift.sensors import (
     synthetic_imus,
 )
 from everybody.lift.shape import girths
-from everybody.lift.terms import Camera
 from everybody.people import People
 from everybody.skeletons import CMU24, COCO17
 from synthetic import motion as files
@@ -37,6 +37,7 @@ from .test_body import BODIES, drawn
 MATRIX = np.array([[500, 0, 160], [0, 500, 120], [0, 0, 1.0]])
 # It stands 4 m before who walks, looks at him, and sees the world's y on its left.
 CAMERA = Camera(
+    "camera",
     np.array([[500, 0, 160], [0, 500, 240], [0, 0, 1.0]]),
     np.array([[0, 1, 0], [0, 0, -1], [-1, 0, 0.0]]),
     np.array([0.0, 1, 4]),
@@ -114,7 +115,7 @@ def test_sensors_are_laid_on_bones_however_they_lie():
 def test_sensors_make_a_picture_truer():
     truth = drawn(BODIES["cmu-24"], 45)
     random = np.random.default_rng(1)
-    points = CAMERA(truth.places) + 4 * random.normal(size=(len(truth), len(truth.body), 2))
+    points = CAMERA.onto(truth.places) + 4 * random.normal(size=(len(truth), len(truth.body), 2))
     seen = np.concatenate([points, np.ones_like(points[..., :1])], 2)
     wrong = exp(0.3 * random.normal(size=(45, len(truth.body), 3)))
     start = replace(truth, turns=wrong @ truth.turns)
@@ -208,7 +209,7 @@ def test_girths_are_those_of_round_limbs():
         mask = np.zeros((480, 320), bool)
         for segment, radius in thick.items():
             first, last = (truth.places[t, truth.body.joints.index(name)] for name in ends[segment])
-            a, b = CAMERA(first), CAMERA(last)
+            a, b = CAMERA.onto(first), CAMERA.onto(last)
             depth = ((first + last) / 2 @ CAMERA.rotation.T + CAMERA.translation)[2]
             along = (b - a) / np.linalg.norm(b - a)
             away = np.abs((columns - a[0]) * along[1] - (rows - a[1]) * along[0])

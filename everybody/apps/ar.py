@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 
 from ..geometry import Array
+from ..lift.cameras import Camera
 from ..media.images import decode
 from ..media.read import one, read
 from ..people import Frame, Image
 from .overlay import Model, blended, modelled, on_target, read_model, silhouettes
-from .target import Camera, Sight, Target, Tracker
+from .target import Sight, Target, Tracker
 from .worn import Thing, put_on
 
 MODELS = (".glb", ".gltf", ".obj", ".stl", ".ply")
@@ -65,7 +66,8 @@ def showable(path: Path, size: float) -> Image | Film | Model:
 
 @dataclass
 class Scene:
-    """What is drawn into one film. fov: the camera's, across, in degrees."""
+    """What is drawn into one film. fov: the camera's, across the longer
+    side, in degrees."""
 
     target: Target | None = None
     show: Image | Film | Model | None = None
@@ -116,9 +118,8 @@ class Scene:
         if sight is None or last is None or self._tracker is None or self.target is None:
             return sight
         corners = self.target.faces[0].corners
-        project = self._tracker.camera.project
-        before = project(corners, last.rotation, last.translation)
-        after = project(corners, sight.rotation, sight.translation)
+        camera = self._tracker.camera
+        before, after = (one.of(camera).onto(corners) for one in (last, sight))
         if np.abs(after - before).max() > STILL:
             return sight
         turn = cv2.Rodrigues(sight.rotation @ last.rotation.T)[0] * STEADY

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, OptionError
 from ..geometry import Array
+from ..lift.cameras import Camera
 from ..people import Image, People
-from .target import Camera, Sight
+from .target import Sight
 
 LIGHT = np.array([0.3, 0.5, 0.8]) / np.linalg.norm([0.3, 0.5, 0.8])  # where light comes from
 SHADE = 0.35  # brightness of what the light does not reach
@@ -49,7 +50,7 @@ def on_target(
     """A picture on a face with corners [4, 3] in metres -> layer and alpha."""
     height, width = picture.shape[:2]
     own = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32) - 0.5
-    edges = camera.project(corners, sight.rotation, sight.translation).astype(np.float32)
+    edges = sight.of(camera).onto(corners).astype(np.float32)
     return placed(picture, np.asarray(cv2.getPerspectiveTransform(own, edges), np.float64), size)
 
 
@@ -95,7 +96,7 @@ def modelled(
     width, height = size
     layer, alpha = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
     corners = model.corners @ sight.rotation.T + sight.translation
-    pixels = camera.project(model.corners, sight.rotation, sight.translation)
+    pixels = sight.of(camera).onto(model.corners)
     sides = corners[model.faces]
     normals = np.cross(sides[:, 1] - sides[:, 0], sides[:, 2] - sides[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)

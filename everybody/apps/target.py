@@ -12,7 +12,6 @@ right, y up the picture, z out of it. The camera's are OpenCV's: x right, y down
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ import numpy as np
 
 from ..errors import OptionError
 from ..geometry import Array
+from ..lift.cameras import FARTHEST, Camera
 from ..people import Image
 
 FEATURES = 1200  # of a face, the strongest
@@ -38,29 +38,6 @@ GOOD = (
     "a good target is sharp, full of corners and contrast all over, and nowhere the same: a page "
     "of pictures, a poster, a map"
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Camera:
-    """A camera without distortion: [3, 3] in pixels."""
-
-    matrix: Array
-
-    @classmethod
-    def of(cls, size: tuple[int, int], fov: float = 60.0) -> Camera:
-        """Size (width, height) in pixels and the field of view across, in degrees. Raises
-        OptionError.
-        """
-        if not 0 < fov < 180:
-            raise OptionError(f"a field of view is between 0 and 180 degrees, not {fov:g}")
-        length = size[0] / 2 / math.tan(math.radians(fov) / 2)
-        middle = (size[0] - 1) / 2, (size[1] - 1) / 2
-        return cls(np.array([[length, 0, middle[0]], [0, length, middle[1]], [0, 0, 1.0]]))
-
-    def project(self, points: Array, rotation: Array, translation: Array) -> Array:
-        """[N, 3] of the target -> [N, 2] in pixels."""
-        seen = (points @ rotation.T + translation) @ self.matrix.T
-        return seen[:, :2] / np.maximum(seen[:, 2:], 1e-9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,6 +144,10 @@ class Sight:
     inliers: int
     error: float
 
+    def of(self, camera: Camera) -> Camera:
+        """The camera as the target sees it: in the target's axes."""
+        return camera.at(self.rotation, self.translation)
+
 
 class Tracker:
     """Follows one target through the frames of one film."""
@@ -204,10 +185,8 @@ class Tracker:
     def _moved(self, before: Sight, after: Sight) -> float:
         """The farthest way of a corner, in pixels."""
         corners = np.concatenate([face.corners for face in self.target.faces])
-        was = self.camera.project(corners, before.rotation, before.translation)
-        return float(
-            np.abs(self.camera.project(corners, after.rotation, after.translation) - was).max()
-        )
+        was = before.of(self.camera).onto(corners)
+        return float(np.abs(after.of(self.camera).onto(corners) - was).max())
 
     def _find(self, grey: Image) -> Sight | None:
         """By features."""
@@ -258,14 +237,14 @@ class Tracker:
         nothing = np.zeros((0, 3)), np.zeros((0, 2))
         if not self._faces(face, sight):
             return nothing
-        edges = self.camera.project(face.corners, sight.rotation, sight.translation)
+        edges = sight.of(self.camera).onto(face.corners)
         width, height = face.size
         own = np.array([[0, 0], [width, 0], [width, height], [0, height]]) - 0.5
         matrix = cv2.getPerspectiveTransform(own.astype(np.float32), edges.astype(np.float32))
         drawn = cv2.warpPerspective(face.grey, matrix, grey.shape[1::-1], dst=grey.copy(),
                                     borderMode=cv2.BORDER_TRANSPARENT)  # fmt: skip
         points = face.points(face.pixels)
-        start = self.camera.project(points, sight.rotation, sight.translation).astype(np.float32)
+        start = sight.of(self.camera).onto(points).astype(np.float32)
         inside = ((start > 4) & (start < np.array(grey.shape[1::-1]) - 5)).all(1)
         if inside.sum() < 4:
             return nothing
@@ -304,8 +283,8 @@ def pose_of(
     )
     rotation = np.asarray(cv2.Rodrigues(turn)[0], np.float64)
     translation = np.asarray(shift, np.float64)[:, 0]
-    if translation[2] <= 0:
+    if not (translation[2] > 0 and np.abs(translation).max() < FARTHEST):
         return None
-    gaps = camera.project(points[agree], rotation, translation) - places[agree]
+    gaps = camera.at(rotation, translation).onto(points[agree]) - places[agree]
     error = float(np.sqrt(np.square(gaps).sum(1).mean()))
     return Sight(rotation, translation, len(agree), error) if error <= REACH else None

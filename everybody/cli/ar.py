@@ -23,7 +23,7 @@ def ar(
     show: Annotated[Path | None, typer.Option(help=SHOW)] = None,
     size: Annotated[float, typer.Option(help="Longest side of a model, in metres.")] = 0.2,
     wear: Annotated[list[str] | None, typer.Option(help=WEAR)] = None,
-    fov: Annotated[float, typer.Option(help="The camera's field of view across, degrees.")] = 60.0,
+    fov: Annotated[float, typer.Option(help="Degrees across the picture's longer side.")] = 60.0,
     occlusion: Annotated[bool, typer.Option(help="People in front hide what is drawn.")] = True,
     model: Annotated[str, typer.Option(help="fast or accurate.")] = "fast",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,

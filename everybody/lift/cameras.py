@@ -8,43 +8,46 @@ fisheye of Kannala and Brandt 2006, k1 … k4. Both are undone by Newton's metho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import DataError
+from ..errors import DataError, OptionError
 
 Array = NDArray[np.floating[Any]]
 
 LENGTHS = (0, 1, 2, 4, 5, 8)  # numbers of coefficients that a lens may have
 FARTHEST = 1e5  # metres
 NEAREST = 1e-6  # metres before a camera: what is nearer, or behind it, is not seen
+JUST_BEFORE = 1e-3  # metres before a camera, where `onto` puts what is behind it
 _STEPS, _EXACT = 20, 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Camera:
     """matrix [3, 3] in pixels, rotation [3, 3], translation [3] in metres, distortion [≤ 8], and
-    the (width, height) of its pictures, or None.
+    the (width, height) of its pictures, or None. By default its axes are the world's, and its lens
+    does not bend.
 
     Raises DataError that names the camera for numbers that are not finite or make no camera.
     """
 
     name: str
     matrix: Array
-    rotation: Array
-    translation: Array
-    distortion: Array
+    rotation: Array = field(default_factory=lambda: np.eye(3))
+    translation: Array = field(default_factory=lambda: np.zeros(3))
+    distortion: Array = field(default_factory=lambda: np.zeros(0))
     size: tuple[int, int] | None = None
     fisheye: bool = False
 
     def __post_init__(self) -> None:
         shapes = {"matrix": (3, 3), "rotation": (3, 3), "translation": (3,), "distortion": (-1,)}
-        for field, shape in shapes.items():
-            object.__setattr__(self, field, _numbers(self, field, shape))
+        for name, shape in shapes.items():
+            object.__setattr__(self, name, _numbers(self, name, shape))
         matrix, count = self.matrix, len(self.distortion)
         if not (matrix[0, 0] > 0 and matrix[1, 1] > 0) or (matrix[2] != (0, 0, 1)).any():
             raise DataError(
@@ -58,6 +61,14 @@ class Camera:
             raise DataError(f"camera {self.name}: its rotation is no rotation")
         if self.size is not None and not (min(self.size) > 0 and max(self.size) < 1 << 20):
             raise DataError(f"camera {self.name}: a picture cannot be {self.size} pixels large")
+
+    @classmethod
+    def of(cls, size: tuple[int, int], fov: float, name: str = "camera") -> Camera:
+        """Pictures of (width, height) pixels, whose longer side spans `fov` degrees. Raises
+        OptionError.
+        """
+        (x, y), length = ((side - 1) / 2 for side in size), focal(size, fov)
+        return cls(name, np.array([[length, 0, x], [0, length, y], [0, 0, 1.0]]), size=size)
 
     def __repr__(self) -> str:
         where = ", ".join(f"{x:.2f}" for x in self.centre)
@@ -85,6 +96,28 @@ class Camera:
         flat = bent(self, seen[..., :2] / depth)[0]
         return flat @ self.matrix[:2, :2].T + self.matrix[:2, 2]
 
+    def onto(self, points: Array) -> Array:
+        """As `project`, but what is behind the camera is put just before it."""
+        flat = bent(self, self._flat(points)[0])[0]
+        return flat @ self.matrix[:2, :2].T + self.matrix[:2, 2]
+
+    def derivative(self, points: Array) -> Array:
+        """[..., 3] -> [..., 2, 3]: how the pixels of `onto` move with a point of the world."""
+        flat, depth = self._flat(points)
+        ahead = np.broadcast_to(self.rotation[2], (*flat.shape, 3))
+        rows = (self.rotation[:2] - flat[..., None] * ahead) / depth[..., None]
+        return self.matrix[:2, :2] @ bent(self, flat)[1] @ rows
+
+    def _flat(self, points: Array) -> tuple[Array, Array]:
+        """Slopes [..., 2] before the lens and depths [..., 1] of what `onto` sees."""
+        seen = points @ self.rotation.T + self.translation
+        depth = np.maximum(seen[..., 2:], JUST_BEFORE)
+        return seen[..., :2] / depth, depth
+
+    def at(self, rotation: Array, translation: Array) -> Camera:
+        """The same camera at another place, or seen from another thing's axes."""
+        return replace(self, rotation=rotation, translation=translation)
+
     def slopes(self, pixels: Array) -> Array:
         """[..., 2] pixels -> [..., 2]: x / z and y / z of the ray in the camera's axes, the lens
         undone; NaN where the lens sends no ray.
@@ -109,6 +142,18 @@ class Camera:
         matrix[:2] *= by[:, None]
         matrix[:2, 2] += (by - 1) / 2
         return replace(self, matrix=matrix, size=size)
+
+
+def focal(size: tuple[int, int], fov: float) -> float:
+    """The focal length in pixels of a picture (width, height) whose longer side spans `fov`
+    degrees. Raises OptionError for angles that no pinhole camera has.
+    """
+    if not 1 <= fov < 180:  # NaN, too
+        raise OptionError(
+            f"fov {fov:g}: expected the angle across the picture's longer side, in degrees, from 1 "
+            "to less than 180, as 60 for a phone"
+        )
+    return max(*size, 1) / 2 / math.tan(math.radians(fov) / 2)
 
 
 def moved(cameras: Iterable[Camera], rotation: Array, shift: ArrayLike = (0, 0, 0)) -> list[Camera]:

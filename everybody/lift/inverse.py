@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from ..errors import DataError, OptionError
 from .angles import segment_axes
 from .body import TRUNK, Animation, Body
+from .cameras import Camera
 from .measure import with_middles
 from .motion import Motion, even
 from .rotations import nearest
 from .rules import RULES, Rules
 from .steps import costs, least
-from .terms import Camera, Limits, Picture, Places, Rest, State, Term
+from .terms import Limits, Picture, Places, Rest, State, Term
 
 Array = NDArray[np.floating[Any]]
 
@@ -76,10 +77,8 @@ def solve_picture(
     One picture leaves two places for the end of each bone, near and far; limits and smoothness
     choose. Without a `start` (from the lifter, say) four turns about the vertical are tried.
     """
-    if not np.isfinite(camera.matrix).all() or points.shape[1:] != (len(body), 3):
-        raise OptionError(
-            f"points {list(points.shape)}: expected [T, {len(body)}, 3] and a camera of numbers"
-        )
+    if points.shape[1:] != (len(body), 3):
+        raise OptionError(f"points {list(points.shape)}: expected [T, {len(body)}, 3]")
     seen = np.isfinite(points).all(2) & (points[..., 2] > 0)
     weights = np.where(seen, points[..., 2], 0) / rules.pixel
     goals = np.where(seen[..., None], points[..., :2], 0)

@@ -28,6 +28,7 @@ from ..skeletons import COCO17, H36M17, mapping
 from ..weights.locate import opened
 from . import root, window
 from .anatomy import HEIGHT
+from .cameras import focal
 from .exif import picture_fov
 from .track import KEPT, RATE, Track, scores
 
@@ -58,7 +59,7 @@ class Lift:
 
     def __post_init__(self) -> None:
         if self.fov is not None:
-            window.focal((1, 1), self.fov)
+            focal((1, 1), self.fov)
         if self.height is not None and not 0.3 <= self.height <= 3:
             raise OptionError(
                 f"height {self.height:g}: expected a body's height in metres, .3 to 3, as 1.78"
@@ -196,7 +197,7 @@ class Reel:
                 "not: give results that say width and height"
             )
         points = mapping(people.skeleton, COCO17)(people.keypoints)
-        length = window.focal(size, self.lift.fov or picture_fov(frame.source, frame.index) or FOV)
+        length = focal(size, self.lift.fov or picture_fov(frame.source, frame.index) or FOV)
         rays = window.rays(points[..., :2], size, length)
         return np.concatenate([rays, points[..., 2:]], 2).astype(np.float32)
 

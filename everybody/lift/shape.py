@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .body import Animation
-from .terms import Camera
+from .cameras import Camera
 
 Array = NDArray[np.floating[Any]]
 
@@ -61,7 +61,7 @@ def _around(width: float, segment: str) -> float:
 
 def _widths(mask: NDArray[np.bool_], ends: Array, camera: Camera) -> list[float]:
     """Metres across a segment with ends [2, 3], at a third, half and two thirds of its length."""
-    first, last = camera(ends)
+    first, last = camera.onto(ends)
     depth = (ends @ camera.rotation.T + camera.translation)[:, 2].mean()
     pixel = depth / camera.matrix[0, 0]  # metres
     along = (last - first) * pixel

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .angles import Found, decompose, joints_of, relative, segment_axes
 from .body import Body
+from .cameras import Camera
 from .limits import LIMITS
 from .rotations import exp, log, log_slope
 
@@ -132,31 +133,6 @@ class Places:
 
 
 @dataclass(frozen=True, eq=False)
-class Camera:
-    """A pinhole: matrix [3, 3], and where it stands: a point p of the world is rotation @ p +
-    translation in its axes (x right, y down, z ahead).
-    """
-
-    matrix: Array
-    rotation: Array
-    translation: Array
-
-    def __call__(self, points: Array) -> Array:
-        """[..., 3] metres -> [..., 2] pixels; what is behind the camera is put just before it."""
-        seen = points @ self.rotation.T + self.translation
-        flat = seen @ self.matrix.T
-        return flat[..., :2] / np.maximum(flat[..., 2:], 1e-3)
-
-    def slopes(self, points: Array) -> Array:
-        """[..., 3] -> [..., 2, 3]: how the pixels move with a point of the world."""
-        seen = points @ self.rotation.T + self.translation
-        depth = np.maximum(seen[..., 2:, None], 1e-3)
-        flat = self(points)[..., None]
-        rows = self.matrix @ self.rotation
-        return (rows[:2] - flat * rows[2]) / depth
-
-
-@dataclass(frozen=True, eq=False)
 class Picture:
     """Joints [S] of the body are seen at goals [T, S, 2] in pixels; weights [T, S] in 1/pixel."""
 
@@ -168,11 +144,11 @@ class Picture:
 
     def __call__(self, state: State) -> tuple[Array, Slopes]:
         places = state.forward[0][:, self.joints]
-        away = (self.camera(places) - self.goals) * self.weights[..., None]
+        away = (self.camera.onto(places) - self.goals) * self.weights[..., None]
         weights = self.weights[..., None, None]
         return _robust(
             away,
-            lambda: self.camera.slopes(places) @ state.place_slopes(self.joints) * weights,
+            lambda: self.camera.derivative(places) @ state.place_slopes(self.joints) * weights,
             self.outlier,
         )
 

@@ -10,13 +10,11 @@ A ray is x / z, y / z of a point: a pixel less the centre of the picture, by the
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import OptionError
 from ..skeletons import COCO17
 
 Array = NDArray[np.floating[Any]]
@@ -39,18 +37,6 @@ class Seen(NamedTuple):
     turns: Array
     centres: Array
     scales: Array
-
-
-def focal(size: tuple[int, int], fov: float) -> float:
-    """The focal length in pixels of a picture (width, height) whose longer side spans `fov`
-    degrees. Raises OptionError for angles that no pinhole camera has.
-    """
-    if not 1 <= fov < 180:  # NaN, too
-        raise OptionError(
-            f"fov {fov:g}: expected the angle across the picture's longer side, in degrees, from 1 "
-            "to less than 180, as 60 for a phone"
-        )
-    return max(*size, 1) / 2 / math.tan(math.radians(fov) / 2)
 
 
 def rays(points: Array, size: tuple[int, int], length: float) -> Array:
