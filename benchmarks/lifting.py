@@ -30,7 +30,8 @@ from benchmarks.views import MARKERS, TRIAL, trial_truth
 from everybody.data.cmu import Capture, read_captures
 from everybody.estimator import Estimator
 from everybody.lift.anatomy import HEIGHT, stature
-from everybody.lift.floor import FloorFinder, grounded, skating, stretching
+from everybody.lift.floor import FloorFinder, grounded, skating, slides, stretching
+from everybody.lift.knees import as_in_gait
 from everybody.lift.lifter import AHEAD, Lift, Lifting, Network
 from everybody.lift.track import RATE, sampled
 from everybody.metrics.mpjpe import mpjpe, pa_mpjpe, pck3d, rescaled
@@ -85,7 +86,7 @@ def shown(name: str, figures: dict[str, float]) -> None:
 def lifted(net: Network, points: Array) -> Array:
     """[N, F, 17, 3] -> [N, 17, 3] in heights, a few at a time."""
     parts = np.array_split(points, len(points) // 256 + 1)
-    return np.concatenate([net(part.astype(np.float32)) for part in parts])
+    return as_in_gait(np.concatenate([net(part.astype(np.float32)) for part in parts]))
 
 
 # CMU
@@ -123,6 +124,7 @@ def _judged(
     """pose: what is answered in the network's place."""
     rows, rng = _rows(captures), np.random.default_rng(1)
     points, truth = clips(Bodies.of(captures), rows, shots, rng)
+    truth = as_in_gait(truth)
     found = lifted(net, points) if pose is None else np.repeat(pose[None], len(rows), 0)
     scale = stature(truth) / stature(found)  # the height is known, as by --height
     return measured(found * scale[:, None, None] * 1000, truth * 1000)
@@ -248,8 +250,7 @@ def steady(results: Path) -> None:
     floor = finder.floor()
     print(f"floor: the camera is {floor.height:.2f} m above it")
     frames = [(record.time, poses) for record, poses in lifted_]
-    times = [at for at, _ in frames]
-    told("feet planted", list(zip(times, grounded(frames, floor), strict=True)))
+    told("on the floor", [(at, grounded(poses, floor)) for at, poses in frames])
 
 
 def told(name: str, frames: list[tuple[float, Poses3D]]) -> None:
@@ -266,11 +267,14 @@ def told(name: str, frames: list[tuple[float, Poses3D]]) -> None:
         if len(times) < 30:
             continue
         speed, share = skating(joints, times, up)
-        pose = joints[:, :, :3] - joints[:, :1, :3]
-        jerk = np.linalg.norm(np.diff(pose, n=2, axis=0), axis=2).mean()
+        slid = 100 * slides(joints, times, up)
+        slid = slid if len(slid) else np.full(1, np.nan)
+        jerk = np.linalg.norm(np.diff(joints[:, :, :3], n=2, axis=0), axis=2).mean()
         print(
             f"{name:14} id {number}: bones vary {100 * stretching(joints).mean():.1f} %, standing "
-            f"feet move {100 * speed:.1f} cm/s ({share:.0%} of the frames), jitter "
+            f"feet move {100 * speed:.1f} cm/s ({share:.0%} of the frames), from where they stand "
+            f"{np.median(slid):.1f} cm (median of {len(slid)}), 90 %: "
+            f"{np.percentile(slid, 90):.1f}, jitter "
             f"{1000 * jerk:.1f} mm a frame²"
         )
 

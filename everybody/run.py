@@ -149,7 +149,7 @@ def run(
             follow = replace(follow, first=max(follow.first, earlier.held.greatest + 1))
         # To follow people, finding and posing must come apart: it takes an Estimator.
         following = Following(follow, cast("Estimator", estimator)) if follow else None
-        lifting = Lifting(lift) if lift else None
+        lifting = _lifting(lift, estimator) if lift else None
         record = {
             "options": options or {},
             "settings": settings(estimator, select, follow, max_pixels, lift),
@@ -182,6 +182,14 @@ def run(
             summary.finished = True
         summary.seconds = time.perf_counter() - begun
     return summary
+
+
+def _lifting(lift: Lift, estimator: Poses) -> Lifting:
+    """With the engine and on the device of the estimator, where it is one that has them."""
+    from .estimator import Estimator
+
+    engine = estimator.options.engine if isinstance(estimator, Estimator) else None
+    return Lifting(lift, engine)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from everybody.people import Poses3D
 from everybody.skeletons import H36M17
 from tests import motion
 
+UP = np.array([0.0, 0.0, 1.0])
 TILTED = np.array([0.05, -0.95, -0.3])
 TILTED = TILTED / np.linalg.norm(TILTED)
 
@@ -72,8 +73,8 @@ def test_people_in_front_of_a_camera_are_put_on_their_floor():
         camera[:, :3] = floor.to_camera(joints[:, :3] + [0, 4, 0])
         poses = Poses3D(camera[None], H36M17, np.array([1]))
         finder.add(poses, t / 30)
-        frames.append((t / 30, poses))
-    out = list(grounded(frames, finder.floor()))
+        frames.append(poses)
+    out = [grounded(poses, finder.floor()) for poses in frames]
     assert all(poses.frame == "world" for poses in out)
     assert np.abs(out[-1].joints[0, ANKLES, 2] - ANKLE).max() < 0.02
 
@@ -81,25 +82,37 @@ def test_people_in_front_of_a_camera_are_put_on_their_floor():
 def test_nobody_stood_is_told():
     with pytest.raises(DataError, match="nobody was seen to stand"):
         FloorFinder().floor()
-    assert list(grounded([], Floor(TILTED, 1.0))) == []
+    assert len(grounded(Poses3D.empty(H36M17), Floor(TILTED, 1.0))) == 0
 
 
 def test_standing_feet_stay_where_they_are():
     joints = standing(90, jitter=0.004)
     planted = Planted()
     times = np.arange(90) / 30
-    steady = np.stack([planted(one, float(t)) for one, t in zip(joints, times, strict=True)])
-    up = np.array([0.0, 0.0, 1.0])
-    before, after = (skating(x, times, up)[0] for x in (joints, steady))
+    steady = np.stack([planted(one, float(t), UP) for one, t in zip(joints, times, strict=True)])
+    before, after = (skating(x, times, UP)[0] for x in (joints, steady))
     assert after < 0.1 * before
-    assert np.ptp(steady[5:, ANKLES, :3], axis=0).max() < 0.01
+    assert np.ptp(steady[:, ANKLES, :3], axis=0)[1:].max() < 0.01
+    assert np.ptp(steady[1:, ANKLES, :3], axis=0).max() < 1e-4
+    assert stretching(steady).max() < stretching(joints).max() + 1e-6
+
+
+def test_legs_bend_by_what_the_body_does_not_follow():
+    """Two standing feet that drift apart, by more than one body can follow, stay both."""
+    joints = standing(60)
+    apart = 0.003 * np.arange(60)[:, None] * np.array([1.0, 0, 0])
+    joints[:, ANKLES[0], :3] += apart
+    joints[:, ANKLES[1], :3] -= apart
+    planted = Planted()
+    out = np.stack([planted(one, t / 30, UP) for t, one in enumerate(joints)])
+    assert np.ptp(out[1:, ANKLES, :3], axis=0).max() < 1e-3
 
 
 def test_a_jump_is_not_held_back():
     joints = standing(60)
     joints[20:, :, 0] += np.arange(40)[:, None] * 0.2  # 6 m/s: no foot stands
     planted = Planted()
-    out = np.stack([planted(one, t / 30) for t, one in enumerate(joints)])
+    out = np.stack([planted(one, t / 30, UP) for t, one in enumerate(joints)])
     assert np.allclose(out[30:, :, :3], joints[30:, :, :3], atol=0.12)
 
 

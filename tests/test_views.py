@@ -23,6 +23,7 @@ from everybody.metrics.spatial import read_poses
 from everybody.people import Frame, People
 from everybody.results.journal import Journal
 from everybody.results.scene import write_scene
+from everybody.results.spatial import read as read_spatial
 from everybody.skeletons import COCO17, HALPE26
 from synthetic.studio import ring, view, walkers
 
@@ -279,6 +280,12 @@ def test_the_command_writes_people_that_eval_reads(studio: tuple[Path, np.ndarra
     assert told["people"] == 2
     assert set(told["pixels off by camera"]) == {"cam1", "cam2", "cam3"}
     names = {path.name for path in (folder / "out").iterdir()}
+    moments = list(read_spatial(folder / "out"))
+    assert [record.index for record in moments] == list(range(12))
+    assert all(record.poses.frame == "world" for record in moments)
+    with np.load(folder / "out/people3d.npz") as file:
+        first = file["positions_3d"][file["ids"] == 1]
+    assert np.allclose([r.poses.joints[0, :, :3] for r in moments], first, atol=1e-4)
     assert {"people3d-1.trc", "people3d-2.trc", "people3d.c3d", "cameras.toml"} <= names
     with pytest.raises(OutputError, match="--overwrite"):
         command(*given)
@@ -305,5 +312,6 @@ def test_nobody_is_written_too(tmp_path: Path) -> None:
     write_scene(scene, tmp_path)
     with np.load(tmp_path / "people3d.npz") as file:
         assert file["positions_3d"].shape == (0, 0, 3)
+    assert all(len(record.poses) == 0 for record in read_spatial(tmp_path))
     with pytest.raises(OutputError, match="nobody is seen"):
         write_scene(scene, tmp_path, ["trc"])

@@ -16,6 +16,7 @@ from scipy.ndimage import label
 
 from ..lift.body import Animation
 from ..lift.floor import Feet
+from ..lift.knees import thigh
 from ..lift.motion import Motion
 from ..skeletons import H36M17
 from .characters import SIDES, Character
@@ -183,13 +184,11 @@ def _bend(
     side = side - (side * along).sum(1, keepdims=True) * along
     ahead = ahead - (ahead * along).sum(1, keepdims=True) * along
     side = side + 1e-6 * ahead
-    side = side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-12)
-    cosine = np.clip((a**2 + far**2 - b**2) / (2 * a * far), -1, 1)
-    new = a * (cosine * along + np.sqrt(1 - cosine**2) * side)
+    new = thigh(along, far, side, a, b)
 
-    thigh = smallest_turn((straight @ upper[..., None])[..., 0], new) @ straight
-    shank = smallest_turn((thigh @ lower[..., None])[..., 0], along * far - new) @ thigh
-    hips, shanks = thigh @ whole[:, hip], shank @ whole[:, knee]
+    turned = smallest_turn((straight @ upper[..., None])[..., 0], new) @ straight
+    shank = smallest_turn((turned @ lower[..., None])[..., 0], along * far - new) @ turned
+    hips, shanks = turned @ whole[:, hip], shank @ whole[:, knee]
     _put(turns, whole, body.parents, hip, hips, None)
     _put(turns, whole, body.parents, knee, shanks, (hip, hips))
     _put(turns, whole, body.parents, ankle, foot, (knee, shanks))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import OptionError, OutputError, unknown
-from .flags import InSpace
+from .flags import InSpace, Running
 from .groups import grouped
 from .options import FPS, complain, frames_per_second, listed
 
@@ -19,6 +19,7 @@ def lift(
         Path, typer.Argument(help="Results with ids (run --track) in any format; told by content.")
     ],
     space: InSpace,
+    running: Running,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder; by default that of the results."),
@@ -53,6 +54,6 @@ def lift(
     found = known.read_results(results, fps=frames_per_second(fps), say=complain)
     if not len(found.skeleton):
         raise OptionError(f"{results}: its people have no joints to lift")
-    lifting = Lifting(space.options(live=False) or Lift())
+    lifting = Lifting(space.options(live=False) or Lift(), running.options())
     count = lifted_file(found, folder, lifting, world=world, formats=wanted, say=complain)
     complain(f"{folder / LINES3D}: {count} frames", prefix="")

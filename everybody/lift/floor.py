@@ -8,7 +8,6 @@ say little of how it tilts. Camera coordinates (`Poses3D`) become a world with z
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..people import Poses3D
 from ..skeletons import H36M17
+from .knees import LEGS, thigh
 
 Array = NDArray[np.floating[Any]]
 
@@ -30,6 +30,10 @@ SURE = 0.3  # score that an ankle needs
 LOOSE = 1.5  # a foot that stands stands on until it is so many times as fast
 SMOOTHED = 0.1  # seconds over which a foot's velocity is taken
 RELEASE = 0.5  # seconds in which a correction fades when no foot stands
+FOLLOWED = 0.15  # seconds in which a body goes along with its standing feet
+LOST = 0.25  # metres from where it stood, at which a foot stands anew
+REACH = 0.9995  # share of its length to which a leg is stretched at most
+TRIES = 10  # to bring a body to where both feet reach the ground
 LONGEST = 0.5  # seconds between two frames of a person, above which everything starts anew
 HELD = 0.02  # square metres: how much the bodies' upright weighs beside the spread of the ankles
 HUBER = 0.05  # metres off the floor from which an ankle counts less
@@ -99,12 +103,31 @@ class Feet:
 
 
 @dataclass(slots=True)
+class Upright:
+    """Where up is in camera coordinates, by the trunks of people who neither lie nor bend."""
+
+    _total: Array = field(default_factory=lambda: np.array([0.0, -1.0, 0.0]))
+
+    def add(self, joints: Array) -> None:
+        """A person's joints [17, 4]."""
+        trunk = joints[THORAX, :3].astype(np.float64) - joints[PELVIS, :3]
+        length = np.linalg.norm(trunk)
+        if length > 0 and -trunk[1] > 0.7 * length:
+            self._total = self._total + trunk / length
+
+    @property
+    def up(self) -> Array:
+        """[3], a unit vector; before anybody is seen, that of a level camera."""
+        return self._total / np.linalg.norm(self._total)
+
+
+@dataclass(slots=True)
 class FloorFinder:
     """Collects where people stand, in camera coordinates, and finds the floor."""
 
     _feet: dict[int, Feet] = field(default_factory=dict)
     _ankles: list[Array] = field(default_factory=list)
-    _upright: Array = field(default_factory=lambda: np.zeros(3))
+    _upright: Upright = field(default_factory=Upright)
     _every: int = 1
     _count: int = 0
 
@@ -114,10 +137,7 @@ class FloorFinder:
         level = np.array([0.0, -1.0, 0.0])
         for number, joints in zip(ids, poses.joints, strict=False):
             feet = self._feet.setdefault(number, Feet())
-            trunk = joints[THORAX, :3].astype(np.float64) - joints[PELVIS, :3]
-            length = np.linalg.norm(trunk)
-            if length > 0 and -trunk[1] > 0.7 * length:  # somebody who is not lying or bent
-                self._upright += trunk / length
+            self._upright.add(joints)
             for ankle in joints[ANKLES, :3][feet(joints, time, level)]:
                 self._keep(ankle.astype(np.float64))
         here = {number: feet for number, feet in self._feet.items() if feet.seen(time)}
@@ -136,9 +156,7 @@ class FloorFinder:
         """Raises DataError where nobody stood."""
         if len(self._ankles) < 10:
             raise DataError("no floor: nobody was seen to stand on it; leave --world out")
-        length = np.linalg.norm(self._upright)
-        up = self._upright / length if length > 0 else np.array([0.0, -1.0, 0.0])
-        return fitted(np.array(self._ankles), up)
+        return fitted(np.array(self._ankles), self._upright.up)
 
 
 def fitted(ankles: Array, upright: Array) -> Floor:
@@ -166,46 +184,75 @@ def fitted(ankles: Array, upright: Array) -> Floor:
 
 @dataclass(slots=True)
 class Planted:
-    """One person in the world, moved so that a foot that stands stays where it is."""
+    """One person, moved so that a foot that stands stays where it is: the body goes along slowly,
+    and the legs bend by what is left.
+    """
 
     _feet: Feet = field(default_factory=Feet)
     _time: float = -np.inf
     _anchors: Array = field(default_factory=lambda: np.full((2, 3), np.nan))
-    _moved: Array = field(default_factory=lambda: np.zeros(3))
+    _moved: Array = field(default_factory=lambda: np.zeros(3))  # of the body
+    _left: Array = field(default_factory=lambda: np.zeros((2, 3)))  # of the ankles, beside that
 
-    def __call__(self, joints: Array, time: float) -> Array:
-        """Joints [17, 4], z up -> the same, moved."""
+    def __call__(self, joints: Array, time: float, up: Array) -> Array:
+        """Joints [17, 4], time in seconds and where up is -> the same, moved."""
         step, self._time = time - self._time, time
         if not 0 < step <= LONGEST:
-            self._anchors[:], self._moved = np.nan, np.zeros(3)
-        stands = self._feet(joints, time, np.array([0.0, 0.0, 1.0]))
+            self._anchors[:], self._moved, self._left = np.nan, np.zeros(3), np.zeros((2, 3))
+            step = LONGEST
+        stands = self._feet(joints, time, up)
         ankles = joints[ANKLES, :3].astype(np.float64)
-        self._anchors[~stands] = np.nan
-        held = stands & np.isfinite(self._anchors[:, 0])
+        away = self._anchors - ankles
+        held = stands & (np.linalg.norm(away, axis=1) < LOST)  # NaN: it has just come down
         if held.any():
-            self._moved = (self._anchors[held] - ankles[held]).mean(0)
+            share = 1 - np.exp(-step / FOLLOWED)
+            self._moved = self._moved + share * (away[held].mean(0) - self._moved)
         else:
-            self._moved = self._moved * np.exp(-min(max(step, 0), LONGEST) / RELEASE)
-        fresh = stands & ~held
-        self._anchors[fresh] = ankles[fresh] + self._moved
+            self._moved = self._moved * np.exp(-step / RELEASE)
+        fading = self._left * np.exp(-step / RELEASE)
+        self._anchors[~held] = np.where(
+            stands[~held, None], (ankles + self._moved + fading)[~held], np.nan
+        )
+        self._left = np.where(stands[:, None], self._anchors - ankles - self._moved, fading)
+
         out = joints.copy()
-        out[:, :3] += self._moved.astype(out.dtype)
+        body = joints[:, :3].astype(np.float64) + self._moved
+        out[:, :3] = reaching(body, body[ANKLES] + self._left, stands)
         return out
 
 
-def grounded(frames: Iterable[tuple[float, Poses3D]], floor: Floor) -> Iterator[Poses3D]:
-    """Times and people in camera coordinates -> people in the world, with feet that stay put."""
-    people: dict[int, Planted] = {}
-    seen: dict[int, float] = {}
-    for time, poses in frames:
-        joints = poses.joints.copy()
-        joints[..., :3] = floor.to_world(joints[..., :3])
-        for n, number in enumerate([] if poses.ids is None else poses.ids.tolist()):
-            joints[n] = people.setdefault(number, Planted())(joints[n], time)
-            seen[number] = time
-        for number in [number for number, last in seen.items() if last < time - LONGEST]:
-            del people[number], seen[number]
-        yield replace(poses, joints=joints, frame="world")
+def reaching(body: Array, goals: Array, stands: NDArray[np.bool_]) -> Array:
+    """Joints [17, 3] -> the same, ankles at goals [2, 3]. If a foot that stands is beyond its leg's
+    reach, the body comes nearer; another foot stays within it.
+    """
+    legs = np.array(LEGS)
+    hips, knees, ankles = (body[legs[:, n]] for n in range(3))
+    upper, lower = knees - hips, ankles - knees
+    a, b = (np.linalg.norm(bone, axis=1, keepdims=True) for bone in (upper, lower))
+    most, shift = REACH * (a + b), np.zeros(3)
+    for _ in range(TRIES):
+        way = goals - hips - shift
+        far = np.linalg.norm(way, axis=1, keepdims=True)
+        over = np.maximum(far - most, 0)[:, 0] * stands
+        if over.max() < 1e-4:
+            break
+        n = int(over.argmax())
+        shift = shift + way[n] * (over[n] / far[n])
+    way = goals - hips - shift
+    far = np.linalg.norm(way, axis=1, keepdims=True)
+    along = way / np.maximum(far, 1e-9)
+    far = np.clip(far, np.abs(a - b) + 1e-6, most)
+    out = body + shift
+    out[legs[:, 1]] = out[legs[:, 0]] + thigh(along, far, upper, a, b)
+    out[legs[:, 2]] = out[legs[:, 0]] + far * along
+    return out
+
+
+def grounded(poses: Poses3D, floor: Floor) -> Poses3D:
+    """People in camera coordinates -> people in the world."""
+    joints = poses.joints.copy()
+    joints[..., :3] = floor.to_world(joints[..., :3])
+    return replace(poses, joints=joints, frame="world")
 
 
 def skating(joints: Array, times: Array, up: Array) -> tuple[float, float]:
@@ -218,6 +265,30 @@ def skating(joints: Array, times: Array, up: Array) -> tuple[float, float]:
     speed = np.linalg.norm(np.diff(ankles, axis=0), axis=2) / np.diff(times)[:, None]
     both = stands[1:] & stands[:-1]
     return (float(speed[both].mean()) if both.any() else 0.0), float(stands.any(1).mean())
+
+
+def slides(joints: Array, times: Array, up: Array) -> Array:
+    """The same -> per contact of a tenth of a second or more, the farthest in metres that its ankle
+    is from its mean place meanwhile.
+    """
+    feet, runs = Feet(), [[], []]
+    out: list[float] = []
+    for one, time in zip(joints, times, strict=True):
+        stands = feet(one, float(time), up)
+        for foot, run in enumerate(runs):
+            if stands[foot]:
+                run.append((float(time), one[ANKLES[foot], :3].astype(np.float64)))
+            else:
+                out += _slide(run)
+                run.clear()
+    return np.array(out + _slide(runs[0]) + _slide(runs[1]))
+
+
+def _slide(run: list[tuple[float, Array]]) -> list[float]:
+    if len(run) < 2 or run[-1][0] - run[0][0] < 0.1:
+        return []
+    places = np.array([place for _, place in run])
+    return [float(np.linalg.norm(places - places.mean(0), axis=1).max())]
 
 
 def stretching(joints: Array) -> Array:

@@ -30,6 +30,8 @@ from . import root, window
 from .anatomy import HEIGHT
 from .cameras import focal
 from .exif import picture_fov
+from .floor import Upright
+from .knees import as_in_gait
 from .track import KEPT, RATE, Track, scores
 
 Array = NDArray[np.floating[Any]]
@@ -48,7 +50,7 @@ class Lift:
     picture's longer side; None: as a picture's EXIF says, else 60. height: of the people, in
     metres; None: 1.70. ahead: frames of 1/30 s that a frame waits for, 0 to 13; 0 for live.
     steady: joints are averaged with those of the frames around, as far as they are known; bones
-    keep their lengths, and depth does not jump.
+    keep their lengths, depth does not jump, and feet that stand stay where they are.
     """
 
     model: str | Path | None = None
@@ -167,6 +169,7 @@ class Reel:
     net: Network
     waiting: deque[Waiting] = field(default_factory=deque)
     tracks: dict[int, Track] = field(default_factory=dict)
+    upright: Upright = field(default_factory=Upright)
 
     def add(self, frame: S) -> Iterator[tuple[S, Poses3D]]:
         """A new frame -> those that need not wait any more."""
@@ -233,11 +236,16 @@ class Reel:
             trust = points[..., 2].mean(1)
             steadied = [p.steadied(*one) for p, *one in zip(people, poses, trust, strict=True)]
             poses = np.stack(steadied)
-        poses = poses * height
+        poses = as_in_gait(poses) * height
         roots = root.place(poses, points)
         if people:
             roots = np.stack([p.near(r, frame.time) for p, r in zip(people, roots, strict=True)])
         joints = np.concatenate([poses + roots[:, None], scores(points[..., 2])[..., None]], 2)
+        scale = np.array([HEIGHT / height] * 3 + [1])
+        for n, person in enumerate(people):
+            self.upright.add(joints[n])
+            scaled = joints[n] * scale  # what stands does not depend on how tall a body is said
+            joints[n] = person.feet(scaled, frame.time, self.upright.up) / scale
         return Poses3D(joints.astype(np.float32), H36M17, frame.people.ids)
 
     def _forget(self, time: float) -> None:

@@ -31,7 +31,9 @@ def place(poses: Array, points: Array) -> Array:
     """
     bodies = poses[:, OF_H36M].astype(np.float64)
     rays = points[:, OF_COCO, :2].astype(np.float64)
-    weights = np.maximum(points[:, OF_COCO, 2].astype(np.float64), 1e-3)
+    weights = np.maximum(points[:, OF_COCO, 2].astype(np.float64), 0)
+    few = ((weights > 0).sum(1) < 3)[:, None]  # too few to leave out the others
+    weights = np.where(few, np.maximum(weights, 1e-3), weights)
     weights = weights / weights.sum(1, keepdims=True)
 
     far = _by_size(bodies, rays, weights)

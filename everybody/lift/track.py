@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..skeletons import COCO17, H36M17
 from .anatomy import PROPORTIONS, bones, stature
+from .floor import Planted
 
 Array = NDArray[np.floating[Any]]
 
@@ -33,6 +34,7 @@ class Track:
         self._weight = EARLIER
         self._depth, self._time = math.nan, -math.inf
         self.last = -math.inf  # time of the newest frame
+        self.feet = Planted()
 
     def add(self, time: float, points: Array) -> None:
         """Rays and scores [17, 3] of a frame later than all before."""

@@ -45,11 +45,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """People in space; cameras as they were used, and seconds by which each one's clock is late."""
+    """People in space; cameras as they were used, seconds by which each one's clock is late, and
+    the times [T] of all moments, whether anybody is seen then or not.
+    """
 
     people: list[Seen]
     cameras: list[Camera]
     late: Array = field(default_factory=lambda: np.zeros(0))
+    times: Array = field(default_factory=lambda: np.zeros(0))
 
     @property
     def motions(self) -> list[Motion]:
@@ -109,7 +112,7 @@ def triangulate_views(
         seen = _person(number, track, chosen, views, frames, clock, step, rules)
         if seen is not None:
             people.append(seen)
-    return Scene(people, chosen, late)
+    return Scene(people, chosen, late, clock)
 
 
 # --- time

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
-from itertools import groupby, tee
+from itertools import groupby
 from pathlib import Path
 
 from ..atomic import replacing
@@ -71,7 +72,5 @@ def _on_floor(records: Iterator[Record3D], floor: Floor | None) -> Iterator[Reco
     if floor is None:
         yield from records
         return
-    named, seen = tee(records)
-    frames = ((record.time, record.poses) for record in seen)
-    for record, poses in zip(named, grounded(frames, floor), strict=True):
-        yield Record3D(record.source, record.index, record.time, poses)
+    for record in records:
+        yield replace(record, poses=grounded(record.poses, floor))

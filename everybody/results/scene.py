@@ -1,4 +1,5 @@
-"""People in space as several cameras see them, on disk: `people3d.npz` and `views.json`.
+"""People in space as several cameras see them, on disk: `people3d.npz`, `views.json` and the
+journal `frames3d.jsonl` (`results.spatial`), as `everybody lift` writes it, in the world.
 
 The .npz has a row per person and frame: positions_3d [N, K, 3] in metres, NaN where not known,
 scores [N, K], times [N] in seconds, ids [N], joints [K], errors [N, C, K] in pixels, NaN where a
@@ -10,7 +11,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,10 @@ from ..atomic import replacing
 from ..errors import OutputError, unknown
 from ..lift.calibration_files import write_calibration
 from ..lift.views import Scene
+from ..people import Poses3D
+from ..skeletons import H36M17
 from .motions import ENDINGS, write
+from .spatial import Journal3D, Record3D
 
 NAME = "people3d"
 FORMATS = tuple(ending.removeprefix(".") for ending in ENDINGS)
@@ -38,12 +44,34 @@ def write_scene(scene: Scene, folder: Path, formats: Sequence[str] = ()) -> list
     with replacing(told) as part:
         part.write_text(json.dumps(summary(scene), indent=1), encoding="utf-8")
     write_calibration(scene.cameras, cameras)
-    out = [npz, told, cameras]
+    out = [npz, told, cameras, _write_journal(scene, folder)]
     for name in formats:
         if not scene.people:
             raise OutputError(f"{folder / NAME}.{name}: nobody is seen by two cameras or more")
         out += write(folder / f"{NAME}.{name}", scene.motions)
     return out
+
+
+def _write_journal(scene: Scene, folder: Path) -> Path:
+    """A line per moment, with those who are seen then."""
+    with closing(Journal3D(folder)) as journal:
+        for record in records(scene):
+            journal.write(record)
+    return journal.path
+
+
+def records(scene: Scene) -> Iterator[Record3D]:
+    """The moments of a scene, in order; a joint that is not known has score 0."""
+    name = "+".join(camera.name for camera in scene.cameras)
+    skeleton = scene.people[0].motion.skeleton if scene.people else H36M17
+    for index, time in enumerate(scene.times.tolist()):
+        here = [(m, int(np.searchsorted(m.times, time - 1e-9))) for m in scene.motions]
+        here = [(m, t) for m, t in here if t < len(m) and abs(m.times[t] - time) < 1e-9]
+        poses = Poses3D.empty(skeleton)
+        if here:
+            joints = np.nan_to_num(np.stack([m.joints[t] for m, t in here])).astype(np.float32)
+            poses = Poses3D(joints, skeleton, np.array([m.id for m, _ in here]), "world")
+        yield Record3D(name, index, time, replace(poses, frame="world"))
 
 
 def columns(scene: Scene) -> dict[str, Any]:
