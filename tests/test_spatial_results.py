@@ -212,6 +212,23 @@ def test_streams_carry_people_in_space(pipeline, tmp_path):
     assert pickle.loads(pickle.dumps(estimator)).lift == lift
 
 
+def test_the_lifter_runs_where_the_estimator_does(pipeline, tmp_path, monkeypatch):
+    asked = []
+    usual = job.Lifting
+
+    def lifting(lift, engine=None):
+        asked.append(engine)
+        return usual(lift, engine)
+
+    monkeypatch.setattr(job, "Lifting", lifting)
+    estimator = everybody.Estimator(**pipeline, device="cpu", engine="onnxruntime", threads=1)
+    lift = everybody.Lift(model=nets.lifter(tmp_path / "lifter.onnx", motion.standing()))
+    pictures = str(blobs(tmp_path / "pictures", 1))
+    outputs = job.Outputs(out=tmp_path / "out")
+    job.run(pictures, estimator, outputs, follow=everybody.Follow(), lift=lift)
+    assert asked == [estimator.options.engine]
+
+
 # Judging
 
 
