@@ -25,7 +25,7 @@ import numpy as np
 
 from ..geometry import Array
 from ..people import Poses3D
-from .exercise import UNITS, Body, Exercise, Rule
+from .exercise import FAINT, UNITS, Body, Exercise, Rule
 
 UP_IN_PICTURES = (0.0, -1.0)
 UP_IN_SPACE = {"camera": (0.0, -1.0, 0.0), "world": (0.0, 0.0, 1.0)}
@@ -87,8 +87,10 @@ class Lengths:
     def __init__(self) -> None:
         self._seen: dict[str, deque[tuple[float, float]]] = {unit: deque() for unit in UNITS}
 
-    def see(self, time: float, body: Body) -> dict[str, float]:
-        """The lengths with this pose among them; NaN for what was never seen."""
+    def see(self, time: float, body: Body, faint: Body) -> dict[str, float]:
+        """The lengths with this pose among them. A length that is not seen is taken from the pose
+        as far as it is guessed, `faint`; NaN for what is not guessed either.
+        """
         known = {}
         for unit, seen in self._seen.items():
             length = body.chain(unit)
@@ -96,7 +98,8 @@ class Lengths:
                 seen.append((time, length))
             while seen and seen[0][0] < time - REMEMBERED:
                 seen.popleft()
-            known[unit] = float(np.quantile([n for _, n in seen], LONG)) if seen else math.nan
+            long = float(np.quantile([n for _, n in seen], LONG)) if seen else faint.chain(unit)
+            known[unit] = long
         return known
 
 
@@ -187,7 +190,8 @@ class Coach:
         for name, place in now.joints.items():
             self._seen[name] = time, place
         joints = {name: place for name, (at, place) in self._seen.items() if at >= time - HELD}
-        return Body(joints, now.up, self._lengths.see(time, now))
+        faint = Body.of(self.names, points, self.up, {}, FAINT)
+        return Body(joints, now.up, self._lengths.see(time, now, faint))
 
     def _so_far(self, time: float) -> float:
         if self.exercise.hold and self._working and self._rested:
