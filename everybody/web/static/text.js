@@ -151,7 +151,7 @@ export const text = {
       biovision: "stick figure, Biovision's bones",
     },
     own: "a file of your own",
-    file: "Character",
+    file: "Its file",
     kinds: ".glb,.vrm,.bvh",
     noFile: "Choose a character: a .glb, .vrm or .bvh.",
     start: "Animate",

@@ -184,7 +184,7 @@ export class WornPanel extends Panel {
       this.said.textContent = words.done;
       const seen = still
         ? h("img", { class: "made", src: url, alt: words.picture })
-        : h("video", { class: "made", src: url, controls: true, muted: true, loop: true });
+        : h("video", { class: "made", src: url, controls: true, muted: true, preload: "auto" });
       if (!still) seen.setAttribute("aria-label", words.film);
       this.shown.replaceChildren(seen, h("ul", { class: "downloads" }, link(words.download, url)));
     };
