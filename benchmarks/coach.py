@@ -101,9 +101,8 @@ def main() -> None:
         right = f"{told} of {VIEWS}" if name in known else "one's own"
         right = right if asked else ""
         print(row(f"{capture.name} {name}", segment["reps"], counted, right))
-    print(
-        row("all", "", f"{exact} of {views} exact, {near} within one", f"{found[0]} of {found[1]}")
-    )
+    counted = f"{exact} of {views} exact, {near} within one"
+    print(row("all", "", counted, f"{found[0]} of {found[1]}" if asked else ""))
 
 
 if __name__ == "__main__":

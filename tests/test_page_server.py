@@ -212,7 +212,7 @@ def test_a_job_is_worn_and_animated(studio, tmp_path):
         with tab.expect_download() as download:
             tab.get_by_role("link", name="The animated character, .bvh").click()
         assert Path(download.value.path()).read_text().startswith("HIERARCHY")
-        tab.get_by_label("Character", exact=True).select_option("own")
+        tab.get_by_label("Character").select_option("own")
         tab.locator("input[type=file][accept='.glb,.vrm,.bvh']").set_input_files(hero)
         tab.get_by_role("button", name="Animate", exact=True).click()
         tab.get_by_text("a foot stands in").wait_for(timeout=120_000)
