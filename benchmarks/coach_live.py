@@ -64,7 +64,7 @@ def latencies(film: Path, exercise: str, seconds: float) -> dict[str, list[float
             tab.get_by_label("Where the work is done").select_option("server")
         tab.get_by_label("Exercise").select_option(exercise)
         tab.click("text=Start the camera")
-        tab.wait_for_function("document.querySelector('.count').textContent", timeout=120_000)
+        tab.wait_for_selector(".count:not(:empty)", timeout=120_000)
         tab.wait_for_timeout(2000)  # the first frames load what is needed
         tab.evaluate("watchCount()")
         tab.wait_for_timeout(1000 * seconds)
