@@ -17,6 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.studio import served
 from everybody.web.site import site_files
 from synthetic import browser as page
 
@@ -50,8 +51,29 @@ def opened(shown: Any) -> None:
     shown.wait_for_timeout(800)
 
 
+def made(shown: Any, url: str, clip: Path, folder: Path) -> None:
+    """What a server makes of a job: a character in space, a film with things."""
+    shown.goto(url)
+    shown.set_input_files("#files", clip)
+    shown.wait_for_selector("[data-state=done]", timeout=300_000)
+    opened(shown)
+    for name in ("Glasses", "Hat"):
+        shown.get_by_label(name, exact=True).check()
+    shown.get_by_role("button", name="Animate", exact=True).click()
+    shown.get_by_text("a foot stands in").wait_for(timeout=300_000)
+    shown.get_by_role("button", name="Draw", exact=True).click()
+    film = shown.get_by_label("The film with things drawn into it")
+    film.wait_for(timeout=300_000)
+    film.evaluate("film => (film.currentTime = 0.8)")
+    film.scroll_into_view_if_needed()
+    shown.wait_for_timeout(2000)
+    shown.get_by_role("heading", name="Animation").evaluate("heading => heading.scrollIntoView()")
+    shown.wait_for_timeout(500)
+    shown.screenshot(path=folder / "studio-made.jpg", quality=80)
+
+
 def main(folder: Path) -> None:
-    options = {"viewport": {"width": 1100, "height": 760}}
+    options: dict[str, Any] = {"viewport": {"width": 1100, "height": 760}}
     with tempfile.TemporaryDirectory() as place:
         clip = page.shot(Path(place) / "class.mp4", FRAMES)
         film = page.shot(Path(place) / "class.mjpeg", FRAMES)
@@ -72,6 +94,11 @@ def main(folder: Path) -> None:
                 shown.wait_for_selector("canvas[aria-label^='5 people drawn']", timeout=60_000)
                 shown.wait_for_timeout(3000)
                 shown.screenshot(path=folder / "studio-live.jpg", quality=80)
+            kept = Path(place) / "served"
+            kept.mkdir()
+            tall = {"viewport": {"width": 1100, "height": 1250}}
+            with served(kept) as (client, _), tab(chromium, **tall) as shown:
+                made(shown, str(client.base_url), clip, folder)
             phone = {"viewport": {"width": 380, "height": 800}, "color_scheme": "dark"}
             with tab(chromium, **phone) as shown:
                 begun(shown, url, clip, model="fast", jobs=1)

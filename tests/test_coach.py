@@ -333,3 +333,11 @@ def test_an_unknown_exercise_lists_the_known():
 
     with pytest.raises(OptionError, match=r"unknown exercise 'dance'.*squat"):
         exercise("dance", KNOWN)
+
+
+@pytest.mark.parametrize(("frames", "count"), [(3, 0), (12, 1)])
+def test_what_is_there_and_back_sooner_than_a_body_can_is_no_repetition(frames, count):
+    """A leg that jumps for a tenth of a second, and one that is raised for four tenths."""
+    depths = np.zeros(2 * FPS)
+    depths[FPS : FPS + frames] = 1
+    assert len(coach_clip(KNOWN["squat"], *clip(depths), NAMES)) == count

@@ -183,3 +183,44 @@ def test_a_lifted_job_is_shown_in_space_and_coached(studio, tmp_path):
             if AXE.is_file():
                 assert violations(tab) == [], width
             assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_job_is_worn_and_animated(studio, tmp_path):
+    """A hat on a film, a stick figure and a character of one's own that move, in the page."""
+    from everybody.apps.stick import stick
+
+    clip = page.shot(tmp_path / "clip.mp4", 12)
+    hero = tmp_path / "hero.glb"
+    hero.write_bytes(stick(1.4, "cmu"))
+    with page.browser() as chromium:
+        tab = chromium.new_context(bypass_csp=True, accept_downloads=True).new_page()
+        opened(tab, studio, clip, 12)
+        tab.get_by_role("button", name="Draw", exact=True).click()
+        tab.get_by_text("nothing to draw").wait_for(timeout=30_000)
+        tab.get_by_label("Hat", exact=True).check()
+        tab.get_by_role("button", name="Draw", exact=True).click()
+        film = tab.get_by_label("The film with things drawn into it")
+        film.wait_for(timeout=120_000)
+        assert film.evaluate(
+            "film => new Promise(done => (film.readyState ? done(film.videoWidth) : "
+            "film.addEventListener('loadedmetadata', () => done(film.videoWidth))))"
+        ) == 640  # fmt: skip
+
+        tab.get_by_role("button", name="Animate", exact=True).click()
+        tab.get_by_text("a foot stands in").wait_for(timeout=120_000)
+        tab.get_by_role("img", name="People in space").wait_for()
+        with tab.expect_download() as download:
+            tab.get_by_role("link", name="The animated character, .bvh").click()
+        assert Path(download.value.path()).read_text().startswith("HIERARCHY")
+        tab.get_by_label("Character").select_option("own")
+        tab.locator("input[type=file][accept='.glb,.vrm,.bvh']").set_input_files(hero)
+        tab.get_by_role("button", name="Animate", exact=True).click()
+        tab.get_by_text("a foot stands in").wait_for(timeout=120_000)
+        with tab.expect_download() as download:
+            tab.get_by_role("link", name="The animated character, .glb").click()
+        assert b"lfemur" in Path(download.value.path()).read_bytes()
+        for width in (1280, 360):
+            tab.set_viewport_size({"width": width, "height": 800})
+            if AXE.is_file():
+                assert violations(tab) == [], width
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width

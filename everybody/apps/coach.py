@@ -25,7 +25,7 @@ import numpy as np
 
 from ..geometry import Array
 from ..people import Poses3D
-from .exercise import UNITS, Body, Exercise, Rule
+from .exercise import FAINT, UNITS, Body, Exercise, Rule
 
 UP_IN_PICTURES = (0.0, -1.0)
 UP_IN_SPACE = {"camera": (0.0, -1.0, 0.0), "world": (0.0, 0.0, 1.0)}
@@ -33,6 +33,7 @@ REMEMBERED = 10.0  # seconds in which a person's lengths are looked for
 LONG = 0.9  # quantile of a length that counts as whole: the longest ones are errors
 HELD = 0.3  # seconds for which a joint that is not seen stays where it was
 STEADY = 3  # frames of which a signal is the median
+SHORTEST = 0.2  # seconds; what is there and back sooner is an error of the joints, not a repetition
 TURNED = 0.35  # of the way from work to rest, by which a signal has turned at a film's end
 SLIPS = 0.5  # share of a repetition's frames that break a rule before it is said
 STRAYS = 0.2  # the same of what tells an exercise from others
@@ -86,8 +87,10 @@ class Lengths:
     def __init__(self) -> None:
         self._seen: dict[str, deque[tuple[float, float]]] = {unit: deque() for unit in UNITS}
 
-    def see(self, time: float, body: Body) -> dict[str, float]:
-        """The lengths with this pose among them; NaN for what was never seen."""
+    def see(self, time: float, body: Body, faint: Body) -> dict[str, float]:
+        """The lengths with this pose among them. A length that is not seen is taken from the pose
+        as far as it is guessed, `faint`; NaN for what is not guessed either.
+        """
         known = {}
         for unit, seen in self._seen.items():
             length = body.chain(unit)
@@ -95,7 +98,8 @@ class Lengths:
                 seen.append((time, length))
             while seen and seen[0][0] < time - REMEMBERED:
                 seen.popleft()
-            known[unit] = float(np.quantile([n for _, n in seen], LONG)) if seen else math.nan
+            long = float(np.quantile([n for _, n in seen], LONG)) if seen else faint.chain(unit)
+            known[unit] = long
         return known
 
 
@@ -186,7 +190,8 @@ class Coach:
         for name, place in now.joints.items():
             self._seen[name] = time, place
         joints = {name: place for name, (at, place) in self._seen.items() if at >= time - HELD}
-        return Body(joints, now.up, self._lengths.see(time, now))
+        faint = Body.of(self.names, points, self.up, {}, FAINT)
+        return Body(joints, now.up, self._lengths.see(time, now, faint))
 
     def _so_far(self, time: float) -> float:
         if self.exercise.hold and self._working and self._rested:
@@ -199,11 +204,7 @@ class Coach:
         self._last = time
         if not self._working:
             if depth <= 0 or self._rested is None:
-                self._rested = time, value
-                self._rules, self._needs = (
-                    _Bounds(self.exercise.rules),
-                    _Bounds(self.exercise.needs),
-                )
+                self._rest(time, value)
                 self._judge(body, view, "rest")
             if depth >= 1:
                 self._working, self._turn = True, (time, value, self.exercise.signal.sides(body))
@@ -212,7 +213,15 @@ class Coach:
         if self._turn is None or depth >= self.exercise.depth(self._turn[1]):
             self._turn = time, value, self.exercise.signal.sides(body)
         self._judge(body, view, "work" if depth >= 1 else "")
-        return self._end(time, value) if depth <= 0 else None
+        if depth > 0:
+            return None
+        return self._end(time, value) if self._lasts(time) else self._rest(time, value)
+
+    def _lasts(self, time: float) -> bool:
+        """Whether what ends now is long enough for a body; the start of some is before the film."""
+        assert self._rested is not None
+        begun, value = self._rested
+        return time - begun >= SHORTEST or self.exercise.depth(value) > 0
 
     def _judge(self, body: Body, view: str, when: str) -> None:
         self._rules.see(body, view, when)
@@ -231,10 +240,14 @@ class Coach:
         )
         self.repetitions.append(ended)
         self.fits += not self._needs.broken(STRAYS)
+        self._rest(time, value)
+        return ended
+
+    def _rest(self, time: float, value: float) -> None:
+        """A new repetition may begin here."""
         self._working, self._turn = False, None
         self._rested = time, value
         self._rules, self._needs = _Bounds(self.exercise.rules), _Bounds(self.exercise.needs)
-        return ended
 
     def _view(self, time: float, body: Body) -> str:
         """From where the person is seen: 'front' (or back), 'side', or neither; in space, both."""

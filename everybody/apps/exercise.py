@@ -45,6 +45,7 @@ OF = ("mean", "least", "most", "left", "right")
 VIEWS = ("any", "side", "front")
 WHENS = ("work", "always", "rest")
 SEEN = 0.3  # minimum score of a joint that is measured
+FAINT = 0.1  # the same of one that a length is taken from where it was never seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,10 @@ class Body:
         points: Array,
         up: Sequence[float],
         lengths: Mapping[str, float],
+        least: float = SEEN,
     ) -> Body:
-        """points [K, D + 1], the last of each its score."""
-        seen = np.isfinite(points).all(1) & (points[:, -1] >= SEEN)
+        """points [K, D + 1], the last of each its score: those of at least `least` count."""
+        seen = np.isfinite(points).all(1) & (points[:, -1] >= least)
         joints = {name: points[k, :-1] for k, name in enumerate(names) if seen[k]}
         return cls(joints, np.asarray(up, np.float64), lengths)
 

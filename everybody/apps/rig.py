@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ..data.bvh import read_bvh
-from ..errors import DataError, OptionError
+from ..errors import DataError, OptionError, unknown
 from ..lift.body import Animation, Body
 from ..lift.motion import AXES
 from ..results.gltf import BINARY_CHUNK, JSON_CHUNK, MAGIC, GltfFile, glb
@@ -53,18 +53,28 @@ class Rig:
         return self.source.moved(self, animation)
 
 
+def stick_rig(table: str = "vrm") -> Rig:
+    """The stick character, its bones called as one of `TABLES` calls them. Raises OptionError."""
+    if table not in TABLES:
+        raise unknown("names of bones", table, TABLES)
+    return _from_glb("stick", stick(table=table))
+
+
 def read_rig(path: Path | None) -> Rig:
-    """A .glb, .vrm or .bvh -> its character; None: the stick character. Raises DataError that
-    names the bones found and expected, or what is wrong with the file.
+    """A .glb, .vrm or .bvh -> its character; None, or a name of `TABLES`: the stick character.
+    Raises DataError that names the bones found and expected, or what is wrong with the file.
     """
-    if path is None:
-        return _from_glb("stick", stick())
+    if path is None or str(path) in TABLES:
+        return stick_rig(str(path or "vrm"))
     ending = path.suffix.lower()
     if ending == ".bvh":
         body = read_bvh(path, own_names=True).body
         return Rig(_character(body, parts_of(path.name, body.joints)))
     if ending not in (".glb", ".vrm"):
-        raise OptionError(f"{path}: expected a character as .glb, .vrm or .bvh")
+        raise OptionError(
+            f"{path}: expected a character as .glb, .vrm or .bvh, or the stick figure with bones "
+            f"as in {', '.join(TABLES)}"
+        )
     try:
         data = path.read_bytes()
     except OSError as error:

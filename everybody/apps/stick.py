@@ -1,7 +1,8 @@
 """The stick character: capsules on the bones of a person of 1.75 m, made by code, free of rights.
 
 Lengths are shares of the height (Drillis and Contini 1966, as Winter 2009 shows them, figure 4.1);
-bones are called as VRM calls them; at rest it holds its arms out and looks along z, y up.
+bones are called as one of the tables of `characters.py` calls them; at rest it holds its arms out
+and looks along z, y up.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..results.gltf import INDICES, VERTICES, GltfFile
+from .characters import TABLES
 
 Array = NDArray[np.floating[Any]]
 
@@ -57,14 +59,17 @@ def bones(height: float = HEIGHT) -> list[Bone]:
     return [(name, parent, np.array(offset) * height) for name, parent, offset in rows]
 
 
-def stick(height: float = HEIGHT) -> bytes:
-    """The character as a .glb: a skin, and a mesh of a colour for each side and the middle."""
+def stick(height: float = HEIGHT, table: str = "vrm") -> bytes:
+    """The character as a .glb: a skin, and a mesh of a colour for each side and the middle. table:
+    whose names its bones have.
+    """
     rows, file = bones(height), GltfFile()
+    called = {bone: TABLES[table][part] for part, bone in TABLES["vrm"].items()}
     place = {name: n for n, (name, _, _) in enumerate(rows)}
     rest = np.zeros((len(rows), 3))
     for n, (name, parent, offset) in enumerate(rows):
         rest[n] = offset + (rest[place[parent]] if parent else 0)
-        node: dict[str, Any] = {"name": name, "translation": offset.tolist()}
+        node: dict[str, Any] = {"name": called.get(name, name), "translation": offset.tolist()}
         children = [place[child] for child, above, _ in rows if above == name]
         file.add("nodes", node | ({"children": children} if children else {}))
     inverse = np.eye(4)[None].repeat(len(rows), 0)

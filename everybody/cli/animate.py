@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 SOURCE = "A video, results (lifted or not), people3d.npz, or motion: BVH, AMC, TRC, C3D."
 OUT = "A .glb, or a .bvh."
-CHARACTER = "A rigged .glb, .vrm or .bvh with the bones of Mixamo, VRM or CMU; else a stick figure."
+CHARACTER = (
+    "A rigged .glb, .vrm or .bvh with the bones of Mixamo, VRM or CMU; or the stick figure with "
+    "bones called as in mixamo, vrm (default), cmu, biovision."
+)
 ID = "Whose motion; else of whoever is there longest."
 
 

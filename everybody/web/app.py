@@ -28,6 +28,7 @@ from .places import used
 from .routes_jobs import job_routes
 from .routes_live import live_routes
 from .routes_results import result_routes
+from .routes_uses import use_routes
 from .settings import Studio
 
 # What refuses a request says so by its kind.
@@ -69,6 +70,7 @@ def create(studio: Studio) -> Guard:
     app.add_exception_handler(ClientDisconnect, _broken_off)
     job_routes(app, parts)
     result_routes(app, parts)
+    use_routes(app, parts)
     live_routes(app, parts)
     _watching(app, parts)
     _page(app)

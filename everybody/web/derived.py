@@ -1,10 +1,11 @@
 """What is made of a job's results when somebody asks for it, and kept until the results change:
-exports in every format, and films that browsers play.
+exports in every format, and films that browsers play (`uses.py`: what the apps make).
 
     FOLDER/inputs      what was uploaded
     FOLDER/out         the folder of the run: frames.jsonl, run.json
     FOLDER/edits.json  corrections
-    FOLDER/made        what this module makes
+    FOLDER/own         characters and pictures that a user gave for what is made
+    FOLDER/made        what is made
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import hashlib
 import shutil
 import zipfile
 from pathlib import Path
-
-import av
 
 from ..atomic import replacing
 from ..media import trust
@@ -60,9 +59,9 @@ def keep_edits(folder: Path, edits: list[Move | Rename]) -> None:
 
 def export(folder: Path, name: str) -> Path:
     """The results in a format, corrections applied; a format of folders as a ZIP."""
-    format, made = FORMATS[name], _made(folder)
+    format = FORMATS[name]
     suffix = Path(format.target).suffix
-    target = made / f"{name}{suffix or '.zip'}"
+    target = made(folder) / f"{name}{suffix or '.zip'}"
     if target.exists():
         return target
     results = edited(read_journal(folder / "out"), edits_of(folder))
@@ -88,7 +87,7 @@ def _zip(folder: Path, target: Path, name: str) -> None:
 
 def overlay_target(folder: Path, number: int, kind: str) -> Path:
     """Where the drawn source of that number is, or is to be."""
-    return _made(folder) / f"overlay-{number}{'.jpg' if kind == 'picture' else '.mp4'}"
+    return made(folder) / f"overlay-{number}{'.jpg' if kind == 'picture' else '.mp4'}"
 
 
 def playable_target(folder: Path, number: int, kind: str) -> Path:
@@ -96,7 +95,7 @@ def playable_target(folder: Path, number: int, kind: str) -> Path:
     return folder / "made" / f"source-{number}{'.jpg' if kind == 'picture' else '.mp4'}"
 
 
-def _made(folder: Path) -> Path:
+def made(folder: Path) -> Path:
     """The folder for what is made of the results as they are now; what was made of others goes."""
     size = journal(folder).stat().st_size if journal(folder).exists() else 0
     said = hashlib.sha256(EDITS.dump_json(edits_of(folder), by_alias=True)).hexdigest()
@@ -120,18 +119,3 @@ def plays(path: Path, kind: str) -> bool:
         context = video.stream.codec_context
         eight_bits = context.pix_fmt in ("yuv420p", "yuvj420p")
         return context.codec.canonical_name in known and webm and eight_bits
-
-
-def seekable(source: Path, target: Path) -> None:
-    """The same MP4 with its index in front, by which players seek before all of it is there."""
-    with (
-        av.open(trust.path(str(source)), "r") as reader,
-        av.open(
-            trust.path(str(target)), "w", format="mp4", options={"movflags": "faststart"}
-        ) as writer,
-    ):
-        streams = {one.index: writer.add_stream_from_template(one) for one in reader.streams}
-        for packet in reader.demux():
-            if packet.dts is not None:
-                packet.stream = streams[packet.stream.index]
-                writer.mux(packet)

@@ -123,26 +123,22 @@ class Jobs:
         await asyncio.to_thread(shutil.rmtree, self.folder(job), ignore_errors=True)
         self.events.tell({"id": job.id, "state": "deleted"})
 
-    async def made(self, job: Job, task: str, number: int) -> Path:
-        """An overlay or a playable copy of one source, made in a process of its own if it is not
-        there yet. Raises InputError.
+    async def made(self, job: Job, task: str, number: int, target: Path, **order: Any) -> Path:
+        """What a task of `worker.py` makes of one source, at `target`; in a process of its own if
+        it is not there yet. order: what else the task wants to know. Raises InputError.
         """
-        source, folder = job.sources[number], self.folder(job)
-        places_of = {"overlay": derived.overlay_target, "playable": derived.playable_target}
-        target = places_of[task](folder, number, source["kind"])
         async with self._making(target):
             if target.exists():
                 return target
             async with self._makers:
                 await asyncio.to_thread(self.room)
-                work = Work(
-                    self._order(job, task) | {"source": source["name"], "target": str(target)}
-                )
+                said = {"source": job.sources[number]["name"], "target": str(target), **order}
+                work = Work(self._order(job, task) | said)
                 async with aclosing(work.lines()) as lines:
                     async for _ in lines:
                         pass
         if self.store.get(job.id) is None:  # deleted in the meantime
-            await asyncio.to_thread(clear, folder)
+            await asyncio.to_thread(clear, self.folder(job))
         if error := work.ended().get("error"):
             raise InputError(error)
         return target

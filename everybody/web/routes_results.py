@@ -41,7 +41,7 @@ def result_routes(app: FastAPI, parts: Parts) -> None:
         """Two jobs of the same files, frame by frame: how far apart their people are, corrections
         applied.
         """
-        folders = [_found(parts, one(parts.jobs, id)) for id in (a, b)]
+        folders = [found_folder(parts, one(parts.jobs, id)) for id in (a, b)]
         results = [edited(read_journal(at / "out"), derived.edits_of(at)) for at in folders]
         return compare(*results)
 
@@ -59,13 +59,13 @@ def result_routes(app: FastAPI, parts: Parts) -> None:
         largest.
         """
         job = one(parts.jobs, id)
-        folder = _found(parts, job)
-        name = _source(job, source)["name"]
+        folder = found_folder(parts, job)
+        name = one_source(job, source)["name"]
         results = edited(read_journal(folder / "out"), derived.edits_of(folder))
         return lessons.coached(results, name, exercise, person)
 
 
-def _found(parts: Parts, job: Job) -> Path:
+def found_folder(parts: Parts, job: Job) -> Path:
     """The folder of a job that has found something. Raises Conflict."""
     folder = parts.jobs.folder(job)
     if not derived.journal(folder).is_file():
@@ -73,7 +73,7 @@ def _found(parts: Parts, job: Job) -> Path:
     return folder
 
 
-def _source(job: Job, number: int) -> dict[str, str]:
+def one_source(job: Job, number: int) -> dict[str, str]:
     """The source of that number. Raises HTTPException."""
     if not 0 <= number < len(job.sources):
         raise HTTPException(404, f"job {job.id} has {len(job.sources)} sources")
@@ -109,7 +109,7 @@ def _job(app: FastAPI, parts: Parts) -> None:
     @app.get("/api/jobs/{id}/frames")
     def frames(id: Id) -> StreamingResponse:
         """frames.jsonl as it was found, without corrections; also while the job runs."""
-        folder = _found(parts, one(parts.jobs, id))
+        folder = found_folder(parts, one(parts.jobs, id))
         return _growing(derived.journal(folder))
 
     @app.get("/api/jobs/{id}/lifted")
@@ -126,7 +126,7 @@ def _job(app: FastAPI, parts: Parts) -> None:
         path = derived.newest(parts.jobs.folder(one(parts.jobs, id)))
         if not path.is_file():
             raise HTTPException(404, "no frame is drawn yet")
-        return _file(path, "image/jpeg")
+        return send_file(path, "image/jpeg")
 
 
 def _exports(app: FastAPI, parts: Parts) -> None:
@@ -136,19 +136,19 @@ def _exports(app: FastAPI, parts: Parts) -> None:
         corrections themselves.
         """
         found = one(parts.jobs, id)
-        folder = _found(parts, found)
+        folder = found_folder(parts, found)
         stem = Path(found.sources[0]["name"]).stem
         if format == "edits":
             path = folder / "edits.json"
             if not path.is_file():
                 raise HTTPException(404, "there are no corrections")
-            return _file(path, "application/json", name=f"{stem}-edits.json")
+            return send_file(path, "application/json", name=f"{stem}-edits.json")
         if format not in FORMATS:
             raise HTTPException(404, f"unknown format: known are {', '.join(FORMATS)}, edits")
         async with parts.editing(id):
             path = await asyncio.to_thread(derived.export, folder, format)
         kind = "application/zip" if path.suffix == ".zip" else "application/octet-stream"
-        return _file(path, kind, name=f"{stem}-{format}{path.suffix}")
+        return send_file(path, kind, name=f"{stem}-{format}{path.suffix}")
 
 
 def _skeleton(folder: Path) -> Any:
@@ -166,7 +166,7 @@ def _skeleton(folder: Path) -> Any:
 def _media(app: FastAPI, parts: Parts) -> None:
     def source(id: str, number: int) -> tuple[Job, dict[str, str], Path]:
         job = one(parts.jobs, id)
-        return job, _source(job, number), parts.jobs.source(job, number)
+        return job, one_source(job, number), parts.jobs.source(job, number)
 
     @app.get("/api/jobs/{id}/sources/{number}")
     async def original(id: Id, number: int) -> FileResponse:
@@ -175,8 +175,9 @@ def _media(app: FastAPI, parts: Parts) -> None:
         """
         job, said, path = await asyncio.to_thread(source, id, number)
         if not await asyncio.to_thread(derived.plays, path, said["kind"]):
-            path = await parts.jobs.made(job, "playable", number)
-        return _file(path, _kind(path, said["kind"]))
+            target = derived.playable_target(parts.jobs.folder(job), number, said["kind"])
+            path = await parts.jobs.made(job, "playable", number, target)
+        return send_file(path, media_type(path, said["kind"]))
 
     @app.get("/api/jobs/{id}/overlays/{number}")
     async def overlay(id: Id, number: int) -> FileResponse:
@@ -184,12 +185,11 @@ def _media(app: FastAPI, parts: Parts) -> None:
         time takes a while. Takes ranges.
         """
         job, said, _ = await asyncio.to_thread(source, id, number)
-        _found(parts, job)
-        path = await parts.jobs.made(job, "overlay", number)
+        target = derived.overlay_target(found_folder(parts, job), number, said["kind"])
+        path = await parts.jobs.made(job, "overlay", number, target)
         stem = Path(said["name"]).stem
-        return _file(
-            path, _kind(path, said["kind"]), name=f"{stem}-people{path.suffix}", inline=True
-        )
+        kind = media_type(path, said["kind"])
+        return send_file(path, kind, name=f"{stem}-people{path.suffix}", inline=True)
 
 
 _PICTURES = {
@@ -198,14 +198,16 @@ _PICTURES = {
 }  # fmt: skip
 
 
-def _kind(path: Path, kind: str) -> str:
+def media_type(path: Path, kind: str) -> str:
     """The media type; never one that a browser would run."""
     if kind == "picture":
         return _PICTURES.get(path.suffix.lower(), "image/jpeg")
     return "video/webm" if path.suffix.lower() == ".webm" else "video/mp4"
 
 
-def _file(path: Path, kind: str, *, name: str | None = None, inline: bool = False) -> FileResponse:
+def send_file(
+    path: Path, kind: str, *, name: str | None = None, inline: bool = False
+) -> FileResponse:
     """A file of a job. name: what it is saved as; inline: shown all the same."""
     return FileResponse(
         path,
@@ -241,7 +243,7 @@ def _corrections(app: FastAPI, parts: Parts) -> None:
         {"op": "rename", "source", "id", "to", "from", "until"}. All of them are the answer.
         """
         said = EDIT.validate_python(await bodies.as_json(request, parts.studio.limits.small))
-        folder = _found(parts, one(parts.jobs, id))
+        folder = found_folder(parts, one(parts.jobs, id))
         async with parts.editing(id):
             edits = [*derived.edits_of(folder), said]
             if len(edits) > parts.studio.limits.edits:

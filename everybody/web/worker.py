@@ -13,28 +13,28 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from ..atomic import replacing
 from ..draw import draw
-from ..errors import EverybodyError, InputError
+from ..errors import EverybodyError
 from ..estimator import Estimator
-from ..media.encode import VideoWriter
 from ..media.read import Item, read
 from ..media.write import save_image
 from ..people import Frame
 from ..results.journal import read_journal
-from ..results.records import Record
 from ..run import Messages, Outputs, run
-from .derived import edits_of, newest, seekable
+from .derived import edits_of, newest
 from .edits import edited
+from .films import found, write_film
 from .options import JobOptions
+from .uses import animate, augment
 
 SHOWN = 640  # pixels of the longer side of the newest drawn frame
 EVERY = 0.5  # seconds between two of them
@@ -139,63 +139,33 @@ def _overlay(order: dict[str, Any]) -> None:
         for record in edited(read_journal(folder / "out"), edits_of(folder))
         if record.source == name
     )
-    drawn = _drawn(read(Item(name, "file", name), select=options.selection()), records)
-    _film(drawn, target, name)
-
-
-def _drawn(frames: Iterator[Frame], records: Iterator[Record]) -> Iterator[Frame]:
-    """The frames that the journal holds, drawn; both come in order."""
-    record = next(records, None)
-    for frame in frames:
-        if record is None:
-            return
-        if frame.index == record.index:
-            picture = draw(frame.image, record.people)
-            yield Frame(picture, frame.index, frame.time, frame.source)
-            record = next(records, None)
+    frames = read(Item(name, "file", name), select=options.selection())
+    drawn = (
+        replace(frame, image=draw(frame.image, record.people))
+        for frame, record in found(frames, records)
+    )
+    write_film(drawn, target, name, _done)
 
 
 def _playable(order: dict[str, Any]) -> None:
     """One source as every browser shows it: H.264 in MP4, or JPEG."""
     name, target = order["source"], Path(order["target"])
     unselected = JobOptions().selection()
-    _film(read(Item(name, "file", name), select=unselected), target, name)
+    write_film(read(Item(name, "file", name), select=unselected), target, name, _done)
 
 
-def _film(frames: Iterator[Frame], target: Path, source: str) -> None:
-    """Frames -> a picture or a video, by the target's suffix; whole or not there."""
-    with replacing(target) as part:
-        written = _pictured if target.suffix == ".jpg" else _filmed
-        if not written(frames, part, source):
-            raise InputError(f"{source}: holds no frame to show")
+def _augmented(order: dict[str, Any]) -> None:
+    augment(order, _done)
 
 
-def _pictured(frames: Iterator[Frame], part: Path, source: str) -> int:
-    for frame in frames:
-        save_image(part.with_suffix(".jpg"), frame.image)
-        part.with_suffix(".jpg").replace(part)
-        return 1
-    return 0
-
-
-def _filmed(frames: Iterator[Frame], part: Path, source: str) -> int:
-    whole, count = part.with_suffix(".mp4"), 0
-    try:
-        with VideoWriter(whole, audio=source, say=lambda text: None) as writer:
-            for frame in frames:
-                writer.write(frame.image, frame.time)
-                count += 1
-                if count % 25 == 0:
-                    _tell({"done": count})
-        if count:
-            seekable(whole, part)
-    finally:
-        whole.unlink(missing_ok=True)
-    return count
+def _done(count: int) -> None:
+    _tell({"done": count})
 
 
 TASKS: dict[str, Callable[[dict[str, Any]], dict[str, Any] | None]] = {
     "run": _run,
     "overlay": _overlay,
     "playable": _playable,
+    "animation": animate,
+    "augmented": _augmented,
 }

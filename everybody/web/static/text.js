@@ -134,7 +134,51 @@ export const text = {
     unit: (unit) => (unit === "degrees" ? "degrees" : `lengths of the person's ${unit}`),
     measured: (unit) => `Reach, left and right are in ${unit}.`,
     none: "no coach",
+    server: "The coach counts on the server: choose it above.",
+    noServer: "The coach counts on a server only: start everybody studio on your machine.",
     count: (count, held) => (held ? `${count.toFixed(1)} s` : String(count)),
+  },
+
+  animation: {
+    heading: "Animation",
+    person: "Whose motion",
+    longest: "whoever is there longest",
+    character: "Character",
+    characters: {
+      vrm: "stick figure, VRM's bones",
+      mixamo: "stick figure, Mixamo's bones",
+      cmu: "stick figure, CMU's bones",
+      biovision: "stick figure, Biovision's bones",
+    },
+    own: "a file of your own",
+    file: "Its file",
+    kinds: ".glb,.vrm,.bvh",
+    noFile: "Choose a character: a .glb, .vrm or .bvh.",
+    start: "Animate",
+    making: "Lifting and fitting. The first time takes a while…",
+    found: (id, standing, [, slid]) =>
+      `Person ${id}: a foot stands in ${Math.round(100 * standing)} % of the frames, ` +
+      `and slides by ${Math.round(1000 * slid)} mm at most.`,
+    download: (format) => `The animated character, .${format}`,
+  },
+  worn: {
+    heading: "Augmented reality",
+    wear: "What people wear",
+    things: { glasses: "Glasses", hat: "Hat", jersey: "Jersey", sword: "Sword" },
+    target: "A picture on something flat",
+    targetHelp:
+      "Photograph a page, poster or panel of the film from straight above, without anything around it.",
+    targetFile: "Photo of the flat thing",
+    showFile: "Picture to lay on it",
+    width: "Its width in centimetres",
+    noTarget: "Choose a photo of the flat thing, too.",
+    noShow: "Choose the picture to lay on it, too.",
+    start: "Draw",
+    making: "Drawing. The first time takes a while…",
+    done: "Done.",
+    film: "The film with things drawn into it",
+    picture: "The picture with things drawn into it",
+    download: "Download",
   },
 
   edits: {
@@ -173,6 +217,9 @@ export const text = {
     pictures: "Pictures",
     loading: "Loading…",
     compare: "Compare with another run",
+    server:
+      "The coach, people in space, animation and augmented reality are worked out by a server. Start " +
+      "everybody studio on your machine, and drop the file there.",
   },
   compare: {
     heading: "Compare two runs",
@@ -212,6 +259,7 @@ export const text = {
     busy: "The camera is used by another program.",
     unplayable: (name) => `${name}: this browser cannot play it. The server can read more formats.`,
     unreadable: (name) => `${name}: not a picture that this browser can read.`,
+    missing: (detail) => detail,
     gone: "This job is not here any more.",
     server: (detail) => `The server says: ${detail}`,
     lost: "The server cannot be reached.",

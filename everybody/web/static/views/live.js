@@ -53,6 +53,7 @@ class Live {
       {},
       h("div", { class: "bar" }, this.button, fields),
       this.stage.element,
+      this.without,
       this.count,
       this.advice,
       h("div", { class: "bar" }, this.rate, this.by),
@@ -65,6 +66,9 @@ class Live {
   #coach(set) {
     this.count = h("p", { class: "count", "aria-hidden": "true" });
     this.advice = h("p", { role: "status" });
+    this.without = h("p", { class: "faint" });
+    this.without.textContent = this.known.length ? text.coach.server : text.coach.noServer;
+    this.without.hidden = this.options.place === "server";
     if (!this.known.length) return null;
     const offered = exercises(this.known, ["", text.coach.none]);
     this.coach = choice(text.coach.exercise, offered, "", set);
@@ -99,6 +103,7 @@ class Live {
     return async (value) => {
       this.options[name] = value;
       if (this.coach) this.coach.hidden = this.options.place !== "server";
+      this.without.hidden = this.options.place === "server";
       if (!this.stream) return;
       this.stop();
       await this.#start();

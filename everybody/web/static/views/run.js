@@ -11,11 +11,12 @@ import { listenKeys, transport } from "../player/transport.js";
 import { explain, text } from "../text.js";
 import { CoachPanel } from "./coach.js";
 import { Corrections } from "./corrections.js";
+import { AnimationPanel, WornPanel } from "./uses.js";
 
 export async function show(view, app, [key, id]) {
   const place = app.places[key];
   view.append(h("p", { class: "faint" }, text.run.loading));
-  const [run, known] = await Promise.all([place.run(id), place.exercises()]);
+  const [run, exercises, uses] = await Promise.all([place.run(id), place.exercises(), place.uses()]);
   view.replaceChildren(
     h("p", {}, h("a", { href: "#/" }, `← ${text.run.back}`)),
     h("h1", {}, run.name),
@@ -23,7 +24,7 @@ export async function show(view, app, [key, id]) {
   let shown = null;
   const open = (n) => {
     shown?.close();
-    shown = new RunView(place, run, n, known);
+    shown = new RunView(place, run, n, { exercises, uses });
     body.replaceChildren(shown.element);
   };
   const body = h("div", {});
@@ -54,7 +55,8 @@ class RunView {
       undo: () => this.undo(),
       choose: (id) => this.#choose(id),
     });
-    this.coach = this.#coach(known);
+    this.coach = this.#coach(known.exercises);
+    this.made = this.#made(known.uses);
     this.space = run.lifted ? new Space(this.film, run.lifted) : null;
     this.film.addEventListener("frame", () => this.#frame());
     this.film.addEventListener("broken", () => say(text.problem.unplayable(run.films[n].name)));
@@ -69,7 +71,9 @@ class RunView {
 
   close() {
     this.unlisten();
-    for (const part of [this.film, this.stage, this.timeline, this.plot, this.space]) part?.close();
+    const made = this.made.map(([, panel]) => panel);
+    const parts = [this.film, this.stage, this.timeline, this.plot, this.space, ...made];
+    for (const part of parts) part?.close();
   }
 
   /** Keeps a correction with the job and shows it. */
@@ -85,6 +89,15 @@ class RunView {
       ask: (exercise, person) => this.place.coach(this.run.id, { exercise, person, source }),
       marked: (turns, person) => this.timeline.mark(turns, person),
     });
+  }
+
+  /** What a server makes of it, as [heading, panel]; people who move can move a character. */
+  #made(known) {
+    if (!known) return [];
+    const maker = this.place.maker(this.run.id);
+    const worn = [text.worn.heading, new WornPanel(this.film, known, maker)];
+    if (this.film.film.kind !== "video") return [worn];
+    return [[text.animation.heading, new AnimationPanel(this.film, known, maker)], worn];
   }
 
   async undo() {
@@ -106,6 +119,7 @@ class RunView {
     this.timeline.show(this.film.frames);
     this.plot.show(this.film.frames);
     this.coach?.show(this.film.frames);
+    for (const [, panel] of this.made) panel.show(this.film.frames);
     this.#frame();
   }
 
@@ -148,6 +162,8 @@ class RunView {
         section(text.plot.heading, this.plot.element),
         this.coach ? section(text.coach.heading, this.coach.element) : null,
         lifted,
+        this.made.map(([heading, panel]) => section(heading, panel.element)),
+        this.made.length ? null : h("p", { class: "faint" }, text.run.server),
       ),
       h("aside", { "aria-label": text.edits.heading }, side),
     );

@@ -96,9 +96,13 @@ export class Alone {
     return job.edits;
   }
 
-  /** The coach is the server's. */
+  /** The coach and what else is made of a job are the server's: nothing is counted twice over. */
   async exercises() {
     return [];
+  }
+
+  async uses() {
+    return null;
   }
 
   async #job(id) {

@@ -14,13 +14,13 @@ function url(path) {
 }
 
 /** The server's answer. Raises Problem. */
-async function ask(path, { method = "GET", json } = {}) {
+async function ask(path, { method = "GET", json, body, headers = {} } = {}) {
   let answer;
   try {
     answer = await fetch(url(path), {
       method,
-      headers: json === undefined ? {} : { "Content-Type": "application/json" },
-      body: json === undefined ? undefined : JSON.stringify(json),
+      headers: json === undefined ? headers : { "Content-Type": "application/json" },
+      body: json === undefined ? body : JSON.stringify(json),
     });
   } catch {
     throw new Problem("lost");
@@ -144,6 +144,38 @@ class Server {
     return (await ask("api/exercises")).json();
   }
 
+  /** What can be made of a job: {things, characters}. */
+  async uses() {
+    return (await ask("api/uses")).json();
+  }
+
+  /** Makes things of one job: each answer takes a while the first time. */
+  maker(id) {
+    const path = (what, source, asked) =>
+      `api/jobs/${id}/${what}/${source}?${new URLSearchParams(asked)}`;
+    return {
+      /** A file that the server keeps -> the name it has there. Raises Problem. */
+      async keep(file, missing) {
+        if (!file) throw new Problem("missing", missing);
+        const to = `api/jobs/${id}/own?name=${encodeURIComponent(file.name)}`;
+        return (await (await ask(to, { method: "POST", body: file })).json()).file;
+      },
+      animationUrl: (source, asked) => url(path("animations", source, asked)),
+      /** A character's bones, frame by frame, for player/space.js. */
+      async animation(source, asked) {
+        const answer = await ask(path("animations", source, { ...asked, format: "json" }));
+        const said = await answer.json();
+        return { ...said, frames: said.frames.map(({ frame, ...rest }) => ({ ...rest, index: frame })) };
+      },
+      /** The address of a film or picture that is there once this has answered. */
+      async augmented(source, asked) {
+        const to = path("augmented", source, asked);
+        await ask(to, { headers: { Range: "bytes=0-0" } });
+        return url(to);
+      },
+    };
+  }
+
   /** A person's repetitions in one source; person: an id, or null for whoever is largest. */
   async coach(id, { exercise, person, source }) {
     const query = new URLSearchParams({ exercise, source });
@@ -170,8 +202,8 @@ function lines(journal) {
 
 /** Sources and frames -> films: each video, and all pictures as one. */
 function films(sources, frames) {
-  const found = new Map(sources.map((source) => [source.name, source]));
   const numbered = sources.map((source, number) => ({ ...source, number }));
+  const found = new Map(numbered.map((source) => [source.name, source]));
   const moving = numbered.filter(({ kind }) => kind === "video");
   const of = (name) => frames.filter((frame) => frame.source === name);
   const out = moving.map(({ name, url: path, number }) => {
@@ -179,7 +211,10 @@ function films(sources, frames) {
   });
   const still = frames
     .filter((frame) => found.get(frame.source)?.kind === "picture")
-    .map((frame) => ({ ...frame, url: url(found.get(frame.source).url) }));
+    .map((frame) => {
+      const { url: path, number } = found.get(frame.source);
+      return { ...frame, url: url(path), number };
+    });
   if (still.length) out.push({ kind: "pictures", name: "", frames: still });
   return out.filter((film) => film.frames.length);
 }
