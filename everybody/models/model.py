@@ -51,7 +51,9 @@ class Model:
         default_factory=dict
     )  # {type, …}; size and sigma: the recipe's
     answer: Callable[[Any, Any], tuple[Tensor, ...]] = answer  # (network, said) -> exported outputs
-    outputs: tuple[str, ...] = ("heatmaps",)  # names of the exported outputs
+    # (network, said) -> what the exported graph answers before what the codec decodes.
+    also: Callable[[Any, Any], tuple[Tensor, ...]] | None = None
+    outputs: tuple[str, ...] = ("heatmaps",)  # names of the exported outputs, those of `also` first
     dynamic: bool = False  # the exported graph takes sides of any multiple of 32
     difference: Callable[..., Loss] | None = None  # (said, wanted, known, codec): to imitate itself
     deploy: Callable[[Any], nn.Module] | None = None  # the same function, laid out for engines
@@ -62,8 +64,13 @@ class Model:
     told: Callable[[State], dict[str, Any]] | None = None
 
     def answers(self, net: Any, image: Tensor) -> tuple[Tensor, ...]:
-        """Pictures [B, 3, H, W], normalised -> what the exported graph answers."""
+        """Pictures [B, 3, H, W], normalised -> what the codec decodes."""
         return self.answer(net, net(image))
+
+    def exported(self, net: Any, image: Tensor) -> tuple[Tensor, ...]:
+        """Pictures [B, 3, H, W], normalised -> all outputs of the exported graph."""
+        said = net(image)
+        return (*(self.also(net, said) if self.also else ()), *self.answer(net, said))
 
     def numbers_in(self, state: State) -> dict[str, Any]:
         """What a state by our names tells of its network beside its joints: for `build`, where the
