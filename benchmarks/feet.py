@@ -116,8 +116,9 @@ def trial(given: Any, systems: dict[str, System]) -> None:
     stature = float(np.median(truth[:, places.index("head"), 2] - heels.min(1)))
     pixels = np.stack([camera.project(truth) for camera in cameras])  # [4, T, 21, 2]
     hips = truth[:, [places.index("left_hip"), places.index("right_hip")]].mean(1)
-    tall = np.stack([camera.project(hips + [0, 0, 0.5]) for camera in cameras])
-    tall = np.linalg.norm(tall - [c.project(hips - [0, 0, 0.5]) for c in cameras], axis=-1)
+    up = np.array([0, 0, 0.5])
+    ends = [[camera.project(place) for camera in cameras] for place in (hips + up, hips - up)]
+    tall = np.linalg.norm(np.subtract(*ends), axis=-1)  # [4, T]: pixels of a metre at the hips
     some = list(shots(given.every))
 
     def boxed(shot: Shot) -> Array:
@@ -162,7 +163,9 @@ def clicks(given: Any, systems: dict[str, System]) -> None:
     }
     with CLICKS.open(encoding="utf-8", newline="") as file:
         clicked = list(csv.DictReader(file))
-    print(f"clicks: {len(clicked)} feet, {len({(c['picture'], c['person']) for c in clicked})} people")
+    print(
+        f"clicks: {len(clicked)} feet, {len({(c['picture'], c['person']) for c in clicked})} people"
+    )
     print(head("% of box, median (within 4 %)", "turned", "heel", "big toe"))
     for label, system in systems.items():
         for turn in given.turns:
@@ -178,7 +181,9 @@ def clicks(given: Any, systems: dict[str, System]) -> None:
                         true = [float(foot[f"{part}_{axis}"]) for axis in "xy"]
                         size = (box[2:] - box[:2]).max()
                         away[part].append(100 * float(np.linalg.norm(point - true)) / size)
-            cells = [f"{np.median(v):.2f} ({np.mean(np.array(v) <= NEAR):.2f})" for v in away.values()]
+            cells = [
+                f"{np.median(v):.2f} ({np.mean(np.array(v) <= NEAR):.2f})" for v in away.values()
+            ]
             print(row(label, f"{turn}°", *cells), flush=True)
 
 

@@ -46,7 +46,10 @@ def part(model: bytes, outputs: Sequence[str]) -> bytes:
     and ValueError or IndexError for bytes that are no model.
     """
     pieces: list[bytes | memoryview] = []
-    for field in fields(memoryview(model)):
+    parts = list(fields(memoryview(model)))
+    if not any(field.number == GRAPH for field in parts):
+        raise ValueError("it holds no graph")
+    for field in parts:
         if field.number != GRAPH:
             pieces.append(field.whole)
             continue

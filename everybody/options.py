@@ -64,8 +64,8 @@ class PoseOptions:
     ("heatmap,alignment=udp"), input_size (width, height), normalise (imagenet, unit or none),
     channels (rgb or bgr) and padding (growth of the box) describe a file that neither the manifest
     nor its own metadata describe, and otherwise replace what these say. A model that answers for
-    further skeletons is asked by skeleton: everybody's own for "halpe-26". sstn: the name or path of
-    an SSTN that finds the region of each person first. refine: later stages of a cascade, which
+    further skeletons is asked by skeleton: everybody's own for "halpe-26". sstn: the name or path
+    of an SSTN that finds the region of each person first. refine: later stages of a cascade, which
     look at each joint again (`methods/cascade.py`). hand, face: models of these parts; people then
     are openpose-135. flip_test averages with the mirrored crop.
     orientation "any" also finds people who lie or hang. nms removes duplicate poses, as in

@@ -128,7 +128,7 @@ def made(shape: Shape, where: Path | str) -> Skeleton:
 
     if not 0 <= shape.deciding <= len(joints):
         raise OptionError(
-            f"{where}: deciding is how many of the {len(joints)} joints decide, not {shape.deciding}"
+            f"{where}: deciding is a number of its {len(joints)} joints, not {shape.deciding}"
         )
     return Skeleton(
         name=shape.name,

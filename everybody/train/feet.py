@@ -89,8 +89,8 @@ def agreed(views: Sequence[Array], truth: Array, height: Array) -> Array:
 
 def with_feet(labels: Dataset, teacher: Landmarks) -> Dataset:
     """Labels of any joints that BODY23 has -> BODY23, with heels and big toes where BlazePose is to
-    be believed. People without a labelled trunk and ankle have none. A neck between the shoulders is no
-    label: LSP's lies higher.
+    be believed. People without a labelled trunk and ankle have none. A neck between the shoulders
+    is no label: LSP's lies higher.
     """
     data = labels.to(BODY23)
     keypoints = data.keypoints.copy()

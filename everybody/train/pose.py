@@ -57,13 +57,7 @@ class PoseTask(Crops):
             "input": shown,
             "skeleton": skeleton_file.told(about.skeleton),
             "codec": codec,
-        } | cls.several(recipe)
-
-    @classmethod
-    def several(cls, recipe: Recipe) -> dict[str, Any]:
-        """Which of several outputs the codec decodes."""
-        row = cls.row(recipe)
-        return {"output": row.outputs[-1]} if row.also else {}
+        }
 
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
         images, keypoints, _, matrices = self.augmented(rows, rng)

@@ -17,13 +17,27 @@ from torch import Generator, Tensor
 
 from ..atomic import replacing
 from . import checkpoint, shards
+from .about import About
 from .augment import normalised
+from .loop import schedule
 from .parameters import average
 from .pose import PoseTask
 from .recipe import Recipe
 from .task import encoded
 
 Say = Callable[[str], None]
+
+
+class MoreTask(PoseTask):
+    """Further joints, by a second head; `learn` is quicker than the loop that all tasks share."""
+
+    kind = "more"
+
+    @classmethod
+    def told(cls, recipe: Recipe, about: About) -> dict[str, Any] | None:
+        """The file answers for the first joints, too; what is told is the answer of all."""
+        data = super().told(recipe, about)
+        return data and data | {"output": cls.row(recipe).outputs[-1]}
 
 
 class Seen(NamedTuple):
@@ -54,15 +68,14 @@ def seen(task: PoseTask, crops: int, rng: Generator, say: Say, *, batch: int = 1
 def batches(count: int, size: int, rng: Generator) -> Iterator[Tensor]:
     """Rows, in rounds through all of them, without end."""
     while True:
-        for rows in torch.randperm(count, generator=rng).split(size):
-            yield rows
+        yield from torch.randperm(count, generator=rng).split(size)
 
 
 def learn(recipe: Recipe, out: Path, *, crops: int, say: Say) -> Path:
     """Teach the second head of a recipe's network; the weights, for `everybody export`. What the
     trunk has said is kept in OUT/seen.pt, so that another rate costs minutes.
     """
-    task = PoseTask(recipe, shards.load(recipe.data))
+    task = MoreTask(recipe, shards.load(recipe.data))
     net = task.net
     checkpoint.start(recipe.start, net, task.model, speaks_of=task.speaks_of, codec=task.codec)
     net.eval()
@@ -80,28 +93,27 @@ def learn(recipe: Recipe, out: Path, *, crops: int, say: Say) -> Path:
     mean = task.network(recipe, len(task.skeleton)).eval()
     mean.load_state_dict(net.state_dict())
     optimiser = torch.optim.AdamW(net.more.parameters(), recipe.rate, weight_decay=recipe.decay)
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.rate, total_steps=recipe.steps, pct_start=recipe.warmup / recipe.steps
-    )
     total, drawn = 0.0, batches(crops, recipe.batch, rng)
     for step in range(1, recipe.steps + 1):
         rows = next(drawn)
         targets, weights = encoded(task.codec, shown.keypoints[rows])
         said = net.second([part[rows].float() for part in shown.features])
         loss, weight = task.model.loss(net, (None, said), targets, weights, task.codec)
+        for group in optimiser.param_groups:
+            group["lr"] = schedule(recipe, step - 1)
         optimiser.zero_grad()
         (loss / weight.clamp(min=1e-6)).backward()
         optimiser.step()
-        rate.step()
         average(mean.more, net.more, min(recipe.ema, step / (step + 10)))
-        total += float(loss / weight.clamp(min=1e-6))
+        total += float(loss.detach() / weight.clamp(min=1e-6))
         if step % recipe.log_every == 0:
             say(f"step {step}: loss {total / recipe.log_every:.4f}")
             total = 0.0
 
-    scores: dict[str, Any] = task.evaluate(mean)
-    say(", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
-    about = {"recipe": recipe.to_json(), **task.about.to_dict()}
     path = out / "weights.safetensors"
+    about = {"recipe": recipe.to_json(), **task.about.to_dict()}
     checkpoint.save_weights(path, mean.state_dict(), about)
+    with torch.no_grad():
+        scores: dict[str, Any] = task.evaluate(mean)
+    say(", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
     return path

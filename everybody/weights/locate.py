@@ -47,9 +47,9 @@ def opened(
         row = manifest.told(session.about, path)
     if row is not None:
         row = row.asked(skeleton)
-    if session is None or (row is not None and row.output):
-        session = engine(path, (row.output,) if row is not None and row.output else ())
-    return session, row
+    if row is not None and row.output:
+        session = engine(path, (row.output,))
+    return session or engine(path), row
 
 
 def fixed_size(session: Session) -> tuple[int, int]:
