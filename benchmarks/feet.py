@@ -19,14 +19,14 @@ import csv
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from benchmarks.common import COCO_VAL, DATA, head, parsed, parser, picture, rotated, row
 from benchmarks.views import MARKERS, MOTION, TRIAL, trial_cameras, trial_truth
 from everybody import geometry
-from everybody.data.dataset import extents, with_margin
+from everybody.data.dataset import Dataset, extents, with_margin
 from everybody.data.read import read
 from everybody.estimator import Estimator
 from everybody.media.read import read as frames_of
@@ -72,25 +72,28 @@ class System:
         return geometry.transform(geometry.invert(turn[None]), found.keypoints[:1, rows, :2])[0]
 
 
-def sport(given: Any, systems: dict[str, System]) -> None:
+def heads(system: System) -> dict[str, float]:
+    """PCK@0.2 of head top and neck of lspet/val, and of how many people."""
     truth = read(DATA / "lspet/val.npz")
     boxes = with_margin(truth.boxes, truth.keypoints)
-    labelled = truth.labelled
-    length = pck.torso_length(truth.keypoints, labelled, LSP14)
-    wanted = [LSP14.joints.index(name) for name in ("head_top", "neck")]
+    length = pck.torso_length(truth.keypoints, truth.labelled, LSP14)
+    found, table = np.zeros((len(boxes), len(LSP14), 3)), mapping(HALPE26, LSP14)
+    for person, box in enumerate(boxes):
+        image = picture(truth, truth.picture[person])
+        points = system.joints(image, box, 0, list(HALPE26.joints))
+        found[person] = table(np.concatenate([points, np.ones((len(points), 1))], 1))
+    rates = pck.pck(pck.distances(found, truth.keypoints), truth.labelled, length, 0.2)
+    at = {name: LSP14.joints.index(name) for name in ("head_top", "neck")}
+    counted = {"people": float(rates.counted[at["neck"]])}
+    return {name: float(rates.each[joint]) for name, joint in at.items()} | counted
+
+
+def sport(given: Any, systems: dict[str, System]) -> None:
     print(head("lspet/val, PCK@0.2", "head top", "neck", "people"))
     for name, system in systems.items():
-        if system.net is not None:
-            continue
-        found = np.zeros((len(boxes), len(LSP14), 3))
-        table = mapping(HALPE26, LSP14)
-        for person, box in enumerate(boxes):
-            image = picture(truth, truth.picture[person])
-            points = system.joints(image, box, 0, list(HALPE26.joints))
-            found[person] = table(np.concatenate([points, np.ones((len(points), 1))], 1))
-        rates = pck.pck(pck.distances(found, truth.keypoints), labelled, length, 0.2)
-        counted = int(rates.counted[wanted].max())
-        print(row(name, *(f"{rates.each[joint]:.3f}" for joint in wanted), counted), flush=True)
+        if system.net is None:
+            top, neck, people = heads(system).values()
+            print(row(name, f"{top:.3f}", f"{neck:.3f}", f"{people:.0f}"), flush=True)
 
 
 class Shot(NamedTuple):
@@ -109,81 +112,115 @@ def shots(every: int) -> Iterator[Shot]:
                 yield Shot(frame.image, camera, frame.index)
 
 
-def trial(given: Any, systems: dict[str, System]) -> None:
-    truth, cameras = trial_truth(), trial_cameras()
-    places = list(MARKERS)
-    heels = truth[:, [places.index(name) for name in FEET["heel"]], 2]
-    stature = float(np.median(truth[:, places.index("head"), 2] - heels.min(1)))
-    pixels = np.stack([camera.project(truth) for camera in cameras])  # [4, T, 21, 2]
-    hips = truth[:, [places.index("left_hip"), places.index("right_hip")]].mean(1)
-    up = np.array([0, 0, 0.5])
-    ends = [[camera.project(place) for camera in cameras] for place in (hips + up, hips - up)]
-    tall = np.linalg.norm(np.subtract(*ends), axis=-1)  # [4, T]: pixels of a metre at the hips
-    some = list(shots(given.every))
+class Trial:
+    """Pose2Sim's man, his markers projected into the four videos, and their clocks."""
 
-    def boxed(shot: Shot) -> Array:
-        points = pixels[shot.camera, shot.number]
+    parts: ClassVar[dict[str, list[str]]] = {**FEET, "ankle": ["left_ankle", "right_ankle"]}
+
+    def __init__(self, every: int) -> None:
+        truth, cameras = trial_truth(), trial_cameras()
+        self.places = list(MARKERS)
+        heels = truth[:, [self.places.index(name) for name in FEET["heel"]], 2]
+        top = truth[:, self.places.index("head"), 2]
+        self.stature = float(np.median(top - heels.min(1)))
+        self.pixels = np.stack([camera.project(truth) for camera in cameras])  # [4, T, 21, 2]
+        hips = truth[:, [self.places.index(f"{side}_hip") for side in ("left", "right")]].mean(1)
+        up = np.array([0, 0, 0.5])
+        above, below = (
+            np.stack([camera.project(place) for camera in cameras])
+            for place in (hips + up, hips - up)
+        )
+        self.metre = np.linalg.norm(above - below, axis=-1)  # [4, T]: its pixels at the hips
+        self.shots = list(shots(every))
+        self.clocks = self._clocks(System(OURS["accurate"]))
+
+    def _clocks(self, system: System) -> list[int]:
+        """By how many frames the markers are late in each video."""
+        legs = [f"{side}_{part}" for side in ("left", "right") for part in ("knee", "ankle")]
+        seen = [system.joints(shot.image, self.box(shot), 0, legs) for shot in self.shots]
+        clocks = []
+        for camera in range(len(self.pixels)):
+            of = [
+                (f, shot) for f, shot in zip(seen, self.shots, strict=True) if shot.camera == camera
+            ]
+            errors = [
+                np.median([self.off(f, shot, legs, late) for f, shot in of]) for late in OFFSETS
+            ]
+            clocks.append(OFFSETS[int(np.argmin(errors))])
+        return clocks
+
+    def box(self, shot: Shot) -> Array:
+        """The box of the markers, as boxes are drawn elsewhere."""
+        points = self.pixels[shot.camera, shot.number]
         points = np.concatenate([points, np.ones((len(points), 1))], 1)[None]
         return with_margin(extents(points), points)[0]
 
-    def off(found: Array, shot: Shot, names: list[str], late: int) -> Array:
-        true = pixels[shot.camera, shot.number + late, [places.index(name) for name in names]]
-        height = stature * tall[shot.camera, shot.number + late]
+    def off(self, found: Array, shot: Shot, names: list[str], late: int) -> Array:
+        """Distances [K] in % of the body's height."""
+        at = [self.places.index(name) for name in names]
+        true = self.pixels[shot.camera, shot.number + late, at]
+        height = self.stature * self.metre[shot.camera, shot.number + late]
         return 100 * np.linalg.norm(found - true, axis=-1) / height
 
-    legs = [f"{side}_{part}" for side in ("left", "right") for part in ("knee", "ankle")]
-    seen = [systems["accurate"].joints(shot.image, boxed(shot), 0, legs) for shot in some]
-    clocks = []
-    for camera in range(len(cameras)):
-        of = [(f, shot) for f, shot in zip(seen, some, strict=True) if shot.camera == camera]
-        errors = [np.median([off(f, shot, legs, late) for f, shot in of]) for late in OFFSETS]
-        clocks.append(OFFSETS[int(np.argmin(errors))])
-    print(f"trial: {len(some)} frames, stature {stature:.2f} m, offsets {clocks}")
-    print(head("% of body height, median", "turned", "heel", "big toe", "ankle"))
-    parts = {**FEET, "ankle": ["left_ankle", "right_ankle"]}
-    names = [name for part in parts.values() for name in part]
+    def errors(self, system: System, quarters: int) -> dict[str, float]:
+        """The median of each part."""
+        names = [name for part in self.parts.values() for name in part]
+        away = []
+        for shot in self.shots:
+            found = system.joints(shot.image, self.box(shot), quarters, names)
+            away.append(self.off(found, shot, names, self.clocks[shot.camera]))
+        each = np.median(np.array(away).reshape(len(away), len(self.parts), 2), axis=(0, 2))
+        return dict(zip(self.parts, each.tolist(), strict=True))
+
+
+def trial(given: Any, systems: dict[str, System]) -> None:
+    truth = Trial(given.every)
+    about = f"{len(truth.shots)} frames, stature {truth.stature:.2f} m, offsets {truth.clocks}"
+    print(f"trial: {about}")
+    print(head("% of body height, median", "turned", *truth.parts))
     for label, system in systems.items():
         for turn in given.turns:
-            away = []
-            for shot in some:
-                found = system.joints(shot.image, boxed(shot), turn // 90, names)
-                away.append(off(found, shot, names, clocks[shot.camera]))
-            each = np.median(np.array(away).reshape(len(away), len(parts), 2), axis=(0, 2))
+            each = truth.errors(system, turn // 90).values()
             print(row(label, f"{turn}°", *(f"{value:.2f}" for value in each)), flush=True)
+
+
+class Clicked(NamedTuple):
+    """A person of coco_val and the clicked points by name [2], NaN where nothing was clicked."""
+
+    person: int
+    points: dict[str, Array]
+
+
+def clicked(truth: Dataset) -> list[Clicked]:
+    """The feet of `feet.csv`, by person."""
+    place = {one.id: index for index, one in enumerate(truth.pictures)}
+    rows, found = truth.rows(), dict[int, dict[str, Array]]()
+    with CLICKS.open(encoding="utf-8", newline="") as file:
+        for foot in csv.DictReader(file):
+            person = int(rows[place[int(foot["picture"])]][int(foot["person"])])
+            for part, name in (("heel", "heel"), ("toe", "big_toe")):
+                point = [float(foot[f"{part}_{axis}"] or "nan") for axis in "xy"]
+                found.setdefault(person, {})[f"{foot['side']}_{name}"] = np.array(point)
+    return [Clicked(*one) for one in found.items()]
 
 
 def clicks(given: Any, systems: dict[str, System]) -> None:
     truth = read(COCO_VAL)
-    place = {one.id: index for index, one in enumerate(truth.pictures)}
-    rows = truth.rows()
-    people = {
-        (one.id, number): person
-        for one in truth.pictures
-        for number, person in enumerate(rows[place[one.id]].tolist())
-    }
-    with CLICKS.open(encoding="utf-8", newline="") as file:
-        clicked = list(csv.DictReader(file))
-    print(
-        f"clicks: {len(clicked)} feet, {len({(c['picture'], c['person']) for c in clicked})} people"
-    )
+    people = clicked(truth)
+    print(f"clicks: {sum(len(c.points) for c in people) // 2} feet of {len(people)} people")
     print(head("% of box, median (within 4 %)", "turned", "heel", "big toe"))
     for label, system in systems.items():
         for turn in given.turns:
-            away: dict[str, list[float]] = {"heel": [], "toe": []}
-            for foot in clicked:
-                person = people[int(foot["picture"]), int(foot["person"])]
-                box = truth.boxes[person]
-                image = picture(truth, truth.picture[person])
-                names = [f"{foot['side']}_heel", f"{foot['side']}_big_toe"]
-                found = system.joints(image, box, turn // 90, names)
-                for point, part in zip(found, away, strict=True):
-                    if foot[f"{part}_x"]:
-                        true = [float(foot[f"{part}_{axis}"]) for axis in "xy"]
-                        size = (box[2:] - box[:2]).max()
-                        away[part].append(100 * float(np.linalg.norm(point - true)) / size)
-            cells = [
-                f"{np.median(v):.2f} ({np.mean(np.array(v) <= NEAR):.2f})" for v in away.values()
-            ]
+            away: dict[str, list[float]] = {part: [] for part in FEET}
+            for person, points in people:
+                box, image = truth.boxes[person], picture(truth, truth.picture[person])
+                found = system.joints(image, box, turn // 90, list(points))
+                for (name, true), point in zip(points.items(), found, strict=True):
+                    part = name.partition("_")[2]
+                    off = np.linalg.norm(point - true) / (box[2:] - box[:2]).max()
+                    away[part].append(100 * float(off))
+            known = [np.array(values)[np.isfinite(values)] for values in away.values()]
+            cells = [f"{np.median(off):.2f} ({(off <= NEAR).mean():.2f})" for off in known]
             print(row(label, f"{turn}°", *cells), flush=True)
 
 

@@ -60,8 +60,9 @@ def looks(hips: Array, up: Array) -> list[Array]:
     cos, sin = WIDER * np.cos(TILT), WIDER * np.sin(TILT)
     tilted = up @ np.array([[cos, sin], [-sin, cos]])
     plain = squares(hips, hips + up, LANDMARKS.size)
+    wider = squares(hips, hips + tilted, LANDMARKS.size)
     mirror = geometry.mirrored(plain, (LANDMARKS.size[0] - 1) / 2)
-    return [plain, squares(hips, hips + tilted, LANDMARKS.size), mirror]
+    return [np.asarray(look, np.float64) for look in (plain, wider, mirror)]
 
 
 def agreed(views: Sequence[Array], truth: Array, height: Array) -> Array:

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+from .. import onnx_part
 from ..codecs import PICTURE_CODECS, Heatmap, make_codec
 from ..follow import CLEAR
 from ..methods import orientation
@@ -57,7 +58,8 @@ def site_files(*, server: bool) -> dict[str, Path | bytes]:
         files |= {f"engine/{name}": folder / name for name in ENGINE}
     for name in _models():
         row = manifest.load()[0][name]
-        files[f"models/{name}.onnx"] = manifest.HERE / row.file
+        file = manifest.HERE / row.file
+        files[f"models/{name}.onnx"] = onnx_part.read(file, (row.output,)) if row.output else file
     files["models.json"] = json.dumps(models(server=server), allow_nan=False).encode()
     return files
 

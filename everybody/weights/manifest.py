@@ -69,9 +69,9 @@ class Row:
 
     def asked(self, skeleton: str | None) -> Row:
         """The row of what the file answers to who asks for a skeleton."""
-        if skeleton not in self.also:
+        also = self.also.get(skeleton or "")
+        if also is None:
             return self
-        also = self.also[skeleton]
         return replace(self, output=also.output, skeleton=also.skeleton)
 
     @property
