@@ -17,12 +17,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks import feet
 from benchmarks.common import (
     COCO_VAL,
     DATA,
@@ -164,6 +165,12 @@ def goals(measures: Measures) -> Iterator[Goal]:
         yield Goal(f"boxes, {turn}°: AP", *asked[turn], _of_options(work))
 
     yield Goal("LSPET, PCK@0.2", ".70", ".85", _of_options(measures.sport))
+    yield Goal("LSPET, head top / neck, PCK@0.2", ".85", ".85", _heads)
+    trial = cache(partial(feet.Trial, 10))
+    for turn in (0, 90, 180):
+        what = f"Pose2Sim, heel / big toe, % of height, {turn}°"
+        yield Goal(what, "4", "BlazePose's", partial(_feet, trial, turn // 90))
+
     sets = " / ".join(name.removeprefix("neg_") for name in measures.empty)
     false = f"false people per picture: {sets}"
     yield Goal(false, ".10", ".03", _of_options(measures.false))
@@ -175,6 +182,22 @@ def goals(measures: Measures) -> Iterator[Goal]:
         return " / ".join(f"{value:.1f}" for value in times[name])
 
     yield Goal("ms per person / per picture", "12 / 14, fast 4 / 6", "8 / 9, fast 2 / 4", both)
+
+
+def _heads(name: str, options: dict[str, Any]) -> str:
+    if name not in feet.OURS:
+        return "–"
+    found = feet.heads(feet.System(feet.OURS[name]))
+    return f"{found['head_top']:.3f} / {found['neck']:.3f}"
+
+
+def _feet(
+    trial: Callable[[], feet.Trial], quarters: int, name: str, options: dict[str, Any]
+) -> str:
+    if name not in feet.OURS:
+        return "–"
+    found = trial().errors(feet.System(feet.OURS[name]), quarters)
+    return f"{found['heel']:.2f} / {found['big_toe']:.2f}"
 
 
 def _of_options(work: Callable[[dict[str, Any]], Any]) -> Callable[[str, dict[str, Any]], Any]:

@@ -9,6 +9,7 @@ Each default stands here and nowhere else. `Options.of` takes the flat keywords 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
@@ -62,8 +63,9 @@ class PoseOptions:
     model: a name of the manifest or the path of an ONNX file; None: the default. skeleton, codec
     ("heatmap,alignment=udp"), input_size (width, height), normalise (imagenet, unit or none),
     channels (rgb or bgr) and padding (growth of the box) describe a file that neither the manifest
-    nor its own metadata describe, and otherwise replace what these say. sstn: the name or path of
-    an SSTN that finds the region of each person first. refine: later stages of a cascade, which
+    nor its own metadata describe, and otherwise replace what these say. A model that answers for
+    further skeletons is asked by skeleton: everybody's own for "halpe-26". sstn: the name or path
+    of an SSTN that finds the region of each person first. refine: later stages of a cascade, which
     look at each joint again (`methods/cascade.py`). hand, face: models of these parts; people then
     are openpose-135. flip_test averages with the mirrored crop.
     orientation "any" also finds people who lie or hang. nms removes duplicate poses, as in
@@ -102,9 +104,10 @@ class Engine:
     threads: int = 0
     parallel: int = 1
 
-    def __call__(self, path: Path) -> Session:
+    def __call__(self, path: Path, outputs: Sequence[str] = ()) -> Session:
         return runtime.load(
             path,
+            outputs=outputs,
             device=self.device,
             engine=self.engine,
             threads=self.threads,

@@ -16,6 +16,7 @@ import hashlib
 import importlib.util
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from . import onnx_part
 from .errors import ModelError, OptionError
 
 ABOUT = "everybody"  # the metadata in which our own files describe themselves (`manifest.told`)
@@ -133,8 +135,10 @@ def load(
     engine: str = "auto",
     threads: int = 0,
     parallel: int = 1,
+    outputs: Sequence[str] = (),
 ) -> Session:
-    """Load an ONNX or TFLite file. `threads` 0 means all cores. Raises ModelError for a file that
+    """Load an ONNX or TFLite file. `threads` 0 means all cores. outputs: those of an ONNX file that
+    are wanted; what only others need is not computed (none: all). Raises ModelError for a file that
     is no such network, OptionError for a device or an engine that is not here.
     """
     path = Path(path)
@@ -163,8 +167,8 @@ def load(
                 f"engine 'openvino' runs on the CPU here, not on '{device}': "
                 f"choose --engine onnxruntime"
             )
-        return OpenVino(path, threads, parallel)
-    return OnnxRuntime(path, device, threads)
+        return OpenVino(path, threads, parallel, outputs)
+    return OnnxRuntime(path, device, threads, outputs)
 
 
 def _load_tflite(path: Path, device: str, engine: str, threads: int) -> Session:
@@ -197,7 +201,7 @@ class OnnxRuntime:
 
     engine = "onnxruntime"
 
-    def __init__(self, path: Path, device: str, threads: int) -> None:
+    def __init__(self, path: Path, device: str, threads: int, outputs: Sequence[str] = ()) -> None:
         keep_private()
         import onnxruntime
 
@@ -222,8 +226,9 @@ class OnnxRuntime:
             # and the other stages.
             options.add_session_config_entry("session.force_spinning_stop", "1")
         providers = [PROVIDERS[self.device]] + ["CPUExecutionProvider"] * (self.device != "cpu")
+        network = onnx_part.read(path, outputs) if outputs else str(path)
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+            self._session = onnxruntime.InferenceSession(network, options, providers=providers)
         except Exception as error:  # onnxruntime's own classes have no common base
             raise _broken(path, error) from error
 
@@ -268,9 +273,12 @@ class OpenVino:
     engine = "openvino"
     device = "cpu"
 
-    def __init__(self, path: Path, threads: int, parallel: int) -> None:
+    def __init__(
+        self, path: Path, threads: int, parallel: int, outputs: Sequence[str] = ()
+    ) -> None:
         import openvino  # pyright: ignore[reportMissingImports] (an extra)
 
+        content = onnx_part.read(path, outputs) if outputs else None
         try:
             core = openvino.Core()
             native = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -279,7 +287,7 @@ class OpenVino:
                 "NUM_STREAMS": parallel,
                 "INFERENCE_PRECISION_HINT": "bf16" if "BF16" in native else "f32",
             }
-            network = core.read_model(path)
+            network = core.read_model(path if content is None else content)
             self._model = core.compile_model(network, "CPU", hints)
         except Exception as error:  # one RuntimeError for everything
             raise _broken(path, error) from error

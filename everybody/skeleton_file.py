@@ -40,6 +40,7 @@ class Shape(msgspec.Struct, forbid_unknown_fields=True):
     mirror: list[int | tuple[str, str]] | None = None
     sigmas: list[float] | dict[str, float] | None = None
     parents: list[int] = []
+    deciding: int = 0
 
 
 def chosen(name: str) -> Skeleton:
@@ -72,7 +73,12 @@ def to_text(skeleton: Skeleton) -> str:
 
 def told(skeleton: Skeleton) -> str | dict[str, Any]:
     """The same as plain data, for a file that holds other things, too; `of_data` is its inverse."""
-    return skeleton.name if skeleton == SKELETONS.get(skeleton.name) else asdict(skeleton)
+    if skeleton == SKELETONS.get(skeleton.name):
+        return skeleton.name
+    data = asdict(skeleton)
+    if not skeleton.deciding:  # earlier versions do not know it
+        del data["deciding"]
+    return data
 
 
 def of_text(text: str, where: Path | str) -> Skeleton:
@@ -120,6 +126,10 @@ def made(shape: Shape, where: Path | str) -> Skeleton:
             )
         return index
 
+    if not 0 <= shape.deciding <= len(joints):
+        raise OptionError(
+            f"{where}: deciding is a number of its {len(joints)} joints, not {shape.deciding}"
+        )
     return Skeleton(
         name=shape.name,
         joints=joints,
@@ -127,6 +137,7 @@ def made(shape: Shape, where: Path | str) -> Skeleton:
         mirror=_mirror(shape.mirror, joints, at, where),
         sigmas=_sigmas(shape.sigmas, joints, at, where),
         parents=tuple(shape.parents),
+        deciding=shape.deciding,
     )
 
 

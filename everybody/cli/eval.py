@@ -201,7 +201,7 @@ def _found(
     if models:
         from ..metrics.predict import predict
 
-        found += [predict(truth, pose=model, **how) for model in models]
+        found += [predict(truth, pose=model, skeleton=skeleton, **how) for model in models]
     return found
 
 

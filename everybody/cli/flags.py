@@ -186,9 +186,9 @@ class Posing:
     pose: Annotated[str | None, to_pose(help="Name from `everybody models`, or an ONNX file.")] = (
         None
     )
-    skeleton: Annotated[str | None, to_pose(help="Of your ONNX file: coco-17, halpe-26, ...")] = (
-        None
-    )
+    skeleton: Annotated[
+        str | None, to_pose(help="halpe-26: feet and head, too. Of your ONNX file: coco-17, ...")
+    ] = None
     codec: Annotated[
         str | None, to_pose(help="Of your ONNX file: heatmap,alignment=udp or simcc,split=2.")
     ] = None

@@ -195,7 +195,8 @@ class AnyTurn:
         turns = leaning(People(keypoints, crowd.boxes, crowd.scores, self.skeleton))
         rows = np.flatnonzero(~np.isnan(turns))
         again = self.poser.posed(crowd.pictures(rows), crowd.boxes[rows], turns[rows])
-        surer = confidence(again[..., 2]) > confidence(keypoints[rows][..., 2])
+        leading = self.skeleton.leading
+        surer = confidence(again[:, leading, 2]) > confidence(keypoints[rows][:, leading, 2])
         keypoints[rows[surer]] = again[surer]
         return keypoints
 
@@ -215,13 +216,18 @@ class Tries:
         self._found[rows, turns] = self._poser.posed(crowd.pictures(rows), crowd.boxes[rows], turns)
         np.logical_or(self._tried, at, out=self._tried)
 
+    @property
+    def _leading(self) -> Array:
+        """The joints that decide."""
+        return self._found[:, :, self._poser.skeleton.leading]
+
     def confidence(self) -> Array:
         """[N]: of each person in the best turn tried, 0 where none was."""
-        return confidence(self._found[..., 2]).max(1)
+        return confidence(self._leading[..., 2]).max(1)
 
     def best(self) -> Array:
         """Keypoints [N, K, 3] of each person in the turn that suits best."""
-        chosen = best_turn(self._found, self._tried)
+        chosen = best_turn(self._leading, self._tried)
         return self._found[np.arange(len(chosen)), chosen]
 
 
@@ -303,7 +309,8 @@ def leaning(people: People) -> Array:
     for people who do not lean, or score well as they are.
     """
     turn = trunks(people)
-    again = (np.abs(turn - turn.round()) > LEANING) & (confidence(people.keypoints[..., 2]) < WELL)
+    sure = confidence(people.keypoints[:, people.skeleton.leading, 2])
+    again = (np.abs(turn - turn.round()) > LEANING) & (sure < WELL)
     return np.where(again, turn, np.nan)
 
 

@@ -223,7 +223,7 @@ def with_keypoints(
             people=replace(
                 frame.people,
                 keypoints=found,
-                scores=person_scores(frame.people.scores, found[..., 2]),
+                scores=person_scores(frame.people.scores, found[:, skeleton.leading, 2]),
                 skeleton=skeleton,
                 turns=None,
             ),

@@ -21,7 +21,7 @@ from ..method import Method, Poser, Remark, Remarking, Stage, enough
 from ..options import Engine, FindOptions, Options, PoseOptions
 from ..people import Frame, People
 from ..runtime import Session
-from ..skeleton_file import either
+from ..skeleton_file import chosen, either
 from ..skeletons import Skeleton
 from ..weights import fetch, manifest
 from ..weights.locate import fixed_size, opened
@@ -64,6 +64,23 @@ class Distinct:
         rows = np.zeros(0, np.intp) if kept.ids is None else kept.ids
         ids = None if people.ids is None else people.ids[rows]
         return replace(frame, people=replace(kept, ids=ids), poses3d=poses3d[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A poser whose people are told in another skeleton, joint by joint by name."""
+
+    poser: Poser
+    skeleton: Skeleton
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        return self.poser.sessions
+
+    def __call__(self, frames: list[Frame]) -> list[Frame]:
+        return [
+            replace(frame, people=frame.people.to(self.skeleton)) for frame in self.poser(frames)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +138,10 @@ def open_topdown(options: Options) -> Method:
         sppe = AnyTurn(poser=sppe, net=net, straighten=not pose.sstn)  # an SSTN does it itself
     for stage in pose.refine:
         sppe = Cascade(sppe, open_sppe(PoseOptions(model=stage, batch=batch), engine))
-    return TopDown(finder, with_parts(Distinct(sppe, suppress), pose, engine), batch)
+    poser: Poser = Distinct(sppe, suppress)
+    if pose.skeleton and (wanted := chosen(pose.skeleton)) != sppe.skeleton:
+        poser = Mapped(poser, wanted)
+    return TopDown(finder, with_parts(poser, pose, engine), batch)
 
 
 def open_together(names: Sequence[str], options: Options) -> Together:
@@ -166,10 +186,11 @@ def open_sppe(pose: PoseOptions | None = None, engine: Engine | None = None) -> 
 
     Of a file that neither a row nor its own metadata describe, skeleton and codec must be given;
     the input size is read from the file where it is fixed there. Given options replace the row's.
-    Raises ModelError, OptionError.
+    A model that answers for the asked skeleton besides its own may do so in joints of which that
+    skeleton follows (body-23 for halpe-26). Raises ModelError, OptionError.
     """
     pose, engine = pose or PoseOptions(), engine or Engine()
-    session, row = opened(pose.model, "pose", engine)
+    session, row = opened(pose.model, "pose", engine, skeleton=pose.skeleton)
     if row is None and not (pose.skeleton and pose.codec):
         raise OptionError(
             f"{session.path}: no row of the manifest describes this model: give its --skeleton and "
@@ -179,7 +200,8 @@ def open_sppe(pose: PoseOptions | None = None, engine: Engine | None = None) -> 
     spec = row.input if row else Input(size=size or fixed_size(session), **IMAGENET)
     spec = fed(replace(spec, size=size or spec.size), pose)
     codec = parse_codec(pose.codec) if pose.codec else row.codec if row else {}
-    joints = either(pose.skeleton, row.skeleton if row else "", session.path)
+    besides = row is not None and pose.skeleton in row.also
+    joints = either(None if besides else pose.skeleton, row.skeleton if row else "", session.path)
     padding = pose.padding or (row.padding if row else PADDING)
     kind = Transformed if Transformed.fits(session) else Sppe
     return kind(

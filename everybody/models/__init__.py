@@ -138,6 +138,11 @@ def path(net: Any, image: Tensor, targets: Targets, weights: Tensor) -> Targets:
     return (ief.fixed_path(start, truth, weights, steps=net.steps, bound=net.bound),)
 
 
+def first_heatmaps(net: Any, said: Any) -> Targets:
+    """What a network of two heads says by the first alone."""
+    return (said[0],)
+
+
 def distances(net: Any, said: Tensor, poses: Tensor) -> Loss:
     """Poses in space."""
     return videopose.position_error(said, poses, torch.ones_like(poses[..., 0]))
@@ -176,6 +181,11 @@ MODELS: dict[str, Model] = {
     **family(tinypose.TinyPoseCells, tinypose.CELLS, codec_numbers=("sigma",), codec=CORNER,
              loss=softmax_over_cells, deploy=deployed.deployed, restore=deployed.restored,
              read=tinypose.TinyPoseNet.from_onnx),
+    **family(tinypose.TinyPoseMore, tinypose.MORE, kind="more", codec=CORNER,
+             loss=tinypose.more_error,
+             outputs=("heatmaps", "all"), also=first_heatmaps,
+             deploy=deployed.deployed, restore=deployed.restored_more,
+             read=tinypose.TinyPoseMore.from_onnx),
     **family(deeppose.DeepPoseNet, deeppose.VARIANTS,
              codec_numbers=("size",), codec=COORDINATES, loss=squared_distances, **POINTS),
     **family(regression.RegressionNet,

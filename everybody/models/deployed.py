@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .tinypose import WIDTHS, Module, Stem, TinyPoseNet, Unit
+from .tinypose import WIDTHS, Module, Stem, TinyPoseMore, TinyPoseNet, Unit
 
 # The fraction of a number that only says which number it is; float32 holds four million of them.
 MARK = 0.25
@@ -43,9 +43,21 @@ def deployed(net: TinyPoseNet) -> TinyPoseNet:
                 stage[place] = here = InPlaceModule(module, orders[: len(module.branches)])  # type: ignore[arg-type]
                 orders[: len(here.orders)] = here.orders
         coarse_first = [*reversed(orders), torch.arange(WIDTHS[0])]
-        for place, step in enumerate(net.head.steps):
-            net.head.steps[place] = reordered(step, coarse_first[place], coarse_first[place + 1])
+        heads = [net.head, *([net.more] if isinstance(net, TinyPoseMore) else [])]
+        for head in heads:
+            skipped = len(coarse_first) - 1 - len(head.steps)
+            for place, step in enumerate(head.steps):
+                read, write = coarse_first[skipped + place : skipped + place + 2]
+                head.steps[place] = reordered(step, read, write)
     return net
+
+
+def restored_more(net: TinyPoseMore, numbers: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As `restored`; of a deployed `TinyPoseNet`, the second head starts as the first."""
+    theirs = numbers.get("more.heatmaps.weight")
+    if theirs is not None and theirs.shape == net.more.heatmaps.weight.shape:
+        return restored(net, numbers)
+    return net.of_one(restored(TinyPoseNet(net.head.heatmaps.out_channels), numbers))
 
 
 def restored(net: TinyPoseNet, numbers: dict[str, Tensor]) -> dict[str, Tensor]:

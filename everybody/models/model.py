@@ -15,6 +15,8 @@ from .losses import Loss
 
 State = dict[str, Tensor]
 
+FEW = 40  # joints that any network can have, also one whose first head has some of its own
+
 
 def answer(net: Any, said: Any) -> tuple[Tensor, ...]:
     """What `forward` says -> what the codec decodes: by the network's `answer`, if it has one."""
@@ -30,6 +32,7 @@ class Model:
     `loss` gets the network, what it says, and what its kind of sample teaches:
 
         crops     targets of the codec's `encode`, weights [B, K], the codec
+        more      the same; only what is not frozen counts
         occluded  the same, and which joints are hidden [B, K]: 1 yes, 0 no, -1 not said
         pictures  cells [A, 2], boxes [B, M, 4], real, ignored and categories [B, M]
         turns     wanted probabilities [B, 4], weights [B]
@@ -39,7 +42,7 @@ class Model:
 
     # (number of joints or categories, codec, **what `told` tells) -> untrained
     build: Callable[..., nn.Module]
-    kind: str  # of sample: crops, occluded, pictures, turns, regions, sequences
+    kind: str  # of sample: crops, more, occluded, pictures, turns, regions, sequences
     loss: Callable[..., Loss]  # (network, said, what the kind teaches …) -> (sum, weight)
     # (network, pictures, targets, weights) -> what else `forward` takes in training: networks that
     # correct a guess learn from guesses that depend on the truth.
@@ -51,7 +54,9 @@ class Model:
         default_factory=dict
     )  # {type, …}; size and sigma: the recipe's
     answer: Callable[[Any, Any], tuple[Tensor, ...]] = answer  # (network, said) -> exported outputs
-    outputs: tuple[str, ...] = ("heatmaps",)  # names of the exported outputs
+    # (network, said) -> what the exported graph answers before what the codec decodes.
+    also: Callable[[Any, Any], tuple[Tensor, ...]] | None = None
+    outputs: tuple[str, ...] = ("heatmaps",)  # names of the exported outputs, those of `also` first
     dynamic: bool = False  # the exported graph takes sides of any multiple of 32
     difference: Callable[..., Loss] | None = None  # (said, wanted, known, codec): to imitate itself
     deploy: Callable[[Any], nn.Module] | None = None  # the same function, laid out for engines
@@ -62,8 +67,13 @@ class Model:
     told: Callable[[State], dict[str, Any]] | None = None
 
     def answers(self, net: Any, image: Tensor) -> tuple[Tensor, ...]:
-        """Pictures [B, 3, H, W], normalised -> what the exported graph answers."""
+        """Pictures [B, 3, H, W], normalised -> what the codec decodes."""
         return self.answer(net, net(image))
+
+    def exported(self, net: Any, image: Tensor) -> tuple[Tensor, ...]:
+        """Pictures [B, 3, H, W], normalised -> all outputs of the exported graph."""
+        said = net(image)
+        return (*(self.also(net, said) if self.also else ()), *self.answer(net, said))
 
     def numbers_in(self, state: State) -> dict[str, Any]:
         """What a state by our names tells of its network beside its joints: for `build`, where the
@@ -82,14 +92,14 @@ class Model:
         shape depends on it; 0 for networks that speak of no joints, and for states of others.
         """
         with torch.device("meta"):
-            one, two = (self.build(joints, codec, **told).state_dict() for joints in (1, 2))
+            one, two = (self.build(joints, codec, **told).state_dict() for joints in (FEW, FEW + 1))
         for name, small in one.items():
             found, large = state.get(name), two[name]
             if found is None or found.ndim != small.ndim:
                 continue
             for size, first, second in zip(found.shape, small.shape, large.shape, strict=True):
                 if first != second:
-                    return 1 + (size - first) // (second - first)
+                    return FEW + (size - first) // (second - first)
         return 0
 
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from .losses import Loss, heatmap_error
 from .sppe import SppeNet
 
 WIDTHS = (40, 80, 160, 320)  # of the branches, the finest first
@@ -113,27 +114,33 @@ def _path(start: int, end: int) -> nn.Module:
 
 
 class Head(nn.Module):
-    """Features of all branches -> [B, K, H / 4, W / 4]: from the coarsest up, each step added to
-    the next branch.
+    """Features of the finest `levels` branches -> [B, K, H / 4, W / 4]: from the coarsest up, each
+    step added to the next branch.
     """
 
-    def __init__(self, joints: int) -> None:
+    def __init__(self, joints: int, levels: int = len(WIDTHS)) -> None:
         super().__init__()
-        steps = [(WIDTHS[i], WIDTHS[max(i - 1, 0)]) for i in reversed(range(len(WIDTHS)))]
+        steps = [(WIDTHS[i], WIDTHS[max(i - 1, 0)]) for i in reversed(range(levels))]
         self.steps = nn.ModuleList(separable(a, b) for a, b in steps)
         self.heatmaps = nn.Conv2d(WIDTHS[0], joints, 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        x: Tensor | None = None
-        for feature, step in zip(reversed(features), self.steps, strict=True):
-            if x is not None:
-                up = nn.functional.interpolate(
-                    x, feature.shape[2:], mode="bilinear", align_corners=True
-                )
-                feature = feature + up
-            x = step(feature)
-        assert x is not None
-        return self.heatmaps(x)
+        return self.heatmaps(climbed(features[::-1], self.steps))
+
+
+def climbed(
+    features: Sequence[Tensor], steps: Sequence[nn.Module] | nn.ModuleList, x: Tensor | None = None
+) -> Tensor:
+    """Features, the coarsest first, a step for each, and what comes from below them."""
+    for feature, step in zip(features, steps, strict=True):
+        if x is not None:
+            up = nn.functional.interpolate(
+                x, feature.shape[2:], mode="bilinear", align_corners=True
+            )
+            feature = feature + up
+        x = step(feature)
+    assert x is not None
+    return x
 
 
 class TinyPoseNet(nn.Module):
@@ -154,12 +161,16 @@ class TinyPoseNet(nn.Module):
         self.head = Head(joints)
 
     def forward(self, image: Tensor) -> Tensor:
+        return self.head(self.features(image))
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """What the branches say, the finest first."""
         x = self.stem(image)
         features = [self.first[0](x), self.first[1](x)]
         features = self.stages[0](features)
         for widen, stage in zip(self.stages[1::2], self.stages[2::2], strict=True):
             features = stage([*features, widen(features[-1])])
-        return self.head(features)
+        return features
 
     def from_onnx(self, path: Path) -> dict[str, Tensor]:
         """The numbers of a public PP-TinyPose ONNX file -> a state for this network. Raises
@@ -198,7 +209,63 @@ class TinyPoseCells(TinyPoseNet):
     answer = SppeNet.answer
 
 
+SHARED = 2  # coarse steps of the first head that the second one takes over
+
+
+class TinyPoseMore(TinyPoseNet):
+    """The same with a second head for further joints, on the same features: what the first head
+    says does not change when only the second one learns.
+    """
+
+    def __init__(self, joints: int = 23, *, first: int = 17) -> None:
+        super().__init__(first)
+        self.more = Head(max(joints - first, 1), len(WIDTHS) - SHARED)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """-> heatmaps of the first joints and of the others."""
+        return self.heads(self.below(image))
+
+    def below(self, image: Tensor) -> list[Tensor]:
+        """What both heads build on: the coarse steps of the first, and the fine branches."""
+        features = self.features(image)[::-1]
+        return [climbed(features[:SHARED], self.head.steps[:SHARED]), *features[SHARED:]]
+
+    def heads(self, below: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """`below` -> heatmaps of the first joints and of the others."""
+        shared, *fine = below
+        first = climbed(fine, self.head.steps[SHARED:], shared)
+        return self.head.heatmaps(first), self.second(below)
+
+    def second(self, below: Sequence[Tensor]) -> Tensor:
+        """`below` -> heatmaps of the other joints."""
+        shared, *fine = below
+        return self.more.heatmaps(climbed(fine, self.more.steps, shared))
+
+    def answer(self, said: tuple[Tensor, Tensor]) -> Tensor:
+        """All heatmaps [B, K, H / 4, W / 4]."""
+        return torch.cat(said, 1)
+
+    def of_one(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The numbers of a `TinyPoseNet` -> a state whose second head starts as the first."""
+        own = self.state_dict()
+        for name in own:
+            if name.startswith("more.steps."):
+                place, _, rest = name.removeprefix("more.steps.").partition(".")
+                own[name] = state[f"head.steps.{int(place) + SHARED}.{rest}"]
+        return own | state
+
+    def from_onnx(self, path: Path) -> dict[str, Tensor]:
+        return self.of_one(TinyPoseNet(self.head.heatmaps.out_channels).from_onnx(path))
+
+
+def more_error(net: Any, said: Any, targets: Sequence[Tensor], weights: Tensor, codec: Any) -> Loss:
+    """Heatmaps of the joints of the second head."""
+    first = net.head.heatmaps.out_channels
+    return heatmap_error(said[1], targets[0][:, first:], weights[:, first:], sigma=codec.sigma)
+
+
 VARIANTS: dict[str, dict[str, Any]] = {"tinypose": {}}
+MORE: dict[str, dict[str, Any]] = {"tinypose-more": {}}
 CELLS: dict[str, dict[str, Any]] = {"tinypose-cells": {}}
 
 

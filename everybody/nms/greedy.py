@@ -74,4 +74,6 @@ def soft_oks_nms(people: People, spread: float = 0.9, least: float = 0.05) -> Pe
 
 
 def _likeness(people: People) -> Array:
-    return oks(people.keypoints, people.keypoints, area(people.boxes), people.skeleton.sigmas)
+    leading = people.skeleton.leading
+    keypoints, sigmas = people.keypoints[:, leading], people.skeleton.sigmas[leading]
+    return oks(keypoints, keypoints, area(people.boxes), sigmas)

@@ -180,9 +180,12 @@ def confident_first(people: People) -> NDArray[np.intp]:
 def part_weights(skeleton: Skeleton) -> Floats:
     """[K]: each joint of the body counts 1. A face, a hand or the points of a foot together count
     as much as one joint, so that a hundred points of faces and hands do not outvote the body.
+    Joints that do not decide count nothing.
     """
     parts = [_part(joint) for joint in skeleton.joints]
-    return np.array([1 / parts.count(part) if part else 1 for part in parts], np.float32)
+    weights = np.array([1 / parts.count(part) if part else 1 for part in parts], np.float32)
+    weights[len(skeleton.joints[skeleton.leading]) :] = 0
+    return weights
 
 
 def _part(joint: str) -> str:

@@ -44,7 +44,7 @@ class Answer(nn.Module):
         self.net, self.model = net, model
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        return self.model.answers(self.net, image)
+        return self.model.exported(self.net, image)
 
 
 def load(weights: Path) -> tuple[Recipe, nn.Module]:

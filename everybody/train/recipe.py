@@ -178,6 +178,17 @@ CUSTOM = replace(  # other joints than people's, from a network of people
     evaluate_every=50,
     log_every=10,
 )
+MORE = replace(
+    TINY,
+    model="tinypose-more",
+    sigma=2.0,
+    rate=2e-3,
+    warmup=50,
+    steps=1_200,
+    ema=0.99,
+    anywhere=0.15,
+    freeze=("stem", "first", "stages", "head"),
+)
 LIFTER = replace(  # learns from captured motion: --data cmu24_30fps.npz
     BASE,
     model="lifter",
@@ -223,6 +234,9 @@ RECIPES: dict[str, Recipe] = {
     ),
     "animals": replace(CUSTOM, steps=800, held_back=0.05, evaluate_every=100),
     "tinypose-128": replace(TINY, size=(96, 128), padding=1.1, sigma=1.0),
+    # A second head for Halpe-26's other joints, on the frozen trunks (`second_head.py`).
+    "halpe-256": replace(MORE, start="everybody-accurate", size=(192, 256), padding=1.15),
+    "halpe-128": replace(MORE, start="everybody-fast", size=(96, 128), padding=1.1, sigma=1.0),
     # Small enough for a CPU: 96 x 128 as the small PP-TinyPose.
     "simple-baseline-18": replace(
         BASE, model="simple-baseline-18", size=(96, 128), sigma=1.0, rate=1e-3, batch=32

@@ -17,11 +17,13 @@ from .equivariant import EquivariantTask
 from .pose import PoseTask
 from .recipe import Recipe
 from .rmpe import RmpeTask, SstnTask
+from .second_head import MoreTask
 from .sequences import SequenceTask
 from .turn import TurnTask
 
 AnyTask = (
     PoseTask
+    | MoreTask
     | AdversarialTask
     | CascadeTask
     | TurnTask
@@ -33,6 +35,7 @@ AnyTask = (
 )
 TASKS: dict[str, type[AnyTask]] = {
     "crops": PoseTask,
+    "more": MoreTask,
     "occluded": AdversarialTask,
     "turns": TurnTask,
     "pictures": DetectorTask,

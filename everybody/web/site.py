@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+from .. import onnx_part
 from ..codecs import PICTURE_CODECS, Heatmap, make_codec
 from ..follow import CLEAR
 from ..methods import orientation
@@ -57,9 +58,15 @@ def site_files(*, server: bool) -> dict[str, Path | bytes]:
         files |= {f"engine/{name}": folder / name for name in ENGINE}
     for name in _models():
         row = manifest.load()[0][name]
-        files[f"models/{name}.onnx"] = manifest.HERE / row.file
+        files[f"models/{name}.onnx"] = _network(row)
     files["models.json"] = json.dumps(models(server=server), allow_nan=False).encode()
     return files
+
+
+def _network(row: manifest.Row) -> Path | bytes:
+    """A bundled network: its file, or of several answers the part that the page needs."""
+    file = manifest.HERE / row.file
+    return onnx_part.read(file, (row.output,)) if row.output else file
 
 
 def engine_folder() -> Path | None:
@@ -112,7 +119,7 @@ def _told(row: manifest.Row) -> dict[str, Any]:
         "skeleton": row.skeleton,
         "offset": PICTURE_CODECS[row.layout]().offset if row.layout else None,
         "codec": _codec(row) if row.codec else None,
-        "bytes": row.bytes,
+        "bytes": len(network) if isinstance(network := _network(row), bytes) else row.bytes,
     }
 
 

@@ -33,13 +33,23 @@ def locate(model: str | Path, task: str) -> tuple[Path, Row | None]:
     return fetch.resolve(row), row
 
 
-def opened(model: str | Path | None, task: str, engine: Engine) -> tuple[Session, Row | None]:
+def opened(
+    model: str | Path | None, task: str, engine: Engine, *, skeleton: str | None = None
+) -> tuple[Session, Row | None]:
     """A model by name or path (None: the manifest's default) -> its session, and the row of the
-    manifest or of its own metadata; None where nothing describes it.
+    manifest or of its own metadata; None where nothing describes it. skeleton: what it is asked
+    for; if it answers for that besides, the row is of that answer.
     """
     path, row = locate(model or manifest.load()[1][task], task)
-    session = engine(path)
-    return session, row or manifest.told(session.about, path)
+    session = None
+    if row is None:
+        session = engine(path)
+        row = manifest.told(session.about, path)
+    if row is not None:
+        row = row.asked(skeleton)
+    if row is not None and row.output:
+        session = engine(path, (row.output,))
+    return session or engine(path), row
 
 
 def fixed_size(session: Session) -> tuple[int, int]:

@@ -30,6 +30,14 @@ LONGEST = 8192  # pixels of the longer side of an input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Also:
+    """What else a file answers: the name of the output, and whose joints it speaks of."""
+
+    output: str
+    skeleton: str | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One model of the manifest."""
 
@@ -54,8 +62,17 @@ class Row:
     # SPPEs: the name of a known skeleton, or one of the file's own (`skeleton_file.told`).
     skeleton: str | Mapping[str, Any] = ""
     codec: Mapping[str, Any] = field(default_factory=dict)
+    output: str = ""  # of a file that has several
+    also: Mapping[str, Also] = field(default_factory=dict)  # by the skeleton that is asked for
     padding: float = 1.25
     region: float = 1.25  # SSTNs: padding of the person's box to the region that they find
+
+    def asked(self, skeleton: str | None) -> Row:
+        """The row of what the file answers to who asks for a skeleton."""
+        also = self.also.get(skeleton or "")
+        if also is None:
+            return self
+        return replace(self, output=also.output, skeleton=also.skeleton)
 
     @property
     def skeleton_name(self) -> str:
@@ -92,6 +109,9 @@ def _detector(row: Row) -> None:
 
 def _pose(row: Row) -> None:
     skeleton_file.of_data(row.skeleton, "skeleton")
+    for name, also in row.also.items():
+        skeleton_file.chosen(name)
+        skeleton_file.of_data(also.skeleton, f"also.{name}")
     make_codec(row.codec, row.input.size)
 
 
