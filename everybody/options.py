@@ -64,8 +64,9 @@ class PoseOptions:
     channels (rgb or bgr) and padding (growth of the box) describe a file that neither the manifest
     nor its own metadata describe, and otherwise replace what these say. sstn: the name or path of
     an SSTN that finds the region of each person first. refine: later stages of a cascade, which
-    look at each joint again (`methods/cascade.py`). hand, face: models of these parts; people then
-    are openpose-135. flip_test averages with the mirrored crop.
+    look at each joint again (`methods/cascade.py`). condition: a network that looks again at people
+    who overlap, told which of them is meant (`methods/conditioned.py`). hand, face: models of these
+    parts; people then are openpose-135. flip_test averages with the mirrored crop.
     orientation "any" also finds people who lie or hang. nms removes duplicate poses, as in
     `nms.pose_nms`. batch: crops in one call; 0: by device.
     """
@@ -79,6 +80,7 @@ class PoseOptions:
     padding: float | None = None
     sstn: str | Path | None = None
     refine: tuple[str | Path, ...] = ()
+    condition: str | Path | None = None
     hand: str | Path | None = None
     face: str | Path | None = None
     flip_test: bool = False
@@ -141,6 +143,7 @@ class Keywords(TypedDict, total=False):
     padding: float | None
     sstn: str | Path | None
     refine: tuple[str | Path, ...]
+    condition: str | Path | None
     hand: str | Path | None
     face: str | Path | None
     flip_test: bool

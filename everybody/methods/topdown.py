@@ -27,6 +27,7 @@ from ..weights import fetch, manifest
 from ..weights.locate import fixed_size, opened
 from .boxes import GivenBoxes, WholePicture
 from .cascade import Cascade
+from .conditioned import ToldSppe, conditioned
 from .detector import open_detector
 from .orientation import AnyTurn, LookAgain, TurnNet, open_turn_net
 from .parts import with_parts
@@ -121,7 +122,11 @@ def open_topdown(options: Options) -> Method:
         sppe = AnyTurn(poser=sppe, net=net, straighten=not pose.sstn)  # an SSTN does it itself
     for stage in pose.refine:
         sppe = Cascade(sppe, open_sppe(PoseOptions(model=stage, batch=batch), engine))
-    return TopDown(finder, with_parts(Distinct(sppe, suppress), pose, engine), batch)
+    once: Poser = Distinct(sppe, suppress)
+    if pose.condition:
+        stage = open_sppe(PoseOptions(model=pose.condition, batch=batch), engine)
+        once = conditioned(once, stage, pose.condition)
+    return TopDown(finder, with_parts(once, pose, engine), batch)
 
 
 def open_together(names: Sequence[str], options: Options) -> Together:
@@ -181,7 +186,7 @@ def open_sppe(pose: PoseOptions | None = None, engine: Engine | None = None) -> 
     codec = parse_codec(pose.codec) if pose.codec else row.codec if row else {}
     joints = either(pose.skeleton, row.skeleton if row else "", session.path)
     padding = pose.padding or (row.padding if row else PADDING)
-    kind = Transformed if Transformed.fits(session) else Sppe
+    kind = next(kind for kind in (Transformed, ToldSppe, Sppe) if kind.fits(session))
     return kind(
         session=session,
         skeleton=joints,

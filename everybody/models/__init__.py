@@ -15,6 +15,7 @@ from torch import Tensor
 
 from . import (
     adversarial,
+    conditioned,
     cpm,
     deeppose,
     deployed,
@@ -176,6 +177,9 @@ MODELS: dict[str, Model] = {
     **family(tinypose.TinyPoseCells, tinypose.CELLS, codec_numbers=("sigma",), codec=CORNER,
              loss=softmax_over_cells, deploy=deployed.deployed, restore=deployed.restored,
              read=tinypose.TinyPoseNet.from_onnx),
+    **family(conditioned.ConditionedTinyPoseNet, conditioned.VARIANTS, kind="conditioned",
+             **STAGES, deploy=deployed.deployed, restore=conditioned.restored,
+             read=conditioned.of_public),
     **family(deeppose.DeepPoseNet, deeppose.VARIANTS,
              codec_numbers=("size",), codec=COORDINATES, loss=squared_distances, **POINTS),
     **family(regression.RegressionNet,

@@ -124,6 +124,12 @@ class Head(nn.Module):
         self.heatmaps = nn.Conv2d(WIDTHS[0], joints, 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
+        return self.heatmaps(self.joined(features))
+
+    def joined(self, features: Sequence[Tensor]) -> Tensor:
+        """Features of all branches -> those of the finest [B, 40, H / 4, W / 4], which has seen
+        the others.
+        """
         x: Tensor | None = None
         for feature, step in zip(reversed(features), self.steps, strict=True):
             if x is not None:
@@ -133,7 +139,7 @@ class Head(nn.Module):
                 feature = feature + up
             x = step(feature)
         assert x is not None
-        return self.heatmaps(x)
+        return x
 
 
 class TinyPoseNet(nn.Module):
@@ -154,12 +160,15 @@ class TinyPoseNet(nn.Module):
         self.head = Head(joints)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = self.stem(image)
+        return self.head(self.features(self.stem(image)))
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """What the stem says -> the features of all branches, the finest first."""
         features = [self.first[0](x), self.first[1](x)]
         features = self.stages[0](features)
         for widen, stage in zip(self.stages[1::2], self.stages[2::2], strict=True):
             features = stage([*features, widen(features[-1])])
-        return self.head(features)
+        return features
 
     def from_onnx(self, path: Path) -> dict[str, Tensor]:
         """The numbers of a public PP-TinyPose ONNX file -> a state for this network. Raises

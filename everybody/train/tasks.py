@@ -12,6 +12,7 @@ from ..errors import unknown
 from ..models import MODELS
 from .adversarial import AdversarialTask
 from .cascade import CascadeTask
+from .conditioned import ConditionedTask
 from .detect import DetectorTask
 from .equivariant import EquivariantTask
 from .pose import PoseTask
@@ -24,6 +25,7 @@ AnyTask = (
     PoseTask
     | AdversarialTask
     | CascadeTask
+    | ConditionedTask
     | TurnTask
     | DetectorTask
     | EquivariantTask
@@ -34,6 +36,7 @@ AnyTask = (
 TASKS: dict[str, type[AnyTask]] = {
     "crops": PoseTask,
     "occluded": AdversarialTask,
+    "conditioned": ConditionedTask,
     "turns": TurnTask,
     "pictures": DetectorTask,
     "regions": SstnTask,
