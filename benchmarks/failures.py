@@ -56,7 +56,7 @@ from synthetic import overlaps
 
 KEPT = ROOT / "docs/failures.json"
 PASTED = Path(tempfile.gettempdir()) / "everybody-pasted-pairs"
-DRAWS = 300
+DRAWS = 100
 USUAL = 0.3  # score from which a run shows people
 METHODS: dict[str, dict[str, Any]] = {
     "top-down, accurate": {"model": "accurate"},
@@ -221,7 +221,8 @@ def turned(shown: Shown, angle: float) -> Shown:
         matrix[:, 2] += (np.array(size) - (width, height)) / 2
         images.append(cv2.warpAffine(image, matrix, size, borderValue=(114, 114, 114)))
         rows = truth.where(index)
-        keypoints[rows] = geometry.transform(matrix[None].repeat(len(rows), 0), keypoints[rows])
+        maps = matrix.astype(np.float64)[None].repeat(len(rows), 0)
+        keypoints[rows] = geometry.transform(maps, keypoints[rows])
     seen = keypoints[..., 2] > 0
     boxes = with_margin(np.zeros((len(keypoints), 4)) + extents(keypoints, seen), keypoints)
     return Shown(replace(truth, keypoints=keypoints, boxes=boxes), tuple(images))

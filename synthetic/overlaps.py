@@ -84,7 +84,7 @@ def masked(image: Image, box: Array, keypoints: Array) -> Array:
     person = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
     share[top : top + len(part), left : left + part.shape[1]] = person
     share = cv2.resize(share, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return cv2.GaussianBlur(share, (0, 0), 0.8)
+    return cv2.GaussianBlur(share, (0, 0), 0.8)  # type: ignore[return-value]
 
 
 def cut_out(image: Image, box: Array, keypoints: Array, area: float) -> Cutout | None:

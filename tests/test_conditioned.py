@@ -112,6 +112,12 @@ def test_in_batches_and_in_another_order_it_is_the_same(tmp_path):
     assert np.allclose(whole.keypoints[order], other.keypoints, atol=1e-4)
 
 
+def test_without_rough_poses_it_gets_an_empty_condition(tmp_path):
+    found = stage(tmp_path).posed([frame().image] * 3, BOXES, np.zeros(3))
+    assert found.shape == (3, JOINTS, 3)
+    assert not found[..., 2].any()  # it believes in nobody
+
+
 def test_a_network_without_conditions_and_one_of_other_joints_are_refused(tmp_path):
     path = nets.heatmap_finder(tmp_path / "finder.onnx", JOINTS, SIZE)
     plain = open_sppe(PoseOptions(model=path, skeleton="coco-17", codec="heatmap", input_size=SIZE))

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 from everybody.codecs.condition import folded  # noqa: E402
 from everybody.errors import DataError  # noqa: E402
 from everybody.models import MODELS, conditioned, deployed, tinypose  # noqa: E402
-from everybody.train import shards  # noqa: E402
+from everybody.train import augment, shards  # noqa: E402
 from everybody.train.recipe import UNCHANGED, recipe  # noqa: E402
 from everybody.train.tasks import task  # noqa: E402
 
@@ -124,6 +124,31 @@ def test_nobody_beside_is_no_swap_and_scores_repeat():
         first, second = (made.evaluate(made.net) for _ in range(2))
     assert first == second
     assert list(first) == ["oks", "plain"]
+
+
+def test_first_looks_are_the_starts_own_answers_wherever_the_crop_lies():
+    """A network that finds all joints at the brightest spot stands for the start."""
+    made = task(STILL, together())
+
+    class Bright(torch.nn.Module):
+        def forward(self, image):
+            grey = image[:, :3].mean(1, keepdim=True).clamp(min=0)[..., ::4, ::4]
+            return grey.expand(-1, 17, -1, -1)
+
+    made._teacher = Bright()
+    rows = torch.arange(len(made))
+    images, keypoints, _, matrices = made.augmented(rows, rng())
+    packed = made.images[made.learnt[rows]]
+    own, beside = made.first_looks(
+        augment.normalised(images), keypoints, packed, matrices
+    )  # the person beside is the person itself
+    seen = own[:, 0, 2] > 0
+    assert seen.any()
+    apart = (own - beside)[seen][..., :2].norm(dim=-1)
+    assert apart.median() < 4  # a cell
+    absent = torch.zeros_like(keypoints)
+    nobody = made.first_looks(augment.normalised(images), absent, packed, matrices)[1]
+    assert not nobody[..., 2].any()
 
 
 def test_shards_that_do_not_say_who_is_beside_are_refused():

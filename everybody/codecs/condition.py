@@ -31,7 +31,7 @@ def condition(codec: Heatmap, own: Array, other: Array) -> Array:
 
 def _drawn(codec: Heatmap, poses: Array) -> Array:
     """[N, K, 3] -> maps [N, K, h, w]; joints that are not seen have an empty one."""
-    seen = poses[..., 2:] >= LEAST
+    seen = (poses[..., 2:] >= LEAST).astype(poses.dtype)
     (maps,), _ = codec.encode(np.concatenate([poses[..., :2], seen], -1))
     return maps
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import geometry
 from ..codecs.condition import COLOURS, channels, condition
@@ -32,7 +33,9 @@ OVERLAP = 0.1  # IoU of two boxes from which their people are looked at again
 
 
 class ToldSppe(Sppe):
-    """An SPPE whose crops come with the rough poses of who is meant and of who is beside."""
+    """An SPPE whose crops come with the rough poses of who is meant and of who is beside. Asked
+    without (`posed`), it gets an empty condition and answers as any SPPE.
+    """
 
     @staticmethod
     def fits(session: Session) -> bool:
@@ -45,6 +48,11 @@ class ToldSppe(Sppe):
         if not isinstance(self.codec, Heatmap):
             raise ModelError(f"{self.session.path}: a condition is drawn on a grid of heatmaps")
         return COLOURS + channels(len(self.skeleton), self.codec.stride)
+
+    def _fed(self, crops: Sequence[Image]) -> Array:
+        shown = normalise(crops, self.input)
+        blank = (len(shown), self._channels - COLOURS, *shown.shape[2:])
+        return np.concatenate([shown, np.zeros(blank, shown.dtype)], 1)
 
     def told(
         self, pictures: Sequence[Image], boxes: Array, turns: Array, own: Array, other: Array
@@ -112,7 +120,7 @@ class Conditioned:
         ]
 
 
-def neighbours(boxes: Array, overlap: float) -> Array:
+def neighbours(boxes: Array, overlap: float) -> NDArray[np.intp]:
     """Boxes [N, 4] of one picture -> [N]: the one that overlaps each most, -1 where none does by
     more than `overlap` (IoU).
     """
@@ -123,7 +131,7 @@ def neighbours(boxes: Array, overlap: float) -> Array:
     return np.where(shared.max(1) > overlap, shared.argmax(1), -1)
 
 
-def with_poses(people: People, rows: Array, poses: Array) -> People:
+def with_poses(people: People, rows: NDArray[np.intp], poses: Array) -> People:
     """The people, those of these rows [M] with these keypoints [M, K, 3]."""
     keypoints = people.keypoints.copy()
     keypoints[rows] = poses

@@ -145,7 +145,7 @@ class Sppe:
         fixed = self.session.input.shape[0]  # a network of fixed batch wants it full
         filled = list(crops) + [crops[-1]] * ((fixed or 0) - len(crops))
         shown = [crop(image, matrix, self.input) for image, matrix in filled]
-        outputs = self.session(normalise(shown, self.input))
+        outputs = self.session(self._fed(shown))
         if any(len(output) != len(shown) for output in outputs):
             raise ModelError(
                 f"{self.session.path}: answers {[len(output) for output in outputs]} crops, "
@@ -157,6 +157,10 @@ class Sppe:
     def _channels(self) -> int:
         """Of the input."""
         return 3
+
+    def _fed(self, crops: Sequence[Image]) -> Array:
+        """Crops [h, w, 3] -> the network's input."""
+        return normalise(crops, self.input)
 
     @property
     def _answer(self) -> tuple[Port, ...]:
