@@ -31,6 +31,32 @@ def _float(name: str, shape: list) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
+def condition_echo(path: Path, joints: int, size=(96, 128), stride: int = 4) -> Path:
+    """An SPPE with a condition that believes it: it answers the maps of the rough pose."""
+    width, height = size
+    h, w = height // stride, width // stride
+    more = -(-2 * joints // stride**2)
+    nodes = [
+        helper.make_node("Slice", ["image", "three", "end", "channel"], ["folded"]),
+        helper.make_node("Reshape", ["folded", "cells"], ["apart"]),
+        helper.make_node("Transpose", ["apart"], ["together"], perm=[0, 1, 3, 5, 2, 4]),
+        helper.make_node("Reshape", ["together", "maps"], ["both"]),
+        helper.make_node("Slice", ["both", "zero", "joints", "channel"], ["heatmaps"]),
+    ]
+    constants = {
+        "three": np.array([3]),
+        "end": np.array([3 + more]),
+        "zero": np.array([0]),
+        "joints": np.array([joints]),
+        "channel": np.array([1]),
+        "cells": np.array([-1, more, h, stride, w, stride]),
+        "maps": np.array([-1, more * stride**2, h, w]),
+    }
+    image, heatmaps = ["batch", 3 + more, height, width], ["batch", joints, h, w]
+    outputs = [_float("heatmaps", heatmaps)]
+    return _save(path, nodes, [_float("image", image)], outputs, constants)
+
+
 def heatmap_finder(
     path: Path, joints: int, size=(96, 128), stride: int = 4, alignment: str = "corner"
 ) -> Path:

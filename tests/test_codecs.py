@@ -69,6 +69,23 @@ def whole(codec: WholeBody, mass: np.ndarray) -> np.ndarray:
     return np.concatenate([maps[:, :large], logits[:, large:]], 1)
 
 
+def test_a_background_is_what_the_joints_leave_and_is_not_read():
+    plain, more = Heatmap(SIZE, height=2), Heatmap(SIZE, height=2, background=True)
+    joints = np.random.default_rng(0).uniform(20, 80, (3, 5, 3))
+    (maps,), weights = more.encode(joints)
+    (wanted,), same = plain.encode(joints)
+    assert np.array_equal(maps[:, :5], wanted)
+    assert np.allclose(maps[:, 5] + wanted.max(1), 2)
+    assert np.array_equal(weights, same)
+    assert np.array_equal(more.decode([maps]), plain.decode([wanted]))
+    mirror = [0, 2, 1, 4, 3]
+    assert np.array_equal(more.flip([maps], mirror)[0][:, :5], plain.flip([wanted], mirror)[0])
+    assert np.array_equal(more.flip([maps], mirror)[0][:, 5], maps[:, 5, :, ::-1])
+    more.check([Port("maps", (None, 6, 32, 24))], 5)
+    with pytest.raises(ModelError, match=r"\[B, 6, 32, 24\]"):
+        more.check([Port("maps", (None, 5, 32, 24))], 5)
+
+
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 @pytest.mark.parametrize(("refine", "cells"), [("dark", 0.3), ("quarter", 0.3), ("none", 0.51)])
 @given(x=st.floats(12, 80), y=st.floats(12, 112))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everybody import geometry
+from everybody.codecs import make_codec
 from everybody.errors import OptionError
 from everybody.estimator import Estimator
 from everybody.methods.parts import MESH, WithParts, face_points, faces, hands, open_part
@@ -135,6 +136,30 @@ def test_the_whole_holds_body_hands_and_face(tmp_path, monkeypatch):
     assert named["face_68"][:2] == pytest.approx(
         np.mean([named[f"face_{i}"][:2] for i in range(36, 42)], 0), abs=1e-3
     )
+
+
+def test_an_imported_openpose_hand_is_read_without_its_background(tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="the extra 'train' is not installed")
+    from everybody.train import export, publications
+
+    publication = publications.PUBLICATIONS["openpose-hand"]
+    codec = make_codec(publication.model.codec, publication.size)
+    fingers = np.concatenate([FINGERS * 368 / 224, np.ones((21, 1))], 1)
+    (maps,), _ = codec.encode(fingers[None])
+    assert maps.shape == (1, 22, 46, 46)
+    about = {"skeleton": publication.skeleton, "codec": dict(publication.model.codec)}
+    about |= {**publication.said, "input": {"size": publication.size, **publication.input}}
+    file = nets.constant(tmp_path / "hand.onnx", (368, 368), {"maps": maps})
+    export.lean(file, about | {"licence": "?"})
+    hand = open_part(file, [HAND21], Engine())
+    squares = hands(body(), "left")
+    found = hand.posed([PICTURE], squares.boxes, squares.turns)
+    assert found.shape == (1, 21, 3)
+    assert (found[..., 2] > 0.6).all()
+    to_crop = geometry.crop_matrices(squares.boxes, (368, 368), 1.0, squares.turns)
+    assert np.abs(geometry.transform(to_crop, found)[0, :, :2] - fingers[:, :2]).max() < 4
+    whole = WithParts(Body(), hand)([Frame(PICTURE, people=body())])[0].people
+    assert (whole.keypoints[0, :, 2] > 0).sum() == 9 + 40
 
 
 def test_several_people_are_each_as_alone(tmp_path, monkeypatch):

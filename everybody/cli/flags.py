@@ -207,6 +207,9 @@ class Posing:
         list[Path] | None,
         to_pose(help="A later stage of a cascade, which looks at each joint again; several."),
     ] = None
+    condition: Annotated[
+        str | None, to_pose(help="Model that looks again at people who overlap.")
+    ] = None
     hand: Annotated[str | None, to_pose(help="Model of hands: 135 points, with --face.")] = None
     face: Annotated[str | None, to_pose(help="Model of faces, as mediapipe-face.")] = None
     batch: Annotated[int, to_pose(help="Crops per call; 0: by device.")] = POSES.batch
@@ -229,6 +232,7 @@ class Posing:
             padding=self.padding,
             sstn=self.sstn,
             refine=tuple(self.refine or ()),
+            condition=self.condition,
             hand=self.hand,
             face=self.face,
             flip_test=self.flip_test,

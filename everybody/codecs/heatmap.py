@@ -76,6 +76,7 @@ class Heatmap:
     target: str = "gaussian"  # a key of TARGETS
     height: float = 1.0  # of a perfect answer's peak
     smooth: bool = False  # find the peak on the map smoothed by a Gaussian of sigma
+    background: bool = False  # after the joints' maps comes one of where none is; it is not read
 
     def __post_init__(self) -> None:
         for what, name, table in (
@@ -109,7 +110,8 @@ class Heatmap:
 
     def encode(self, keypoints: Array) -> tuple[tuple[Array, ...], Array]:
         """[N, K, 3] in crop pixels -> (heatmaps [N, K, h, w],), weights [N, K]; joints that are
-        unlabelled or outside the grid have an empty map and weight 0.
+        unlabelled or outside the grid have an empty map and weight 0. With a background there is
+        one map more: what the highest of the others leaves.
         """
         width, height = self.cells
         cell = (keypoints[..., :2] - self.offset) / self.scale
@@ -122,7 +124,10 @@ class Heatmap:
         x = draw(cell[..., :1], width, self.sigma).astype(np.float32)
         y = draw(cell[..., 1:2], height, self.sigma).astype(np.float32)
         y *= (self.height * (weights > 0)).astype(np.float32)[..., None]
-        return (y[..., :, None] * x[..., None, :],), weights
+        maps = y[..., :, None] * x[..., None, :]
+        if self.background:
+            maps = np.concatenate([maps, self.height - maps.max(1, keepdims=True, initial=0)], 1)
+        return (maps,), weights
 
     def decode(self, outputs: Sequence[Array]) -> Array:
         """[heatmaps [N, K, h, w]] -> [N, K, 3] in crop pixels; the score is the peak's height by
@@ -130,6 +135,7 @@ class Heatmap:
         """
         check_answer(self, self.meaning("K"), [(None, None, *self.cells[::-1])], outputs)
         (heatmaps,) = outputs
+        heatmaps = heatmaps[:, : heatmaps.shape[1] - self.background]
         n, k, height, width = heatmaps.shape
         maps = np.ascontiguousarray(heatmaps).reshape(n * k, height * width)
         peak = maps.max(1)
@@ -148,11 +154,13 @@ class Heatmap:
 
     def flip(self, outputs: Sequence[Array], mirror: Sequence[int]) -> list[Array]:
         (heatmaps,) = outputs
-        return [heatmaps[:, list(mirror), :, ::-1]]
+        order = [*mirror, *([len(mirror)] if self.background else [])]
+        return [heatmaps[:, order, :, ::-1]]
 
     def check(self, ports: Sequence[Port], joints: int) -> None:
-        wanted = (None, joints, *self.cells[::-1])
-        check_ports(self, self.meaning(str(joints)), [wanted], ports)
+        maps = joints + self.background
+        wanted = (None, maps, *self.cells[::-1])
+        check_ports(self, self.meaning(str(maps)), [wanted], ports)
 
     def meaning(self, joints: str) -> str:
         """What a network of this codec answers, for messages."""

@@ -84,9 +84,9 @@ class Sppe:
     def __post_init__(self) -> None:
         width, height = self.input.size
         shape = self.session.input.shape
-        wanted = (None, 3, height, width)
+        wanted = (None, self._channels, height, width)
         if self.input.layout == "nhwc":
-            wanted = (None, height, width, 3)
+            wanted = (None, height, width, self._channels)
         if len(shape) != 4 or any(
             s is not None and w is not None and s != w for s, w in zip(shape, wanted, strict=True)
         ):
@@ -102,6 +102,11 @@ class Sppe:
                 f"{self.session.path}: {error}; joints: {self.skeleton.name}. "
                 f"Give its skeleton and codec"
             ) from error
+
+    @staticmethod
+    def fits(session: Session) -> bool:
+        """Whether a file may be of this kind; of a plain SPPE, `__post_init__` says why not."""
+        return True
 
     @property
     def sessions(self) -> Mapping[str, Session]:
@@ -140,13 +145,22 @@ class Sppe:
         fixed = self.session.input.shape[0]  # a network of fixed batch wants it full
         filled = list(crops) + [crops[-1]] * ((fixed or 0) - len(crops))
         shown = [crop(image, matrix, self.input) for image, matrix in filled]
-        outputs = self.session(normalise(shown, self.input))
+        outputs = self.session(self._fed(shown))
         if any(len(output) != len(shown) for output in outputs):
             raise ModelError(
                 f"{self.session.path}: answers {[len(output) for output in outputs]} crops, "
                 f"it was shown {len(shown)}: it must answer crop by crop"
             )
         return [output[: len(crops)] for output in outputs]
+
+    @property
+    def _channels(self) -> int:
+        """Of the input."""
+        return 3
+
+    def _fed(self, crops: Sequence[Image]) -> Array:
+        """Crops [h, w, 3] -> the network's input."""
+        return normalise(crops, self.input)
 
     @property
     def _answer(self) -> tuple[Port, ...]:

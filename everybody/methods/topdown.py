@@ -27,6 +27,7 @@ from ..weights import fetch, manifest
 from ..weights.locate import fixed_size, opened
 from .boxes import GivenBoxes, WholePicture
 from .cascade import Cascade
+from .conditioned import ToldSppe, conditioned
 from .detector import open_detector
 from .orientation import AnyTurn, LookAgain, TurnNet, open_turn_net
 from .parts import with_parts
@@ -139,6 +140,9 @@ def open_topdown(options: Options) -> Method:
     for stage in pose.refine:
         sppe = Cascade(sppe, open_sppe(PoseOptions(model=stage, batch=batch), engine))
     poser: Poser = Distinct(sppe, suppress)
+    if pose.condition:
+        stage = open_sppe(PoseOptions(model=pose.condition, batch=batch), engine)
+        poser = conditioned(poser, stage, pose.condition)
     if pose.skeleton and (wanted := chosen(pose.skeleton)) != sppe.skeleton:
         poser = Mapped(poser, wanted)
     return TopDown(finder, with_parts(poser, pose, engine), batch)
@@ -203,7 +207,7 @@ def open_sppe(pose: PoseOptions | None = None, engine: Engine | None = None) -> 
     besides = row is not None and pose.skeleton in row.also
     joints = either(None if besides else pose.skeleton, row.skeleton if row else "", session.path)
     padding = pose.padding or (row.padding if row else PADDING)
-    kind = Transformed if Transformed.fits(session) else Sppe
+    kind = next(kind for kind in (Transformed, ToldSppe, Sppe) if kind.fits(session))
     return kind(
         session=session,
         skeleton=joints,

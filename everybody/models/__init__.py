@@ -15,6 +15,7 @@ from torch import Tensor
 
 from . import (
     adversarial,
+    conditioned,
     cpm,
     deeppose,
     deployed,
@@ -186,6 +187,9 @@ MODELS: dict[str, Model] = {
              outputs=("heatmaps", "all"), also=first_heatmaps,
              deploy=deployed.deployed, restore=deployed.restored_more,
              read=tinypose.TinyPoseMore.from_onnx),
+    **family(conditioned.ConditionedTinyPoseNet, conditioned.VARIANTS, kind="conditioned",
+             **STAGES, deploy=deployed.deployed, restore=conditioned.restored,
+             read=conditioned.of_public),
     **family(deeppose.DeepPoseNet, deeppose.VARIANTS,
              codec_numbers=("size",), codec=COORDINATES, loss=squared_distances, **POINTS),
     **family(regression.RegressionNet,

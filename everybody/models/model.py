@@ -34,6 +34,7 @@ class Model:
         crops     targets of the codec's `encode`, weights [B, K], the codec
         more      the same; only what is not frozen counts
         occluded  the same, and which joints are hidden [B, K]: 1 yes, 0 no, -1 not said
+        conditioned  as crops; the input has further channels that tell who is meant
         pictures  cells [A, 2], boxes [B, M, 4], real, ignored and categories [B, M]
         turns     wanted probabilities [B, 4], weights [B]
         regions   wanted θ [B, 2, 3], the crop's width / height
@@ -42,7 +43,8 @@ class Model:
 
     # (number of joints or categories, codec, **what `told` tells) -> untrained
     build: Callable[..., nn.Module]
-    kind: str  # of sample: crops, more, occluded, pictures, turns, regions, sequences
+    # of sample: crops, more, occluded, conditioned, pictures, turns, regions, sequences
+    kind: str
     loss: Callable[..., Loss]  # (network, said, what the kind teaches …) -> (sum, weight)
     # (network, pictures, targets, weights) -> what else `forward` takes in training: networks that
     # correct a guess learn from guesses that depend on the truth.
@@ -65,6 +67,10 @@ class Model:
     published: Callable[[State], State] | None = None  # published parameter names -> ours
     # (a state by our names) -> the numbers of its network, where published layouts differ.
     told: Callable[[State], dict[str, Any]] | None = None
+
+    def channels(self, net: Any) -> int:
+        """How many channels the network's input has: those of colour, unless it says otherwise."""
+        return getattr(net, "channels", 3)
 
     def answers(self, net: Any, image: Tensor) -> tuple[Tensor, ...]:
         """Pictures [B, 3, H, W], normalised -> what the codec decodes."""

@@ -125,7 +125,13 @@ class Head(nn.Module):
         self.heatmaps = nn.Conv2d(WIDTHS[0], joints, 1)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        return self.heatmaps(climbed(features[::-1], self.steps))
+        return self.heatmaps(self.joined(features))
+
+    def joined(self, features: Sequence[Tensor]) -> Tensor:
+        """Features of all branches, the finest first -> those of the finest [B, 40, H / 4, W / 4],
+        which has seen the others.
+        """
+        return climbed(features[::-1], self.steps)
 
 
 def climbed(
@@ -161,11 +167,10 @@ class TinyPoseNet(nn.Module):
         self.head = Head(joints)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.features(image))
+        return self.head(self.features(self.stem(image)))
 
-    def features(self, image: Tensor) -> list[Tensor]:
-        """What the branches say, the finest first."""
-        x = self.stem(image)
+    def features(self, x: Tensor) -> list[Tensor]:
+        """What the stem says -> what the branches say, the finest first."""
         features = [self.first[0](x), self.first[1](x)]
         features = self.stages[0](features)
         for widen, stage in zip(self.stages[1::2], self.stages[2::2], strict=True):
@@ -227,7 +232,7 @@ class TinyPoseMore(TinyPoseNet):
 
     def below(self, image: Tensor) -> list[Tensor]:
         """What both heads build on: the coarse steps of the first, and the fine branches."""
-        features = self.features(image)[::-1]
+        features = self.features(self.stem(image))[::-1]
         return [climbed(features[:SHARED], self.head.steps[:SHARED]), *features[SHARED:]]
 
     def heads(self, below: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

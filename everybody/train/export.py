@@ -137,7 +137,8 @@ def export(weights: Path, out: Path, *, mix: float = 1.0) -> float:
 def write_graph(net: nn.Module, model: Model, size: tuple[int, int], path: Path) -> None:
     """A network for inputs of `size` (width, height) -> ONNX."""
     width, height = size
-    example = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    random = torch.Generator().manual_seed(0)
+    example = torch.randn(2, model.channels(net), height, width, generator=random)
     dynamic: dict[int, Any] = {0: torch.export.Dim("batch")}
     if model.dynamic:
         for axis, name in ((2, "height"), (3, "width")):
@@ -179,7 +180,8 @@ def distance(net: nn.Module, model: Model, size: tuple[int, int], path: Path) ->
     other = (height + 32, max(64, width - 32)) if model.dynamic else (height, width)
     # Smooth, as pictures are: an SSTN finds no turn in noise, and there its smallest change moves
     # every sample.
-    coarse = torch.randn(3, 3, 8, 6, generator=torch.Generator().manual_seed(1))
+    random = torch.Generator().manual_seed(1)
+    coarse = torch.randn(3, model.channels(net), 8, 6, generator=random)
     return difference(
         net, model, 2 * functional.interpolate(coarse, size=other, mode="bicubic"), path
     )

@@ -60,9 +60,9 @@ class PoseTask(Crops):
         }
 
     def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
-        images, keypoints, _, matrices = self.augmented(rows, rng)
+        images, keypoints, flip, matrices = self.augmented(rows, rng)
         targets, weights = encoded(self.codec, keypoints)
-        images, more = normalised(images), ()
+        images, more = self.shown(normalised(images), keypoints, rows, flip, matrices, rng), ()
         if self.model.guide is not None:
             more = self.model.guide(self.net, images, targets, weights)
         said = net(images, *more)
@@ -70,6 +70,20 @@ class PoseTask(Crops):
             return self.model.loss(self.net, said, targets, weights, self.codec)
         pupils = self.taught[self.learnt[rows]]
         return self.imitated(said, targets, weights, pupils, rows, matrices)
+
+    def shown(
+        self,
+        images: Tensor,
+        keypoints: Tensor,
+        rows: Tensor,
+        flip: Tensor,
+        matrices: Tensor,
+        rng: Generator,
+    ) -> Tensor:
+        """What the network gets of augmented crops [N, 3, h, w], given all that `augmented` says of
+        them: the crops.
+        """
+        return images
 
     def imitated(
         self,

@@ -126,6 +126,7 @@ def others(
     *,
     published: Callable[[State], State] | None = None,
     told: Callable[[State], dict[str, Any]] | None = None,
+    codec: Mapping[str, Any] | None = None,
     outputs: tuple[str, ...],
     **common: Any,
 ) -> dict[str, Publication]:
@@ -137,6 +138,7 @@ def others(
         loss=_untrained,
         published=published,
         told=told,
+        codec=codec or {},
         outputs=outputs,
     )
     return {name: Publication(model=model, **common) for name, model in models.items()}
@@ -169,8 +171,14 @@ def openpose_joints(skeleton: str) -> dict[str, Any]:
 
 
 PART: dict[str, Any] = {
-    "said": {"task": "part"},
-    "skeleton": "",
+    "said": {"task": "part", "padding": 1.0},
+    "codec": {
+        "type": "heatmap",
+        "stride": 8,
+        "alignment": "centre",
+        "refine": "quarter",
+        "background": True,
+    },
     "size": (368, 368),
     "step": 8,
     "input": openpose_joints("")["input"],
@@ -242,7 +250,9 @@ PUBLICATIONS: dict[str, Publication] = {
              paper=PAPERS["body25"], **openpose_joints("openpose-25")),
     **others(openpose_light.LightOpenPoseNet, {"openpose-light": {}}, told=openpose_light.numbers,
              paper=PAPERS["light"], **openpose_joints("openpose-18")),
-    **others(openpose.PartNet, {"openpose-hand": {}, "openpose-face": {}},
+    **others(openpose.PartNet, {"openpose-hand": {}}, skeleton="hand-21",
+             published=openpose.published, **PART),
+    **others(openpose.PartNet, {"openpose-face": {}}, skeleton="face-70",
              published=openpose.published, **PART),
     **others(posenet.PoseNet, {"posenet-mobilenet": {}}, told=posenet.numbers,
              said={"task": "people", "method": "personlab"}, size=(513, 513), step=1,

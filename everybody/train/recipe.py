@@ -237,6 +237,23 @@ RECIPES: dict[str, Recipe] = {
     # A second head for Halpe-26's other joints, on the frozen trunks (`second_head.py`).
     "halpe-256": replace(MORE, start="everybody-accurate", size=(192, 256), padding=1.15),
     "halpe-128": replace(MORE, start="everybody-fast", size=(96, 128), padding=1.1, sigma=1.0),
+    # Told by rough poses which of the people in its box is meant (docs/training.md).
+    "conditioned-128": replace(
+        TINY,
+        model="tinypose-conditioned",
+        start="everybody-fast",
+        size=(96, 128),
+        padding=1.1,
+        sigma=1.0,
+        rate=2e-4,
+        warmup=20,
+        steps=600,
+        near=10.0,
+        half_body=0.0,
+        paste=0.0,
+        ema=0.98,
+        evaluate_every=100,
+    ),
     # Small enough for a CPU: 96 x 128 as the small PP-TinyPose.
     "simple-baseline-18": replace(
         BASE, model="simple-baseline-18", size=(96, 128), sigma=1.0, rate=1e-3, batch=32

@@ -48,7 +48,9 @@ class Pack:
     counts (0: not labelled). boxes [P, 4] xyxy. ignored [P]: neither to find nor false. names [N]:
     set/file. kinds [P]: places in `categories`. turns [P, 4]: how well a teacher finds the person
     in each quarter turn (np.rot90 of the picture), or nothing. hidden [P, K]: 1 for joints that
-    people have labelled as hidden, 0 as visible, -1 where nobody has said; or nothing.
+    people have labelled as hidden, 0 as visible, -1 where nobody has said; or nothing. others
+    [P, K, 3]: the joints of the person of the same source picture whose box overlaps this one's
+    most, weight 0 where there is none; or nothing.
     """
 
     images: NDArray[np.uint8]
@@ -62,6 +64,7 @@ class Pack:
     categories: tuple[str, ...] = PEOPLE
     turns: NDArray[np.float32] | None = None
     hidden: NDArray[np.int8] | None = None
+    others: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if self.kinds is None:
@@ -85,6 +88,7 @@ class Pack:
             names=tuple(name for name, keep in zip(self.names, chosen, strict=True) if keep),
             turns=None if self.turns is None else self.turns[people],
             hidden=None if self.hidden is None else self.hidden[people],
+            others=None if self.others is None else self.others[people],
         )
 
     def shrunk(self, factor: int) -> Pack:
@@ -96,9 +100,15 @@ class Pack:
             [cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA) for image in self.images]
         )
         scale = self.images.shape[1] / size
-        boxes, keypoints = (self.boxes + 0.5) / scale - 0.5, self.keypoints.copy()
-        keypoints[..., :2] = (keypoints[..., :2] + 0.5) / scale - 0.5
-        return replace(self, images=images, boxes=boxes.astype(np.float32), keypoints=keypoints)
+
+        def smaller(points: Any) -> Any:
+            places = (points[..., :2] + 0.5) / scale - 0.5
+            return np.concatenate([places, points[..., 2:]], -1).astype(np.float32)
+
+        boxes = ((self.boxes + 0.5) / scale - 0.5).astype(np.float32)
+        others = None if self.others is None else smaller(self.others)
+        joints = smaller(self.keypoints)
+        return replace(self, images=images, boxes=boxes, keypoints=joints, others=others)
 
 
 def held_back(names: Sequence[str], share: float = 0.05) -> NDArray[np.bool_]:
@@ -204,8 +214,7 @@ def pack_crops(
         squares = np.concatenate([middle - half, middle + half], 1)
         matrices = geometry.crop_matrices(squares, (size, size), context)
         crops = np.stack([warp(image, matrix, size) for matrix in matrices])
-        keypoints = geometry.transform(matrices, data.keypoints[rows]).astype(np.float32)
-        keypoints[..., 2] = keypoints[..., 2].clip(0, 1)
+        keypoints = in_crops(data.keypoints[rows], matrices)
         columns = {
             "keypoints": keypoints,
             "boxes": geometry.transform(matrices, boxes.reshape(-1, 2, 2))
@@ -214,6 +223,7 @@ def pack_crops(
             "ignored": np.zeros(len(rows), bool),
             "kinds": kinds[rows],
             "hidden": hidden[rows],
+            "others": in_crops(nearest(data.keypoints[rows], boxes), matrices),
         }
         if turns is not None:
             columns["turns"] = turns(crops, columns["boxes"])
@@ -226,6 +236,24 @@ def pack_crops(
             )
     writer.flush()
     return writer.pictures
+
+
+def in_crops(keypoints: NDArray[Any], matrices: NDArray[Any]) -> NDArray[np.float32]:
+    """Labels [N, K, 3] of a picture -> in the pixels of their crops, COCO's flags as weights."""
+    moved = geometry.transform(matrices, keypoints).astype(np.float32)
+    moved[..., 2] = moved[..., 2].clip(0, 1)
+    return moved
+
+
+def nearest(keypoints: NDArray[Any], boxes: NDArray[Any]) -> NDArray[Any]:
+    """The people of a picture [N, K, 3] -> for each the one whose box overlaps its own most; zeros
+    where none does.
+    """
+    if not len(boxes):
+        return keypoints
+    overlap = geometry.iou(boxes, boxes)
+    np.fill_diagonal(overlap, 0)
+    return keypoints[overlap.argmax(1)] * (overlap.max(1) > 0)[:, None, None]
 
 
 def hidden_joints(flags: NDArray[Any]) -> NDArray[np.int8]:
@@ -378,6 +406,7 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
         categories=_said(parts[0], "categories") or PEOPLE,
         turns=column("turns") if all("turns" in part for part in parts) else None,
         hidden=column("hidden") if all("hidden" in part for part in parts) else None,
+        others=column("others") if all("others" in part for part in parts) else None,
     )
 
 

@@ -12,6 +12,7 @@ from ..errors import unknown
 from ..models import MODELS
 from .adversarial import AdversarialTask
 from .cascade import CascadeTask
+from .conditioned import ConditionedTask
 from .detect import DetectorTask
 from .equivariant import EquivariantTask
 from .pose import PoseTask
@@ -26,6 +27,7 @@ AnyTask = (
     | MoreTask
     | AdversarialTask
     | CascadeTask
+    | ConditionedTask
     | TurnTask
     | DetectorTask
     | EquivariantTask
@@ -37,6 +39,7 @@ TASKS: dict[str, type[AnyTask]] = {
     "crops": PoseTask,
     "more": MoreTask,
     "occluded": AdversarialTask,
+    "conditioned": ConditionedTask,
     "turns": TurnTask,
     "pictures": DetectorTask,
     "regions": SstnTask,
