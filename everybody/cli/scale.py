@@ -34,7 +34,7 @@ class Cutting:
     chunk: Annotated[float, to_cut(help="Seconds of a chunk of video, about.")] = 60.0
     overlap: Annotated[
         float, to_cut(help="Seconds that a chunk looks back, where people are followed.")
-    ] = 4.0
+    ] = 1.0
     pictures: Annotated[int, to_cut(help="Pictures of a chunk.")] = 256
     every: Annotated[int, to_cut(help="Each n-th frame only.")] = 1
     fps: Annotated[float | None, to_cut(help=FPS)] = None
