@@ -85,18 +85,24 @@ def command(
 
 
 def report(process: subprocess.Popen[bytes]) -> dict:
-    """What a run says at its end; nothing else is said."""
+    """What a run says at its end; nothing else is said, but by Ray's C++, which cannot be kept from
+    it.
+    """
     said, told = process.communicate()
-    assert (process.returncode, told.decode()) == (0, "")
+    lines = [line for line in told.decode().splitlines() if "core_worker.cc" not in line]
+    assert (process.returncode, lines) == (0, [])
     return json.loads(said)
 
 
 def unbroken(folder: Path, line: list[str], *more: str) -> list[str]:
-    out = folder / "run"
-    arguments = ["-m", "everybody", "run", str(folder / "films"), "-o", str(out), "-q"]
-    arguments += [*line, *more]
-    subprocess.run([sys.executable, *arguments], check=True)
-    return sorted((out / "frames.jsonl").read_text().splitlines())
+    """What `run` says of each film, of which each begins with id 1."""
+    lines = []
+    for film in sorted((folder / "films").iterdir()):
+        out = folder / "run" / film.name
+        arguments = ["-m", "everybody", "run", str(film), "-o", str(out), "-q", *line, *more]
+        subprocess.run([sys.executable, *arguments], check=True)
+        lines += (out / "frames.jsonl").read_text().splitlines()
+    return sorted(lines)
 
 
 def joined(folder: Path) -> list[str]:
@@ -130,9 +136,9 @@ def test_networks_in_actors_of_their_own(
     tmp_path: Path, line: list[str], address: str, flag: str
 ) -> None:
     """Two on one GPU, or one on a core; people are followed where the pictures are."""
-    dest, track = tmp_path / "out", ("--track", "--detect-every", "1")
+    dest, track = tmp_path / "out", ("--track", "--detect-every", "1", "--overlap", "0.2")
     report(command(tmp_path, str(dest), line, *track, flag, "--address", address))
-    assert joined(dest) == unbroken(tmp_path, [*line, *track], "--batch", "1")
+    assert joined(dest) == unbroken(tmp_path, line, *track[:-2])
 
 
 def test_s3_that_fails_now_and_then(

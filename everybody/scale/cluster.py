@@ -100,11 +100,10 @@ def keep_quiet() -> None:
 
 
 def keep_private() -> None:
-    """To be called before Ray is imported: it sends usage data unless it is told not to, and says
-    things as errors that are none. A user's own values stay.
+    """To be called before Ray is imported: it sends usage data unless it is told not to. A user's
+    own value stays.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
