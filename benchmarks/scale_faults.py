@@ -35,7 +35,7 @@ import psutil
 
 from benchmarks.common import parsed, parser
 from everybody.scale.cluster import keep_private
-from everybody.scale.store import located
+from everybody.scale.store import bytes_of, located
 from synthetic import nets, s3
 
 FRAMES, FILMS, SIZE = 150, 3, 160
@@ -112,7 +112,7 @@ def journals(folder: str) -> dict[str, list[str]]:
     fs.invalidate_cache()
     found: dict[str, list[str]] = {}
     for path in sorted(fs.glob(f"{root}/*/frames.jsonl")):
-        for line in fs.cat_file(path).decode().splitlines():
+        for line in bytes_of(fs, path).decode().splitlines():
             found.setdefault(json.loads(line)["source"], []).append(line)
     return found
 

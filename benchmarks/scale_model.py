@@ -22,6 +22,7 @@ from everybody.media.demux import Key
 from everybody.options import Options
 from everybody.scale.chunks import Part
 from everybody.scale.job import Job, Planned
+from everybody.scale.join import join
 from everybody.scale.simulate import World, simulated
 from everybody.scale.sources import Film
 from everybody.scale.store import fingerprint, located
@@ -33,25 +34,29 @@ DAYS = (30.0, 1.0, 0.25, 1 / 24)  # between failures of a node
 SHORT, LONG = 10, 60  # frames of the chunks that are measured
 
 
-def measured(model: str) -> tuple[float, float]:
-    """CPU seconds of one core for a frame, and for a chunk beside its frames."""
+def measured(model: str) -> tuple[float, float, float]:
+    """CPU seconds of one core for a frame, for a chunk beside its frames, and to join a frame."""
     estimator = Estimator(Options.of(model=model, threads=1, workers=1))
     name = str(VIDEO / "class.mp4")
     film = Film(name, (name,))
     with tempfile.TemporaryDirectory() as dest:
-        worker = Worker(Job(dest=dest, follow=Follow(detect_every=1)), estimator)
+        job = Job(dest=dest, follow=Follow(detect_every=1, smooth="butterworth"))
+        worker = Worker(job, estimator)
         tag = fingerprint(*located(name))
 
-        def seconds(frames: int) -> float:
+        def seconds(frames: int) -> tuple[float, float]:
             part = Part(0, frames, Key(0, 0, 0.0))
+            planned = Planned(film, tag, (part,))
             begun = time.process_time()
-            worker(Planned(film, tag, (part,)), part)
-            return time.process_time() - begun
+            worker(planned, part)
+            done = time.process_time()
+            join(job, planned, estimator.skeleton, {})
+            return done - begun, time.process_time() - done
 
         seconds(2)  # the first calls are slow
-        short, long = seconds(SHORT), seconds(LONG)
-    frame = (long - short) / (LONG - SHORT)
-    return frame, max(0.0, short - SHORT * frame)
+        (short, short_join), (long, long_join) = seconds(SHORT), seconds(LONG)
+    frame, joined = (long - short) / (LONG - SHORT), (long_join - short_join) / (LONG - SHORT)
+    return frame, max(0.0, short - SHORT * frame), joined
 
 
 def main() -> None:
@@ -64,8 +69,11 @@ def main() -> None:
     command.add_argument("--nodes", type=int, default=100)
     command.add_argument("--workers", type=int, default=4)
     given = parsed(command)
-    frame, chunk = measured(given.model)
-    print(f"measured: {frame * 1000:.1f} ms a frame, {chunk * 1000:.0f} ms a chunk", flush=True)
+    frame, chunk, joined = measured(given.model)
+    print(
+        f"measured: {frame * 1000:.1f} ms a frame, {chunk * 1000:.0f} ms a chunk, "
+        f"{joined * 1000:.1f} ms a frame to join ({joined / frame:.1%} on top, not in the table)"
+    )
     frame, chunk = frame / given.cores, chunk / given.cores
     ideal = HOURS * 3600 * FRAMES * frame / (given.nodes * given.workers)
     print(f"ideal: {ideal / 3600:.2f} h, cost {given.price * given.nodes * ideal / 3600:.0f}")

@@ -41,7 +41,7 @@ SPREAD = 50  # tasks for each worker, at least, so that all end at about the sam
 MOST_ROWS = 512  # chunks of a task
 POLL = 0.05  # seconds between two looks at the joins
 EVERY = 10.0  # seconds between two lines of progress
-JOINS = 4  # films that are joined at a time
+JOINS = 4  # workers for each film that is joined at a time: joining takes a core, they take several
 MOST_TASKS = 1000  # that look at films
 
 
@@ -274,10 +274,11 @@ class Run:
         """Begin to join films that are ready, and take what is joined; wait: until all are."""
         import ray
 
-        if self.joiner is None:
-            self.joiner = ray.remote(num_cpus=0, max_retries=-1)(self.joins)
+        if self.joiner is None:  # spread, or the driver's node would join them all
+            how = ray.remote(num_cpus=0, max_retries=-1, scheduling_strategy="SPREAD")
+            self.joiner = how(self.joins)
         while True:
-            while self.ready and len(self.joining) < JOINS:
+            while self.ready and len(self.joining) < -(-self.room.most // JOINS):
                 film = self.ready.popleft()
                 lost = self.lost.get(film, {})
                 ref = self.joiner.remote(self.job, self.plan[film], self.skeleton, lost)
