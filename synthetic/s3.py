@@ -50,8 +50,10 @@ def serving(seed: int = 0) -> Iterator[Store]:
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
         store.served += 1
         if store.denied:
-            start("403 Forbidden", [("Content-Type", "application/xml")])
-            return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
+            body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+            size = ("Content-Length", str(len(body)))
+            start("403 Forbidden", [("Content-Type", "application/xml"), size])
+            return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
         chance = store.random.random()
         if chance < store.errors:
             store.refused += 1
