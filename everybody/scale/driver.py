@@ -2,7 +2,7 @@
 done.
 
     DEST/run.json            settings: a run with others is refused
-    DEST/chunks/FILM/ID.*    what is done: a table, and a report beside it
+    DEST/chunks/FILM/ID.*    what is done: a table, a report and, where people have ids, notes
     DEST/films/FILM/         each film as `run` writes it
     DEST/report.json         how far it is
 
