@@ -28,7 +28,7 @@ TRIES = 3  # of a chunk, before it is listed as one that cannot be done
 class Job:
     """dest: where the results go, a folder on any file system. every: each n-th frame. seconds: of
     a chunk; overlap: that a chunk looks back, where people are followed. pictures: of a chunk.
-    cpus: cores of a worker. identity: a hash of settings and models.
+    identity: a hash of settings and models.
     """
 
     dest: str
