@@ -234,7 +234,7 @@ pictures = [nets.blob(160, 160, 40 + 10 * n, 70) for n in range(3)]
 for n, picture in enumerate(pictures):
     cv2.imwrite(str(folder / "pictures" / f"{n}.png"), picture[..., ::-1])
 options = Options.of(
-    detector=folder / "detector.onnx", det_size=160, pose=folder / "pose.onnx",
+    detector=folder / "detector.onnx", det_size=(160, 160), pose=folder / "pose.onnx",
     skeleton="coco-17", codec="heatmap,alignment=corner", normalise="none",
 )
 read = ray.data.read_images(str(folder / "pictures"), include_paths=True)
