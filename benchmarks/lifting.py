@@ -61,6 +61,7 @@ def measured(found: Array, truth: Array) -> dict[str, float]:
         "N-MPJPE": mpjpe(rescaled(found, truth), truth, root=None).over_all,
         "PA-MPJPE": pa_mpjpe(found, truth).over_all,
         "PCK3D@150": pck3d(found, truth, root=None).over_all,
+        "N-PCK3D@150": pck3d(rescaled(found, truth), truth, root=None).over_all,
     }
 
 

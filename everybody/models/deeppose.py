@@ -1,7 +1,7 @@
 """DeepPose (Toshev & Szegedy 2014): the first network that says where joints are, as numbers.
 
 Section 3.1: AlexNet (Krizhevsky et al. 2012) sees a crop of 220 × 220 and says 2K coordinates in
-units of the crop; the loss is the squared distance (Eq. 3). In the paper's words, C(55 × 55 × 96) -
+units of the crop; the loss is the squared distance. In the paper's words, C(55 × 55 × 96) -
 LRN - P - C(27 × 27 × 256) - LRN - P - C(13 × 13 × 384) - C(13 × 13 × 384) - C(13 × 13 × 256) - P -
 F(4096) - F(4096), filters of 11, 5 and 3, dropout 0.6 between.
 
@@ -82,7 +82,7 @@ def own(said: Tensor, joint: Tensor) -> Tensor:
 def squared_distance(
     said: Tensor, targets: Sequence[Tensor], weights: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """[B, K, 2], ([B, K, 2],), [B, K] -> (sum, weight): Eq. 3. Later stages: weights of 0 but for
+    """[B, K, 2], ([B, K, 2],), [B, K] -> (sum, weight), § 3.1. Later stages: weights of 0 but for
     the joint that a crop is around.
     """
     distance = (said[..., :2] - targets[0]).square().sum(-1)

@@ -57,7 +57,7 @@ def _joined(x: Tensor, width: int, weight: Tensor) -> Tensor:
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "lifter": {"widths": (3, 3, 3), "channels": 320, "dropout": 0.0},
+    "lifter": {"widths": (3, 3, 3), "channels": 448, "dropout": 0.0},
     "lifter-causal": {"widths": (3, 3, 3), "channels": 320, "dropout": 0.0, "causal": True},
     "lifter-1": {"widths": (1, 1, 1), "channels": 768, "dropout": 0.0},
 }

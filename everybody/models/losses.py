@@ -48,7 +48,7 @@ def heatmap_difference(heatmaps: Tensor, wanted: Tensor, known: Tensor, *, sigma
 
 def coordinate_error(found: Tensor, targets: Tensor, weights: Tensor, *, power: int = 1) -> Loss:
     """Coordinates [B, K, 2], targets [B, K, 2], weights [B, K] -> (sum, weight): ℓ1, or ℓ2 for
-    power 2 (DeepPose, Toshev & Szegedy 2014, Eq. 4).
+    power 2 (DeepPose, Toshev & Szegedy 2014, § 3.1).
     """
     per_joint = (found.float() - targets).abs().pow(power).sum(2)
     return (per_joint * weights).sum(), weights.sum()
