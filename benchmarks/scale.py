@@ -1,51 +1,64 @@
 """`everybody scale` against `everybody run` on the same films: seconds, CPU seconds, and equality.
 
-    python -m benchmarks.scale [--films 20] [--times 8] [--chunk 60] [--nodes 2] [--track]
+    python -m benchmarks.scale [--films 20] [--seconds 120] [--work FOLDER] [--parts films run ...]
 
-Films are class.mp4, taiji.mp4 and jump.mp4 in turn, each joined to itself `--times` times without
-being encoded anew. nodes: processes that stand for nodes, one core each; `run` gets as many
-threads. CPU seconds are those of the whole tree of processes, sampled; they say more than seconds
-where others use the machine. What Ray takes to start is told apart.
+Parts: `films` makes them, `run` does them by `everybody run`, `2` and `4` by `everybody scale` on a
+cluster of so many processes that stand for nodes, one core each, and `compare` compares. A part
+whose figures are in the work folder is not done again, so the command goes on where it was stopped.
+
+Films are class.mp4, taiji.mp4 and jump.mp4 in turn, at 5 frames/s and 640 pixels wide, repeated.
+People are followed, every frame detected, and smoothed. CPU seconds are those of the whole tree of
+processes, sampled; they say more than seconds where others use the machine. What Ray takes to start
+is told apart.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import av
+import numpy as np
 import psutil
+from av.video.frame import VideoFrame
 
 from benchmarks.common import VIDEO, parsed, parser
+from benchmarks.scale_ids import compared
+from everybody.results.journal import read_journal
+from everybody.results.records import Record
 from everybody.scale.cluster import keep_private
 
 CLIPS = ("class.mp4", "taiji.mp4", "jump.mp4")
+RATE, EVERY, WIDTH = 5, 6, 640  # frames per second of the films; each n-th of the clips; pixels
+FLAGS = ["--model", "fast", "--track", "--detect-every", "1", "--smooth", "butterworth"]
+PARTS = ("films", "run", "2", "4", "compare")
+STORE = 150 * 2**20  # bytes of a node's object store
 
 
-def repeated(clip: Path, path: Path, times: int) -> None:
-    """The packets of a clip, several times."""
+def film(clip: Path, path: Path, seconds: int) -> None:
+    """The clip, over and over, from another place in each film."""
+    with av.open(str(clip)) as source:
+        shown = [frame for n, frame in enumerate(source.decode(video=0)) if n % EVERY == 0]
+    height = round(WIDTH * shown[0].height / shown[0].width / 2) * 2
+    small = [frame.reformat(WIDTH, height, "rgb24").to_ndarray() for frame in shown]
     with av.open(str(path), "w") as output:
-        stream, shift = None, 0
-        for _ in range(times):
-            with av.open(str(clip)) as source:
-                video = source.streams.video[0]
-                stream = stream or output.add_stream_from_template(video)
-                end = 0
-                for packet in source.demux(video):
-                    if packet.dts is None:
-                        continue
-                    end = max(end, packet.pts + (packet.duration or 0))
-                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-                    packet.stream = stream
-                    output.mux(packet)
-                shift += end
+        options = {"g": str(2 * RATE), "preset": "veryfast", "crf": "20"}
+        stream = output.add_stream("libx264", rate=RATE, options=options)
+        stream.width, stream.height = WIDTH, height
+        first = int(path.stem) * 7
+        for n in range(seconds * RATE):
+            picture = small[(first + n) % len(small)]
+            output.mux(stream.encode(VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(stream.encode())
 
 
 class Meter:
@@ -79,63 +92,107 @@ class Meter:
                 self._seen[child.pid] = times.user + times.system
         return dict(self._seen)
 
+    def said(self) -> dict[str, Any]:
+        load = round(os.getloadavg()[1], 1)  # of the last five minutes
+        return {"seconds": round(self.seconds, 1), "cpu": round(self.cpu, 1), "load": load}
 
-def lines(folder: Path) -> dict[str, list[str]]:
-    """The journals' lines by source."""
-    found: dict[str, list[str]] = {}
-    for path in folder.rglob("frames.jsonl"):
-        for line in path.read_text().splitlines():
-            found.setdefault(json.loads(line)["source"], []).append(line)
-    return found
+
+def make(work: Path, given: Any) -> dict[str, Any]:
+    (work / "films").mkdir(exist_ok=True)
+    for n in range(given.films):
+        film(VIDEO / CLIPS[n % len(CLIPS)], work / "films" / f"{n}.mp4", given.seconds)
+    return {"films": given.films, "frames": given.films * given.seconds * RATE}
+
+
+def plain(work: Path, given: Any) -> dict[str, Any]:
+    with Meter() as meter:
+        out = ["-o", str(work / "run"), "-q", "--overwrite"]
+        subprocess.run([*BASE, "run", str(work / "films"), *out, *FLAGS], check=True)
+    return meter.said()
+
+
+def spread(work: Path, given: Any, nodes: int) -> dict[str, Any]:
+    from ray.cluster_utils import Cluster
+
+    shutil.rmtree(work / f"scale-{nodes}", ignore_errors=True)
+    with Meter() as start:
+        node: Any = {"num_cpus": 1, "object_store_memory": STORE}
+        cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+        for _ in range(nodes - 1):
+            cluster.add_node(**node)
+        cluster.wait_for_nodes()
+    with Meter() as meter:
+        out = ["-o", str(work / f"scale-{nodes}"), "--json", "-q", "--cpus", "1"]
+        out += ["--chunk", str(given.chunk), "--address", cluster.address]
+        line = [*BASE, "scale", str(work / "films"), *out, *FLAGS]
+        done = subprocess.run(line, check=True, capture_output=True)
+    cluster.shutdown()
+    report = json.loads(done.stdout.splitlines()[-1])
+    told = {name: report[name] for name in ("chunks", "frames", "people", "failures")}
+    begun = {"cluster": start.said(), "until work": report["start_seconds"]}
+    return {**meter.said(), "working": report["seconds"], **begun, **told}
+
+
+def compare(work: Path, given: Any) -> dict[str, Any]:
+    """Overheads, and by how much results differ."""
+    figures = {part: json.loads((work / f"{part}.json").read_text()) for part in ("run", "2", "4")}
+    whole: dict[str, list[Record]] = {}
+    for record in read_journal(work / "run"):
+        whole.setdefault(record.source, []).append(record)
+    said: dict[str, Any] = {}
+    for nodes in ("2", "4"):
+        ours, run = figures[nodes], figures["run"]
+        farthest, worst, frames = 0.0, 1.0, 0
+        for folder in sorted((work / f"scale-{nodes}" / "films").iterdir()):
+            cut = list(read_journal(folder))
+            same = whole[cut[0].source]
+            frames += len(cut)
+            farthest = max([farthest, *map(apart, cut, same)])
+            worst = min(worst, compared([r.people for r in same], [r.people for r in cut])["HOTA"])
+        said[f"{nodes} nodes"] = {
+            "overhead, seconds once begun": f"{ours['working'] / run['seconds'] - 1:+.1%}",
+            "overhead, CPU seconds": f"{ours['cpu'] / run['cpu'] - 1:+.1%}",
+            "frames": frames,
+            "pixels apart, at most": round(farthest, 3),
+            "HOTA, least of a film": worst,
+        }
+    return said
+
+
+def apart(one: Record, two: Record) -> float:
+    """The greatest distance of two joints; infinite where the people differ in number."""
+    if one.index != two.index or len(one.people) != len(two.people):
+        return np.inf
+    steps = one.people.keypoints[..., :2] - two.people.keypoints[..., :2]
+    return float(np.linalg.norm(steps, axis=-1).max(initial=0.0))
+
+
+BASE = [sys.executable, "-m", "everybody"]
+DO: dict[str, Callable[[Path, Any], dict[str, Any]]] = {
+    "films": make,
+    "run": plain,
+    "2": lambda work, given: spread(work, given, 2),
+    "4": lambda work, given: spread(work, given, 4),
+    "compare": compare,
+}
 
 
 def main() -> None:
     command = parser(__doc__)
     command.add_argument("--films", type=int, default=20)
-    command.add_argument("--times", type=int, default=8)
+    command.add_argument("--seconds", type=int, default=120)
     command.add_argument("--chunk", type=float, default=60.0)
-    command.add_argument("--nodes", type=int, default=2)
-    command.add_argument("--track", action="store_true")
+    command.add_argument("--work", type=Path, default=Path("/tmp/everybody-scale"))
+    command.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS)
     given = parsed(command)
-    more = ["--detect-every", "1", "--smooth", "butterworth"] if given.track else []
     keep_private()
-    with tempfile.TemporaryDirectory() as folder:
-        films = Path(folder) / "films"
-        films.mkdir()
-        for n in range(given.films):
-            repeated(VIDEO / CLIPS[n % len(CLIPS)], films / f"{n}.mp4", given.times)
-        base = [sys.executable, "-m", "everybody"]
-        with Meter() as plain:
-            out = ["-o", f"{folder}/run", "-q", "--threads", str(given.nodes)]
-            subprocess.run([*base, "run", str(films), *out, *more], check=True)
-        print(f"run:   {plain.seconds:.0f} s, {plain.cpu:.0f} CPU s", flush=True)
-
-        from ray.cluster_utils import Cluster
-
-        with Meter() as start:
-            store = 150 * 2**20
-            head = {"num_cpus": 1, "object_store_memory": store}
-            cluster = Cluster(initialize_head=True, head_node_args=head)
-            for _ in range(given.nodes - 1):
-                cluster.add_node(num_cpus=1, object_store_memory=store)
-        print(f"start: {start.seconds:.0f} s, {start.cpu:.0f} CPU s", flush=True)
-        with Meter() as spread:
-            out = ["-o", f"{folder}/scale", "--json", "-q", "--cpus", "1"]
-            out += ["--chunk", str(given.chunk), "--address", cluster.address]
-            done = subprocess.run(
-                [*base, "scale", str(films), *out, *more], check=True, capture_output=True
-            )
-        cluster.shutdown()
-        report = json.loads(done.stdout.splitlines()[-1])
-        whole, cut = lines(Path(folder) / "run"), lines(Path(folder) / "scale" / "films")
-    print(
-        f"scale: {spread.seconds:.0f} s ({report['start_seconds']:.0f} s until work began), "
-        f"{spread.cpu:.0f} CPU s, {report['chunks']} chunks; "
-        f"overhead {spread.cpu / plain.cpu - 1:+.1%} CPU, "
-        f"{report['seconds'] / plain.seconds - 1:+.1%} of `run`'s seconds once begun"
-    )
-    same = Counter(a == b for name in whole for a, b in zip(whole[name], cut[name], strict=True))
-    print(f"frames: {sum(same.values())}, equal to the byte: {same[True]}")
+    os.environ |= {"RAY_worker_niceness": "0"}  # Ray's workers would yield to all else
+    given.work.mkdir(exist_ok=True)
+    for part in given.parts:
+        path = given.work / f"{part}.json"
+        if not path.exists():
+            path.write_text(json.dumps(DO[part](given.work, given), indent=1))
+        print(f"{part}: {path.read_text()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ not depend on the number of cores.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,8 +31,9 @@ from .runtime import describe
 from .skeletons import BOX
 from .smooth import Smooth
 from .track import Rules, Tracker
-from .track.flow import Stitch, tracking
+from .track.flow import Looks, Stitch, looks_of, tracking
 from .track.propagation import Propagation
+from .track.tracker import Embed
 from .track.watch import Still, Watch
 
 if TYPE_CHECKING:
@@ -126,26 +127,18 @@ class Following:
         if follow.propagate:
             tracked = propagated(self.estimator, frames, Propagation(first=follow.first))
         else:
-            tracked = self._linked(frames)
-        smooth = follow.smoothing()
+            tracker = self.tracker()
+            tracked = linked(follow, tracker, self.tracked(tracker, frames))
         with closing(tracked):
-            yield from kept(smooth(tracked) if smooth else tracked, follow.keep)
+            yield from finished(follow, tracked)
 
-    def _linked(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
-        """By the tracker, with hindsight if that is asked for."""
-        follow = self.follow
-        tracker = Tracker(
-            tracking(follow.rules) if follow.flow else follow.rules,
-            embed=self._embed,
-            camera=follow.camera,
-            first=1 if follow.flow else follow.first,
-        )
-        tracked = self._tracked(tracker, frames)
-        if follow.flow:
-            return Stitch(tracker, follow.rules, first=follow.first)(tracked)
-        return tracked
+    def tracker(self) -> Tracker:
+        return new_tracker(self.follow, self._embed)
 
-    def _tracked(self, tracker: Tracker, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+    def tracked(self, tracker: Tracker, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+        """Frames -> the same frames with the people and ids of this tracker, before hindsight,
+        smoothing and choice.
+        """
         follow, estimator = self.follow, self.estimator
         every_frame = follow.detect_every == 1 and not follow.live
         if every_frame or not estimator.method.poser:
@@ -157,6 +150,29 @@ class Following:
             most=estimator.workers if follow.live else IN_FLIGHT,
             live=follow.live,
         )
+
+
+def new_tracker(follow: Follow, embed: Embed | None) -> Tracker:
+    """embed: the network of appearance, if there is one."""
+    rules, first = follow.rules, follow.first
+    if follow.flow:
+        rules, first = tracking(rules), 1
+    return Tracker(rules, embed=embed, camera=follow.camera, first=first)
+
+
+def linked(
+    follow: Follow, tracker: Tracker, tracked: Generator[Frame, None, None], looks: Looks = looks_of
+) -> Generator[Frame, None, None]:
+    """The tracker's frames, with hindsight if that is asked for."""
+    if not follow.flow:
+        return tracked
+    return Stitch(tracker, follow.rules, first=follow.first, looks=looks)(tracked)
+
+
+def finished(follow: Follow, tracked: Iterable[Frame]) -> Iterator[Frame]:
+    """Frames with ids -> smoothed, with the people who are kept."""
+    smooth = follow.smoothing()
+    return kept(smooth(tracked) if smooth else tracked, follow.keep)
 
 
 def propagated(

@@ -20,7 +20,9 @@ KEYS = {  # of nobody: the server takes any
 
 @dataclass
 class Store:
-    """errors, stalls: shares of requests that get a 500, or no answer for `stall` seconds."""
+    """errors, stalls: shares of requests that get a 500, or no answer for `stall` seconds. denied:
+    nobody may do anything.
+    """
 
     url: str = ""
     errors: float = 0.0
@@ -28,6 +30,7 @@ class Store:
     stall: float = 20.0
     served: int = 0
     refused: int = 0
+    denied: bool = False
     random: random.Random = field(default_factory=lambda: random.Random(0))
 
     @property
@@ -46,6 +49,11 @@ def serving(seed: int = 0) -> Iterator[Store]:
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
         store.served += 1
+        if store.denied:
+            body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+            size = ("Content-Length", str(len(body)))
+            start("403 Forbidden", [("Content-Type", "application/xml"), size])
+            return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
         chance = store.random.random()
         if chance < store.errors:
             store.refused += 1

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 pytest.importorskip("fsspec", reason="needs the extra scale")
 
 from everybody import schedule
-from everybody.errors import EverybodyError, InputError, OptionError, OutputError
-from everybody.follow import Follow
+from everybody.errors import DataError, EverybodyError, InputError, OptionError, OutputError
+from everybody.follow import Follow, linked, new_tracker
 from everybody.media import trust, video
 from everybody.media.demux import Key
 from everybody.method import finding
@@ -37,13 +37,14 @@ from everybody.scale.driver import claim
 from everybody.scale.job import Job, Planned, chunk_id, digest, film_folder
 from everybody.scale.join import join
 from everybody.scale.keyframes import index
+from everybody.scale.notes import Notes, check, evidence
 from everybody.scale.plan import plan
 from everybody.scale.remote import best_batch
 from everybody.scale.sources import Film, films
-from everybody.scale.stitch import Stitcher
 from everybody.scale.work import Done, Worker, chunk_path
 from everybody.skeletons import COCO17
-from everybody.track import Rules
+from everybody.track.tracker import Evidence
+from synthetic.walkers import Moment, Scenery, walkers
 from tests import movies
 
 
@@ -220,13 +221,14 @@ def test_what_fails_while_it_is_written_is_not_there(
     assert not [path for path in (tmp_path / "dest").rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "json", "npz"])
 @pytest.mark.parametrize("left", [0, 10, -10])
 def test_a_half_written_chunk_is_found_and_done_again(
-    tmp_path: Path, movie: Path, left: int
+    tmp_path: Path, movie: Path, left: int, suffix: str
 ) -> None:
-    one = job(tmp_path)
+    one = job(tmp_path, follow=Follow(detect_every=1))
     planned = done(one, film_of(movie))
-    path = Path(chunk_path(one.dest, one, planned, planned.parts[1]) + ".parquet")
+    path = Path(f"{chunk_path(one.dest, one, planned, planned.parts[1])}.{suffix}")
     path.write_bytes(path.read_bytes()[:left])
     assert join(one, planned, COCO17, {}).broken == (1,)
     assert not path.exists()
@@ -306,43 +308,71 @@ def test_what_may_pass_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.patiently(action) == 7
 
 
-# Ids across chunks
+# Notes of trackers
+
+SIZE = 6  # of looks
 
 
-def records(places: dict[int, dict[int, float]]) -> list[Record]:
-    """{frame: {id: x}} -> records of a picture 1000 wide."""
-    out = []
-    for frame, people in places.items():
-        found = [person(x, ids=[number]) for number, x in people.items()]
-        group = People.concatenate(found) if found else People.empty(COCO17)
-        out.append(Record("a.mp4", frame, frame / 10, 1000, 100, group))
-    return out
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.booleans()), max_size=6))
+def test_notes_hold_what_the_tracker_knew(
+    tmp_path_factory: pytest.TempPathFactory, frames: list[tuple[int, bool, bool]]
+) -> None:
+    rng, notes, records, given = np.random.default_rng(0), Notes(), [], []
+    for n, (count, detected, cut) in enumerate(frames):
+        group = People.concatenate([person(9.0)] * count) if count else People.empty(COCO17)
+        looks = (rng.random((count, SIZE)) * (rng.random((count, SIZE)) > 0.5)).astype(np.float32)
+        given.append(Evidence(group, detected, looks, None if cut else rng.random((2, 3)), 90))
+        records.append(Record("a.mp4", n, n / 10, 90, 60, group))
+        notes.add(given[-1])
+    path = tmp_path_factory.mktemp("notes") / "a.npz"
+    path.write_bytes(notes.to_bytes())
+    back = [known for _, known in evidence(path, records)]
+    for ours, theirs in zip(back, given, strict=True):
+        assert (ours.detected, ours.width) == (theirs.detected, theirs.width)
+        assert (ours.moved is None) == (theirs.moved is None)
+        assert theirs.moved is None or np.array_equal(ours.moved, theirs.moved)  # type: ignore[arg-type]
+        assert np.array_equal(ours.looks, theirs.looks)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="notes of"):
+        check(path, [*records, records[0] if records else Record("a", 0, 0.0, 9, 9, person(1.0))])
+    path.write_bytes(notes.to_bytes()[:-30])
+    with pytest.raises(DataError, match="broken notes"):
+        check(path, records)
+
+
+def walking(count: int) -> list[Moment]:
+    return walkers(Scenery(people=5, stay=True, occlusion=1.0, seconds=count / 25, seed=3))
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_ids_are_those_of_a_film_that_was_never_cut(flow: bool) -> None:
+    """Any number of trackers took notes, one at a time: the film's tracker does not care."""
+    film, follow = walking(400), Follow(flow=flow, camera=False)
+    whole = list(_followed(follow, film, [range(400)]))
+    cut = list(_followed(follow, film, [range(150), range(150, 170), range(170, 400)]))
+    assert max(n for numbers in ids(whole) for n in numbers) > 4
+    assert ids(cut) == ids(whole)
+
+
+def _followed(follow: Follow, film: list[Moment], pieces: list[range]) -> list[Record]:
+    """Notes of a tracker for each piece, 25 frames of lead before it, tracked again in a row."""
+    last = new_tracker(follow, None)
+    picture = np.zeros((72, 128, 3), np.uint8)
+
+    def again() -> Any:
+        for piece in pieces:
+            tracker = new_tracker(follow, None)
+            for n in range(max(0, piece.start - 25), piece.stop):
+                moment = film[n]
+                tracker.update(moment.found, moment.time, image=picture)
+                if n in piece:
+                    people = last.again(tracker.evidence, moment.time)  # type: ignore[arg-type]
+                    yield Frame(picture, n, moment.time, "a.mp4", people)
+
+    return [Record.of(frame) for frame in linked(follow, last, again())]
 
 
 def ids(found: list[Record]) -> list[list[int]]:
     return [[] if r.people.ids is None else r.people.ids.tolist() for r in found]
-
-
-LOOKS = {1: np.array([1.0, 0.0]), 2: np.array([0.0, 1.0])}
-
-
-def test_people_of_both_chunks_keep_their_ids() -> None:
-    stitch = Stitcher(Rules())
-    list(stitch(records({n: {1: 200.0, 2: 500.0} for n in range(5)}), {}, 0))
-    later = records({n: {1: 500.0, 2: 200.0, 3: 800.0} for n in range(3, 9)})
-    assert ids(list(stitch(later, {}, 5))) == [[2, 1, 3]] * 4
-
-
-def test_who_is_hidden_at_the_seam_is_told_by_colours() -> None:
-    for look, number in ((LOOKS[1], 1), (LOOKS[2], 2)):
-        stitch = Stitcher(Rules())
-        list(stitch(records({0: {1: 200.0}, 1: {1: 200.0}, 2: {}, 3: {}}), LOOKS, 0))
-        later = records({2: {}, 3: {}, 4: {}, 5: {7: 205.0}})
-        assert ids(list(stitch(later, {7: look}, 4))) == [[], [number]]
-
-
-def test_nobody_in_nobody_out() -> None:
-    assert ids(list(Stitcher(Rules())(records({0: {}, 1: {}}), {}, 0))) == [[], []]
 
 
 # The join, and `run`
@@ -494,7 +524,15 @@ def test_no_cluster_at_the_address(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [{"seconds": 0.0}, {"overlap": 90.0, "follow": Follow()}, {"every": 0}, {"pictures": 0}]
+    "more",
+    [
+        {"seconds": 0.0},
+        {"overlap": 90.0, "follow": Follow()},
+        {"every": 0},
+        {"pictures": 0},
+        {"follow": Follow(live=True)},
+        {"follow": Follow(propagate=True)},
+    ],
 )
 def test_chunks_that_make_no_sense(more: dict[str, Any]) -> None:
     with pytest.raises(OptionError):

@@ -406,3 +406,30 @@ def test_whatever_is_broken_frames_come_once_in_order_and_problems_in_a_line_eac
         assert all(
             isinstance(problem, InputError) and "\n" not in str(problem) for problem in problems
         )
+
+
+# Hardware
+
+
+def test_hardware_that_cannot_decode_is_told_and_the_frames_are_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the machine of this test has does not matter: frames are the same in any case."""
+    from av.codec.hwaccel import hwdevices_available
+
+    path = encode(tmp_path / "a.mp4", 9)
+    plain = [frame.image for frame in read(path)]
+    for kind in hwdevices_available():
+        caplog.clear()
+        select = Selection(hardware=kind)
+        for source in (path, path.read_bytes()):
+            found = [frame.image for frame in read(source, select=select)]
+            assert np.array_equal(found, plain)
+        said = [record.message for record in caplog.records]
+        assert all(f"is decoded on the CPU: {kind}" in text for text in said)
+
+
+def test_hardware_that_nobody_knows(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", 2)
+    with pytest.raises(OptionError, match="no decoding on 'abacus': this FFmpeg knows"):
+        list(read(path, select=Selection(hardware="abacus")))

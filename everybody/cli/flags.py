@@ -125,12 +125,20 @@ class Choosing:
     trust: Annotated[
         bool, to_choose("--trust", help="Playlists and descriptions may lead anywhere.")
     ] = False
+    hardware: Annotated[
+        str | None, to_choose(help="Decode videos on it, if it can: cuda, vaapi, videotoolbox.")
+    ] = None
 
     def selection(self) -> Selection:
         from ..media.read import Selection
 
         trusted = True if self.trust else None
-        return Selection.parse(self.start, self.end, self.every, fps=self.fps, trusted=trusted)
+        return Selection.parse(
+            *(self.start, self.end, self.every),
+            fps=self.fps,
+            trusted=trusted,
+            hardware=self.hardware,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +36,7 @@ class Cutting:
     chunk: Annotated[float, to_cut(help="Seconds of a chunk of video, about.")] = 60.0
     overlap: Annotated[
         float, to_cut(help="Seconds that a chunk looks back, where people are followed.")
-    ] = 4.0
+    ] = 1.0
     pictures: Annotated[int, to_cut(help="Pictures of a chunk.")] = 256
     every: Annotated[int, to_cut(help="Each n-th frame only.")] = 1
     fps: Annotated[float | None, to_cut(help=FPS)] = None
@@ -155,12 +157,14 @@ def _done(driver: Any, sources: list[str], job: Job, cluster: Cluster, planning:
 
     asked = driver.Asked(say=say, warn=complain)
     if planning.plan:
-        said = driver.forecasted(
-            sources, job, cluster, rate=planning.rate, price=planning.price, asked=asked
-        )
+        with redirect_stdout(sys.stderr):  # Ray prints there, too, when a worker dies
+            said = driver.forecasted(
+                sources, job, cluster, rate=planning.rate, price=planning.price, asked=asked
+            )
         print(json.dumps(said, indent=None if planning.as_json else 1))
         return
-    report = driver.scale(sources, job, cluster, price=planning.price, asked=asked)
+    with redirect_stdout(sys.stderr):
+        report = driver.scale(sources, job, cluster, price=planning.price, asked=asked)
     if planning.as_json:
         print(json.dumps(report.to_dict()))
     if report.failures or report.problems:

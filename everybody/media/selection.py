@@ -1,4 +1,4 @@
-"""Which frames to keep, by index or by time, and what their sources may do."""
+"""Which frames to keep, by index or by time, what their sources may do, and what decodes them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class Selection:
     trusted: what a source may lead to. None: a list is a .txt or @FILE, and playlists stay inside
     their own folder or host. True: playlists go anywhere. False, for what strangers send: no lists,
     no playlists, no addresses, no cameras.
+
+    hardware: that decodes videos, as FFmpeg calls it: cuda, vaapi, videotoolbox, ... (`hardware`).
     """
 
     start: int | float | None = None
@@ -33,6 +35,7 @@ class Selection:
     every: int | float = 1
     fps: float | None = None
     trusted: bool | None = None
+    hardware: str | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("start", self.start), ("end", self.end)):
@@ -57,6 +60,7 @@ class Selection:
         *,
         fps: float | None = None,
         trusted: bool | None = None,
+        hardware: str | None = None,
     ) -> Selection:
         """What a user types: '120' is an index; '90s', '1.5s', '2m', '1h30m', '0:10' and
         '01:02:03.5' are times.
@@ -68,6 +72,7 @@ class Selection:
             1 if parsed_every is None else parsed_every,
             fps,
             trusted,
+            hardware,
         )
 
     def of_pictures(self) -> Selection:

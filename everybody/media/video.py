@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from ..errors import InputError
 from ..people import Frame, Image
-from . import trust
+from . import hardware, trust
 from .aperture import WHOLE, Edges, edges
 from .clock import INSTANT, RATE
 from .demux import Key, Packets, decoded, reason
@@ -90,7 +90,8 @@ def open_video(
     beside = how.get("io_open")
     container: Any = None
     try:
-        container = av.open(file, "r", timeout=timeout, metadata_errors="replace", **how)
+        how |= {"timeout": timeout, "metadata_errors": "replace"}
+        container = hardware.opened(file, name, select.hardware, **how)
         stream = shown_stream(container)
         if stream is None:
             kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"

@@ -6,7 +6,7 @@ known by the worker that comes after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,6 +26,7 @@ Work = Callable[[Planned, Part], Done]
 Row = dict[str, Any]
 
 PICTURE = (1280, 720)  # for the warm-up of networks
+SAID = ("frames", "people", "seconds", "again", "error")  # of `Done`, to the driver
 _COLUMNS = {
     "film": pa.int32(),
     "place": pa.int32(),
@@ -117,19 +118,18 @@ class EstimateChunks:
         self._table: pa.Table = ray.get(table[0])
         self._node = ray.get_runtime_context().get_node_id()
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> Iterator[dict[str, list[Any]]]:
-        for row in batch["id"].tolist():
-            film, _, part = part_of(self._table, row)
-            done = tried(self._work, self._job, self._plan[film], part, self._tries)
-            yield {
-                "chunk": [row],
-                "frames": [done.frames],
-                "people": [done.people],
-                "seconds": [done.seconds],
-                "again": [done.again],
-                "error": [done.error],
-                "node": [self._node],
-            }
+    def __call__(self, batch: dict[str, np.ndarray]) -> Row:
+        rows = batch["id"].tolist()
+        done = [self._done(row) for row in rows]
+        return {
+            "chunk": rows,
+            "node": [self._node] * len(rows),
+            **{name: [getattr(one, name) for one in done] for name in SAID},
+        }
+
+    def _done(self, row: int) -> Done:
+        film, _, part = part_of(self._table, row)
+        return tried(self._work, self._job, self._plan[film], part, self._tries)
 
 
 def tried(work: Work, job: Job, planned: Planned, part: Part, tries: Tries) -> Done:

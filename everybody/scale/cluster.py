@@ -83,10 +83,20 @@ def connected(cluster: Cluster) -> Iterator[Room]:
             f"no Ray cluster at {where} ({reason}); start one (ray start --head), or leave "
             "--address out to use this machine"
         ) from error
+    keep_quiet()
     try:
         yield _room(cluster, ray)
     finally:
         ray.shutdown()
+
+
+def keep_quiet() -> None:
+    """Of Ray Data, only errors go to the terminal; the rest is in the logs of its session."""
+    import ray.data  # which sets its handlers up
+
+    for handler in logging.getLogger(ray.data.__name__).handlers:
+        if handler.get_name() == "console":
+            handler.setLevel(logging.ERROR)
 
 
 def keep_private() -> None:
@@ -94,7 +104,6 @@ def keep_private() -> None:
     own value stays.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 

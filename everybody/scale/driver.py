@@ -2,7 +2,7 @@
 done.
 
     DEST/run.json            settings: a run with others is refused
-    DEST/chunks/FILM/ID.*    what is done: a table, and a report beside it
+    DEST/chunks/FILM/ID.*    what is done: a table, a report and, where people have ids, notes
     DEST/films/FILM/         each film as `run` writes it
     DEST/report.json         how far it is
 
@@ -38,9 +38,10 @@ from .store import get, located, put, telling
 
 ROUNDS = 3  # of chunks whose committed results turned out to be broken
 SPREAD = 50  # tasks for each worker, at least, so that all end at about the same time
-MOST_ROWS = 64  # chunks of a task
+MOST_ROWS = 512  # chunks of a task
+POLL = 0.05  # seconds between two looks at the joins
 EVERY = 10.0  # seconds between two lines of progress
-JOINS = 4  # films that are joined at a time
+JOINS = 4  # workers for each film that is joined at a time: joining takes a core, they take several
 MOST_TASKS = 1000  # that look at films
 
 
@@ -165,6 +166,8 @@ class Run:
     lost: dict[int, dict[int, str]] = field(default_factory=dict)
     ready: deque[int] = field(default_factory=deque)  # films to be joined
     joining: dict[Any, int] = field(default_factory=dict)
+    joiner: Any = None  # `joins`, as Ray calls it
+    polled: float = 0.0
     broken: list[int] = field(default_factory=list)  # rows to be done again
 
     def __post_init__(self) -> None:
@@ -187,7 +190,7 @@ class Run:
                     if time.perf_counter() - told > EVERY:
                         told = time.perf_counter()
                         self._tell()
-                self._join(until=0)
+                self._join(wait=True)
                 if not self.broken:
                     break
             for row in self.broken:
@@ -263,25 +266,26 @@ class Run:
         self.left[film] -= 1
         if not self.left[film]:
             self.ready.append(film)
-        self._join(until=None)
+        if time.perf_counter() - self.polled > POLL:
+            self.polled = time.perf_counter()
+            self._join(wait=False)
 
-    def _join(self, until: int | None) -> None:
-        """Begin to join films that are ready, and take what is joined; until: wait until only so
-        many are left.
-        """
+    def _join(self, *, wait: bool) -> None:
+        """Begin to join films that are ready, and take what is joined; wait: until all are."""
         import ray
 
-        remote: Any = ray.remote(num_cpus=0, max_retries=-1)(self.joins)
+        if self.joiner is None:  # spread, or the driver's node would join them all
+            how = ray.remote(num_cpus=0, max_retries=-1, scheduling_strategy="SPREAD")
+            self.joiner = how(self.joins)
         while True:
-            while self.ready and len(self.joining) < JOINS:
+            while self.ready and len(self.joining) < -(-self.room.most // JOINS):
                 film = self.ready.popleft()
                 lost = self.lost.get(film, {})
-                ref = remote.remote(self.job, self.plan[film], self.skeleton, lost)
+                ref = self.joiner.remote(self.job, self.plan[film], self.skeleton, lost)
                 self.joining[ref] = film
-            wait = None if until is not None else 0
-            if not self.joining or (until is not None and len(self.joining) <= until):
+            if not self.joining:
                 return
-            done, _ = ray.wait(list(self.joining), timeout=wait)
+            done, _ = ray.wait(list(self.joining), timeout=None if wait else 0)
             if not done:
                 return
             for ref in done:

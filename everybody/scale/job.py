@@ -28,7 +28,7 @@ TRIES = 3  # of a chunk, before it is listed as one that cannot be done
 class Job:
     """dest: where the results go, a folder on any file system. every: each n-th frame. seconds: of
     a chunk; overlap: that a chunk looks back, where people are followed. pictures: of a chunk.
-    cpus: cores of a worker. identity: a hash of settings and models.
+    identity: a hash of settings and models.
     """
 
     dest: str
@@ -39,7 +39,7 @@ class Job:
     max_pixels: int = 200_000_000
     formats: tuple[str, ...] = ()
     seconds: float = 60.0
-    overlap: float = 4.0
+    overlap: float = 1.0
     pictures: int = 256
     identity: str = ""
     record: dict[str, Any] = field(default_factory=dict)  # what run.json says of it
@@ -54,6 +54,11 @@ class Job:
             raise OptionError("every and pictures must be 1 or more")
         if self.follow and self.follow.live:
             raise OptionError("live is for cameras: leave it out")
+        if self.follow and self.follow.propagate:
+            raise OptionError(
+                "propagate carries people from each picture to the next, so a video cannot be cut: "
+                "leave it out, or choose everybody run"
+            )
 
     @property
     def select(self) -> Selection:
@@ -63,6 +68,10 @@ class Job:
     def lead(self) -> float:
         """Seconds that a chunk looks at before its own frames: none unless people are followed."""
         return self.overlap if self.follow else 0.0
+
+    def followed(self, film: Film) -> bool:
+        """Whether its people have ids."""
+        return bool(self.follow) and not film.pictures
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from fsspec import AbstractFileSystem
 
 from ..atomic import replacing
 from ..errors import DataError
-from ..follow import kept
+from ..follow import finished, linked, new_tracker
+from ..geometry import Array
 from ..people import Frame
 from ..results.formats import write_all
 from ..results.journal import Journal
@@ -23,9 +24,9 @@ from ..results.lines import RUN
 from ..results.records import Record
 from ..results.table import read_parquet
 from ..skeletons import Skeleton
-from .chunks import Part
+from ..track import Tracker
 from .job import Job, Planned, chunk_id, film_folder, film_id
-from .stitch import Stitcher
+from .notes import check, evidence
 from .store import get, is_local, located, put
 from .work import chunk_path
 
@@ -68,10 +69,14 @@ def join(job: Job, planned: Planned, skeleton: Skeleton, lost: dict[int, str]) -
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    path: Path
-    looks: dict[int, Any]
+    """Local files: of records and, where people are followed, of the tracker's notes."""
+
+    table: Path
+    notes: Path | None
     problems: list[str]
-    part: Part
+
+    def records(self) -> Iterator[Record]:
+        return iter(read_parquet(self.table, None, lambda text: None))
 
 
 def _fetched(
@@ -89,26 +94,30 @@ def _fetched(
     for place, part in enumerate(planned.parts):
         if place in lost:
             continue
-        base, path = chunk_path(root, job, planned, part), scratch / f"{place}.parquet"
+        base = chunk_path(root, job, planned, part)
         try:
-            path.write_bytes(get(fs, f"{base}.parquet") or b"")
-            said = json.loads(get(fs, f"{base}.json") or b"")
-            records = read_parquet(path, None, lambda text: None)
-            count = sum(_own(record, planned, part) for record in records)
-            if count != said["frames"]:
-                raise DataError(f"{base}: holds {count} frames of {said['frames']}")
-            looks = {int(number): np.array(look) for number, look in said["looks"].items()}
-            found[place] = _Chunk(path, looks, said["problems"], part)
+            found[place] = _chunk(fs, base, scratch / str(place), job.followed(planned.film))
         except (DataError, ValueError, KeyError):
             found[place] = None
-            for suffix in ("parquet", "json"):
+            for suffix in ("parquet", "json", "npz"):
                 if fs.exists(f"{base}.{suffix}"):
                     fs.rm_file(f"{base}.{suffix}")
     return found
 
 
-def _own(record: Record, planned: Planned, part: Part) -> bool:
-    return planned.film.pictures or record.index >= part.first
+def _chunk(fs: AbstractFileSystem, base: str, local: Path, followed: bool) -> _Chunk:
+    """Raises DataError, ValueError or KeyError where it is not whole."""
+    said = json.loads(get(fs, f"{base}.json") or b"")
+    table, notes = local.with_suffix(".parquet"), local.with_suffix(".npz")
+    table.write_bytes(get(fs, f"{base}.parquet") or b"")
+    chunk = _Chunk(table, notes if followed else None, said["problems"])
+    records = list(chunk.records())
+    if len(records) != said["frames"]:
+        raise DataError(f"{base}: holds {len(records)} frames of {said['frames']}")
+    if followed:
+        notes.write_bytes(get(fs, f"{base}.npz") or b"")
+        check(notes, records)
+    return chunk
 
 
 def _written(fs: AbstractFileSystem, folder: str, write: Callable[[Path], Joined]) -> Joined:
@@ -149,28 +158,37 @@ def _folder(
 
 
 def _records(job: Job, planned: Planned, chunks: dict[int, _Chunk]) -> Iterator[Record]:
-    """All frames of the film, with ids of the film, smoothed over the seams."""
-    follow = job.follow
-    if planned.film.pictures or not follow:
+    """All frames of the film; where people are followed, as one tracker sees all chunks in a row,
+    smoothed over the seams.
+    """
+    if not job.follow or not job.followed(planned.film):
         for chunk in chunks.values():
-            for record in read_parquet(chunk.path, None, lambda text: None):
-                if _own(record, planned, chunk.part):
-                    yield record
+            yield from chunk.records()
         return
-    smooth = follow.smoothing()
-    frames = _stitched(job, chunks)
+    tracker = new_tracker(job.follow, _seen_before if job.follow.appearance else None)
+
+    def looks(frame: Frame) -> Array:
+        assert tracker.evidence
+        assert tracker.evidence.looks is not None
+        return tracker.evidence.looks[tracker.rows]
+
+    frames = linked(job.follow, tracker, _tracked(tracker, chunks), looks)
     with closing(frames):
-        for frame in kept(smooth(frames) if smooth else frames, follow.keep):
+        for frame in finished(job.follow, frames):
             yield Record.of(frame)
 
 
-def _stitched(job: Job, chunks: dict[int, _Chunk]) -> Generator[Frame, None, None]:
-    assert job.follow is not None
-    stitcher = Stitcher(job.follow.rules)
+def _tracked(tracker: Tracker, chunks: dict[int, _Chunk]) -> Generator[Frame, None, None]:
     for chunk in chunks.values():
-        records = list(read_parquet(chunk.path, None, lambda text: None))
-        for record in stitcher(records, chunk.looks, chunk.part.first):
-            yield Frame(_blank(record), record.index, record.time, record.source, record.people)
+        assert chunk.notes
+        for record, known in evidence(chunk.notes, list(chunk.records())):
+            people = tracker.again(known, record.time)
+            yield Frame(_blank(record), record.index, record.time, record.source, people)
+
+
+def _seen_before(picture: Any, boxes: Array) -> Array:
+    """Stands for the network of appearance, whose answers are in the notes."""
+    raise AssertionError("no picture is looked at when a film is joined")
 
 
 def _blank(record: Record) -> Any:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import EverybodyError, InputError
 from ..estimator import Estimator
 from ..follow import Following
-from ..geometry import Array
 from ..media import images
 from ..media.clock import Clock
 from ..media.read import read
@@ -26,14 +22,12 @@ from ..media.video import open_video
 from ..people import Frame
 from ..results.records import Record, Results
 from ..results.table import write_parquet
-from ..track.colours import colours
 from .chunks import Part
 from .job import Job, Planned, chunk_id, film_folder
+from .notes import Notes
 from .plan import Source
 from .sources import Film
 from .store import bytes_of, exists, fingerprint, get, is_local, located, put, telling
-
-LOOK = 5  # the colours of people are taken on each n-th frame
 
 Report = Callable[[EverybodyError], None]
 
@@ -56,8 +50,7 @@ class Worker:
     def __init__(self, job: Job, estimator: Estimator) -> None:
         self.job, self.estimator = job, estimator
         self._fs, self._root = located(job.dest)
-        following = job.follow and replace(job.follow, smooth=None, keep=None)
-        self._following = Following(following, estimator) if following else None
+        self._following = Following(job.follow, estimator) if job.follow else None
 
     def __call__(self, planned: Planned, part: Part) -> Done:
         """Raises EverybodyError for a chunk that cannot be done."""
@@ -69,32 +62,39 @@ class Worker:
         def report(error: EverybodyError) -> None:
             done.problems.append(str(error))
 
-        records, looks = self.estimated(planned.film, part, report)
+        records, notes = self.estimated(planned.film, part, report, done)
         self._unchanged(planned)
-        own = [record for record in records if record.index >= part.first or planned.film.pictures]
-        done.frames, done.people = len(own), sum(len(record.people) for record in own)
         done.seconds = time.perf_counter() - begun
-        self._commit(base, records, looks, done)
+        self._commit(base, records, notes, done)
         return done
 
     def estimated(
-        self, film: Film, part: Part, report: Report
-    ) -> tuple[list[Record], dict[int, Array]]:
-        looks: defaultdict[int, Array] = defaultdict(lambda: np.zeros(1))
-        records = []
+        self, film: Film, part: Part, report: Report, done: Done
+    ) -> tuple[list[Record], Notes | None]:
+        """The chunk's own frames, counted in `done`; of those that are followed, with all that the
+        tracker was given, so that the film's tracker can go through them again.
+        """
         frames = _frames(self.job, film, part, report)
-        follow = self._following if not film.pictures else None
-        estimated = follow(frames) if follow else self.estimator.frames(frames)
-        with closing(estimated):
-            for frame in estimated:
+        following = None if film.pictures else self._following
+        tracker = following.tracker() if following else None
+        notes = Notes() if tracker else None
+        tracked = (
+            following.tracked(tracker, frames)
+            if following and tracker
+            else self.estimator.frames(frames)
+        )
+        records = []
+        with closing(tracked):
+            for frame in tracked:
+                if frame.index < part.first and not film.pictures:
+                    continue  # of the lead
+                done.frames, done.people = done.frames + 1, done.people + len(frame.people)
+                if tracker and notes:
+                    assert tracker.evidence
+                    notes.add(tracker.evidence)
+                    frame = replace(frame, people=tracker.evidence.people)
                 records.append(Record.of(frame))
-                ids = frame.people.ids
-                if follow and ids is not None and frame.index % LOOK == 0:
-                    for number, look in zip(
-                        ids.tolist(), colours(frame.image, frame.people), strict=True
-                    ):
-                        looks[number] = looks[number] + look
-        return records, looks
+        return records, notes
 
     def _unchanged(self, planned: Planned) -> None:
         """Raises InputError where a video is another one than when it was planned."""
@@ -108,20 +108,16 @@ class Worker:
                 f"{planned.film.name}: has changed while it was read; start again when it is whole"
             )
 
-    def _commit(
-        self, base: str, records: list[Record], looks: dict[int, Array], done: Done
-    ) -> None:
-        """The report first: the table is what makes the chunk done."""
+    def _commit(self, base: str, records: list[Record], notes: Notes | None, done: Done) -> None:
+        """The table comes last: it is what makes the chunk done."""
         said = {
             "frames": done.frames,
             "people": done.people,
             "seconds": done.seconds,
             "problems": done.problems,
-            "looks": {
-                number: np.round(look / max(float(np.linalg.norm(look)), 1e-9), 4).tolist()
-                for number, look in looks.items()
-            },
         }
+        if notes:
+            put(self._fs, f"{base}.npz", notes.to_bytes())
         put(self._fs, f"{base}.json", json.dumps(said).encode())
         put(self._fs, f"{base}.parquet", table(records, self.estimator))
 

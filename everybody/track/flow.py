@@ -10,7 +10,7 @@ to fit.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import NamedTuple
@@ -75,14 +75,23 @@ def _velocity(ends: Iterable[_Place]) -> Array:
     return times @ (centres - centres.mean(0)) / (np.square(times).sum() + 0.01)
 
 
+Looks = Callable[[Frame], Array]  # a frame -> what its people look like [N, D]
+
+
+def looks_of(frame: Frame) -> Array:
+    return colours(frame.image, frame.people)
+
+
 class Stitch:
     """Called with frames whose people have ids of a `tracker` of the rules `tracking`: yields the
     same frames, in order and `flow_window` seconds later, with ids that stay. A person found twice
     is there once. Without pictures (frames of a pixel or so) colours do not count.
     """
 
-    def __init__(self, tracker: Tracker, rules: Rules, *, first: int = 1) -> None:
-        self._tracker, self._rules, self._next = tracker, rules, first
+    def __init__(
+        self, tracker: Tracker, rules: Rules, *, first: int = 1, looks: Looks = looks_of
+    ) -> None:
+        self._tracker, self._rules, self._next, self._looks = tracker, rules, first, looks
         self._flows: dict[int, _Flow] = {}
         self._ended: dict[int, _Flow] = {}  # the last flow of each id, once settled
         self._scene = 0
@@ -127,7 +136,7 @@ class Stitch:
         middles = people.boxes.astype(np.float64).reshape(-1, 2, 2).mean(1)
         centres = middles @ back[:2, :2].T + back[:2, 2]
         sizes = np.sqrt(np.maximum(area(people.boxes), 1.0) * abs(np.linalg.det(back)))
-        looks = colours(frame.image, people)
+        looks = self._looks(frame)
         inner = inside(people.boxes, frame.size[0])
         for n, number in enumerate(_ids(people)):
             flow = self._flows.setdefault(number, _Flow(self._scene))

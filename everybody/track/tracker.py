@@ -71,6 +71,21 @@ class _Tracks:
 _COLUMNS = tuple(field.name for field in fields(_Tracks))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """All that a tracker knows of a frame, so that it can be tracked again without its picture.
+
+    looks [N, D]: what the people look like. moved [2, 3]: what the camera did since the frame
+    before; None: a cut. width: of the picture. Without a picture, looks is None.
+    """
+
+    people: People
+    detected: bool = True
+    looks: Array | None = None
+    moved: Array | None = None
+    width: int = 0
+
+
 def _begun(seen: Observation, clock: float) -> _Tracks:
     ids, hits, misses = np.zeros((3, len(seen)), np.int64)
     motion, now = Motion.starting(seen.points, seen.variances), np.full(len(seen), clock)
@@ -87,7 +102,8 @@ class Tracker:
 
     missed: the last frame lacked a person of the one before it, or was cut to without a detection.
     unsure: the next detection may give a person an id. moved: the camera's motion before the last
-    frame [2, 3]; None after a cut.
+    frame [2, 3]; None after a cut. evidence: all that the last frame
+    told; rows: which of its people have ids.
     """
 
     def __init__(
@@ -102,6 +118,8 @@ class Tracker:
         self.missed = False
         self.unsure = False
         self.moved: Array | None = IDENTITY
+        self.evidence: Evidence | None = None
+        self.rows: Rows = np.zeros(0, np.intp)
         self._next = first
         self._embed = embed
         self._camera = Camera(follow=camera)
@@ -152,6 +170,17 @@ class Tracker:
         are the `expected` ones rather than a detector's, and are fitted to the poses. If the time
         is not later than the last one, the time of the next frame is assumed.
         """
+        if image is None:
+            return self.again(Evidence(people, detected), time)
+        order = _order(people)
+        looks = self._looks(image, people[order])[np.argsort(order)]
+        moved = self._camera(image, self._tracks.motion.boxes)
+        return self.again(Evidence(people, detected, looks, moved, image.shape[1]), time)
+
+    def again(self, evidence: Evidence, time: float) -> People:
+        """`update` by what it has known of the frame (`evidence`)."""
+        self.evidence = evidence
+        people, detected = evidence.people, evidence.detected
         if self._skeleton != people.skeleton:
             self._skeleton = people.skeleton
             self._tracks = _begun(observe(People.empty(people.skeleton)), 0.0)
@@ -161,12 +190,11 @@ class Tracker:
             elapsed = self._step
         self._time, self._clock, self._step = time, self._clock + elapsed, min(elapsed, LONGEST)
 
-        order = np.lexsort((*people.boxes.T[::-1], -people.scores))
+        order = _order(people)
         people = people[order]
-        looks = None if image is None else self._looks(image, people)
-        seen = observe(people, looks)
+        seen = observe(people, None if evidence.looks is None else evidence.looks[order])
         self.missed = False
-        self._predict(image, looks)
+        self._predict(evidence)
         track, person, seen = self._associate(seen, detected)
         ids = np.zeros(len(people), np.int64)
         ids[person] = self._tracks.ids[track]
@@ -176,6 +204,7 @@ class Tracker:
         boxes = people.boxes if detected else seen.boxes
         back = np.argsort(order, kind="stable")
         back = back[ids[back] > 0]
+        self.rows = order[back]
         return replace(people, boxes=boxes, ids=ids)[back]
 
     def expected(self, time: float) -> People:
@@ -191,15 +220,16 @@ class Tracker:
             keypoints, motion.boxes, tracks.boxes, self._skeleton or BOX, tracks.ids, None, kinds
         )  # type: ignore[arg-type]
 
-    def _predict(self, image: Image | None, looks: Array | None) -> None:
+    def _predict(self, evidence: Evidence) -> None:
         """Move all tracks to the time of this frame and to the place of its camera."""
-        if image is not None:
-            self.moved = matrix = self._camera(image, self._tracks.motion.boxes)
-            self._width = image.shape[1]
+        looks = evidence.looks
+        if looks is not None:
+            self.moved = matrix = evidence.moved
+            self._width = evidence.width
             if matrix is None:
                 self._end()
                 self.missed = True
-            elif matrix is not IDENTITY:
+            elif not np.array_equal(matrix, IDENTITY):
                 self._tracks.motion = self._tracks.motion.moved(matrix)
                 self._gallery.moved(matrix)
         tracks = self._tracks
@@ -360,6 +390,11 @@ class Tracker:
             size(points),
             inside(boxes(points), self._width),
         )
+
+
+def _order(people: People) -> Rows:
+    """Rows, the most confident first: the same people in whatever order they are given."""
+    return np.lexsort((*people.boxes.T[::-1], -people.scores))
 
 
 def inside(boxes: Array, width: float) -> NDArray[np.bool_]:
