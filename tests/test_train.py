@@ -532,7 +532,7 @@ def test_every_parameter_gets_a_gradient(name):
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.ones_(module.weight)
     width, height = chosen.size
-    out = net(torch.randn(2, 3, height, width))
+    out = net(torch.randn(2, MODELS[chosen.model].channels(net), height, width))
     parts = out if isinstance(out, tuple) else (out,)
     sum((part * torch.randn_like(part)).sum() for part in parts).backward()
     assert all(
