@@ -40,9 +40,8 @@ _NUMPY = [  # data that training writes beside tensors: arrays, figures, what dr
           for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
         "numpy.random.__RandomState_ctor",
         *(f"numpy.random._pickle.{name}"
-          for name in ("__randomstate_ctor", "__bit_generator_ctor", "__generator_ctor")),
+          for name in ("__randomstate_ctor", "__bit_generator_ctor")),
         "numpy.random._mt19937.MT19937",
-        "numpy.random._pcg64.PCG64",
     )
 ]  # fmt: skip
 
