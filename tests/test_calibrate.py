@@ -131,6 +131,21 @@ def test_films_that_tell_no_lens() -> None:
         calibrate_lens(CHESS, "cam1", alike, size)
 
 
+@pytest.mark.parametrize(("nearer", "noise"), [(0.0, 0.0), (0.0, 0.05), (0.1, 0.05)])
+def test_boards_that_face_the_camera_tell_no_lens(nearer: float, noise: float) -> None:
+    """One picture several times, and a board that only comes nearer."""
+    grid, random = CHESS.points[:, :2] / CHESS.square * 30, np.random.default_rng(0)
+    seen = [
+        Sighting(
+            np.arange(len(grid)),
+            200 + (grid - 100) * (1 + nearer * n) + random.normal(0, noise, grid.shape),
+        )
+        for n in range(6)
+    ]
+    with pytest.raises(DataError, match=r"cam1: .* poses too much alike"):
+        calibrate_lens(CHESS, "cam1", seen, (640, 480))
+
+
 def test_cameras_that_never_see_the_board_together() -> None:
     cameras = studio(2)
     shown = films(cameras)

@@ -12,8 +12,9 @@ from PIL import Image
 
 from everybody.errors import ModelError, OptionError
 from everybody.lift import root, window
-from everybody.lift.anatomy import HEIGHT, PROPORTIONS, bones, stature
+from everybody.lift.anatomy import HEIGHT, PROPORTIONS, STATURE, bones, stature
 from everybody.lift.exif import picture_fov
+from everybody.lift.knees import SHORTER
 from everybody.lift.lifter import Lift, Lifting, Network, Reel
 from everybody.lift.track import Track, rebuilt, sampled
 from everybody.people import Frame, People
@@ -180,14 +181,22 @@ def test_a_file_that_is_no_lifter_is_refused(tmp_path):
         Network(load(nets.heatmap_finder(tmp_path / "pose.onnx", 17)))
 
 
+def tall(joints: np.ndarray) -> np.ndarray:
+    """[..., 17, 3] -> [...]: the stature, with legs as long as before they were made shorter to
+    bend less: what a body spans, and so how tall it stands, is by CMU's bones (`lift.knees`).
+    """
+    legs = [f"{side}_{part}" for side in ("left", "right") for part in ("knee", "ankle")]
+    longer = bones(joints)[..., [H36M17.joints.index(leg) for leg in legs]].sum(-1) / 2
+    return stature(joints) + STATURE * longer * (1 / SHORTER - 1)
+
+
 def test_height_scales_the_body_and_its_distance(model):
     points = film(keypoints(20))
     one, two = (np.stack(lifted(points, model, height=h)) for h in (1.2, 1.8))
     assert np.allclose(two[..., :3], 1.5 * one[..., :3], rtol=1e-3, atol=1e-3)
     for height, joints in ((1.2, one), (1.8, two)):
-        # `stature` is by the bones of CMU, whose legs are longer (`lift.knees`).
-        assert stature(joints[..., :3]) == pytest.approx(height, rel=0.012)
-    assert stature(np.stack(lifted(points, model))[..., :3]) == pytest.approx(HEIGHT, rel=0.012)
+        assert tall(joints[..., :3]) == pytest.approx(height, rel=1e-4)
+    assert tall(np.stack(lifted(points, model))[..., :3]) == pytest.approx(HEIGHT, rel=1e-4)
 
 
 def test_steady_bones_keep_their_lengths(model):

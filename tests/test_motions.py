@@ -146,6 +146,13 @@ def test_one_frame_is_a_motion(tmp_path):
         assert path.stat().st_size > 500
 
 
+def test_nobody_in_any_frame_is_no_motion(tmp_path):
+    record = Record3D("a.mp4", 0, 0.0, Poses3D.empty(H36M17))
+    with pytest.raises(DataError, match=r"a\.trc: nobody is seen in any frame"):
+        FORMATS3D["trc"](lambda: iter([record]), tmp_path / "a.trc")
+    assert not (tmp_path / "a.trc").exists()
+
+
 def test_what_cannot_be_written_says_so(tmp_path):
     with pytest.raises(OptionError, match="bvhx"):
         write(tmp_path / "a.bvhx", [files.walking(2)])

@@ -85,6 +85,37 @@ def test_who_is_seen_by_one_camera_only_is_nobody() -> None:
     assert away(triangulate_views(cameras, views, RAW), bodies[:1]) < 1e-6
 
 
+def test_one_picture_of_each_camera_is_enough() -> None:
+    bodies = walkers(np.random.default_rng(4), people=2, frames=1)
+    cameras = ring(3)
+    assert away(triangulate_views(cameras, [view(c, bodies) for c in cameras]), bodies) < 1e-6
+
+
+def test_cameras_that_look_the_same_way_are_an_error() -> None:
+    cameras = ring(2, arc=0.01)
+    bodies = walkers(np.random.default_rng(5), people=1, frames=12)
+    with pytest.raises(DataError, match=r"cam1, cam2 see people from the same side: .* degrees"):
+        triangulate_views(cameras, [view(c, bodies) for c in cameras])
+
+
+def test_views_that_tell_nothing_are_named() -> None:
+    cameras = ring(4)
+    bodies = walkers(np.random.default_rng(6), people=1, frames=12)
+    views = [view(c, bodies) for c in cameras]
+    nobody = replace(views[0], people=[row[:0] for row in views[0].people])
+    wrong = replace(views[1], people=[row * (0.5, 0.5, 1) for row in views[1].people])
+    said: list[str] = []
+    scene = triangulate_views(cameras, [nobody, wrong, *views[2:]], RAW, say=said.append)
+    assert away(scene, bodies) < 1e-6
+    assert [line.split(":")[0] for line in said] == ["cam1", "cam2"]
+    assert "nobody is seen" in said[0]
+    assert "nothing of it agrees" in said[1]
+
+    said.clear()
+    assert not triangulate_views(cameras[1:3], [wrong, views[2]], RAW, say=said.append).people
+    assert "nobody is placed" in said[-1]
+
+
 def test_a_view_that_loses_somebody_for_a_while_does_no_harm() -> None:
     bodies = walkers(np.random.default_rng(4), people=2)
     cameras = ring(3)

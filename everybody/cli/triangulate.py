@@ -99,7 +99,7 @@ def _options(finding: Finding, posing: Posing, running: Running) -> Options:
 def _conclude(scene: Scene, out: Path) -> None:
     """How many people, and how well they fit what each camera sees."""
     errors = scene.errors()["cameras"]
-    told = ", ".join(f"{name} {pixels:.1f}" for name, pixels in errors.items())
+    told = ", ".join(f"{name} {pixels:.1f}" for name, pixels in errors.items() if pixels >= 0)
     count = len(scene.people)
     people = "1 person" if count == 1 else f"{count} people"
     complain(f"{people} -> {out}" + (f"; pixels off: {told}" if told else ""), prefix="")

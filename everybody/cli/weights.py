@@ -35,6 +35,9 @@ def import_weights(
     input_size: Annotated[
         str | None, typer.Option(help="Of the crop, width x height: 192x256; without: the usual.")
     ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Of the state dict to take, where there are several.")
+    ] = None,
     skeleton: Annotated[
         str | None, typer.Option(help="Of its joints: coco-17, ...; without: by their number.")
     ] = None,
@@ -59,9 +62,11 @@ def import_weights(
 
     size = pair(input_size, "--input-size", single=False)
     rows = _rows(manifest)
-    found = importing.read(checkpoint, network, size)
+    found = importing.read(checkpoint, network, size, key)
     if found.told:
         _say(f"{checkpoint}: " + ", ".join(f"{key} {value}" for key, value in found.told.items()))
+    if found.publication.untold:
+        _say(f"{checkpoint}: taken as {network}: {found.publication.untold}")
     if re_head:
         _re_head(found, out, skeleton, {"licence": licence, "origin": origin})
         return
@@ -74,7 +79,7 @@ def import_weights(
     done = importing.onnx(found, out, skeleton=skeleton, licence=licence, origin=origin)
 
     kind = done.row.get("skeleton", done.row["task"])
-    _say(f"{out}: {found.joints} joints ({kind}), inputs of {found.size[0]}x{found.size[1]}")
+    _say(f"{out}: {found.answered} joints ({kind}), inputs of {found.size[0]}x{found.size[1]}")
     _say(f"{out}: differs from torch by {done.difference:.1e} of the greatest output")
     for key in ("licence", "origin"):
         if done.row[key] == importing.UNKNOWN:

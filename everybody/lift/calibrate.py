@@ -28,6 +28,9 @@ Sightings = Mapping[int, Sighting]  # by moment
 
 VIEWS = 4  # pictures of the board that a lens needs
 MOST = 60  # pictures that a lens is told from, and moments that places are
+ALIKE = 5.0  # degrees between boards: less tells no focal length, however near and far they are
+BENT = 1000.0  # distortion beyond that of any lens: it made up for a wrong focal length
+USUAL = 0.2  # pixels that corners of real films lie off, at least
 UNSURE = 0.05  # share by which the focal length may be unsure
 OUTLIER = 3.0  # times the median error of a picture beyond which it is left out
 # The camera's axes, held level, in a world whose z is up and whose y is ahead.
@@ -96,13 +99,16 @@ def calibrate_lens(
         )
     picks = np.unique(np.linspace(0, len(seen) - 1, min(MOST, len(seen))).round().astype(int))
     seen = [seen[n] for n in picks]
-    error, matrix, bend, spread, each = _lens(board, name, seen, size)
+    error, matrix, bend, tilt, spread, each = _lens(board, name, seen, size)
     usual = float(np.median(each))
     kept = [s for s, e in zip(seen, each, strict=True) if e <= OUTLIER * usual]
     if VIEWS <= len(kept) < len(seen):
-        error, matrix, bend, spread, _ = _lens(board, name, kept, size)
+        error, matrix, bend, tilt, spread, _ = _lens(board, name, kept, size)
     focal = matrix[0, 0]
-    if not (np.isfinite(matrix).all() and focal > 0 and spread[0] < UNSURE * focal):
+    # Deviations are by what is left over, which may be hardly anything, as of still pictures.
+    unsure = float(spread[0]) * max(1.0, USUAL / max(float(error), 1e-9))
+    told = np.isfinite(matrix).all() and focal > 0 and unsure < UNSURE * focal
+    if not told or tilt < ALIKE or not np.abs(bend).max() < BENT:
         raise DataError(
             f"camera {name}: the board is seen in poses too much alike to tell the focal length: "
             "tilt it by 30 to 45 degrees to all sides, near and far, up to the picture's corners"
@@ -112,8 +118,10 @@ def calibrate_lens(
 
 def _lens(
     board: Board, name: str, seen: Sequence[Sighting], size: tuple[int, int]
-) -> tuple[float, Array, Array, Array, Array]:
-    """Error, matrix, distortion, standard deviations of the focal lengths and so on, error each."""
+) -> tuple[float, Array, Array, float, Array, Array]:
+    """Error, matrix, distortion, degrees between those two poses of the board that are tilted most
+    unlike, standard deviations of the focal lengths and so on, error each.
+    """
     objects = [board.points[s.ids].astype(np.float32) for s in seen]
     pixels = [s.pixels.astype(np.float32) for s in seen]
     try:
@@ -125,9 +133,12 @@ def _lens(
             f"camera {name}: no lens can be told from its pictures of the board: are the corners "
             "of all of them in a line?"
         ) from None
-    error, matrix, bend, _, _, spread, _, each = out
+    error, matrix, bend, turns, _, spread, _, each = out
+    normals = Rotation.from_rotvec(np.reshape(turns, (-1, 3))).as_matrix()[:, :, 2]
+    tilt = float(np.degrees(np.arccos(np.clip(normals @ normals.T, -1, 1).min())))
     matrix, bend = np.asarray(matrix, np.float64), np.asarray(bend, np.float64)
-    return error, matrix, bend, np.asarray(spread, float).ravel(), np.asarray(each, float).ravel()
+    spread, each = np.asarray(spread, float).ravel(), np.asarray(each, float).ravel()
+    return error, matrix, bend, tilt, spread, each
 
 
 # --- where they stand

@@ -62,7 +62,8 @@ def follow(
                 if np.isfinite(track.pose).all(1).sum() >= rules.nearness.joints:
                     fresh.append(track)
         tracks += _renewed([t for t in live if now not in t.groups], fresh, rules)
-    needed = max(1.0, rules.shown / step)
+    # Of a film that is hardly longer than that, or one picture, half is enough.
+    needed = max(1.0, min(rules.shown / step, len(moments) / 2))
     seen = {id(t): sum(len(group) > 1 for group in t.groups.values()) for t in tracks}
     return [track for track in tracks if seen[id(track)] >= needed]
 

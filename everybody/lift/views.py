@@ -86,7 +86,7 @@ def triangulate_views(
     """Views of one scene -> its people in space; each view is of the camera of its name (`paired`).
 
     `say` hears of what is odd but stops nothing. Raises DataError where views and cameras do not
-    belong together, or of fewer than two.
+    belong together, of fewer than two, and where all look the same way at people.
     """
     chosen, views = paired(cameras, views, say)
     apart(chosen)
@@ -112,7 +112,46 @@ def triangulate_views(
         seen = _person(number, track, chosen, views, frames, clock, step, rules)
         if seen is not None:
             people.append(seen)
-    return Scene(people, chosen, late, clock)
+    scene = Scene(people, chosen, late, clock)
+    _tell(scene, rays, rules, say)
+    return scene
+
+
+def _tell(scene: Scene, rays: list[list[Rays]], rules: Rules, say: Say) -> None:
+    """What views have told nothing, and why. Raises DataError where none could tell depths."""
+    names = [camera.name for camera in scene.cameras]
+    shown = [any(map(len, moments)) for moments in rays]
+    for name, some in zip(names, shown, strict=True):
+        if not some:
+            say(f"{name}: nobody is seen in it")
+    if not scene.people and sum(shown) > 1:
+        if (widest := _widest(rays)) < rules.trust.angle:
+            raise DataError(
+                f"cameras {', '.join(names)} see people from the same side: their rays differ by "
+                f"{widest:.2g} degrees at most, and tell no depth below {rules.trust.angle:g}; "
+                "place cameras farther apart"
+            )
+        say(
+            "nobody is placed: no two views see one person at one place; are they of the same "
+            "moment, and is the calibration of these cameras?"
+        )
+    for name, some in zip(names, shown, strict=True):
+        if some and scene.people and np.isnan(scene.errors()["cameras"][name]):
+            say(f"{name}: nothing of it agrees with the others; has it moved, or its clock?")
+
+
+def _widest(rays: list[list[Rays]]) -> float:
+    """Degrees between the mean rays of those two views that differ most, of views of people."""
+    ways = []
+    for moments in rays:
+        if not any(map(len, moments)):
+            continue
+        directions = np.concatenate([one.directions for one in moments])
+        scores = np.concatenate([one.scores for one in moments])[..., None]
+        ways.append((directions * (scores > 0)).sum((0, 1)))
+    one, other = np.array(ways)[:, None], np.array(ways)[None]
+    sine = np.linalg.norm(np.cross(one, other), axis=-1)
+    return float(np.degrees(np.arctan2(sine, (one * other).sum(-1))).max())
 
 
 # --- time

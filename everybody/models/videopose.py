@@ -111,6 +111,14 @@ def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
+def dense_numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """`numbers` of a state whose kernels have no gaps: each is as wide as its block reaches."""
+    said, widths = numbers(state), []
+    for kernel in said["widths"]:
+        widths.append(1 + 2 * round(kernel // 2 / prod(widths)))
+    return said | {"widths": tuple(widths), "size": (said["joints"], prod(widths))}
+
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "videopose3d-1": {"widths": (1, 1, 1)},
     "videopose3d-27": {"widths": (3, 3, 3)},

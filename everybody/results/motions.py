@@ -67,14 +67,17 @@ def write(
 
 def write_people(records: Records3D, path: Path) -> None:
     """Frames of people in space -> the same files; in several films, people of one id are several.
-    Raises DataError where nobody has an id.
+    Raises DataError where nobody is seen, or has an id.
     """
-    films, rows = Films(), {}
+    films, rows, seen = Films(), {}, 0
     for record in records():
+        seen += len(record.poses)
         if record.poses.ids is not None:
             film = films(record.source, record.index)
             rows.setdefault(film, []).append((record.time, record.poses))
     tracks = [track for film in rows.values() for track in motions(film)]
+    if not seen:
+        raise DataError(f"{path}: nobody is seen in any frame: it is not written")
     if not tracks:
         raise DataError(
             f"{path}: nobody has an id: run with --track, so that frames belong together"

@@ -2,7 +2,7 @@
 
 A checkpoint is a state dict, or holds one under a usual key beside what its training needed
 (optimiser, epoch); its names may all begin with what wrapped the network (`module.` of data
-parallelism).
+parallelism). What numpy left beside them, as the state of a draw, is passed over.
 """
 
 from __future__ import annotations
@@ -18,16 +18,42 @@ from torch import Tensor
 
 from ..errors import DataError
 
-KEYS = ("state_dict", "model_state_dict", "model", "weights", "model_pos", "net", "network")
+KEYS = ("state_dict", "model_state_dict", "model", "weights", "model_pos", "net", "network",
+        "model_traj")  # fmt: skip
 WRAPPERS = ("module.", "_orig_mod.", "model.", "net.")
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """A checkpoint of torch (.pth, .pt, .bin, .tar) -> its tensors by their names. Raises
-    DataError for a file that is none, is broken, holds code, or holds no tensors.
+class _PassedOver:
+    """Stands for an object of numpy, and knows nothing of it."""
+
+    def __init__(self, *_: Any) -> None: ...
+
+    def __setstate__(self, _: Any) -> None: ...
+
+
+_NUMPY = [  # data that training writes beside tensors: arrays, figures, what draws are at
+    (_PassedOver, name)
+    for name in (
+        "numpy.ndarray",
+        "numpy.dtype",
+        *(f"numpy.{core}.multiarray.{name}"
+          for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+        "numpy.random.__RandomState_ctor",
+        *(f"numpy.random._pickle.{name}"
+          for name in ("__randomstate_ctor", "__bit_generator_ctor")),
+        "numpy.random._mt19937.MT19937",
+    )
+]  # fmt: skip
+
+
+def read(path: Path, key: str | None = None) -> dict[str, Tensor]:
+    """A checkpoint of torch (.pth, .pt, .bin, .tar) -> its tensors by their names; key: of the
+    state dict to take, where there are several. Raises DataError for a file that is none, is
+    broken, holds code, or holds no tensors.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_NUMPY):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise _not_tensors(path, error) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
@@ -36,7 +62,7 @@ def read(path: Path) -> dict[str, Tensor]:
             f"{path}: not a checkpoint of torch ({reason}): fetch it again, or give a .pth or "
             ".safetensors file"
         ) from error
-    return tensors(content, path)
+    return tensors(content if key is None else _part(content, key, path), path)
 
 
 def tensors(content: Any, path: Path) -> dict[str, Tensor]:
@@ -56,6 +82,17 @@ def tensors(content: Any, path: Path) -> dict[str, Tensor]:
             f"expected one alone, or under one of {', '.join(KEYS)}"
         )
     return unwrapped(found)
+
+
+def _part(content: Any, key: str, path: Path) -> Any:
+    """What a checkpoint holds under a key."""
+    held = content if isinstance(content, Mapping) else {}
+    if not isinstance(held.get(key), Mapping):
+        parts = [str(name) for name, value in held.items() if isinstance(value, Mapping)]
+        raise DataError(
+            f"{path}: holds no state dict '{key}'; expected one of: {', '.join(parts) or 'none'}"
+        )
+    return held[key]
 
 
 def _named(state: Mapping[Any, Any]) -> dict[str, Tensor]:

@@ -42,6 +42,11 @@ class Checkpoint:
     input: Mapping[str, Any]
     told: Mapping[str, Any]  # by its parameters
 
+    @property
+    def answered(self) -> int:
+        """The number of joints that come out."""
+        return self.told.get("joints_out", self.joints)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
@@ -51,15 +56,22 @@ class Imported:
     difference: float
 
 
-def read(path: Path, name: str, size: tuple[int, int] | None = None) -> Checkpoint:
+def read(
+    path: Path, name: str, size: tuple[int, int] | None = None, key: str | None = None
+) -> Checkpoint:
     """A checkpoint as the network `name`; size: (width, height) of the crop, None: as told by the
-    weights, or the usual. Raises DataError and OptionError.
+    weights, or the usual; key: of the state dict to take, where there are several. Raises DataError
+    and OptionError.
     """
     if name not in PUBLICATIONS:
         raise unknown("network to import", name, PUBLICATIONS)
     publication = PUBLICATIONS[name]
-    theirs = checkpoint.read_weights(path)[0] if path.suffix == ".safetensors" else None
-    theirs = foreign.read(path) if theirs is None else foreign.unwrapped(theirs)
+    if path.suffix == ".safetensors":
+        if key is not None:
+            raise OptionError(f"--key {key}: {path} holds one state dict only; leave --key out")
+        theirs = foreign.unwrapped(checkpoint.read_weights(path)[0])
+    else:
+        theirs = foreign.read(path, key)
     ours = _ours(theirs, publication, path)
 
     told = publication.model.numbers_in(ours)
@@ -99,8 +111,8 @@ def onnx(
     """
     publication, model = found.publication, found.publication.model
     row: dict[str, Any] = dict(publication.said)
-    if publication.skeleton:
-        row["skeleton"] = skeleton_of(found, skeleton)
+    if publication.skeleton and (joints := skeleton_of(found, skeleton)):
+        row["skeleton"] = joints
     if model.codec:
         row["codec"] = dict(model.codec)
     row |= {"input": {"size": found.size, **found.input}, "licence": licence, "origin": origin}
@@ -137,20 +149,23 @@ def reheaded(found: Checkpoint, out: Path, name: str, about: dict[str, str]) -> 
     return [key for key in state if key not in kept]
 
 
-def skeleton_of(found: Checkpoint, given: str | None) -> str:
+def skeleton_of(found: Checkpoint, given: str | None) -> str | None:
     """The name of the skeleton that a checkpoint's joints are: the given one, the usual one of its
-    network, or the only one of as many joints. Raises OptionError.
+    network, or the only one of as many joints; None for lifters of other joints, which are for
+    Python, where they need no name. Raises OptionError.
     """
-    fitting = [name for name, known in SKELETONS.items() if len(known) == found.joints]
+    fitting = [name for name, known in SKELETONS.items() if len(known) == found.answered]
     usual = found.publication.skeleton
     if given is None and usual in fitting:
         return usual
     if given is None and len(fitting) == 1:
         return fitting[0]
-    if given is not None and len(skeleton(given)) == found.joints:
+    if given is not None and len(skeleton(given)) == found.answered:
         return given
+    if given is None and found.publication.said["task"] == "lift":
+        return None
 
-    has = f"{found.path}: has {found.joints} joints"
+    has = f"{found.path}: has {found.answered} joints"
     known = f"skeletons of {found.joints}: {', '.join(fitting) or 'none'}"
     if given is None:
         raise OptionError(f"{has}: say which with --skeleton ({known})")

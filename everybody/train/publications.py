@@ -103,6 +103,7 @@ class Publication:
     paper: str = ""
     examples: Callable[..., Examples] = crops
     optimise: bool = True  # by the exporter
+    untold: str = ""  # what parameters do not tell, and how to say it
     scores: int | None = None  # which output says how sure people are, where it answers with people
 
     def fed_with(self, state: State) -> Mapping[str, Any]:
@@ -227,6 +228,14 @@ PAPERS = {
     "motionbert": "Zhu et al. 2023, MotionBERT, arXiv 2210.06551",
 }
 
+VIDEOPOSE: dict[str, Any] = {
+    **LIFT,
+    "examples": long_clips,
+    "untold": "parameters do not tell whether a network is causal or dense; if it is, say "
+    "--as videopose3d-causal, videopose3d-dense or videopose3d-causal-dense",
+    "paper": PAPERS["videopose"],
+}
+
 PUBLICATIONS: dict[str, Publication] = {
     **rows([f"simple-baseline-{layers}" for layers in (18, 34, 50, 101, 152)],
            paper=PAPERS["simple-baseline"]),
@@ -272,7 +281,11 @@ PUBLICATIONS: dict[str, Publication] = {
     **others(rtmo.RtmoNet, {name: rtmo.VARIANTS[name] for name in ("rtmo-s", "rtmo-m", "rtmo-l")},
              size=(640, 640), **RTMO),
     **others(videopose.VideoPoseNet, {"videopose3d": {}, "videopose3d-causal": {"causal": True}},
-             told=videopose.numbers, examples=long_clips, paper=PAPERS["videopose"], **LIFT),
+             told=videopose.numbers, **VIDEOPOSE),
+    **others(videopose.VideoPoseNet,
+             {"videopose3d-dense": {"dense": True},
+              "videopose3d-causal-dense": {"causal": True, "dense": True}},
+             told=videopose.dense_numbers, **VIDEOPOSE),
     **others(motionbert.MotionBertNet,
              {"motionbert-lite": {"width": 256}, "motionbert": {"width": 512}},
              told=motionbert.numbers, examples=short_clips, paper=PAPERS["motionbert"], **LIFT),
