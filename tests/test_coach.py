@@ -321,6 +321,22 @@ def test_the_command_coaches_results(tmp_path, monkeypatch, capsys):
     assert "did you mean squat" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [["coach", "squat"], ["ar", "--wear", "hat", "-o", "o.mp4"]])
+def test_a_film_that_cannot_be_read_is_one_sentence_and_a_failure(
+    tmp_path, monkeypatch, capsys, arguments
+):
+    monkeypatch.chdir(tmp_path)
+    notes = tmp_path / "notes.mp4"
+    notes.write_text("this is no film\n")
+    for source in (notes, tmp_path / "missing.mp4"):
+        call(monkeypatch, *arguments, source, code=1)
+        out, err = capsys.readouterr()
+        assert not out
+        assert source.name in err
+        assert err.count("\n") == 1
+        assert not (tmp_path / "o.mp4").exists()
+
+
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object | Path, code: int = 0) -> None:
     monkeypatch.setattr("sys.argv", ["everybody", *map(str, arguments)])
     with pytest.raises(SystemExit) as stopped:

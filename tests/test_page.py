@@ -218,14 +218,23 @@ GREYS = """async (count) => {
     const seen = [];
     const {media} = film;
     const happens = name => new Promise(done => media.addEventListener(name, done, {once: true}));
+    const context = new OffscreenCanvas(64, 64).getContext('2d', {willReadFrequently: true});
+    const greyNow = () => {
+        context.drawImage(media, 0, 0);
+        return context.getImageData(32, 32, 1, 1).data[1];
+    };
+    const wrong = (grey, n) => Math.round((grey - 10) / 20) !== n;
     await happens('loadeddata');
     for (let n = 0; n < count; n++) {
         const seeked = happens('seeked');
         film.seek(n);
         await seeked;
-        const context = new OffscreenCanvas(64, 64).getContext('2d');
-        context.drawImage(film.media, 0, 0);
-        seen.push(context.getImageData(32, 32, 1, 1).data[1]);
+        let grey = greyNow();
+        for (let turn = 0; turn < 60 && wrong(grey, n); turn++) {  // "seeked" can come early
+            await new Promise(requestAnimationFrame);
+            grey = greyNow();
+        }
+        seen.push(grey);
     }
     return seen;
 }"""

@@ -119,7 +119,7 @@ def test_ids_are_split_merged_and_renamed(studio, tmp_path):
         tab.click("text=Somebody else from this frame on")
         expect(tab.locator(".row")).to_have_count(count + 1)
 
-        tab.get_by_label("Is the same person as").select_option(index=count - 1)
+        tab.get_by_label("Is the same person as").select_option(index=0)
         tab.click("text=Merge")
         expect(tab.locator(".row")).to_have_count(count)
         rows.first.click()
@@ -129,7 +129,11 @@ def test_ids_are_split_merged_and_renamed(studio, tmp_path):
         tab.get_by_label("New id").fill("77")
         tab.get_by_role("button", name="Rename").click()
         tab.get_by_role("button", name="Person 77").wait_for()
+        expect(tab.locator("aside select").first).to_have_value("77")
         assert 77 in [one["id"] for one in first_line(tab)["people"]]
+        tab.click("text=Undo")
+        expect(tab.locator("aside select").first).not_to_have_value("77")
+        expect(tab.get_by_label("New id")).to_be_visible()  # of whoever is chosen still
 
 
 @pytest.mark.skipif(not site.engine_folder(), reason="needs the engine: npm ci --prefix web")

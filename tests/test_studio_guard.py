@@ -382,6 +382,14 @@ def test_a_certificate_and_its_key_go_together(tmp_path):
         serve(Studio(folder=tmp_path), say=print, certificate=missing, key=missing)
 
 
+def test_what_is_no_certificate_is_said_before_the_link(tmp_path, capsys):
+    notes = tmp_path / "notes.pem"
+    notes.write_text("this is no certificate\n")
+    with pytest.raises(OptionError, match=r"notes\.pem: expected a certificate and its key"):
+        serve(Studio(folder=tmp_path), say=print, certificate=notes, key=notes)
+    assert not capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_a_second_server_does_not_take_the_same_folder(folder):
     first, _ = started(folder)

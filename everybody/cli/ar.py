@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import OptionError, OutputError
-from .options import complain, listed
+from .options import Complaints, complain, listed
 
 TARGET = "A photo of something flat in the film: a page, a poster. It is found and followed."
 SHOW = "What to draw on the target: a picture, a film, or a model (glb, gltf, obj, stl, ply)."
@@ -49,16 +49,18 @@ def ar(
     place = Target.flat(one(str(target)).image, width, str(target)) if target else None
     scene = Scene(place, showable(show, size) if show else None, things, fov, occlusion)
     people = bool(things) or occlusion
-    problem = lambda error: complain(str(error))  # noqa: E731
+    complaints = Complaints()
     frames = (
-        Estimator(model=model).stream(source, problem=problem)
+        Estimator(model=model).stream(source, problem=complaints)
         if people
-        else read(source, problem=problem)
+        else read(source, problem=complaints)
     )
     with VideoWriter(out, say=complain) as video:
         for time, image in augmented(scene, frames):
             video.write(image, time)
-    _sum_up(scene, out)
+    if scene.frames:
+        _sum_up(scene, out)
+    complaints.conclude()
 
 
 def _sum_up(scene: object, out: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import OptionError, OutputError
-from .options import FPS, complain, frames_per_second
+from .options import FPS, Complaints, complain, frames_per_second
 
 if TYPE_CHECKING:
     from ..apps.exercise import Exercise
@@ -54,15 +54,19 @@ def coach(
         raise OutputError(f"{out}: exists; choose another name or say --overwrite")
     chosen = exercises if exercise == AUTO else {exercise: named(exercise, exercises)}
     lesson = Lesson(chosen, everyone=everyone)
-    _follow(lesson, _frames(source, model, everyone, frames_per_second(fps)), quiet)
+    complaints = Complaints()
+    _follow(lesson, _frames(source, model, everyone, frames_per_second(fps), complaints), quiet)
+    if not lesson.coaches:
+        complaints.conclude()
     done = lesson.finish()
     if out is not None:
         write_rows(out, rows(done))
     _sum_up(lesson, exercises)
+    complaints.conclude()
 
 
 def _frames(
-    source: str, model: str, everyone: bool, fps: float | None
+    source: str, model: str, everyone: bool, fps: float | None, complaints: Complaints
 ) -> Iterable[Frame] | Iterable[Record]:
     """Frames of results, or of a film as its people are found."""
     from ..estimator import Estimator
@@ -75,7 +79,7 @@ def _frames(
     estimator = Estimator(model=model)
     return estimator.stream(
         source,
-        problem=lambda error: complain(str(error)),
+        problem=complaints,
         track=Follow(live=source.isdecimal()) if everyone else False,
     )
 

@@ -6,7 +6,9 @@ import re
 import sys
 from contextlib import suppress
 
-from ..errors import OptionError
+import typer
+
+from ..errors import EverybodyError, OptionError
 from ..messages import clean
 
 FPS = "Frames per second of what has no times, as pictures and results of OpenPose; 25."
@@ -44,6 +46,22 @@ def frames_per_second(fps: float | None) -> float | None:
     from ..media.selection import Selection
 
     return Selection(fps=fps).fps
+
+
+class Complaints:
+    """Says each problem at once, and remembers that there were any."""
+
+    def __init__(self) -> None:
+        self.any = False
+
+    def __call__(self, problem: EverybodyError) -> None:
+        complain(str(problem))
+        self.any = True
+
+    def conclude(self) -> None:
+        """Raises typer.Exit with 1 if there were any: not all was done."""
+        if self.any:
+            raise typer.Exit(1)
 
 
 def complain(text: str, *, prefix: str = "everybody: ") -> None:

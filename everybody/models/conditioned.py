@@ -48,7 +48,7 @@ class ConditionedTinyPoseNet(TinyPoseNet):
     def __init__(self, joints: int = 17) -> None:
         super().__init__(joints)
         self.maps = 2 * joints
-        self.channels = COLOURS + channels(joints, STRIDE)  # of the input
+        self.input_channels = COLOURS + channels(joints, STRIDE)
         self.early = Told(self.maps, 32)
         self.late = Told(self.maps, WIDTHS[0])
 

@@ -70,7 +70,7 @@ class Model:
 
     def channels(self, net: Any) -> int:
         """How many channels the network's input has: those of colour, unless it says otherwise."""
-        return getattr(net, "channels", 3)
+        return getattr(net, "input_channels", 3)
 
     def answers(self, net: Any, image: Tensor) -> tuple[Tensor, ...]:
         """Pictures [B, 3, H, W], normalised -> what the codec decodes."""

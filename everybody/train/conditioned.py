@@ -86,7 +86,7 @@ class ConditionedTask(PoseTask):
 
     def found_plain(self, images: Tensor) -> Tensor:
         """What the start finds in crops [N, 3, h, w] without a condition: [N, K, 3]."""
-        blank = images.new_zeros(len(images), self.net.channels - COLOURS, *images.shape[2:])
+        blank = images.new_zeros(len(images), self.net.input_channels - COLOURS, *images.shape[2:])
         with torch.no_grad():
             answers = self.model.answers(self.teacher, torch.cat([images, blank], 1))
         poses = self.codec.decode([answer.float().cpu().numpy() for answer in answers])

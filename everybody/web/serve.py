@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import socket
+import ssl
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ def serve(
     for path in filter(None, (certificate, key)):
         if not path.is_file():
             raise OptionError(f"{path}: no such file; expected a certificate and its key in PEM")
+    if certificate is not None and key is not None:
+        _check(certificate, key)
     if host not in LOCAL:
         studio = replace(studio, token=studio.token or secrets.token_urlsafe(24))
     listening, taken = listen(host, port)
@@ -55,6 +58,17 @@ def serve(
         say(f"everybody studio: {link}")
         show(link)
         server(studio, certificate, key).run(sockets=[listening])
+
+
+def _check(certificate: Path, key: Path) -> None:
+    """Raises OptionError unless these are a certificate and its key."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror
+        raise OptionError(
+            f"{certificate} and {key}: expected a certificate and its key in PEM ({reason})"
+        ) from None
 
 
 def _link(studio: Studio, host: str, port: int, *, secure: bool) -> str:

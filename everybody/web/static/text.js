@@ -209,7 +209,7 @@ export const text = {
     drawn: (name) => `${name} with skeletons`,
   },
 
-  named: (name, created) => `${name} · ${new Date(created).toLocaleTimeString()}`,
+  made: ({ options, created }) => `${options.model} · ${new Date(created).toLocaleString()}`,
 
   run: {
     back: "All jobs",

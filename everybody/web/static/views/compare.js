@@ -21,14 +21,17 @@ export async function show(view, app) {
     view.append(h("p", {}, words.few));
     return undefined;
   }
-  const names = jobs.map(({ job }, n) => [String(n), text.named(job.name, job.created)]);
+  const names = jobs.map(({ job }, n) => [String(n), `${job.name} · ${text.made(job)}`]);
   const chosen = [0, 1];
   const body = h("div", {});
   let pair = null;
   const open = async () => {
     pair?.close();
     const runs = await Promise.all(chosen.map((n) => jobs[n].place.run(jobs[n].job.id)));
-    pair = new Pair(runs);
+    pair = new Pair(
+      runs,
+      chosen.map((n) => names[n][1]),
+    );
     body.replaceChildren(pair.element);
   };
   const pick = (side) => (n) => {
@@ -49,7 +52,7 @@ export async function show(view, app) {
 }
 
 class Pair {
-  constructor(runs) {
+  constructor(runs, names) {
     this.runs = runs;
     this.films = runs.map(
       ({ films, edits }) => new Film({ ...films[0], frames: edited(films[0].frames, edits) }),
@@ -67,7 +70,7 @@ class Pair {
         "div",
         { class: "pair" },
         this.stages.map((stage, n) =>
-          h("figure", {}, stage.element, h("figcaption", {}, runs[n].name)),
+          h("figure", {}, stage.element, h("figcaption", {}, names[n])),
         ),
       ),
       transport(left),

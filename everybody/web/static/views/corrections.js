@@ -43,6 +43,7 @@ export class Corrections {
   }
 
   choose(id, joint) {
+    if (id !== this.chosen) this.newId.value = "";
     this.chosen = id;
     if (joint !== undefined) this.joint.value = joint;
     this.update();

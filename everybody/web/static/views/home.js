@@ -212,11 +212,13 @@ class JobItem {
     );
   }
 
-  update({ state, done, total, error, overlay }) {
+  update(job) {
+    const { state, done, total, error, overlay } = job;
     const busy = state === "running" || state === "waiting";
     const said = error ? ` · ${explain(error)}` : "";
     this.element.dataset.state = state;
-    this.state.textContent = `${words.state[state] ?? state} · ${words.progress(done, total)}${said}`;
+    const stands = `${words.state[state] ?? state} · ${words.progress(done, total)}`;
+    this.state.textContent = `${stands} · ${text.made(job)}${said}`;
     this.bar.hidden = !busy;
     if (total) Object.assign(this.bar, { max: total, value: done });
     else this.bar.removeAttribute("value");

@@ -76,9 +76,10 @@ class RunView {
     for (const part of parts) part?.close();
   }
 
-  /** Keeps a correction with the job and shows it. */
+  /** Keeps a correction with the job and shows it. Who was chosen stays so by a new id. */
   async keep(edit) {
-    await this.#change(this.place.edit(this.run.id, edit), text.edits.saved);
+    const done = await this.#change(this.place.edit(this.run.id, edit), text.edits.saved);
+    if (done && edit.op === "rename" && this.stage.chosen === edit.id) this.#choose(edit.to);
   }
 
   /** The coach, of films: there is none without a server, and pictures do not move. */
@@ -101,18 +102,21 @@ class RunView {
   }
 
   async undo() {
-    await this.#change(this.place.undo(this.run.id), text.edits.undone);
+    const last = this.run.edits.at(-1);
+    const done = await this.#change(this.place.undo(this.run.id), text.edits.undone);
+    if (done && last?.op === "rename" && this.stage.chosen === last.to) this.#choose(last.id);
   }
 
+  /** Shows what the corrections are then; whether they could be changed. */
   async #change(asked, words) {
-    try {
-      this.run.edits = await asked;
+    const changed = await asked.catch((error) => say(explain(error)));
+    if (changed) {
+      this.run.edits = changed;
       say(words);
-    } catch (error) {
-      say(explain(error));
     }
     this.film.film.frames = edited(this.original, this.run.edits);
     this.#refresh();
+    return Boolean(changed);
   }
 
   #refresh() {

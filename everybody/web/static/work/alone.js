@@ -123,8 +123,8 @@ export class Alone {
   }
 }
 
-const told = ({ id, name, created, state, done, total, error }) => {
-  return { id, name, created, state, done, total, error, overlay: null };
+const told = ({ id, name, created, options, state, done, total, error }) => {
+  return { id, name, created, options, state, done, total, error, overlay: null };
 };
 
 /** Sources and their frames -> what the player shows: each video, and all pictures as one film. */

@@ -3,6 +3,8 @@
 import { Problem } from "../pose/problem.js";
 
 const RATE = 25; // frames a second, where a video does not tell
+const MOMENT = 5; // milliseconds
+const PATIENCE = 20; // moments that a frame is waited for; then the film has none at this time
 const PLAIN = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
 
 export const isVideo = (file) =>
@@ -39,8 +41,20 @@ export async function frameOf({ video, rate }, n) {
   const seeked = happens(video, "seeked");
   video.currentTime = Math.min((n + 0.5) / rate, video.duration);
   await seeked;
+  for (let turn = 0; turn < PATIENCE && isBefore(video, 1 / rate); turn++) await aMoment();
   return createImageBitmap(video, PLAIN);
 }
+
+/** Whether the frame before is still the one that is given: "seeked" can come that early. */
+function isBefore(video, step) {
+  if (!globalThis.VideoFrame) return false;
+  const frame = new VideoFrame(video);
+  const time = frame.timestamp / 1e6;
+  frame.close();
+  return Math.abs(video.currentTime - time) > step;
+}
+
+const aMoment = () => new Promise((resolve) => setTimeout(resolve, MOMENT));
 
 export const closeVideo = ({ video }) => URL.revokeObjectURL(video.src);
 
