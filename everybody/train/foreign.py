@@ -8,7 +8,7 @@ parallelism). What numpy left beside them, as the state of a draw, is passed ove
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -31,7 +31,8 @@ class _PassedOver:
     def __setstate__(self, _: Any) -> None: ...
 
 
-_NUMPY = [  # data that training writes beside tensors: arrays, figures, what draws are at
+# Data that training writes beside tensors: arrays, figures, what draws are at.
+_NUMPY: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     (_PassedOver, name)
     for name in (
         "numpy.ndarray",
