@@ -216,7 +216,6 @@ export const text = {
     film: "Source",
     pictures: "Pictures",
     loading: "Loading…",
-    compare: "Compare with another run",
     server:
       "The coach, people in space, animation and augmented reality are worked out by a server. Start " +
       "everybody studio on your machine, and drop the file there.",
