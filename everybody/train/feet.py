@@ -72,9 +72,8 @@ def agreed(views: Sequence[Array], truth: Array, height: Array) -> Array:
     seen = np.stack(views)  # [V, N, 33, 3]
     weight = seen[..., 2:] + 1e-6
     mean = (seen[..., :2] * weight).sum(0) / weight.sum(0)
-    spread = (np.square(seen[..., :2] - mean).sum(-1) * weight[..., 0]).sum(0) / weight[..., 0].sum(
-        0
-    )
+    share = weight[..., 0] / weight[..., 0].sum(0)
+    spread = (np.square(seen[..., :2] - mean).sum(-1) * share).sum(0)
     out = truth.copy()
     for own, theirs in FEET.items():
         ankle = f"{own.partition('_')[0]}_ankle"
