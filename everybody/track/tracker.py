@@ -102,8 +102,8 @@ class Tracker:
 
     missed: the last frame lacked a person of the one before it, or was cut to without a detection.
     unsure: the next detection may give a person an id. moved: the camera's motion before the last
-    frame [2, 3]; None after a cut. evidence: all that the last frame told; rows: which of its people
-    have ids.
+    frame [2, 3]; None after a cut. evidence: all that the last frame told; rows: which of its
+    people have ids.
     """
 
     def __init__(
