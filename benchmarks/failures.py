@@ -269,7 +269,7 @@ def shapes(keypoints: np.ndarray) -> np.ndarray:
 
 def distances(keypoints: np.ndarray, middles: np.ndarray) -> np.ndarray:
     """[N, K, 3], [C, 2 K] -> [N]: from the nearest cluster, by the joints that are seen."""
-    some = shapes(keypoints).reshape(len(keypoints), 1, -1)
+    some = shapes(keypoints).reshape(len(keypoints), 1, middles.shape[1])
     seen = np.repeat(keypoints[..., 2] > 0, 2, axis=1)[:, None]
     gaps = (np.square(some - middles[None]) * seen).sum(2) / np.maximum(seen.sum(2), 1)
     return np.sqrt(gaps.min(1, initial=np.inf))
