@@ -470,10 +470,51 @@ def test_a_list_with_duplicates_and_dead_links(tmp_path: Path, movie: Path, kind
 )
 def test_lists_that_are_none(tmp_path: Path, name: str, content: str, what: str) -> None:
     (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=what):
+        films([str(tmp_path / name)], _fail, _raise)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("", "holds no pictures or videos"), ("*.mp4", "no picture or video matches")],
+)
+def test_a_source_that_names_nothing(tmp_path: Path, name: str, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        films([f"{tmp_path}/{name}"], _fail, _raise)
+
+
+def test_several_sources_of_which_none_is_left(tmp_path: Path) -> None:
     problems: list[EverybodyError] = []
     with pytest.raises(InputError, match="no sources"):
-        films([str(tmp_path / name)], _fail, problems.append)
-    assert what in str(problems[0])
+        films([str(tmp_path), f"{tmp_path}/*.mp4"], _fail, problems.append)
+    assert len(problems) == 2
+
+
+def test_sources_and_their_tags_over_http(tmp_path: Path, movie: Path) -> None:
+    """A file that is written again has another fingerprint, of whatever size it is."""
+    import os
+    import threading
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    class Silent(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+    handler = partial(Silent, directory=str(movie.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        (film,) = films([f"{url}/"], _fail, _raise)
+        first = plan(job(tmp_path), film)
+        os.utime(movie, (1_000_000_000, 1_000_000_000))
+        second = plan(job(tmp_path), film)
+        missing = plan(job(tmp_path), Film(f"{url}/b.mp4", (f"{url}/b.mp4",)))
+        server.shutdown()
+        thread.join()
+    assert len(first.parts) == len(plan(job(tmp_path), film_of(movie)).parts) > 3
+    assert first.fingerprint != second.fingerprint
+    assert "is not there" in missing.error
 
 
 def test_a_store_that_nobody_knows() -> None:

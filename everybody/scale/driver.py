@@ -69,8 +69,9 @@ def scale(
     begun = time.perf_counter()
     found = films(sources, asked.say, _problem(report, asked))
     job, skeleton = identified(job)
-    claim(job)
+    agreed(job)
     with connected(cluster) as room:
+        claim(job)
         plan = planned(job, found)
         report.start = time.perf_counter() - begun
         Run(job, skeleton, plan, room, cluster, report, asked).run()
@@ -115,8 +116,8 @@ def identified(job: Job) -> tuple[Job, Skeleton]:
     return replace(job, identity=name, record=record), estimator.skeleton
 
 
-def claim(job: Job) -> None:
-    """Makes DEST this job's. Raises OptionError where it holds the results of another."""
+def agreed(job: Job) -> None:
+    """Raises OptionError where DEST holds the results of another job."""
     fs, root = located(job.dest)
     with telling(job.dest):
         old = get(fs, f"{root}/run.json")
@@ -127,6 +128,12 @@ def claim(job: Job) -> None:
                 f"{job.dest}: holds results of a run with other {found}; give the same or choose "
                 "another folder"
             )
+
+
+def claim(job: Job) -> None:
+    """Makes DEST this job's: another one is refused from now on. Raises as `agreed` does."""
+    agreed(job)
+    fs, root = located(job.dest)
     with telling(job.dest):
         put(fs, f"{root}/run.json", json.dumps(job.record, default=str, indent=1).encode())
 

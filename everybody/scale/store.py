@@ -27,6 +27,9 @@ T = TypeVar("T")
 _WHOLE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "memory"}
 _PACKAGES = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "http": "aiohttp"}
 _TRIES, _WAIT = 4, 0.25  # seconds before the second try; each further one waits twice as long
+# What stores call a tag of an object's content or, failing that, when it was written.
+_TAGS = ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "Digest")
+_TAGS += ("mtime", "LastModified", "last_modified", "Last-Modified")
 _FINAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 
@@ -138,8 +141,7 @@ def fingerprint(fs: AbstractFileSystem, path: str) -> str:
     """
     fs.invalidate_cache()
     info = patiently(lambda: fs.info(path))
-    tags = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified")
-    tag = next((info[tag] for tag in tags if info.get(tag)), "")
+    tag = next((info[tag] for tag in _TAGS if info.get(tag)), "")
     return f"{info.get('size')}:{tag}"
 
 
