@@ -235,6 +235,38 @@ def test_a_half_written_chunk_is_found_and_done_again(
     assert [record.index for record in joined(one, done(one, film_of(movie)))] == list(range(40))
 
 
+@pytest.mark.parametrize("said", [b"", b'{"frames": 9, "peop', b"[]", b"{}"])
+def test_a_chunk_whose_report_is_broken_is_done_again(
+    tmp_path: Path, movie: Path, said: bytes
+) -> None:
+    one = job(tmp_path)
+    planned = done(one, film_of(movie))
+    path = Path(f"{chunk_path(one.dest, one, planned, planned.parts[1])}.json")
+    whole = json.loads(path.read_bytes())
+    path.write_bytes(said)
+    assert not Worker(one, Finder())(planned, planned.parts[1]).again  # type: ignore[arg-type]
+    assert json.loads(path.read_bytes())["frames"] == whole["frames"]
+
+
+@pytest.mark.parametrize("said", [b"", b'{"settings": {"det'])
+def test_records_of_a_run_that_are_broken_are_written_again(
+    tmp_path: Path, movie: Path, said: bytes
+) -> None:
+    one = job(tmp_path, record={"settings": {"det_score": 0.3}, "models": []})
+    planned = done(one, film_of(movie))
+    records = [
+        Path(one.dest) / "run.json",
+        Path(one.dest) / "films" / film_folder(planned.film) / "run.json",
+    ]
+    claim(one)
+    join(one, planned, COCO17, {})
+    for path in records:
+        path.write_bytes(said)
+    claim(one)
+    assert not join(one, planned, COCO17, {}).again
+    assert all("settings" in json.loads(path.read_bytes()) for path in records)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_a_store_that_answers_500_and_stalls(

@@ -34,7 +34,7 @@ from .join import Joined, join
 from .plan import plan as plan_film
 from .report import Report, forecast
 from .sources import Film, films
-from .store import get, located, put, telling
+from .store import located, put, telling, told
 
 ROUNDS = 3  # of chunks whose committed results turned out to be broken
 SPREAD = 50  # tasks for each worker, at least, so that all end at about the same time
@@ -120,14 +120,12 @@ def agreed(job: Job) -> None:
     """Raises OptionError where DEST holds the results of another job."""
     fs, root = located(job.dest)
     with telling(job.dest):
-        old = get(fs, f"{root}/run.json")
-    if old is not None:
-        found = differences(json.loads(old), job.record)
-        if found:
-            raise OptionError(
-                f"{job.dest}: holds results of a run with other {found}; give the same or choose "
-                "another folder"
-            )
+        old = told(fs, f"{root}/run.json")
+    if old and (found := differences(old, job.record)):
+        raise OptionError(
+            f"{job.dest}: holds results of a run with other {found}; give the same or choose "
+            "another folder"
+        )
 
 
 def claim(job: Job) -> None:

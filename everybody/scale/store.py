@@ -7,6 +7,7 @@ files of its package. What a store refuses becomes one line that names the addre
 from __future__ import annotations
 
 import errno
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -128,6 +129,15 @@ def bytes_of(fs: AbstractFileSystem, path: str) -> bytes:
     data = patiently(lambda: fs.cat_file(path))
     assert isinstance(data, bytes)
     return data
+
+
+def told(fs: AbstractFileSystem, path: str) -> dict[str, Any]:
+    """What a JSON file says; empty where there is none, or it is broken, as after a power cut."""
+    try:
+        said = json.loads(get(fs, path) or b"")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def exists(fs: AbstractFileSystem, path: str) -> bool:
