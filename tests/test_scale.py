@@ -530,7 +530,7 @@ def test_sources_and_their_tags_over_http(tmp_path: Path, movie: Path) -> None:
     from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
     class Silent(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None: ...
+        def log_message(self, format: str, *args: object) -> None: ...
 
     handler = partial(Silent, directory=str(movie.parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -586,7 +586,7 @@ def test_results_of_another_run_are_refused(tmp_path: Path) -> None:
         claim(replace(one, record={"settings": {"det_score": 0.5}, "models": []}))
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense"])
 def test_no_cluster_at_the_address(address: str) -> None:
     pytest.importorskip("ray", reason="needs the extra scale")
     with (
@@ -594,6 +594,11 @@ def test_no_cluster_at_the_address(address: str) -> None:
         connected(Cluster(address=address)),
     ):
         pass
+
+
+def test_rays_client_is_refused_with_what_to_do() -> None:
+    with pytest.raises(OptionError, match="on a node of the cluster with --address auto"):
+        Cluster(address="ray://127.0.0.1:10001")
 
 
 @pytest.mark.parametrize(
@@ -668,7 +673,8 @@ def test_a_frame_of_the_join_takes_no_memory() -> None:
     assert picture.strides[:2] == (0, 0)
 
 
-def test_answers_of_a_bound_session_are_those_of_a_plain_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("staged", [False, True])
+def test_answers_of_a_bound_session_are_those_of_a_plain_one(tmp_path: Path, staged: bool) -> None:
     """The path of CUDA, in the memory that is here."""
     import onnxruntime
 
@@ -677,8 +683,19 @@ def test_answers_of_a_bound_session_are_those_of_a_plain_one(tmp_path: Path) -> 
 
     path = nets.heatmap_finder(tmp_path / "pose.onnx", 17)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    crops = np.random.default_rng(0).random((3, 3, 128, 96), np.float32)
+    crops = np.random.default_rng(0).random((3, 3, 128, 96), np.float32)[:, :, ::-1]
     name = session.get_inputs()[0].name
-    answers = bound(session, name, crops[:, :, ::-1], "cpu")
-    for ours, theirs in zip(answers, session.run(None, {name: crops[:, :, ::-1]}), strict=True):
+    staging = onnxruntime.OrtValue.ortvalue_from_shape_and_type if staged else None
+    answers = bound(session, name, crops, "cpu", staging)
+    for ours, theirs in zip(answers, session.run(None, {name: crops}), strict=True):
         assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("provider", ["CPUExecutionProvider", "CUDAExecutionProvider"])
+def test_memory_that_is_not_there_is_not_used(provider: str) -> None:
+    import onnxruntime
+
+    from everybody.runtime import pinned
+
+    if provider not in onnxruntime.get_available_providers() or provider.startswith("CPU"):
+        assert pinned(provider) is None
