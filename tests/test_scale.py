@@ -30,10 +30,10 @@ from everybody.results.journal import read_journal
 from everybody.results.records import Record
 from everybody.run import Outputs, run
 from everybody.scale import report, simulate, store
-from everybody.scale.actors import Tries, as_table, part_of, tried
+from everybody.scale.actors import Tries, tried
 from everybody.scale.chunks import Part, groups, parts
 from everybody.scale.cluster import Cluster, connected
-from everybody.scale.driver import claim
+from everybody.scale.driver import _in_order, claim
 from everybody.scale.job import Job, Planned, chunk_id, digest, film_folder
 from everybody.scale.join import join
 from everybody.scale.keyframes import index
@@ -42,6 +42,7 @@ from everybody.scale.plan import plan
 from everybody.scale.remote import best_batch
 from everybody.scale.sources import Film, films
 from everybody.scale.work import Done, Worker, chunk_path
+from everybody.scale.worklist import Worklist
 from everybody.skeletons import COCO17
 from everybody.track.tracker import Evidence
 from synthetic.walkers import Moment, Scenery, walkers
@@ -181,16 +182,26 @@ def test_folders_of_films_of_one_name_differ() -> None:
     assert film_folder(Film("a/x.mp4", ())) != film_folder(Film("b/x.mp4", ()))
 
 
-def test_the_plan_as_a_table_and_back() -> None:
+def test_the_plan_as_an_array_and_back() -> None:
     plan = [
         Planned(Film("a", ("a",)), parts=(Part(0, 5, Key(0, 7, 0.5), 0.25), Part(5, 9))),
+        Planned(Film("c", ("c",)), error="broken"),
         Planned(Film("b", ("b",)), parts=(Part(0, -1, whole=True),)),
     ]
-    table = as_table(plan)
-    rows = [
-        (film, place, part) for film, p in enumerate(plan) for place, part in enumerate(p.parts)
+    work = Worklist.of(iter(plan))
+    assert list(work) == plan
+    assert [(work.film(row), work.place(row)) for row in range(len(work))] == [
+        (0, 0),
+        (0, 1),
+        (2, 0),
     ]
-    assert [part_of(table, row) for row in range(len(table))] == rows
+    assert [work.part(row) for row in range(len(work))] == [p for one in plan for p in one.parts]
+    assert (len(Worklist.of([])), list(Worklist.of([]))) == (0, [])
+
+
+def test_plans_that_come_in_any_order() -> None:
+    plans = [Planned(Film(str(n), ())) for n in range(5)]
+    assert list(_in_order((n, plans[n]) for n in (3, 0, 1, 4, 2))) == plans
 
 
 # Commit
