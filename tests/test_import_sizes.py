@@ -125,8 +125,7 @@ def hourglass(stacks: int, name: str, each: str, between: str) -> Shapes:
     return {
         key: shape
         for key, shape in state.items()
-        if (found := re.match(rf"^({between})\.(\d+)\.", key)) is None
-        or int(found[2]) < stacks - 1
+        if (found := re.match(rf"^({between})\.(\d+)\.", key)) is None or int(found[2]) < stacks - 1
     }
 
 
