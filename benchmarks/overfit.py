@@ -27,7 +27,7 @@ from everybody.estimator import Estimator
 from everybody.media.read import Selection, read
 from everybody.metrics import pck
 from everybody.skeletons import COCO17
-from everybody.train import shards
+from everybody.train import shards, squares
 from everybody.train.augment import normalised
 from everybody.train.recipe import BASE, UNCHANGED, Recipe
 from everybody.train.tasks import task
@@ -83,7 +83,7 @@ def film(folder: Path) -> shards.Pack:
             boxes=np.concatenate([group.boxes for group in people]),
             folder=folder,
         )
-        shards.pack_crops(data, folder, size=224, say=lambda text: None)
+        squares.pack_crops(data, folder, size=224, say=lambda text: None)
     return shards.load([folder], threads=1)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -232,7 +233,7 @@ OTHER: dict[str, tuple[str, str | None, Callable[[], Shapes]]] = {
 # --- what becomes of them
 
 
-def drawn(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+def drawn(name: str, shape: tuple[int, ...]) -> Any:
     """Numbers of a size with which signals neither die nor grow."""
     if name.endswith(COUNTERS):
         return torch.zeros(shape, dtype=torch.int64)
