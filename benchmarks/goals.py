@@ -7,10 +7,10 @@ Beside them the public models that they started from, without any search for tur
 of coco_val (true boxes; and detected ones that score at least .05), turned counter-clockwise; box
 AP of the same people; PCK@0.2 of the torso of lspet/val, true boxes, the 12 joints that COCO
 shares; feet and head as in `benchmarks/feet.py`; of `--model animals`, PCK and AP as in
-`benchmarks/animals.py`, in the first column; false people at the default threshold, on pictures without anybody that nothing was trained
-on. Milliseconds are medians, all systems by turns on the same pictures, on two threads: of one
-person's pose, whose turn is known as finding hands it on, and of finding people in a picture.
-Intervals of the APs: `benchmarks/accuracy.py`.
+`benchmarks/animals.py`, in the first column; false people at the default threshold, on pictures
+without anybody that nothing was trained on. Milliseconds are medians, all systems by turns on the
+same pictures, on two threads: of one person's pose, whose turn is known as finding hands it on, and
+of finding people in a picture. Intervals of the APs: `benchmarks/accuracy.py`.
 """
 
 from __future__ import annotations
