@@ -13,7 +13,7 @@ from ..inputs import Input
 from ..options import Options
 from ..runtime import Session
 from ..skeletons import OPENPOSE18, OPENPOSE25, Skeleton, skeleton
-from .bottomup import BottomUp, bottom_up, given_model, sized
+from .bottomup import BottomUp, bottom_up, codec_of, given_model, sized
 
 # The layouts by the skeleton whose joints they have; the first that fits a file is taken.
 LAYOUTS: dict[str, Layout] = {OPENPOSE18.name: BODY18, OPENPOSE25.name: BODY25}
@@ -46,4 +46,5 @@ def open_openpose(options: Options) -> BottomUp:
     if named.name not in LAYOUTS:
         raise unknown("skeleton of OpenPose's maps", named.name, LAYOUTS)
     spec = sized(row.input if row else INPUT, session, options)
-    return bottom_up(session, PartFields(LAYOUTS[named.name]), named, spec, options)
+    codec = codec_of(row, PartFields(LAYOUTS[named.name]))
+    return bottom_up(session, codec, named, spec, options)

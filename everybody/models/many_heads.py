@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -92,7 +92,7 @@ def maps(width: int, outputs: int, start: float = 0.0) -> nn.Conv2d:
 class Head(nn.Module):
     """A method's maps: [B, width, h, w] -> one tensor per kind of map."""
 
-    CODEC: Mapping[str, Any]
+    CODEC: ClassVar[Mapping[str, Any]]
     OUTPUTS: tuple[str, ...]
     METHOD: str  # of `methods.METHODS`: it decodes the answers
     SKELETON: Skeleton = COCO17
@@ -151,7 +151,12 @@ def outside(truth: Truth, cells: Sequence[int], size: tuple[int, int]) -> Any:
 class OpenPoseHead(Head):
     """18 joints, as OpenPose's; no map of the background, which nobody reads."""
 
-    CODEC = {"type": "part-fields", "stride": STRIDE, "sigma": 1.25, "enlarge": 2}
+    CODEC: ClassVar[Mapping[str, Any]] = {
+        "type": "part-fields",
+        "stride": STRIDE,
+        "sigma": 1.25,
+        "enlarge": 2,
+    }
     OUTPUTS = ("confidence", "fields")
     METHOD, SKELETON = "openpose", OPENPOSE18
 
@@ -166,7 +171,7 @@ class OpenPoseHead(Head):
 
 
 class PersonLabHead(Head):
-    CODEC = {
+    CODEC: ClassVar[Mapping[str, Any]] = {
         "type": "personlab",
         "disc": 10.0,
         "options": {"stride": STRIDE, "threshold": 0.3, "radius": 12.0},
@@ -199,7 +204,7 @@ class PersonLabHead(Head):
 
 
 class MoveNetHead(Head):
-    CODEC = {"type": "movenet", "stride": STRIDE}
+    CODEC: ClassVar[Mapping[str, Any]] = {"type": "movenet", "stride": STRIDE}
     OUTPUTS = ("centre", "heatmaps", "vectors", "offsets")
     METHOD = "movenet"
     UNIT = REACH / STRIDE  # of vectors, in cells
@@ -226,7 +231,7 @@ class CellsHead(nn.Module):
     strides and visibility of all cells [B, A, K, 3], the finest level first. All levels share it.
     """
 
-    CODEC: Mapping[str, Any] = {"type": "cell-poses"}
+    CODEC: ClassVar[Mapping[str, Any]] = {"type": "cell-poses"}
     OUTPUTS = ("boxes", "scores", "joints")
     METHOD, SKELETON = "rtmo", COCO17
     MOST = 100  # cells that are answered with
@@ -401,7 +406,8 @@ def use_of(heads: Sequence[str]) -> dict[str, Any]:
         return {"outputs": tuple(f"{name}_{out}" for name, kind in named for out in kind.OUTPUTS)}
     (kind,) = kinds
     told = {"method": kind.METHOD, "skeleton": kind.SKELETON.name}
-    return {"outputs": kind.OUTPUTS, "codec": kind.CODEC, "told_of": told}
+    surest = kind.OUTPUTS.index("scores") if "scores" in kind.OUTPUTS else None
+    return {"outputs": kind.OUTPUTS, "codec": kind.CODEC, "told_of": told, "surest": surest}
 
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -62,6 +62,8 @@ class Model:
     # What an exported file says of itself beside its codec: its method and the joints it speaks of.
     told_of: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[str, ...] = ("heatmaps",)  # names of the exported outputs, those of `also` first
+    # The output that says how sure, of networks that answer with the people they are surest of.
+    surest: int | None = None
     dynamic: bool = False  # the exported graph takes sides of any multiple of 32
     difference: Callable[..., Loss] | None = None  # (said, wanted, known, codec): to imitate itself
     deploy: Callable[[Any], nn.Module] | None = None  # the same function, laid out for engines

@@ -6,8 +6,8 @@
     smooth_distance   smooth L1 of vectors, where they are known
 
 Most of a map is empty. So all are per unit of what there is to find, not per cell: an answer of
-zeros costs about 1, however large the picture is. A mean over all cells would leave a joint of a few
-cells a thousandth of the gradient that the empty rest has.
+zeros costs about 1, however large the picture is. A mean over all cells would leave a joint of a
+few cells a thousandth of the gradient that the empty rest has.
 """
 
 from __future__ import annotations
