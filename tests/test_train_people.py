@@ -16,6 +16,7 @@ from everybody.codecs import CellPoses, make_people_codec  # noqa: E402
 from everybody.errors import DataError, OptionError  # noqa: E402
 from everybody.estimator import Estimator  # noqa: E402
 from everybody.geometry import box_around  # noqa: E402
+from everybody.methods import is_method  # noqa: E402
 from everybody.models import MODELS  # noqa: E402
 from everybody.models import picture_losses as losses  # noqa: E402
 from everybody.models.many_heads import HEADS, VARIANTS, ManyHeads, many_losses  # noqa: E402
@@ -24,8 +25,9 @@ from everybody.models.rtmdet import RTMDet  # noqa: E402
 from everybody.people import Frame  # noqa: E402
 from everybody.skeletons import COCO17, LSP14, mapping  # noqa: E402
 from everybody.train import checkpoint, export, loop, people, shards  # noqa: E402
+from everybody.train.about import About  # noqa: E402
 from everybody.train.recipe import UNCHANGED, recipe  # noqa: E402
-from synthetic import planted  # noqa: E402
+from synthetic import nets, planted  # noqa: E402
 
 from .network_laws import batched_equals_single, every_parameter_learns  # noqa: E402
 from .test_bottomup_by_heart import pictures  # noqa: E402
@@ -216,8 +218,24 @@ def test_joints_outside_are_not_labelled_and_people_cut_away_are_unsure(tmp_path
 
 def test_shards_of_other_joints_are_refused(tmp_path):
     pack = packed(tmp_path)
-    with pytest.raises(DataError, match="lsp-14.*--skeleton coco-17"):
+    with pytest.raises(DataError, match=r"lsp-14.*--skeleton coco-17"):
         made(replace(pack, skeleton=LSP14, keypoints=pack.keypoints[:, :14]))
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_file_that_says_its_codec_is_a_method_by_itself(tmp_path, name):
+    head, path = HEADS[name], tmp_path / "planted.onnx"
+    joints = crossing(head.SKELETON)
+    maps = make_people_codec(head.CODEC).encode(planted.seen(joints), SIZE)
+    nets.maps_constant(path, {f"maps_{n}": some for n, some in enumerate(maps)}, SIZE)
+    assert not is_method(str(path))
+    about = About(COCO17)
+    export.lean(path, people.PeopleTask.told(recipe(f"{name}-small"), about))
+    assert is_method(str(path))
+    frame = Frame(np.zeros((2 * SIZE[1], 2 * SIZE[0], 3), np.uint8))
+    (found,) = Estimator(method=path, threads=1)([frame])
+    assert found.people.skeleton == head.SKELETON
+    assert planted.same_people(found.people.keypoints, 2 * joints + 0.5, within=4)
 
 
 def learn(name: str, steps: int) -> tuple[ManyHeads, torch.Tensor, list[Truth]]:
