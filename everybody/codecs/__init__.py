@@ -6,8 +6,9 @@ training targets, `decode` reads the answers, and `check` compares an ONNX file'
 the codec means before the file runs. A codec carries the scale and offset of the weights it decodes
 (`grid.py`) and does no input or output of its own.
 
-There are two kinds. A `Codec` (`CODECS`) speaks of one person in one crop. A `PictureCodec`
-(`PICTURE_CODECS`) speaks of all people of a whole picture; a detector is one with no joints.
+There are two kinds. A `Codec` (`CODECS`) speaks of one person in one crop. A `PictureCodec` speaks
+of all people of a whole picture: with their joints (`PEOPLE_CODECS`), or, of detectors, with none
+(`PICTURE_CODECS`).
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ from ..errors import OptionError, unknown
 from ..typed import convert
 from .anchors import AnchorPoints
 from .boxes import PICTURE_CODECS, PicodetBoxes, RtmdetBoxes, YoloxBoxes, guess_layout
+from .cell_poses import CellPoses
+from .centre_maps import MoveNetMaps
 from .grid import ALIGNMENTS, Alignment, Array
 from .heatmap import REFINEMENTS, TARGETS, Heatmap
 from .integral import Integral, soft_argmax
 from .offsets import OffsetHeatmap
+from .part_fields import PartFields
+from .personlab import PersonLabMaps
 from .points import Points
 from .regression import UNITS, Regression
 from .simcc import SimCC
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALIGNMENTS",
     "CODECS",
+    "PEOPLE_CODECS",
     "PICTURE_CODECS",
     "REFINEMENTS",
     "TARGETS",
@@ -42,10 +48,14 @@ __all__ = [
     "Alignment",
     "AnchorPoints",
     "Array",
+    "CellPoses",
     "Codec",
     "Heatmap",
     "Integral",
+    "MoveNetMaps",
     "OffsetHeatmap",
+    "PartFields",
+    "PersonLabMaps",
     "PicodetBoxes",
     "PictureCodec",
     "Points",
@@ -56,6 +66,7 @@ __all__ = [
     "YoloxBoxes",
     "guess_layout",
     "make_codec",
+    "make_people_codec",
     "soft_argmax",
 ]
 
@@ -97,7 +108,12 @@ class Codec(Protocol):
 
 
 class PictureCodec(Protocol):
-    """What a network says about everybody in a whole picture."""
+    """What a network says about everybody in a whole picture.
+
+    Codecs of maps have two more. `encode(keypoints [P, K, 3], size)` gives the maps of a perfect
+    network [C, h, w] each. `targets`, of the same arguments, gives these maps, each with where it
+    counts [C or 1, h, w]: the only source of training targets.
+    """
 
     def decode(
         self, outputs: Sequence[Array], size: tuple[int, int]
@@ -123,6 +139,26 @@ CODECS: dict[
     "whole-body": WholeBody,
     "points": Points,
 }
+
+
+PEOPLE_CODECS: dict[str, type[PartFields | PersonLabMaps | MoveNetMaps | CellPoses]] = {
+    "part-fields": PartFields,
+    "personlab": PersonLabMaps,
+    "movenet": MoveNetMaps,
+    "cell-poses": CellPoses,
+}
+
+
+def make_people_codec(row: Mapping[str, Any]) -> Any:
+    """{type, …} -> the codec of whole pictures. Raises OptionError that names what is unknown."""
+    options = dict(row)
+    kind = options.pop("type", None)
+    if not isinstance(kind, str) or kind not in PEOPLE_CODECS:
+        raise unknown("codec of whole pictures", kind, PEOPLE_CODECS)
+    known = [field.name for field in fields(PEOPLE_CODECS[kind])]
+    if foreign := [key for key in options if key not in known]:
+        raise unknown(f"option of codec '{kind}'", foreign[0], known)
+    return convert(options, PEOPLE_CODECS[kind], f"codec '{kind}'", OptionError)
 
 
 def make_codec(row: Mapping[str, Any], size: tuple[int, int]) -> Codec:
