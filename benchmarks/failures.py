@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from benchmarks.common import (
     COCO_TRAIN,
     COCO_VAL,
     DATA,
+    PUBLIC,
     ROOT,
     gap,
     head,
@@ -63,6 +65,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "top-down, fast": {"model": "fast"},
     "MoveNet MultiPose": {"method": "movenet-multipose"},
     "PoseNet": {"method": "posenet-mbv1-075"},
+    "RTMDet-nano + TinyPose": PUBLIC,
+    "BlazePose full": {"method": "blazepose"},
 }
 CONDITIONED, BASE = "fast, conditioned", "top-down, fast"
 PAIRS, NEIGHBOURS, MISSED, TURNED, DAMAGED, EMPTY, SPORT = 90, 60, 80, 20, 24, 60, 200
@@ -93,7 +97,7 @@ def estimator(options: dict[str, Any], score: float = DET_SCORE) -> Estimator:
 def found(shown: Shown, who: Estimator) -> Dataset:
     """What a method finds on the pictures."""
     people = [frame.people for frame in who.frames(Frame(image) for image in shown.images)]
-    return gathered(people, shown.truth.pictures, who.skeleton, name="found")
+    return gathered(people, shown.truth.pictures, who.skeleton, name="found").to(COCO17)
 
 
 def precision(truth: Dataset, results: Dataset) -> Figure:
@@ -217,7 +221,7 @@ def turned(shown: Shown, angle: float) -> Shown:
         height, width = image.shape[:2]
         matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -angle, 1.0)
         turned_sides = np.abs(matrix[:, :2]) @ [width, height]
-        size = tuple(int(side) for side in np.ceil(turned_sides))
+        size = tuple(int(side) for side in np.ceil(turned_sides - 1e-6))
         matrix[:, 2] += (np.array(size) - (width, height)) / 2
         images.append(cv2.warpAffine(image, matrix, size, borderValue=(114, 114, 114)))
         rows = truth.where(index)
@@ -231,15 +235,26 @@ def turned(shown: Shown, angle: float) -> Shown:
 def rotation(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
     """AP of coco_val turned by every 30 degrees."""
 
-    def of(name: str) -> Row:
-        shown, who = Shown.of(read(COCO_VAL).subset(range(TURNED))), estimator(methods[name])
-        out: Row = {"pictures": len(shown.truth), "people": int((~shown.truth.ignored).sum())}
-        for angle in ANGLES:
-            seen = turned(shown, angle)
-            out[f"{angle}°"] = round(precision(seen.truth, found(seen, who)).value, 3)
-        return out
+    def of(name: str, angle: float) -> Row:
+        shown = turned(Shown.of(read(COCO_VAL).subset(range(TURNED))), angle)
+        return measured(shown, shown.truth, estimator(methods[name]))
 
-    return {name: (lambda name=name: of(name)) for name in methods if name != CONDITIONED}
+    return {
+        f"{angle}° | {name}": partial(of, name, angle)
+        for name in methods
+        for angle in ANGLES
+        if name != CONDITIONED
+    }
+
+
+def measured(shown: Shown, truth: Dataset, who: Estimator) -> Row:
+    """AP of what a method finds on the pictures, and of how many people."""
+    figure = precision(truth, found(shown, who))
+    return {
+        "pictures": len(truth),
+        "people": int((~truth.ignored).sum()),
+        "AP": with_interval(figure, len(truth)),
+    }
 
 
 def clusters(poses: np.ndarray, count: int = 40) -> np.ndarray:
@@ -284,14 +299,18 @@ def sport(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
         middles = clusters(shapes(train.keypoints[whole][:3000]))
         truth = truth.subset(range(SPORT))
         away = distances(truth.keypoints, middles)
+        options = dict(methods[name])
+        asked = options.pop("method", None) or options.pop("pose", None)
         results, seen = common(
-            predict(truth, boxes="gt", threads=1, workers=1, **methods[name]), truth, mapped=True
+            predict(truth, pose=asked, boxes="gt", threads=1, workers=1, **options),
+            truth,
+            mapped=True,
         )
         out: Row = {"people": len(truth)}
         for number, rows in enumerate(np.array_split(np.argsort(away), 4), 1):
             some = np.sort(truth.picture[rows])
-            part = judge(seen.subset(some), results.subset(some), ["PCK@0.2"])[0].value
-            out[f"quarter {number}"] = round(part, 3)
+            part = judge(seen.subset(some), results.subset(some), ["PCK@0.2"])[0]
+            out[f"quarter {number}"] = with_interval(part, len(some))
         return out
 
     return {n: (lambda n=n: of(n)) for n, o in methods.items() if "method" not in o
@@ -384,19 +403,19 @@ DAMAGE: dict[str, tuple[Callable[[Image, float], Image], tuple[float, ...]]] = {
 def severity(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
     """AP of coco_val against how bad the pictures are."""
 
-    def of(name: str) -> Row:
-        shown, who = Shown.of(read(COCO_VAL).subset(range(DAMAGED))), estimator(methods[name])
-        out: Row = {"pictures": len(shown.truth), "people": int((~shown.truth.ignored).sum())}
-        out["as it is"] = round(precision(shown.truth, found(shown, who)).value, 3)
-        for kind, (change, steps) in DAMAGE.items():
-            aps = []
-            for step in steps:
-                worse = replace(shown, images=tuple(change(i, step) for i in shown.images))
-                aps.append(round(precision(shown.truth, found(worse, who)).value, 3))
-            out[kind] = aps
-        return out
+    def of(name: str, change: Callable[[Image, float], Image] | None, step: float) -> Row:
+        shown = Shown.of(read(COCO_VAL).subset(range(DAMAGED)))
+        if change is not None:
+            shown = replace(shown, images=tuple(change(i, step) for i in shown.images))
+        return measured(shown, shown.truth, estimator(methods[name]))
 
-    return {name: (lambda name=name: of(name)) for name in methods if name != CONDITIONED}
+    rows: dict[str, Callable[[], Row]] = {}
+    for name in (name for name in methods if name != CONDITIONED):
+        rows[f"as it is | {name}"] = partial(of, name, None, 0)
+        for kind, (change, steps) in DAMAGE.items():
+            for step in steps:
+                rows[f"{kind} {step:g} | {name}"] = partial(of, name, change, step)
+    return rows
 
 
 # --- running
@@ -432,19 +451,38 @@ def run(only: str, methods: dict[str, dict[str, Any]]) -> None:
 
 
 def table() -> None:
-    """The rows as markdown, a table for each part."""
+    """The rows as markdown, a table for each part; of rows "CASE | METHOD", a column a method."""
     for part, rows in kept().items():
+        print(f"\n{part}\n")
+        crossed = [name.split(" | ") for name in rows if " | " in name]
+        if crossed:
+            print("\n".join(crosstab(rows, crossed)))
+            continue
         columns = list(dict.fromkeys(key for made in rows.values() for key in made))
-        print(f"\n{part}\n\n{head('', *columns)}")
+        print(head("", *columns))
         for name, made in rows.items():
             print(row(name, *(told(made.get(column, "–")) for column in columns)))
 
 
+def crosstab(rows: dict[str, Row], crossed: list[list[str]]) -> list[str]:
+    """AP: a line for each case, a column for each method."""
+    known = dict.fromkeys(method for _, method in crossed)
+    methods = [name for name in METHODS if name in known]
+    lines = [head("", *methods)]
+    for case in dict.fromkeys(case for case, _ in crossed):
+        made = (rows.get(f"{case} | {method}", {}).get("AP", "–") for method in methods)
+        lines.append(row(case, *map(told, made)))
+    return lines
+
+
 def told(value: Any) -> str:
-    """A figure, or an interval, as the tables write it."""
+    """A figure, an interval [value, low, high], or several, as the tables write them."""
+    if isinstance(value, list) and len(value) == 3 and all(isinstance(v, float) for v in value):
+        middle, low, high = map(told, value)
+        return f"{middle} [{low}, {high}]"
     if isinstance(value, list):
         return " / ".join(map(told, value))
-    return f"{value:.3f}".lstrip("0") if isinstance(value, float) else str(value)
+    return f"{value:.3f}".removeprefix("0") if isinstance(value, float) else str(value)
 
 
 def main() -> None:
