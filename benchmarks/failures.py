@@ -2,7 +2,7 @@
 bad pictures.
 
     python -m benchmarks.failures run [--only overlap] [--condition NET.onnx]  # minutes a row
-    python -m benchmarks.failures table                      # the tables of docs/failures.md
+    python -m benchmarks.failures page                       # the tables of docs/failures.md
 
 Every finished row is kept in docs/failures.json and not made again; remove it to measure anew. AP
 is COCO's of keypoints, with intervals by a bootstrap over pictures (95 %); people are found at
@@ -37,8 +37,10 @@ from benchmarks.common import (
     parser,
     picture,
     row,
+    with_interval,
 )
 from benchmarks.detectors import empty_pictures
+from benchmarks.methods import crowded, filled
 from everybody import geometry
 from everybody.atomic import replacing
 from everybody.data.dataset import Dataset, extents, with_margin
@@ -47,7 +49,6 @@ from everybody.data.join import common
 from everybody.data.read import read
 from everybody.estimator import Estimator
 from everybody.media.images import decode
-from everybody.metrics import bootstrap
 from everybody.metrics.diagnose import KINDS, joint_kinds, pair
 from everybody.metrics.figure import Figure
 from everybody.metrics.judge import judge
@@ -56,7 +57,7 @@ from everybody.people import Frame, Image
 from everybody.skeletons import COCO17
 from synthetic import overlaps
 
-KEPT = ROOT / "docs/failures.json"
+KEPT, PAGE = ROOT / "docs/failures.json", ROOT / "docs/failures.md"
 PASTED = Path(tempfile.gettempdir()) / "everybody-pasted-pairs"
 DRAWS = 100
 USUAL = 0.3  # score from which a run shows people
@@ -104,13 +105,6 @@ def precision(truth: Dataset, results: Dataset) -> Figure:
     return judge(truth, results, ["AP"])[0]
 
 
-def with_interval(figure: Figure, count: int) -> list[float]:
-    """Its value, and the interval of it."""
-    weights = bootstrap.draws(count, DRAWS, np.random.default_rng(0))
-    low, high = bootstrap.interval(bootstrap.sample([figure], weights)[0])
-    return [round(value, 3) for value in (figure.value, low, high)]
-
-
 # --- overlap
 
 
@@ -135,11 +129,7 @@ def overlap(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
 
     def neighbours_of(name: str) -> Row:
         truth = read(COCO_VAL)
-        near = np.zeros(len(truth.picture), bool)
-        for rows in truth.rows():
-            shared = geometry.iou(truth.boxes[rows], truth.boxes[rows])
-            np.fill_diagonal(shared, 0)
-            near[rows] = shared.max(1, initial=0) > 0.1
+        near = crowded(truth)
         pictures = np.unique(truth.picture[near])[:NEIGHBOURS]
         shown = Shown.of(replace(truth, ignored=truth.ignored | ~near).subset(pictures))
         return compared(shown, name, None)
@@ -153,7 +143,7 @@ def overlap(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
         out: Row = {
             "pictures": len(truth),
             "people": int(asked.sum()),
-            "AP": with_interval(figure, len(truth)),
+            "AP": with_interval(figure, len(truth), DRAWS),
             "recall": round(float((pairing.likeness[asked] >= 0.5).mean()), 3),
             "swapped": round(float((kinds == KINDS.index("swap")).sum() / (kinds >= 0).sum()), 4),
         }
@@ -253,7 +243,7 @@ def measured(shown: Shown, truth: Dataset, who: Estimator) -> Row:
     return {
         "pictures": len(truth),
         "people": int((~truth.ignored).sum()),
-        "AP": with_interval(figure, len(truth)),
+        "AP": with_interval(figure, len(truth), DRAWS),
     }
 
 
@@ -310,7 +300,7 @@ def sport(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
         for number, rows in enumerate(np.array_split(np.argsort(away), 4), 1):
             some = np.sort(truth.picture[rows])
             part = judge(seen.subset(some), results.subset(some), ["PCK@0.2"])[0]
-            out[f"quarter {number}"] = with_interval(part, len(some))
+            out[f"quarter {number}"] = with_interval(part, len(some), DRAWS)
         return out
 
     return {n: (lambda n=n: of(n)) for n, o in methods.items() if "method" not in o
@@ -450,18 +440,22 @@ def run(only: str, methods: dict[str, dict[str, Any]]) -> None:
             print(f"{part}: {name}: {made} ({time.perf_counter() - begun:.0f} s)", file=sys.stderr)
 
 
-def table() -> None:
+def tables() -> dict[str, str]:
     """The rows as markdown, a table for each part; of rows "CASE | METHOD", a column a method."""
+    out = {}
     for part, rows in kept().items():
-        print(f"\n{part}\n")
         crossed = [name.split(" | ") for name in rows if " | " in name]
-        if crossed:
-            print("\n".join(crosstab(rows, crossed)))
-            continue
         columns = list(dict.fromkeys(key for made in rows.values() for key in made))
-        print(head("", *columns))
-        for name, made in rows.items():
-            print(row(name, *(told(made.get(column, "–")) for column in columns)))
+        lines = crosstab(rows, crossed) if crossed else [head("", *columns)]
+        for name, made in () if crossed else rows.items():
+            lines.append(row(name, *(told(made.get(column, "–")) for column in columns)))
+        out[part] = "\n".join(lines)
+    return out
+
+
+def written(page: str) -> str:
+    """The page with the tables that it has places for."""
+    return filled(page, {name: t for name, t in tables().items() if f"<!-- {name} -->" in page})
 
 
 def crosstab(rows: dict[str, Row], crossed: list[list[str]]) -> list[str]:
@@ -469,7 +463,8 @@ def crosstab(rows: dict[str, Row], crossed: list[list[str]]) -> list[str]:
     known = dict.fromkeys(method for _, method in crossed)
     methods = [name for name in METHODS if name in known]
     lines = [head("", *methods)]
-    for case in dict.fromkeys(case for case, _ in crossed):
+    order = [name.split(" | ")[0] for part in PARTS.values() for name in part(METHODS)]
+    for case in sorted({case for case, _ in crossed}, key=order.index):
         made = (rows.get(f"{case} | {method}", {}).get("AP", "–") for method in methods)
         lines.append(row(case, *map(told, made)))
     return lines
@@ -487,12 +482,13 @@ def told(value: Any) -> str:
 
 def main() -> None:
     command = parser(__doc__)
-    command.add_argument("what", choices=("run", "table"))
+    command.add_argument("what", choices=("run", "page"))
     command.add_argument("--only", default="", help="rows whose part and name hold this")
     command.add_argument("--condition", type=Path, help="a network of recipe conditioned-128")
     given = parsed(command)
-    if given.what == "table":
-        return table()
+    if given.what == "page":
+        PAGE.write_text(written(PAGE.read_text("utf-8")), encoding="utf-8")
+        return
     more = {CONDITIONED: {"model": "fast", "condition": given.condition}}
     run(given.only, METHODS | (more if given.condition else {}))
 

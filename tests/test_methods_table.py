@@ -63,6 +63,8 @@ def test_the_pages_say_what_was_measured():
     known = json.loads((ROOT / "docs/methods.json").read_text("utf-8"))
     page = (ROOT / "docs/methods.md").read_text("utf-8")
     assert methods.filled(page, methods.tables(known)) == page
+    failed = (ROOT / "docs/failures.md").read_text("utf-8")
+    assert failures.written(failed) == failed
     deepcut = (ROOT / "docs/lineage/deepcut.md").read_text("utf-8")
     assert candidates.table() in deepcut
 
