@@ -1,7 +1,7 @@
 """DeepCut's program on real candidates: greedy, exact and staged answers, by their number.
 
     python -m benchmarks.candidates run [--pictures 24] [--seconds 60]   # minutes
-    python -m benchmarks.candidates table                # for docs/lineage/deepcut.md
+    python -m benchmarks.candidates page                 # the table of docs/lineage/deepcut.md
 
 Candidates are the peaks of everybody-accurate's heatmaps in the crops of all detections (score of
 at least .2), without removing duplicates: overlapping crops propose the same joint again, and the
@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.common import COCO_TRAIN, COCO_VAL, ROOT, head, parsed, parser, picture, row
+from benchmarks.methods import filled
 from everybody import geometry
 from everybody.atomic import replacing
 from everybody.codecs.heatmap import Heatmap
@@ -54,7 +55,7 @@ from everybody.metrics.judge import judge
 from everybody.people import Frame, People
 from everybody.skeletons import COCO17
 
-KEPT = ROOT / "docs/candidates.json"
+KEPT, PAGE = ROOT / "docs/candidates.json", ROOT / "docs/lineage/deepcut.md"
 MOST = (10, 20, 40, 60, 100, 150, 300)  # candidates of a picture
 LEAST, DETECTED = 0.2, 0.2  # score of a candidate, of a detection
 NEAR = 0.5  # of OKS, from which a candidate is somebody's joint
@@ -258,12 +259,13 @@ def table() -> str:
 
 def main() -> None:
     command = parser(__doc__)
-    command.add_argument("what", choices=("run", "table"))
+    command.add_argument("what", choices=("run", "page"))
     command.add_argument("--pictures", type=int, default=24)
     command.add_argument("--seconds", type=float, default=60.0, help="for a partition")
     given = parsed(command)
-    if given.what == "table":
-        print(table())
+    if given.what == "page":
+        text = filled(PAGE.read_text("utf-8"), {"candidates": table()})
+        PAGE.write_text(text, encoding="utf-8")
     else:
         run(given.pictures, given.seconds)
 

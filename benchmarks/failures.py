@@ -41,10 +41,10 @@ from benchmarks.common import (
 )
 from benchmarks.detectors import empty_pictures
 from benchmarks.methods import crowded, filled
+from benchmarks.methods import found as found_on
 from everybody import geometry
 from everybody.atomic import replacing
 from everybody.data.dataset import Dataset, extents, with_margin
-from everybody.data.frames import gathered
 from everybody.data.join import common
 from everybody.data.read import read
 from everybody.estimator import Estimator
@@ -69,6 +69,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "RTMDet-nano + TinyPose": PUBLIC,
     "BlazePose full": {"method": "blazepose"},
 }
+IN_BOXES = ("topdown", "blazepose")  # methods that look into boxes
 CONDITIONED, BASE = "fast, conditioned", "top-down, fast"
 PAIRS, NEIGHBOURS, MISSED, TURNED, DAMAGED, EMPTY, SPORT = 90, 60, 80, 20, 24, 60, 200
 ANGLES = range(0, 360, 30)
@@ -97,8 +98,7 @@ def estimator(options: dict[str, Any], score: float = DET_SCORE) -> Estimator:
 
 def found(shown: Shown, who: Estimator) -> Dataset:
     """What a method finds on the pictures."""
-    people = [frame.people for frame in who.frames(Frame(image) for image in shown.images)]
-    return gathered(people, shown.truth.pictures, who.skeleton, name="found").to(COCO17)
+    return found_on(shown.truth, shown.images, who)
 
 
 def precision(truth: Dataset, results: Dataset) -> Figure:
@@ -227,7 +227,7 @@ def rotation(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]
 
     def of(name: str, angle: float) -> Row:
         shown = turned(Shown.of(read(COCO_VAL).subset(range(TURNED))), angle)
-        return measured(shown, shown.truth, estimator(methods[name]))
+        return measured(shown, estimator(methods[name]))
 
     return {
         f"{angle}° | {name}": partial(of, name, angle)
@@ -237,8 +237,9 @@ def rotation(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]
     }
 
 
-def measured(shown: Shown, truth: Dataset, who: Estimator) -> Row:
+def measured(shown: Shown, who: Estimator) -> Row:
     """AP of what a method finds on the pictures, and of how many people."""
+    truth = shown.truth
     figure = precision(truth, found(shown, who))
     return {
         "pictures": len(truth),
@@ -303,8 +304,11 @@ def sport(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
             out[f"quarter {number}"] = with_interval(part, len(some), DRAWS)
         return out
 
-    return {n: (lambda n=n: of(n)) for n, o in methods.items() if "method" not in o
-            and n != CONDITIONED}  # fmt: skip
+    return {
+        name: partial(of, name)
+        for name, options in methods.items()
+        if options.get("method", "topdown") in IN_BOXES and name != CONDITIONED
+    }
 
 
 # --- human-like objects
@@ -397,7 +401,7 @@ def severity(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]
         shown = Shown.of(read(COCO_VAL).subset(range(DAMAGED)))
         if change is not None:
             shown = replace(shown, images=tuple(change(i, step) for i in shown.images))
-        return measured(shown, shown.truth, estimator(methods[name]))
+        return measured(shown, estimator(methods[name]))
 
     rows: dict[str, Callable[[], Row]] = {}
     for name in (name for name in methods if name != CONDITIONED):

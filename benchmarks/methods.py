@@ -21,7 +21,7 @@ import pickle
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -54,7 +54,7 @@ from everybody.follow import Follow
 from everybody.metrics.judge import judge
 from everybody.metrics.predict import DET_SCORE
 from everybody.metrics.tracking import figures
-from everybody.people import Frame, People
+from everybody.people import Frame, Image, People
 from everybody.skeletons import COCO17, mapping
 from synthetic.walkers import Moment, Scenery, walkers
 
@@ -128,7 +128,8 @@ def on_pictures(system: System) -> dict[str, Any]:
     """AP and AR on coco_val, of all people and of crowded ones."""
     truth = read(COCO_VAL).subset(range(PICTURES))
     alone = replace(truth, ignored=truth.ignored | ~crowded(truth))
-    results = found(truth, opened(system, DET_SCORE))
+    images = (picture(truth, index) for index in range(len(truth)))
+    results = found(truth, images, opened(system, DET_SCORE))
     told = {figure.name: figure for figure in judge(truth, results, ["AP"])}
     return {
         "pictures": len(truth),
@@ -167,10 +168,9 @@ def crowded(truth: Dataset, least: float = 0.1) -> Array:
     return near
 
 
-def found(truth: Dataset, estimator: Estimator) -> Dataset:
+def found(truth: Dataset, images: Iterable[Image], estimator: Estimator) -> Dataset:
     """What a method finds on the pictures, as COCO's joints."""
-    frames = (Frame(picture(truth, index)) for index in range(len(truth)))
-    people = [frame.people for frame in estimator.frames(frames)]
+    people = [frame.people for frame in estimator.frames(map(Frame, images))]
     return gathered(people, truth.pictures, estimator.skeleton, name="found").to(COCO17)
 
 
