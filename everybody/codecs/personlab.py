@@ -160,7 +160,7 @@ def _distance(gaps: Array) -> Array:
     return np.hypot(gaps[..., 0], gaps[..., 1])
 
 
-def _channels_first(outputs: Sequence[Array]) -> Sequence[Array]:
+def channels_first(outputs: Sequence[Array]) -> Sequence[Array]:
     """The three outputs of the published TFLite file as the four of ONNX files; those as they
     are.
     """
@@ -216,7 +216,7 @@ class PersonLabMaps:
         self, outputs: Sequence[Array], size: tuple[int, int]
     ) -> list[tuple[Array, Array, Array]]:
         """[heatmaps, offsets, forwards, backwards] -> per picture (keypoints, boxes, scores)."""
-        outputs = _channels_first(outputs)
+        outputs = channels_first(outputs)
         width = outputs[0].shape[3]
         fitting = [stride for stride in STRIDES if (size[0] - 1) // stride + 1 == width]
         if not fitting:

@@ -16,7 +16,7 @@ from ..inputs import IMAGENET
 from ..models.detector import cells_of
 from ..models.losses import Loss
 from ..nms import greedy
-from . import augment, spoil, squares
+from . import augment, squares
 from .about import PEOPLE, About
 from .augment import normalised
 from .pictures import PictureTask, moved_boxes, padded, plain, visible
