@@ -16,7 +16,7 @@ from ..inputs import IMAGENET
 from ..models.detector import cells_of
 from ..models.losses import Loss
 from ..nms import greedy
-from . import augment, shards
+from . import augment, squares
 from .about import PEOPLE, About
 from .augment import normalised
 from .pictures import PictureTask, moved_boxes, padded, plain, visible
@@ -33,7 +33,7 @@ class DetectorTask(PictureTask):
 
     @classmethod
     def told(cls, recipe: Recipe, about: About) -> dict[str, Any] | None:
-        shown = {"size": (shards.SIDE, shards.SIDE)} | IMAGENET | {"fill": shards.FILL}
+        shown = {"size": (squares.SIDE, squares.SIDE)} | IMAGENET | {"fill": squares.FILL}
         row = {"task": "detector", "layout": "picodet", "nms": 0.6, "input": shown}
         places = {name: place for place, name in enumerate(about.categories)}
         return row | ({} if about.categories == PEOPLE else {"categories": places})

@@ -18,7 +18,7 @@ from ..models.losses import Loss
 from ..models.picture_truth import Truth
 from ..people import People
 from ..skeletons import COCO17
-from . import augment, shards
+from . import augment, squares
 from .about import About
 from .augment import normalised
 from .detect import precision_of
@@ -52,7 +52,7 @@ class PeopleTask(PictureTask):
         model = cls.row(recipe)
         if not model.told_of:
             return None
-        shown = {"size": (SEEN, SEEN)} | IMAGENET | {"fill": shards.FILL}
+        shown = {"size": (SEEN, SEEN)} | IMAGENET | {"fill": squares.FILL}
         return {"task": "people", "codec": dict(model.codec), "input": shown} | dict(model.told_of)
 
     def loss(self, net: Any, rows: Tensor, rng: Generator) -> Loss:

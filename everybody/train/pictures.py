@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..errors import DataError
-from . import augment
+from . import augment, spoil
 from .recipe import Recipe
 from .shards import Pack, held_back
 from .task import OneNetwork
@@ -60,9 +60,9 @@ class PictureTask(OneNetwork):
 
     def changed(self, images: Tensor, rng: Generator) -> Tensor:
         """Pictures [N, 3, h, w] with other colours, blurred, compressed."""
-        images = augment.blur(images, self.recipe.blur, rng)
-        images = augment.jpeg(images, self.recipe.jpeg, rng)
-        return augment.colour(images, self.recipe.colour, rng)
+        images = spoil.blur(images, self.recipe.blur, rng)
+        images = spoil.jpeg(images, self.recipe.jpeg, rng)
+        return spoil.colour(images, self.recipe.colour, rng)
 
     def shown(self, rows: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
         """Rows -> pictures [N, 3, h, w] in [0, 255], augmented, and the maps [N, 2, 3] that took
