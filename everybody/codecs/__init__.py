@@ -152,12 +152,7 @@ PEOPLE_CODECS: dict[str, type[PartFields | PersonLabMaps | MoveNetMaps | CellPos
 def make_people_codec(row: Mapping[str, Any]) -> Any:
     """{type, …} -> the codec of whole pictures. Raises OptionError that names what is unknown."""
     options = dict(row)
-    kind = options.pop("type", None)
-    if not isinstance(kind, str) or kind not in PEOPLE_CODECS:
-        raise unknown("codec of whole pictures", kind, PEOPLE_CODECS)
-    known = [field.name for field in fields(PEOPLE_CODECS[kind])]
-    if foreign := [key for key in options if key not in known]:
-        raise unknown(f"option of codec '{kind}'", foreign[0], known)
+    kind = _kind(options, PEOPLE_CODECS, "codec of whole pictures")
     return convert(options, PEOPLE_CODECS[kind], f"codec '{kind}'", OptionError)
 
 
@@ -168,15 +163,23 @@ def make_codec(row: Mapping[str, Any], size: tuple[int, int]) -> Codec:
     options: dict[str, Any] = {"size": size} | {
         key: tuple(value) if isinstance(value, list) else value for key, value in row.items()
     }
-    kind = options.pop("type", None)
-    if not isinstance(kind, str) or kind not in CODECS:
-        raise unknown("codec", kind, CODECS)
-    known = [field.name for field in fields(CODECS[kind])]
-    if foreign := [key for key in options if key not in known]:
-        raise unknown(f"option of codec '{kind}'", foreign[0], known)
+    kind = _kind(options, CODECS, "codec")
     try:
         made = CODECS[kind](**options)  # says best what is not known
         convert(options, CODECS[kind], f"codec '{kind}'", OptionError)  # and this what is no number
         return made
     except (TypeError, ValueError, ArithmeticError) as error:
         raise OptionError(f"codec '{kind}': {error}") from error
+
+
+def _kind(options: dict[str, Any], table: Mapping[str, Any], what: str) -> str:
+    """Takes the type out of a codec's options. Raises OptionError for one that the table does not
+    have, and for options that it does not have.
+    """
+    kind = options.pop("type", None)
+    if not isinstance(kind, str) or kind not in table:
+        raise unknown(what, kind, table)
+    known = [field.name for field in fields(table[kind])]
+    if foreign := [key for key in options if key not in known]:
+        raise unknown(f"option of codec '{kind}'", foreign[0], known)
+    return kind
