@@ -109,6 +109,24 @@ def test_noise_counts_nothing(seed):
     assert len(coach_clip(KNOWN["squat"], times, noisy, NAMES)) == 4
 
 
+@given(at=st.integers(1, 290), frames=st.integers(1, 9))
+def test_head_and_feet_that_change_places_for_a_moment_count_nothing(at, frames):
+    times, points = SQUATS
+    flipped = points.copy()
+    part = flipped[at : at + frames, :, 1]
+    part[:] = part.min(1, keepdims=True) + part.max(1, keepdims=True) - part
+    assert len(coach_clip(KNOWN["squat"], times, flipped, NAMES)) == 4
+
+
+def test_a_body_that_is_elsewhere_is_believed_after_half_a_second():
+    """Two others stand in for the person, one after the other, where no body gets that fast."""
+    times, points = SQUATS
+    points = points.copy()
+    points[100:160, :, 0] += 2000
+    points[160:, :, 0] -= 3000
+    assert len(coach_clip(KNOWN["squat"], times, points, NAMES)) == 4
+
+
 def test_it_answers_at_each_frame_what_it_knows_then():
     """No frame ahead is needed: a clip cut anywhere is the beginning of the whole."""
     times, points = SQUATS

@@ -163,13 +163,17 @@ class RunView {
         transport(this.film),
         looks(this.stage),
         this.timeline.element,
+      ),
+      h("aside", { "aria-label": text.edits.heading }, side),
+      h(
+        "div",
+        {},
         section(text.plot.heading, this.plot.element),
         this.coach ? section(text.coach.heading, this.coach.element) : null,
         lifted,
         this.made.map(([heading, panel]) => section(heading, panel.element)),
         this.made.length ? null : h("p", { class: "faint" }, text.run.server),
       ),
-      h("aside", { "aria-label": text.edits.heading }, side),
     );
   }
 }
