@@ -35,7 +35,7 @@ HELD = 0.3  # seconds for which a joint that is not seen stays where it was
 SPEED = (
     5.0  # trunks a second: 99 % of joints are slower in captured exercises (CMU's 14_06, 14, 20)
 )
-ERROR = 0.3  # trunks by which the place of a joint may be wrong besides
+ERROR = 0.5  # trunks by which a joint's place may be wrong besides: less lowers counts of captures
 LOST = 0.5  # seconds after which a joint is believed wherever it is
 STEADY = 3  # frames of which a signal is the median
 SHORTEST = 0.2  # seconds; what is there and back sooner is an error of the joints, not a repetition

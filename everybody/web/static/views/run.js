@@ -24,7 +24,7 @@ export async function show(view, app, [key, id]) {
   let shown = null;
   const open = (n) => {
     shown?.close();
-    shown = new RunView(place, run, n, { exercises, uses });
+    shown = new RunView(place, run, n, { exercises, uses, server: Boolean(app.places.server) });
     body.replaceChildren(shown.element);
   };
   const body = h("div", {});
@@ -42,7 +42,7 @@ export async function show(view, app, [key, id]) {
 
 class RunView {
   constructor(place, run, n, known) {
-    Object.assign(this, { place, run, original: run.films[n].frames });
+    Object.assign(this, { place, run, original: run.films[n].frames, server: known.server });
     this.film = new Film({ ...run.films[n], frames: edited(this.original, run.edits) });
     this.stage = new Stage(this.film.media, run.skeleton, {
       grabbed: (...moved) => this.#moved(...moved),
@@ -172,7 +172,7 @@ class RunView {
         this.coach ? section(text.coach.heading, this.coach.element) : null,
         lifted,
         this.made.map(([heading, panel]) => section(heading, panel.element)),
-        this.made.length ? null : h("p", { class: "faint" }, text.run.server),
+        this.made.length ? null : h("p", { class: "faint" }, text.run.alone(this.server)),
       ),
     );
   }
