@@ -310,13 +310,15 @@ def coach_clip(
 
 def recognise(coaches: Mapping[str, Coach]) -> str | None:
     """Coaches of several exercises that have seen the same person -> the exercise that most
-    repetitions fit, the one with more needs before others; None if none does.
+    repetitions fit, less those that do not; of equals the one with more that fit, then the one
+    with more needs. None if none does.
     """
     fitting = {name: coach for name, coach in coaches.items() if coach.fits}
     return max(
         fitting,
         key=lambda name: (
             fitting[name].fits - (len(fitting[name].repetitions) - fitting[name].fits),
+            fitting[name].fits,
             len(fitting[name].exercise.needs),
         ),
         default=None,
