@@ -8,8 +8,10 @@ done, one in a thousand fails, and a film's join is to say so. Nothing is writte
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from collections.abc import Iterator
 
 import psutil
 
@@ -24,6 +26,7 @@ from everybody.scale.join import Joined
 from everybody.scale.report import Report
 from everybody.scale.sources import Film
 from everybody.scale.work import Done
+from everybody.scale.worklist import Worklist
 from everybody.skeletons import COCO17
 
 
@@ -51,20 +54,13 @@ def fake_join(job, planned, skeleton, lost) -> Joined:
     return Joined(frames=1800 * len(planned.parts))
 
 
-def fake_plan(films: int, chunks: int) -> list[Planned]:
+def fake_plan(films: int, chunks: int) -> Iterator[Planned]:
     each = chunks // films
-    return [
-        Planned(
-            Film(f"s3://bucket/{film:06d}.mp4", (f"s3://bucket/{film:06d}.mp4",)),
-            f"{film}",
-            tuple(
-                Part(at, at + 1800, Key(at, at, at / 30), at / 30)
-                for at in range(film * each * 1800, (film + 1) * each * 1800, 1800)
-            ),
-            60.0 * each,
-        )
-        for film in range(films)
-    ]
+    for film in range(films):
+        name = f"s3://bucket/{film:06d}.mp4"
+        begun = range(film * each * 1800, (film + 1) * each * 1800, 1800)
+        parts = tuple(Part(at, at + 1800, Key(at, at, at / 30), at / 30) for at in begun)
+        yield Planned(Film(name, (name,)), f"{film}", parts, 60.0 * each)
 
 
 def main() -> None:
@@ -79,7 +75,7 @@ def main() -> None:
     process = psutil.Process()
     rss = lambda: process.memory_info().rss / 2**20  # noqa: E731
     begun = time.perf_counter()
-    plan = fake_plan(given.films, given.chunks)
+    plan = Worklist.of(fake_plan(given.films, given.chunks))
     print(f"plan: {time.perf_counter() - begun:.1f} s, driver {rss():.0f} MB", flush=True)
     cluster = Cluster(cpus=1, workers=(given.workers, given.workers), store=300 * 2**20)
     job = Job(dest="memory://dry", identity="dry")
@@ -93,8 +89,6 @@ def main() -> None:
                 took = time.perf_counter() - begun
                 print(f"{took:.0f} s: {report.done} chunks, driver {rss():.0f} MB", flush=True)
                 if given.seconds and took > given.seconds:
-                    import os
-
                     print("given up", flush=True)
                     os._exit(3)
 

@@ -17,7 +17,7 @@ import numpy as np
 from everybody.data.read import read
 from everybody.methods.blazepose import Landmarks
 from everybody.options import Engine
-from everybody.train import distill, shards
+from everybody.train import distill, squares
 from everybody.train.feet import FEET, with_feet
 from everybody.weights.locate import opened
 
@@ -49,7 +49,7 @@ def label(path: Path, out: Path, most: int, teacher: Landmarks) -> None:
         part_folder = folder.with_suffix(".part")
         for old in part_folder.glob("*.npz"):
             old.unlink()
-        count = shards.pack_crops(part, part_folder)
+        count = squares.pack_crops(part, part_folder)
         part_folder.rename(folder)
         feet = [joint in FEET for joint in part.skeleton.joints]
         share = part.labelled[:, feet].mean()

@@ -237,7 +237,7 @@ def test_only_the_second_head_learns(tmp_path):
     from everybody.models import MODELS as NETWORKS
     from everybody.train import checkpoint, export
     from everybody.train.recipe import recipe
-    from everybody.train.shards import pack_crops
+    from everybody.train.squares import pack_crops
 
     data = Dataset(
         skeleton=BODY23,

@@ -70,6 +70,9 @@ class Writing:
     draw_min_score: Annotated[
         float, to_write(help="Leave joints that score less out of drawings.")
     ] = 0.3
+    draw_min_score_parts: Annotated[
+        float | None, to_write(help="The same for faces and hands; half of it by default.")
+    ] = None
     resume: Annotated[
         bool, to_write("--resume", help="Go on behind the last frame of OUT's journal.")
     ] = False
@@ -108,6 +111,7 @@ class Writing:
                 "scores": self.draw_scores,
                 "ids": self.draw_ids,
                 "min_score": self.draw_min_score,
+                "min_score_parts": self.draw_min_score_parts,
                 "trails": self.trails,
             },
         )

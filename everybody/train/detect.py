@@ -18,7 +18,7 @@ from ..inputs import IMAGENET
 from ..models.detector import cells_of
 from ..models.losses import Loss
 from ..nms import greedy
-from . import augment, shards
+from . import augment, spoil, squares
 from .about import PEOPLE, About
 from .augment import normalised
 from .recipe import Recipe
@@ -49,7 +49,7 @@ class DetectorTask(OneNetwork):
 
     @classmethod
     def told(cls, recipe: Recipe, about: About) -> dict[str, Any] | None:
-        shown = {"size": (shards.SIDE, shards.SIDE)} | IMAGENET | {"fill": shards.FILL}
+        shown = {"size": (squares.SIDE, squares.SIDE)} | IMAGENET | {"fill": squares.FILL}
         row = {"task": "detector", "layout": "picodet", "nms": 0.6, "input": shown}
         places = {name: place for place, name in enumerate(about.categories)}
         return row | ({} if about.categories == PEOPLE else {"categories": places})
@@ -80,9 +80,9 @@ class DetectorTask(OneNetwork):
 
     def changed(self, images: Tensor, rng: Generator) -> Tensor:
         """Pictures [N, 3, h, w] with other colours, blurred, compressed."""
-        images = augment.blur(images, self.recipe.blur, rng)
-        images = augment.jpeg(images, self.recipe.jpeg, rng)
-        return augment.colour(images, self.recipe.colour, rng)
+        images = spoil.blur(images, self.recipe.blur, rng)
+        images = spoil.jpeg(images, self.recipe.jpeg, rng)
+        return spoil.colour(images, self.recipe.colour, rng)
 
     def augmented(
         self, rows: Tensor, rng: Generator
