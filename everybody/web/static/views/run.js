@@ -13,6 +13,8 @@ import { CoachPanel } from "./coach.js";
 import { Corrections } from "./corrections.js";
 import { AnimationPanel, WornPanel } from "./uses.js";
 
+const SCHEME = matchMedia("(prefers-color-scheme: dark)"); // canvases are drawn in its colours
+
 export async function show(view, app, [key, id]) {
   const place = app.places[key];
   view.append(h("p", { class: "faint" }, text.run.loading));
@@ -61,6 +63,11 @@ class RunView {
     this.film.addEventListener("frame", () => this.#frame());
     this.film.addEventListener("broken", () => say(text.problem.unplayable(run.films[n].name)));
     this.unlisten = listenKeys(this.film);
+    this.redraw = () => {
+      this.plot.draw();
+      this.film.dispatchEvent(new Event("frame"));
+    };
+    SCHEME.addEventListener("change", this.redraw);
     this.element = this.#layout();
     this.#refresh();
   }
@@ -71,6 +78,7 @@ class RunView {
 
   close() {
     this.unlisten();
+    SCHEME.removeEventListener("change", this.redraw);
     const made = this.made.map(([, panel]) => panel);
     const parts = [this.film, this.stage, this.timeline, this.plot, this.space, ...made];
     for (const part of parts) part?.close();
