@@ -13,9 +13,9 @@ ankles fit best.
 
 clicks: the feet of `feet.csv` on coco_val, clicked at full zoom: heel where the sole ends behind,
 toe where the shoe ends in front; median distance in % of the longer side of the true box, and the
-share within 4 %. Of all systems, people are given by true boxes; --blazepose: BlazePose, too, which is told how
-people are turned by the same net. `feet.csv` has numbers of pictures, places of people among the
-labelled ones of a picture, and coordinates; nothing was chosen or trained by them.
+share within 4 %. Of all systems, people are given by true boxes; --blazepose: BlazePose, too, which
+is told how people are turned by the same net. `feet.csv` has numbers of pictures, places of people
+among the labelled ones of a picture, and coordinates; nothing was chosen or trained by them.
 """
 
 from __future__ import annotations
