@@ -35,7 +35,7 @@ HELD = 0.3  # seconds for which a joint that is not seen stays where it was
 SPEED = (
     5.0  # trunks a second: 99 % of joints are slower in captured exercises (CMU's 14_06, 14, 20)
 )
-ERROR = 0.3  # trunks by which the place of a joint may be wrong besides
+ERROR = 0.5  # trunks by which a joint's place may be wrong besides: less lowers counts of captures
 LOST = 0.5  # seconds after which a joint is believed wherever it is
 STEADY = 3  # frames of which a signal is the median
 SHORTEST = 0.2  # seconds; what is there and back sooner is an error of the joints, not a repetition
@@ -310,13 +310,15 @@ def coach_clip(
 
 def recognise(coaches: Mapping[str, Coach]) -> str | None:
     """Coaches of several exercises that have seen the same person -> the exercise that most
-    repetitions fit, the one with more needs before others; None if none does.
+    repetitions fit, less those that do not; of equals the one with more that fit, then the one
+    with more needs. None if none does.
     """
     fitting = {name: coach for name, coach in coaches.items() if coach.fits}
     return max(
         fitting,
         key=lambda name: (
             fitting[name].fits - (len(fitting[name].repetitions) - fitting[name].fits),
+            fitting[name].fits,
             len(fitting[name].exercise.needs),
         ),
         default=None,
