@@ -77,17 +77,29 @@ def print_boxes(truth: Dataset, found: Dataset, draws: int) -> None:
     print(row("an animal, of any species", int((~truth.ignored).sum()), value))
 
 
-def print_joints(truth: Dataset, found: Dataset, what: str, draws: int) -> None:
-    """PCK and AP of what was found."""
+def joint_measures(truth: Dataset, found: Dataset) -> tuple[Measure, Measure, Measure]:
+    """PCK, AP and AP50 of what was found, of all species at once."""
     one, all_found = as_one(truth), as_one(found)
     (pck,) = judge(one, all_found, ["PCKb@0.2"])[:1]
     precision = oks.Matches(oks.evaluation(one, all_found), one)
-    cells = [
-        said(pck.again, len(truth), draws),
-        said(lambda weights: precision(weights)["AP"], len(truth), draws),
-        f"{precision(np.ones(len(truth)))['AP50']:.3f}",
-    ]
-    print(row(what, *cells))
+    return (
+        pck.again,
+        lambda weights: precision(weights)["AP"],
+        lambda weights: precision(weights)["AP50"],
+    )
+
+
+def on_true_boxes(truth: Dataset, pose: str) -> Dataset:
+    """The joints of the animals whose boxes are known."""
+    return predict(truth, boxes="gt", pose=pose, orientation="upright", threads=1, workers=1)
+
+
+def print_joints(truth: Dataset, found: Dataset, what: str, draws: int) -> None:
+    """PCK and AP of what was found."""
+    pck, precision, coarse = joint_measures(truth, found)
+    pictures = len(truth)
+    cells = [said(pck, pictures, draws), said(precision, pictures, draws)]
+    print(row(what, *cells, f"{coarse(np.ones(pictures)):.3f}"))
 
 
 def print_parts(truth: Dataset, found: Dataset) -> None:
@@ -122,9 +134,9 @@ def main() -> None:
     print_boxes(truth, boxes_found(truth, given.detector), given.draws)
 
     print("\n" + head("boxes", "PCK@0.2", "AP", "AP50"))
-    options = {"pose": given.pose, "orientation": "upright", "threads": 1, "workers": 1}
-    on_truth = predict(truth, boxes="gt", **options)
+    on_truth = on_true_boxes(truth, given.pose)
     print_joints(truth, on_truth, "true", given.draws)
+    options = {"pose": given.pose, "orientation": "upright", "threads": 1, "workers": 1}
     detected = predict(truth, detector=given.detector, det_score=SCORE, **options)
     print_joints(truth, joined(detected, truth), "found", given.draws)
     print_parts(truth, on_truth)

@@ -31,6 +31,7 @@ from benchmarks.methods import filled
 from everybody import geometry
 from everybody.atomic import replacing
 from everybody.codecs.heatmap import Heatmap
+from everybody.codecs.peaks import find_peaks
 from everybody.data.dataset import Dataset
 from everybody.data.frames import gathered
 from everybody.data.read import read
@@ -48,7 +49,6 @@ from everybody.methods.deepcut_pairs import (
 )
 from everybody.methods.partition import Answer, Problem, greedy, of_probabilities
 from everybody.methods.partition_exact import exact, incremental
-from everybody.methods.peaks import find_peaks
 from everybody.methods.sppe import Sppe
 from everybody.methods.topdown import TopDown
 from everybody.metrics.judge import judge

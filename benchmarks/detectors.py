@@ -48,7 +48,8 @@ from everybody.metrics import bootstrap, boxes
 from everybody.options import Engine, FindOptions
 from everybody.people import Image, People
 from everybody.skeletons import COCO17
-from everybody.train.shards import held_back, name_of
+from everybody.train.shards import held_back
+from everybody.train.squares import name_of
 from everybody.weights import fetch, manifest
 
 JUDGED, DEFAULT = 0.05, 0.3  # least scores: to be judged by AP, and of `everybody run`

@@ -6,10 +6,11 @@ cores).
 Beside them the public models that they started from, without any search for turns. Keypoint AP is
 of coco_val (true boxes; and detected ones that score at least .05), turned counter-clockwise; box
 AP of the same people; PCK@0.2 of the torso of lspet/val, true boxes, the 12 joints that COCO
-shares; false people at the default threshold, on pictures without anybody that nothing was trained
-on. Milliseconds are medians, all systems by turns on the same pictures, on two threads: of one
-person's pose, whose turn is known as finding hands it on, and of finding people in a picture.
-Intervals of the APs: `benchmarks/accuracy.py`.
+shares; feet and head as in `benchmarks/feet.py`; of `--model animals`, PCK and AP as in
+`benchmarks/animals.py`, in the first column; false people at the default threshold, on pictures
+without anybody that nothing was trained on. Milliseconds are medians, all systems by turns on the
+same pictures, on two threads: of one person's pose, whose turn is known as finding hands it on, and
+of finding people in a picture. Intervals of the APs: `benchmarks/accuracy.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import feet
+from benchmarks import animals, feet
 from benchmarks.common import (
     COCO_VAL,
     DATA,
@@ -171,6 +172,8 @@ def goals(measures: Measures) -> Iterator[Goal]:
         what = f"Pose2Sim, heel / big toe, % of height, {turn}°"
         yield Goal(what, "4", "BlazePose's", partial(_feet, trial, turn // 90))
 
+    yield Goal("animals, true boxes: PCK@0.2 / AP", ".80 / .55", "", _animals)
+
     sets = " / ".join(name.removeprefix("neg_") for name in measures.empty)
     false = f"false people per picture: {sets}"
     yield Goal(false, ".10", ".03", _of_options(measures.false))
@@ -187,8 +190,8 @@ def goals(measures: Measures) -> Iterator[Goal]:
 def _heads(name: str, options: dict[str, Any]) -> str:
     if name not in feet.OURS:
         return "–"
-    found = feet.heads(feet.System(feet.OURS[name]))
-    return f"{found['head_top']:.3f} / {found['neck']:.3f}"
+    top, neck, *_ = feet.heads(feet.System(feet.OURS[name]))["all"]
+    return f"{top:.3f} / {neck:.3f}"
 
 
 def _feet(
@@ -198,6 +201,20 @@ def _feet(
         return "–"
     found = trial().errors(feet.System(feet.OURS[name]), quarters)
     return f"{found['heel']:.2f} / {found['big_toe']:.2f}"
+
+
+@cache
+def _animals_found() -> str:
+    truth = read(DATA / "animals/val")
+    found = animals.on_true_boxes(truth, "everybody-animals")
+    once = np.ones(len(truth))
+    pck, precision, _ = animals.joint_measures(truth, found)
+    return f"{pck(once):.3f} / {precision(once):.3f}"
+
+
+def _animals(name: str, options: dict[str, Any]) -> str:
+    """Of `--model animals`, in the first column."""
+    return _animals_found() if name == next(iter(SYSTEMS)) else "–"
 
 
 def _of_options(work: Callable[[dict[str, Any]], Any]) -> Callable[[str, dict[str, Any]], Any]:

@@ -121,14 +121,14 @@ def pack(work: Path, labels: Sequence[Path]) -> None:
     """LSP-extended and COCO's training pictures, and what teachers have labelled, as shards of
     COCO's joints; without near-duplicates of what is judged on.
     """
-    from everybody.train import distill, shards
+    from everybody.train import distill, squares
 
     judged = [COCO_VAL / "images", DATA / "lspet/val"]
     given = {"lspet": DATA / "lspet/train.npz", "coco": COCO_TRAIN}
     given |= {f"labels-{number}": path for number, path in enumerate(labels)}
     for name, path in given.items():
         data, leaks = distill.without_leaks(distill.trusted(read(path), LEAST), judged)
-        count = shards.pack_crops(data.to(COCO17), work / "shards" / name, size=SIDE, say=say)
+        count = squares.pack_crops(data.to(COCO17), work / "shards" / name, size=SIDE, say=say)
         say(f"{path}: {count} crops, {leaks} pictures left out")
 
 

@@ -21,17 +21,18 @@ from benchmarks.candidates import Told, candidates, learnt, partition
 from benchmarks.common import ROOT, VIDEO, parsed, parser
 from benchmarks.lineage_pictures import Panels, over, strip
 from everybody import geometry
+from everybody.codecs import centre_maps, personlab
 from everybody.codecs.condition import condition
+from everybody.codecs.grouping import BODY18, find_limbs, group
 from everybody.codecs.heatmap import Heatmap
+from everybody.codecs.peaks import find_peaks
 from everybody.draw import draw, hue
 from everybody.estimator import Estimator
 from everybody.geometry import box_around
 from everybody.inputs import crop, letterbox, normalise
 from everybody.media.read import Selection, read
-from everybody.methods import blazepose, dekr, movenet_decode, openpose, personlab
+from everybody.methods import blazepose, dekr, openpose
 from everybody.methods.bottomup import BottomUp
-from everybody.methods.grouping import BODY18, find_limbs, group
-from everybody.methods.peaks import find_peaks
 from everybody.methods.rcnn_decode import keypoints_from_heatmaps
 from everybody.options import Engine, FindOptions
 from everybody.people import Frame, Image, People
@@ -185,9 +186,9 @@ def of_movenet(seen: Scene) -> Panels:
     cells = seen.size[0] // stride, seen.size[1] // stride
     keypoints, boxes = seen.people.keypoints.copy(), seen.people.boxes / stride
     keypoints[..., :2] = (keypoints[..., :2] + 0.5) / stride - 0.5
-    maps = movenet_decode.CentreCodec(cells).encode(keypoints, boxes)
-    some = movenet_decode.CentreMaps(*(maps[name] for name in movenet_decode.CentreMaps._fields))
-    found, _ = movenet_decode.decode_people(some)
+    maps = centre_maps.CentreCodec(cells).encode(keypoints, boxes)
+    some = centre_maps.CentreMaps(*(maps[name] for name in centre_maps.CentreMaps._fields))
+    found, _ = centre_maps.decode_people(some)
     found[..., :2] = (found[..., :2] + 0.5) * stride - 0.5
 
     vectors = seen.dark
@@ -200,7 +201,7 @@ def of_movenet(seen: Scene) -> Panels:
     wrist, x, y = COCO17.joints.index("right_wrist"), int(centres.x[0]), int(centres.y[0])
     rough = np.array([x, y]) + some.vectors[2 * wrist : 2 * wrist + 2, y, x]
     across = np.stack(np.meshgrid(np.arange(cells[0]), np.arange(cells[1])), -1)
-    near = np.linalg.norm(across - rough, axis=-1) + movenet_decode.NEAR
+    near = np.linalg.norm(across - rough, axis=-1) + centre_maps.NEAR
     return [
         ("centres of people", over(seen.image, some.centre[0])),
         ("vectors to their joints", vectors),

@@ -1,12 +1,13 @@
 """Can every network of single people learn 32 crops by heart? PCK@0.2 of its smallest variant.
 
     python -m benchmarks.overfit [--work FOLDER] [--only hourglass]   # some minutes for each
-    python -m benchmarks.overfit --work FOLDER --crops 8 --steps 200  # enough for pictures
+    python -m benchmarks.overfit --work OTHER --crops 8 --steps 200  # enough for pictures
 
 The crops are the people of class.mp4, seven frames two seconds apart, labelled by the bundled
 estimator; 96 × 128, not augmented. AdamW on all 32 at once, until PCK@0.2 (of the torso) is at
 least .95 in eval mode, for at most --steps steps. Networks that drop features at random keep all.
-With --work, the networks are kept there (`lineage_pictures` draws what they see).
+With --work, the networks are kept there (`lineage_pictures` draws what they see), and so is each
+network's line: the same command goes on after a stop.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from everybody.estimator import Estimator
 from everybody.media.read import Selection, read
 from everybody.metrics import pck
 from everybody.skeletons import COCO17
-from everybody.train import shards
+from everybody.train import shards, squares
 from everybody.train.augment import normalised
 from everybody.train.recipe import BASE, UNCHANGED, Recipe
 from everybody.train.tasks import task
@@ -82,7 +83,7 @@ def film(folder: Path) -> shards.Pack:
             boxes=np.concatenate([group.boxes for group in people]),
             folder=folder,
         )
-        shards.pack_crops(data, folder, size=224, say=lambda text: None)
+        squares.pack_crops(data, folder, size=224, say=lambda text: None)
     return shards.load([folder], threads=1)
 
 
@@ -131,16 +132,19 @@ def main() -> None:
     given = parsed(command)
     torch.set_num_threads(1)
     pack = film(given.work / "film")
-    lines = [head("network", "parameters", "steps", "PCK@0.2", "seconds")]
+    lines = [head("network", "M", "steps", "PCK@0.2", "CPU s")]
     for name, settings in SMALLEST.items():
         if given.only not in name:
             continue
-        begun = time.perf_counter()
-        made, steps, share = learnt(recipe_of(name, settings), pack, given.crops, given.steps)
-        torch.save(made.net.state_dict(), given.work / f"{name}.pth")
-        count = sum(parameter.numel() for parameter in made.net.parameters())
-        spent = time.perf_counter() - begun
-        lines.append(row(name, f"{count / 1e6:.2f} M", steps, f"{share:.3f}", f"{spent:.0f}"))
+        kept = given.work / f"{name}.md"
+        if not kept.is_file():
+            begun = time.process_time()
+            made, steps, share = learnt(recipe_of(name, settings), pack, given.crops, given.steps)
+            spent = time.process_time() - begun
+            torch.save(made.net.state_dict(), given.work / f"{name}.pth")
+            count = sum(parameter.numel() for parameter in made.net.parameters())
+            kept.write_text(row(name, f"{count / 1e6:.2f}", steps, f"{share:.3f}", f"{spent:.0f}"))
+        lines.append(kept.read_text())
         print(lines[-1], file=sys.stderr, flush=True)
     print("\n".join(lines))
 

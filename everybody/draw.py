@@ -31,6 +31,7 @@ SIDES: dict[str, Colour] = {
 DARK: Colour = (16, 18, 24)
 _SHIFT, _ONE = 4, 16  # fractional bits, and what they make of 1
 _FINE = 0.3  # the points of faces and hands, as part of other joints
+_HEAD = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
 _SOLID = 0.2  # above min_score, where joints stop being see-through
 _FAINTEST = 0.35  # opacity at min_score
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -45,6 +46,7 @@ def draw(
     scores: bool = False,
     ids: bool | None = None,
     min_score: float = 0.3,
+    min_score_parts: float | None = None,
     thickness: float | None = None,
 ) -> Image:
     """A copy of the picture [H, W, 3] uint8 RGB with the people on it, the larger over the smaller.
@@ -53,12 +55,15 @@ def draw(
     stays with its id. boxes, scores, ids: draw these too; ids None means where people are tracked.
     People without joints are boxes always; animals have their species beside them. min_score:
     joints that score less are left out, as are limbs with such an end; from there to 0.2 above they
-    turn from faint to solid. It hides joints only: the caller chooses the people. thickness: of a
-    limb in pixels; by default it follows the size of the person, within what the size of the
-    picture makes readable.
+    turn from faint to solid. It hides joints only: the caller chooses the people. min_score_parts:
+    the same for the points of faces and hands of whole bodies, of which networks are less sure;
+    None is half of min_score. thickness: of a limb in pixels; by default it follows the size of the
+    person, within what the size of the picture makes readable.
     """
     canvas = np.array(image, order="C")
-    extents = _extents(people, min_score)
+    parts = min_score / 2 if min_score_parts is None else min_score_parts
+    least = np.where(people.skeleton.fine, parts, min_score)
+    extents = _extents(people, least)
     size = np.max(extents[:, 2:] - extents[:, :2], axis=1, initial=0)
     width = extent(canvas)
     fitting = np.clip(size / 75, max(1.25, width / 900), max(1.5, width / 110)).tolist()
@@ -68,7 +73,7 @@ def draw(
     hues = [hue(n if people.ids is None else int(people.ids[n])) for n in range(len(people))]
     for n in order:
         one = hues[n] if colour == "person" else None
-        _draw_person(canvas, people.keypoints[n], people.skeleton, widths[n], one, min_score)
+        _draw_person(canvas, people.keypoints[n], people.skeleton, widths[n], one, least)
     for n in order:
         one = hues[n] if colour == "person" else SIDES["centre"]
         if boxes or not len(people.skeleton):
@@ -90,11 +95,11 @@ def extent(image: Image) -> float:
     return min(float(max(image.shape[:2])), min(image.shape[:2]) * 16 / 9)
 
 
-def _extents(people: People, min_score: float) -> Floats:
+def _extents(people: People, least: NDArray[np.float64]) -> Floats:
     """[N, 4]: where each person is, by the box, or where that is empty by the joints that are
-    drawn.
+    drawn: those that score at least `least` [K].
     """
-    seen = np.where(people.keypoints[..., 2:] >= min_score, people.keypoints, 0)
+    seen = np.where(people.keypoints[..., 2:] >= least[:, None], people.keypoints, 0)
     empty = np.any(people.boxes[:, 2:] <= people.boxes[:, :2], axis=1)
     return np.where(empty[:, None], box_around(seen), people.boxes)
 
@@ -107,9 +112,10 @@ def _style(
     its ends disagree.
     """
     sides = skeleton.sides
-    sizes = np.array(
-        [_FINE if name.startswith("face_") or "_hand_" in name else 1.0 for name in skeleton.joints]
-    )
+    fine = np.array(skeleton.fine, bool)
+    if any(name.startswith("face_") for name in skeleton.joints):  # it shows eyes and nose better
+        fine |= np.isin(skeleton.joints, _HEAD)
+    sizes = np.where(fine, _FINE, 1.0)
     limbs = np.array(skeleton.limbs, int).reshape(-1, 2)
     ends = [{sides[a], sides[b]} - {"centre"} for a, b in skeleton.limbs]
     return sides, sizes, limbs, tuple(end.pop() if len(end) == 1 else "centre" for end in ends)
@@ -121,13 +127,15 @@ def _draw_person(
     skeleton: Skeleton,
     width: float,
     colour: Colour | None,
-    min_score: float,
+    least: NDArray[np.float64],
 ) -> None:
-    """keypoints [K, 3]; width of a limb in pixels; colour None is by side."""
+    """keypoints [K, 3]; width of a limb in pixels; colour None is by side; least [K]: what a joint
+    must score.
+    """
     sides, sizes, limbs, limb_sides = _style(skeleton)
     scores = np.where(np.isfinite(keypoints).all(1), keypoints[:, 2], -1)
-    opacity = np.clip(_FAINTEST + (1 - _FAINTEST) * (scores - min_score) / _SOLID, 0, 1)
-    opacity = np.where(scores >= min_score, opacity, 0)
+    opacity = np.clip(_FAINTEST + (1 - _FAINTEST) * (scores - least) / _SOLID, 0, 1)
+    opacity = np.where(scores >= least, opacity, 0)
     reach = 4 * max(canvas.shape)  # beyond which OpenCV's fixed-point numbers would overflow
     points = np.clip(np.nan_to_num(keypoints[:, :2].astype(np.float64)), -reach, reach)
 

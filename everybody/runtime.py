@@ -16,8 +16,9 @@ import hashlib
 import importlib.util
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,6 +52,9 @@ AUTO = ("cuda", "directml", "cpu")
 
 # Devices with memory of their own, and what onnxruntime calls it: arrays are bound there.
 BOUND = {"cuda": "cuda", "tensorrt": "cuda"}
+
+# Shape and type -> an empty `onnxruntime.OrtValue` in the memory that a device copies from.
+Staging = Callable[[list[int], Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +242,7 @@ class OnnxRuntime:
             )
 
         self.path = path
+        self._staging = pinned(PROVIDERS[self.device]) if self.device in BOUND else None
         self.input = _only_input(path, [port(node) for node in self._session.get_inputs()])
         self.outputs = tuple(port(node) for node in self._session.get_outputs())
         self.about = dict(self._session.get_modelmeta().custom_metadata_map)
@@ -245,21 +250,48 @@ class OnnxRuntime:
     def __call__(self, array: NDArray[Any]) -> list[NDArray[Any]]:
         try:
             if self.device in BOUND:
-                return bound(self._session, self.input.name, array, BOUND[self.device])
+                memory = BOUND[self.device]
+                return bound(self._session, self.input.name, array, memory, self._staging)
             return list(self._session.run(None, {self.input.name: array}))  # type: ignore[arg-type]
         except Exception as error:
             raise _failed(self, array, error) from error
 
 
-def bound(session: Any, name: str, array: NDArray[Any], memory: str) -> list[NDArray[Any]]:
-    """What an onnxruntime session says of one array, which is copied into the device's memory once;
-    the answers stay there until all are known, and are copied back together.
+def pinned(provider: str) -> Staging | None:
+    """Page-locked memory, from which a device of this provider copies by itself; None where this
+    onnxruntime offers none that numpy can write to.
+    """
+    import onnxruntime
+
+    try:
+        kind = onnxruntime.OrtDeviceMemoryType.HOST_ACCESSIBLE
+        known = [d.memory_info(kind) for d in onnxruntime.get_ep_devices() if d.ep_name == provider]
+        for place in filter(None, known):
+            empty = partial(onnxruntime.OrtValue.ortvalue_from_shape_and_type, memory_info=place)
+            tried = empty([1], np.float32)
+            if tried.numpy().ctypes.data == tried.data_ptr():
+                return empty
+    except (AttributeError, TypeError, RuntimeError):  # an older one, or one without an allocator
+        pass
+    return None
+
+
+def bound(
+    session: Any, name: str, array: NDArray[Any], memory: str, staging: Staging | None = None
+) -> list[NDArray[Any]]:
+    """What an onnxruntime session says of one array, which is copied into the device's memory once,
+    by way of `staging` if there is one; the answers stay there until all are known, and are copied
+    back together.
     """
     import onnxruntime
 
     binding = session.io_binding()
-    array = np.ascontiguousarray(array)
-    value = onnxruntime.OrtValue.ortvalue_from_numpy(array, memory, 0)
+    if staging:
+        value = staging(list(array.shape), array.dtype)
+        value.numpy()[...] = array
+    else:
+        array = np.ascontiguousarray(array)
+        value = onnxruntime.OrtValue.ortvalue_from_numpy(array, memory, 0)
     binding.bind_ortvalue_input(name, value)
     for output in session.get_outputs():
         binding.bind_output(output.name, memory)

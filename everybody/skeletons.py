@@ -65,6 +65,19 @@ class Skeleton:
         """The joints that decide."""
         return slice(self.deciding or None)
 
+    @property
+    def core(self) -> Skeleton:
+        """The skeleton of the joints that decide alone: what trackers follow."""
+        return _core(self)
+
+    @property
+    def fine(self) -> tuple[bool, ...]:
+        """Which joints are points of a face or a hand within a whole body: closer together than
+        others, and less sure.
+        """
+        parts = [joint.startswith("face_") or "_hand_" in joint for joint in self.joints]
+        return tuple(part and not all(parts) for part in parts)
+
     def __repr__(self) -> str:
         return f"Skeleton({self.name})"
 
@@ -74,13 +87,25 @@ class Skeleton:
         sides = []
         for joint, partner in enumerate(self.mirror):
             side = self.joints[joint].partition("_")[0]
-            if side not in (
-                "left",
-                "right",
-            ):  # the points of a face are numbered, its own right side first
-                side = "centre" if joint == partner else "right" if joint < partner else "left"
+            if side not in ("left", "right"):  # points of a face: its own right side first, mostly
+                first = joint < partner if self.joints[joint] not in _LOWER_LIP else joint > partner
+                side = "centre" if joint == partner else "right" if first else "left"
             sides.append(side)
         return tuple(sides)
+
+
+@lru_cache(maxsize=64)
+def _core(whole: Skeleton) -> Skeleton:
+    count = whole.deciding
+    if count in (0, len(whole)):
+        return whole
+    return Skeleton(
+        name=f"{whole.name}'s {count}",
+        joints=whole.joints[:count],
+        limbs=tuple(limb for limb in whole.limbs if max(limb) < count),
+        mirror=whole.mirror[:count],
+        sigmas=whole.sigmas[:count],
+    )
 
 
 # A person that has been found but has no joints yet: what detectors return.
@@ -124,6 +149,8 @@ _FACE_MIRROR = (
     + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
     + [69, 68]  # the pupils, which OpenPose adds
 )
+# The contours of the lips go round: below, the person's left side comes first.
+_LOWER_LIP = {f"face_{i}" for i in (55, 56, 57, 58, 59, 65, 66, 67)}
 _FACE_CHAINS = (
     (0, 17), (17, 22), (22, 27), (27, 31), (31, 36), (36, 42), (42, 48), (48, 60), (60, 68),
 )  # fmt: skip
@@ -173,6 +200,7 @@ def _skeleton(
     sigmas: tuple[float, ...] | None = None,
     *,
     hands: bool = False,
+    deciding: int = 0,
 ) -> Skeleton:
     place = {joint: index for index, joint in enumerate(joints)}
     pairs = [pair.split("-") for pair in limbs.split()]
@@ -188,7 +216,12 @@ def _skeleton(
             edges += [(hand[i - 1] if i % 4 != 1 else hand[0], hand[i]) for i in range(1, 21)]
     sigmas = sigmas or tuple(_sigma(joint) for joint in joints)
     return Skeleton(
-        name=name, joints=joints, limbs=tuple(edges), mirror=_mirror(joints), sigmas=sigmas
+        name=name,
+        joints=joints,
+        limbs=tuple(edges),
+        mirror=_mirror(joints),
+        sigmas=sigmas,
+        deciding=deciding,
     )
 
 
@@ -241,23 +274,25 @@ LSP14 = _skeleton(
     _LIMBS + " head_top-neck neck-left_shoulder neck-right_shoulder left_shoulder-left_hip"
     " right_shoulder-right_hip left_hip-right_hip",
 )
-HALPE26 = _skeleton("halpe-26", _HALPE, _LIMBS + _SPINE_TORSO + " head-neck")
+# COCO's 17 decide, so that they are what they are alone.
+HALPE26 = _skeleton("halpe-26", _HALPE, _LIMBS + _SPINE_TORSO + " head-neck", deciding=len(_COCO))
 # What everybody's own networks answer for Halpe-26: its middle of the hips follows from the hips,
-# and its small toes nobody teaches. Here COCO's 17 decide, so that they are what they are alone.
-BODY23 = replace(
-    _skeleton(
-        "body-23",
-        (*_COCO, "head", "neck", *_body(left_first=True, parts="big_toe heel")),
-        _LIMBS + _SPINE_TORSO + " head-neck",
-    ),
+# and its small toes nobody teaches.
+BODY23 = _skeleton(
+    "body-23",
+    (*_COCO, "head", "neck", *_body(left_first=True, parts="big_toe heel")),
+    _LIMBS + _SPINE_TORSO + " head-neck",
     deciding=len(_COCO),
 )
+# Of whole bodies, the body and its feet decide: a hundred points of faces and hands, which may be
+# turned away or hidden, say little about how surely somebody is there.
 HALPE136 = _skeleton(
     "halpe-136",
     (*_HALPE, *_FACE, *_HANDS),
     _LIMBS + _SPINE_TORSO + " head-neck",
     tuple(_sigma(joint) for joint in _HALPE) + FACE_SIGMAS + HAND_SIGMAS * 2,
     hands=True,
+    deciding=len(_HALPE),
 )
 WHOLEBODY133 = _skeleton(
     "wholebody-133",
@@ -265,6 +300,7 @@ WHOLEBODY133 = _skeleton(
     _LIMBS + _BOX_TORSO,
     tuple(_sigma(joint) for joint in _COCO) + FOOT_SIGMAS + FACE_SIGMAS + HAND_SIGMAS * 2,
     hands=True,
+    deciding=len(_COCO) + len(_FEET),
 )
 OPENPOSE18 = _skeleton(
     "openpose-18",
@@ -454,6 +490,7 @@ OPENPOSE135 = _skeleton(
     _LIMBS + _SPINE_TORSO + " nose-neck",
     (*OPENPOSE25.sigmas, *FACE70.sigmas, *HAND_SIGMAS[1:], *HAND_SIGMAS[1:]),
     hands=True,
+    deciding=len(OPENPOSE25),
 )
 
 SKELETONS: dict[str, Skeleton] = {
@@ -591,6 +628,9 @@ def mapping(source: Skeleton, target: Skeleton) -> Mapping:
         for name in (called.get(joint, joint), SYNONYMS.get(joint)):
             if name in source.joints:
                 return (source.joints.index(name),)
+        side, _, part = joint.partition("_")
+        if part == "hand_0" and f"{side}_hand_1" in source.joints:  # a hand without its root
+            return (source.joints.index(f"{side}_wrist"),)
         pair = MIDPOINTS.get(joint, ())
         if pair and all(name in source.joints for name in pair):
             return tuple(source.joints.index(name) for name in pair)

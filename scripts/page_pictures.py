@@ -3,13 +3,15 @@
 
     python scripts/page_pictures.py docs/images
 
-Needs Debian's Chromium, Playwright, and the engine (`npm ci --prefix web`).
+Needs Debian's Chromium, Playwright, and the engine (`npm ci --prefix web`). Each step says how long
+it took: the networks take most of it, so a machine that has other work to do takes minutes.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +23,16 @@ from benchmarks.studio import served
 from everybody.web.site import site_files
 from synthetic import browser as page
 
-FRAMES = 40
+FRAMES = 24
+PATIENCE = 600_000  # milliseconds for a job, also on a machine that has other work to do
+DESK, TALL = {"width": 1100, "height": 760}, {"width": 1100, "height": 1340}
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
 
 
 @contextmanager
@@ -37,7 +48,7 @@ def begun(shown: Any, url: str, clip: Path, *, model: str, jobs: int) -> None:
     shown.select_option("fieldset select", model)
     shown.set_input_files("#files", clip)
     shown.wait_for_function(
-        f"document.querySelectorAll('[data-state=done]').length === {jobs}", timeout=300_000
+        f"document.querySelectorAll('[data-state=done]').length === {jobs}", timeout=PATIENCE
     )
 
 
@@ -45,7 +56,7 @@ def opened(shown: Any) -> None:
     """The first job, at a frame in the middle, with a person chosen."""
     shown.locator("text=Open").first.click()
     shown.wait_for_selector(".transport")
-    for _ in range(20):
+    for _ in range(FRAMES // 2):
         shown.keyboard.press(".")
     shown.locator(".row button").nth(1).click()
     shown.wait_for_timeout(800)
@@ -53,57 +64,73 @@ def opened(shown: Any) -> None:
 
 def made(shown: Any, url: str, clip: Path, folder: Path) -> None:
     """What a server makes of a job: a character in space, a film with things."""
-    shown.goto(url)
-    shown.set_input_files("#files", clip)
-    shown.wait_for_selector("[data-state=done]", timeout=300_000)
+    with step("a job of the server"):
+        shown.goto(url)
+        shown.set_input_files("#files", clip)
+        shown.wait_for_selector("[data-state=done]", timeout=PATIENCE)
     opened(shown)
     for name in ("Glasses", "Hat"):
         shown.get_by_label(name, exact=True).check()
-    shown.get_by_role("button", name="Animate", exact=True).click()
-    shown.get_by_text("a foot stands in").wait_for(timeout=300_000)
-    shown.get_by_role("button", name="Draw", exact=True).click()
-    film = shown.get_by_label("The film with things drawn into it")
-    film.wait_for(timeout=300_000)
+    with step("animation"):
+        shown.get_by_role("button", name="Animate", exact=True).click()
+        shown.get_by_text("a foot stands in").wait_for(timeout=PATIENCE)
+    with step("augmented reality"):
+        shown.get_by_role("button", name="Draw", exact=True).click()
+        film = shown.get_by_label("The film with things drawn into it")
+        film.wait_for(timeout=PATIENCE)
     film.evaluate("film => (film.currentTime = 0.8)")
     film.scroll_into_view_if_needed()
     shown.wait_for_timeout(2000)
     shown.get_by_role("heading", name="Animation").evaluate("heading => heading.scrollIntoView()")
     shown.wait_for_timeout(500)
-    shown.screenshot(path=folder / "studio-made.jpg", quality=80)
+    seen(shown, folder / "studio-made.jpg")
+
+
+def seen(shown: Any, path: Path, **options: Any) -> None:
+    shown.screenshot(path=path, quality=80, **options)
+
+
+def alone(shown: Any, url: str, clip: Path, folder: Path) -> None:
+    """The views of the page without a server, at a desk; the player on a phone, too."""
+    with step("a job with the model fast"):
+        begun(shown, url, clip, model="fast", jobs=1)
+    with step("a job with the model accurate"):
+        begun(shown, url, clip, model="accurate", jobs=2)
+    seen(shown, folder / "studio-jobs.jpg")
+    opened(shown)
+    seen(shown, folder / "studio-player.jpg", full_page=True)
+
+    shown.set_viewport_size({"width": 380, "height": 800})
+    shown.emulate_media(color_scheme="dark")
+    shown.wait_for_timeout(800)
+    seen(shown, folder / "studio-phone.jpg")
+    shown.emulate_media(color_scheme="light")
+    shown.set_viewport_size(DESK)
+
+    shown.goto(url + "#/compare")
+    shown.wait_for_selector(".pair")
+    shown.wait_for_timeout(800)
+    seen(shown, folder / "studio-compare.jpg")
+    with step("the camera"):
+        shown.goto(url + "#/live")
+        shown.click("text=Start the camera")
+        shown.wait_for_selector("canvas[aria-label^='5 people drawn']", timeout=PATIENCE)
+        shown.wait_for_timeout(3000)
+        seen(shown, folder / "studio-live.jpg")
 
 
 def main(folder: Path) -> None:
-    options: dict[str, Any] = {"viewport": {"width": 1100, "height": 760}}
     with tempfile.TemporaryDirectory() as place:
         clip = page.shot(Path(place) / "class.mp4", FRAMES)
         film = page.shot(Path(place) / "class.mjpeg", FRAMES)
         flags = [*page.camera(film), "--use-fake-ui-for-media-stream"]
         with page.served(site_files(server=False)) as url, page.browser(*flags) as chromium:
-            with tab(chromium, **options) as shown:
-                begun(shown, url, clip, model="fast", jobs=1)
-                begun(shown, url, clip, model="accurate", jobs=2)
-                shown.screenshot(path=folder / "studio-jobs.jpg", quality=80)
-                opened(shown)
-                shown.screenshot(path=folder / "studio-player.jpg", quality=80, full_page=True)
-                shown.goto(url + "#/compare")
-                shown.wait_for_selector(".pair")
-                shown.wait_for_timeout(800)
-                shown.screenshot(path=folder / "studio-compare.jpg", quality=80)
-                shown.goto(url + "#/live")
-                shown.click("text=Start the camera")
-                shown.wait_for_selector("canvas[aria-label^='5 people drawn']", timeout=60_000)
-                shown.wait_for_timeout(3000)
-                shown.screenshot(path=folder / "studio-live.jpg", quality=80)
+            with tab(chromium, viewport=DESK) as shown:
+                alone(shown, url, clip, folder)
             kept = Path(place) / "served"
             kept.mkdir()
-            tall = {"viewport": {"width": 1100, "height": 1250}}
-            with served(kept) as (client, _), tab(chromium, **tall) as shown:
+            with served(kept) as (client, _), tab(chromium, viewport=TALL) as shown:
                 made(shown, str(client.base_url), clip, folder)
-            phone = {"viewport": {"width": 380, "height": 800}, "color_scheme": "dark"}
-            with tab(chromium, **phone) as shown:
-                begun(shown, url, clip, model="fast", jobs=1)
-                opened(shown)
-                shown.screenshot(path=folder / "studio-phone.jpg", quality=80)
 
 
 if __name__ == "__main__":

@@ -241,26 +241,34 @@ def heatmap_constant(
     path: Path, cells: np.ndarray, size=(96, 128), stride: int = 4, batch: int | str = "batch"
 ) -> Path:
     """An SPPE of one answer: joint k peaks (0.9) at the cell (x, y) = cells[k]."""
-    width, height = size
-    h, w = height // stride, width // stride
+    h, w = size[1] // stride, size[0] // stride
     maps = np.zeros((1, len(cells), h, w), np.float32)
     for joint, (x, y) in enumerate(cells):
         maps[0, joint] = 0.9 * np.exp(
             -((np.arange(w) - x) ** 2 + (np.arange(h)[:, None] - y) ** 2) / 8
         )
+    return answers_constant(path, {"heatmaps": maps}, size, batch)
+
+
+def answers_constant(
+    path: Path, answers: dict[str, np.ndarray], size=(96, 128), batch: int | str = "batch"
+) -> Path:
+    """An SPPE that says the same of every crop: answers [1, …] by the names of the outputs."""
+    width, height = size
     nodes = [
-        helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=1),
+        helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=0),
         helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "maps"], ["heatmaps"]),
     ]
-    constants = {"axes": np.array([1, 2, 3]), "zero": np.array(0, np.float32), "maps": maps}
-    return _save(
-        path,
-        nodes,
-        [_float("image", [batch, 3, height, width])],
-        [_float("heatmaps", [batch, len(cells), h, w])],
-        constants,
-    )
+    constants = {"axes": np.array([1, 2, 3]), "zero": np.array(0, np.float32)}
+    for name, answer in answers.items():
+        constants[f"{name}_value"] = answer.astype(np.float32)
+        constants[f"{name}_shape"] = np.array([-1] + [1] * (answer.ndim - 1))
+        nodes += [
+            helper.make_node("Reshape", ["nothing", f"{name}_shape"], [f"{name}_nothing"]),
+            helper.make_node("Add", [f"{name}_nothing", f"{name}_value"], [name]),
+        ]
+    outputs = [_float(name, [batch, *answer.shape[1:]]) for name, answer in answers.items()]
+    return _save(path, nodes, [_float("image", [batch, 3, height, width])], outputs, constants)
 
 
 def rtmdet_constant(
@@ -473,6 +481,13 @@ def maps_constant(
     taken = [_float("image", ["batch", 3, *sides])]
     given = [_float(name, ["batch", *known.shape]) for name, known in maps.items()]
     return _save(path, nodes, taken, given, constants)
+
+
+def describe(path: Path, about: dict[str, object]) -> None:
+    """Says in a file's metadata what it is."""
+    model = onnx.load(path)
+    model.metadata_props.add(key="everybody", value=json.dumps(about))
+    onnx.save(model, str(path))
 
 
 def lifter(path: Path, pose: np.ndarray, frames: int = 27, seed: int = 0) -> Path:

@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from everybody.methods.openpose import PartFields  # noqa: E402
+from everybody.codecs.part_fields import PartFields  # noqa: E402
 from everybody.models import openpose, openpose_light  # noqa: E402
 from everybody.skeletons import OPENPOSE18, Skeleton  # noqa: E402
 from synthetic import planted  # noqa: E402

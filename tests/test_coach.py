@@ -16,6 +16,7 @@ from everybody.apps.exercise import Exercise, Measure, Rule, read_exercises, usu
 from everybody.apps.lesson import Lesson, rows, write_rows
 from everybody.cli import main
 from everybody.errors import DataError, OptionError
+from everybody.estimator import Estimator
 from everybody.people import Frame, People
 from everybody.skeletons import COCO17
 
@@ -107,6 +108,24 @@ def test_noise_counts_nothing(seed):
     noisy[..., :2] += rng.normal(0, 2.5, noisy[..., :2].shape)
     noisy[rng.random(noisy.shape[:2]) < 0.05, 2] = 0
     assert len(coach_clip(KNOWN["squat"], times, noisy, NAMES)) == 4
+
+
+@given(at=st.integers(1, 290), frames=st.integers(1, 6))
+def test_head_and_feet_that_change_places_for_a_fifth_of_a_second_count_nothing(at, frames):
+    times, points = SQUATS
+    flipped = points.copy()
+    part = flipped[at : at + frames, :, 1]
+    part[:] = part.min(1, keepdims=True) + part.max(1, keepdims=True) - part
+    assert len(coach_clip(KNOWN["squat"], times, flipped, NAMES)) == 4
+
+
+def test_a_body_that_is_elsewhere_is_believed_after_half_a_second():
+    """Two others stand in for the person, one after the other, where no body gets that fast."""
+    times, points = SQUATS
+    points = points.copy()
+    points[100:160, :, 0] += 2000
+    points[160:, :, 0] -= 3000
+    assert len(coach_clip(KNOWN["squat"], times, points, NAMES)) == 4
 
 
 def test_it_answers_at_each_frame_what_it_knows_then():
@@ -357,3 +376,15 @@ def test_what_is_there_and_back_sooner_than_a_body_can_is_no_repetition(frames, 
     depths = np.zeros(2 * FPS)
     depths[FPS : FPS + frames] = 1
     assert len(coach_clip(KNOWN["squat"], *clip(depths), NAMES)) == count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["fast", "accurate"])
+def test_leg_raises_in_dim_light_are_counted_within_one(shared, model):
+    """A small film of a man who lies: head and feet of what is found change places at times."""
+    lesson = Lesson({"leg_raise": KNOWN["leg_raise"]})
+    film = shared / "data/motion3d/exercise/leg_raises_6.mp4"
+    for frame in Estimator(model=model).stream(film):
+        list(lesson.see(frame))
+    ((_, repetitions),) = lesson.finish().values()
+    assert abs(len(repetitions) - 6) <= 1

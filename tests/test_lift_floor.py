@@ -108,6 +108,17 @@ def test_legs_bend_by_what_the_body_does_not_follow():
     assert np.ptp(out[1:, ANKLES, :3], axis=0).max() < 1e-3
 
 
+def test_a_foot_whose_depth_alone_shakes_is_held():
+    joints = standing(90)
+    joints[..., :3] = Floor(TILTED, 1.4).to_camera(joints[..., :3])
+    joints[..., 2] += 3
+    joints[..., 2] += 0.08 * np.sin(np.arange(90) / 3)[:, None]  # at most .8 m/s
+    times, planted = np.arange(90) / 30, Planted()
+    held = np.stack([planted(one, at, TILTED) for one, at in zip(joints, times, strict=True)])
+    assert np.ptp(joints[:, ANKLES, 2], axis=0).min() > 0.15
+    assert np.ptp(held[15:, ANKLES, :3], axis=0).max() < 0.001
+
+
 def test_a_jump_is_not_held_back():
     joints = standing(60)
     joints[20:, :, 0] += np.arange(40)[:, None] * 0.2  # 6 m/s: no foot stands

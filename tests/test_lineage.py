@@ -19,7 +19,7 @@ from everybody.codecs import Heatmap, Integral, Regression, SimCC, WholeBody, ma
 from everybody.errors import DataError, OptionError  # noqa: E402
 from everybody.models import MODELS, Model  # noqa: E402
 from everybody.runtime import Port  # noqa: E402
-from everybody.train import export  # noqa: E402
+from everybody.train import export, pose  # noqa: E402
 from everybody.train.recipe import BASE, RECIPES, Recipe, recipe  # noqa: E402
 from everybody.train.task import codec_of, encoded  # noqa: E402
 from everybody.train.tasks import TASKS, network, task, task_of  # noqa: E402
@@ -227,6 +227,33 @@ def test_what_a_codec_encodes_it_decodes_within_half_a_cell(name):
         answers = [np.log(np.maximum(target, 1e-12)) for target in targets]
     found = codec.decode(answers)
     assert np.abs(found[..., :2] - points[..., :2]).max() <= cell / 2 + 1e-4
+
+
+# --- crops that do not fit
+
+
+EXACT = {  # they have no cells, or are cut where cells end
+    *(name for name in FAMILIES if MODELS[name].codec["type"] == "regression"),
+    "hourglass-tiny",
+}
+
+
+def demand(name: str, size: tuple[int, int]) -> None:
+    """As a task asks for it, before anything is learnt."""
+    told = Recipe(model=name, size=size, sigma=0)
+    pose.demand_fit(MODELS[name], codec_of(MODELS[name], told), told)
+
+
+@pytest.mark.parametrize("name", sorted(set(FAMILIES) - EXACT))
+def test_crops_that_do_not_divide_are_refused(name):
+    with pytest.raises(OptionError, match=r"100x130.* multiples of (32|16), as \d+x\d+"):
+        demand(name, (100, 130))
+
+
+@pytest.mark.parametrize("name", sorted(EXACT))
+def test_crops_that_do_not_divide_are_answered_exactly(name):
+    """With what the codec reads."""
+    demand(name, (100, 130))
 
 
 # --- names that are not known

@@ -6,6 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
+from everybody.errors import OptionError  # noqa: E402
 from everybody.models import deeppose, regression  # noqa: E402
 from everybody.models.deeppose import DeepPoseNet, own, squared_distance  # noqa: E402
 from everybody.models.likelihood import RealNvp, likelihood_loss  # noqa: E402
@@ -40,6 +41,11 @@ def test_published_weights_give_the_published_answers(name, variant):
 def test_other_sizes_are_numbers(variant, numbers):
     net = RegressionNet(9, **regression.VARIANTS[variant]).eval()
     assert net(torch.zeros(2, 3, 64, 64)).shape == (2, 9, numbers)
+
+
+def test_crops_that_its_pooling_leaves_nothing_of_are_refused():
+    with pytest.raises(OptionError, match="of a crop of 96x32 its pooling leaves nothing"):
+        DeepPoseNet(5, size=(96, 32), **deeppose.VARIANTS["deeppose-tiny"])
 
 
 def published_flow() -> RealNvp:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from everybody import Estimator, Frame
 from everybody.web import export, site
+from everybody.weights import manifest
 from synthetic import browser as page
 
 pytestmark = [
@@ -169,6 +170,22 @@ def test_a_browser_without_simd_is_said():
             }"""
         )
         assert "no WebAssembly SIMD" in said
+
+
+def test_a_film_that_it_cannot_play_and_a_network_that_is_missing_are_said(tmp_path):
+    (tmp_path / "old.avi").write_bytes(b"RIFF and nothing that a browser plays")
+    picture = tmp_path / "grey.png"
+    Image.new("RGB", (64, 64), "grey").save(picture)
+    files = site.site_files(server=False)
+    del files[f"models/{manifest.variant('accurate').pose}.onnx"]
+    with page.served(files) as url, page.browser() as chromium:
+        tab = chromium.new_page()
+        tab.goto(url)
+        tab.set_input_files("#files", tmp_path / "old.avi")
+        tab.get_by_text("old.avi: this browser cannot play it").wait_for(timeout=120_000)
+        tab.select_option("fieldset select", "accurate")
+        tab.set_input_files("#files", picture)
+        tab.get_by_text("could not be loaded: is the site complete?").wait_for(timeout=120_000)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -32,6 +32,7 @@ from everybody.train import (  # noqa: E402
     parameters,
     relative,
     shards,
+    squares,
 )
 from everybody.train.recipe import RECIPES, UNCHANGED  # noqa: E402
 from everybody.train.tasks import network  # noqa: E402
@@ -279,7 +280,7 @@ def test_pictures_share_a_square_each_with_its_people(tmp_path):
         folder=tmp_path,
         ignored=np.zeros(5, bool),
     )
-    assert shards.pack_pictures(data, tmp_path / "out", size=200, grid=2) == 2
+    assert squares.pack_pictures(data, tmp_path / "out", size=200, grid=2) == 2
     pack = shards.load([tmp_path / "out"])
     assert pack.picture.tolist() == [0, 0, 0, 0, 1]
     for picture, (x0, y0, x1, y1) in zip(pack.picture, pack.boxes.round(3) + 0.5, strict=True):
@@ -294,7 +295,7 @@ def test_a_folder_of_pictures_without_anybody(tmp_path):
         Image.new("RGB", (40, 30)).save(tmp_path / name)
     data = distill.certain(distill.nobody(tmp_path), 0.5)
     assert (len(data), len(data.picture)) == (2, 0)
-    assert shards.pack_pictures(data, tmp_path / "out", size=64) == 2
+    assert squares.pack_pictures(data, tmp_path / "out", size=64) == 2
     pack = shards.load([tmp_path / "out"])
     names = [f"n/{number}.jpg" for number in range(40)]
     back = shards.held_back(names, 0.5)

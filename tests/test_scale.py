@@ -28,12 +28,13 @@ from everybody.method import finding
 from everybody.people import Frame, People
 from everybody.results.journal import read_journal
 from everybody.results.records import Record
+from everybody.results.table import read_parquet
 from everybody.run import Outputs, run
 from everybody.scale import report, simulate, store
-from everybody.scale.actors import Tries, as_table, part_of, tried
+from everybody.scale.actors import Tries, tried
 from everybody.scale.chunks import Part, groups, parts
 from everybody.scale.cluster import Cluster, connected
-from everybody.scale.driver import claim
+from everybody.scale.driver import _in_order, claim
 from everybody.scale.job import Job, Planned, chunk_id, digest, film_folder
 from everybody.scale.join import join
 from everybody.scale.keyframes import index
@@ -41,7 +42,8 @@ from everybody.scale.notes import Notes, check, evidence
 from everybody.scale.plan import plan
 from everybody.scale.remote import best_batch
 from everybody.scale.sources import Film, films
-from everybody.scale.work import Done, Worker, chunk_path
+from everybody.scale.work import Done, Worker, chunk_path, table
+from everybody.scale.worklist import Worklist
 from everybody.skeletons import COCO17
 from everybody.track.tracker import Evidence
 from synthetic.walkers import Moment, Scenery, walkers
@@ -181,16 +183,26 @@ def test_folders_of_films_of_one_name_differ() -> None:
     assert film_folder(Film("a/x.mp4", ())) != film_folder(Film("b/x.mp4", ()))
 
 
-def test_the_plan_as_a_table_and_back() -> None:
+def test_the_plan_as_an_array_and_back() -> None:
     plan = [
         Planned(Film("a", ("a",)), parts=(Part(0, 5, Key(0, 7, 0.5), 0.25), Part(5, 9))),
+        Planned(Film("c", ("c",)), error="broken"),
         Planned(Film("b", ("b",)), parts=(Part(0, -1, whole=True),)),
     ]
-    table = as_table(plan)
-    rows = [
-        (film, place, part) for film, p in enumerate(plan) for place, part in enumerate(p.parts)
+    work = Worklist.of(iter(plan))
+    assert list(work) == plan
+    assert [(work.film(row), work.place(row)) for row in range(len(work))] == [
+        (0, 0),
+        (0, 1),
+        (2, 0),
     ]
-    assert [part_of(table, row) for row in range(len(table))] == rows
+    assert [work.part(row) for row in range(len(work))] == [p for one in plan for p in one.parts]
+    assert (len(Worklist.of([])), list(Worklist.of([]))) == (0, [])
+
+
+def test_plans_that_come_in_any_order() -> None:
+    plans = [Planned(Film(str(n), ())) for n in range(5)]
+    assert list(_in_order((n, plans[n]) for n in (3, 0, 1, 4, 2))) == plans
 
 
 # Commit
@@ -233,6 +245,55 @@ def test_a_half_written_chunk_is_found_and_done_again(
     assert join(one, planned, COCO17, {}).broken == (1,)
     assert not path.exists()
     assert [record.index for record in joined(one, done(one, film_of(movie)))] == list(range(40))
+
+
+def test_a_chunk_keeps_numbers_as_they_are(tmp_path: Path) -> None:
+    """Rounded ones would change what smoothing takes for an outlier."""
+    rng = np.random.default_rng(0)
+    people = People(
+        rng.random((2, 17, 3), np.float32),
+        rng.random((2, 4), np.float32),
+        rng.random(2, np.float32),
+        COCO17,
+    )
+    record = Record("a.mp4", 3, 1 / 7, 90, 60, people)
+    (tmp_path / "a").write_bytes(table([record], Finder()))  # type: ignore[arg-type]
+    (back,) = read_parquet(tmp_path / "a", None, _fail)
+    assert back.time == record.time
+    for name in ("keypoints", "boxes", "scores"):
+        assert np.array_equal(getattr(back.people, name), getattr(people, name))
+
+
+@pytest.mark.parametrize("said", [b"", b'{"frames": 9, "peop', b"[]", b"{}"])
+def test_a_chunk_whose_report_is_broken_is_done_again(
+    tmp_path: Path, movie: Path, said: bytes
+) -> None:
+    one = job(tmp_path)
+    planned = done(one, film_of(movie))
+    path = Path(f"{chunk_path(one.dest, one, planned, planned.parts[1])}.json")
+    whole = json.loads(path.read_bytes())
+    path.write_bytes(said)
+    assert not Worker(one, Finder())(planned, planned.parts[1]).again  # type: ignore[arg-type]
+    assert json.loads(path.read_bytes())["frames"] == whole["frames"]
+
+
+@pytest.mark.parametrize("said", [b"", b'{"settings": {"det'])
+def test_records_of_a_run_that_are_broken_are_written_again(
+    tmp_path: Path, movie: Path, said: bytes
+) -> None:
+    one = job(tmp_path, record={"settings": {"det_score": 0.3}, "models": []})
+    planned = done(one, film_of(movie))
+    records = [
+        Path(one.dest) / "run.json",
+        Path(one.dest) / "films" / film_folder(planned.film) / "run.json",
+    ]
+    claim(one)
+    join(one, planned, COCO17, {})
+    for path in records:
+        path.write_bytes(said)
+    claim(one)
+    assert not join(one, planned, COCO17, {}).again
+    assert all("settings" in json.loads(path.read_bytes()) for path in records)
 
 
 @pytest.mark.slow
@@ -470,10 +531,51 @@ def test_a_list_with_duplicates_and_dead_links(tmp_path: Path, movie: Path, kind
 )
 def test_lists_that_are_none(tmp_path: Path, name: str, content: str, what: str) -> None:
     (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=what):
+        films([str(tmp_path / name)], _fail, _raise)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("", "holds no pictures or videos"), ("*.mp4", "no picture or video matches")],
+)
+def test_a_source_that_names_nothing(tmp_path: Path, name: str, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        films([f"{tmp_path}/{name}"], _fail, _raise)
+
+
+def test_several_sources_of_which_none_is_left(tmp_path: Path) -> None:
     problems: list[EverybodyError] = []
     with pytest.raises(InputError, match="no sources"):
-        films([str(tmp_path / name)], _fail, problems.append)
-    assert what in str(problems[0])
+        films([str(tmp_path), f"{tmp_path}/*.mp4"], _fail, problems.append)
+    assert len(problems) == 2
+
+
+def test_sources_and_their_tags_over_http(tmp_path: Path, movie: Path) -> None:
+    """A file that is written again has another fingerprint, of whatever size it is."""
+    import os
+    import threading
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    class Silent(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    handler = partial(Silent, directory=str(movie.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        (film,) = films([f"{url}/"], _fail, _raise)
+        first = plan(job(tmp_path), film)
+        os.utime(movie, (1_000_000_000, 1_000_000_000))
+        second = plan(job(tmp_path), film)
+        missing = plan(job(tmp_path), Film(f"{url}/b.mp4", (f"{url}/b.mp4",)))
+        server.shutdown()
+        thread.join()
+    assert len(first.parts) == len(plan(job(tmp_path), film_of(movie)).parts) > 3
+    assert first.fingerprint != second.fingerprint
+    assert "is not there" in missing.error
 
 
 def test_a_store_that_nobody_knows() -> None:
@@ -513,7 +615,7 @@ def test_results_of_another_run_are_refused(tmp_path: Path) -> None:
         claim(replace(one, record={"settings": {"det_score": 0.5}, "models": []}))
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense"])
 def test_no_cluster_at_the_address(address: str) -> None:
     pytest.importorskip("ray", reason="needs the extra scale")
     with (
@@ -521,6 +623,11 @@ def test_no_cluster_at_the_address(address: str) -> None:
         connected(Cluster(address=address)),
     ):
         pass
+
+
+def test_rays_client_is_refused_with_what_to_do() -> None:
+    with pytest.raises(OptionError, match="on a node of the cluster with --address auto"):
+        Cluster(address="ray://127.0.0.1:10001")
 
 
 @pytest.mark.parametrize(
@@ -595,7 +702,8 @@ def test_a_frame_of_the_join_takes_no_memory() -> None:
     assert picture.strides[:2] == (0, 0)
 
 
-def test_answers_of_a_bound_session_are_those_of_a_plain_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("staged", [False, True])
+def test_answers_of_a_bound_session_are_those_of_a_plain_one(tmp_path: Path, staged: bool) -> None:
     """The path of CUDA, in the memory that is here."""
     import onnxruntime
 
@@ -604,8 +712,19 @@ def test_answers_of_a_bound_session_are_those_of_a_plain_one(tmp_path: Path) -> 
 
     path = nets.heatmap_finder(tmp_path / "pose.onnx", 17)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    crops = np.random.default_rng(0).random((3, 3, 128, 96), np.float32)
+    crops = np.random.default_rng(0).random((3, 3, 128, 96), np.float32)[:, :, ::-1]
     name = session.get_inputs()[0].name
-    answers = bound(session, name, crops[:, :, ::-1], "cpu")
-    for ours, theirs in zip(answers, session.run(None, {name: crops[:, :, ::-1]}), strict=True):
+    staging = onnxruntime.OrtValue.ortvalue_from_shape_and_type if staged else None
+    answers = bound(session, name, crops, "cpu", staging)
+    for ours, theirs in zip(answers, session.run(None, {name: crops}), strict=True):
         assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("provider", ["CPUExecutionProvider", "CUDAExecutionProvider"])
+def test_memory_that_is_not_there_is_not_used(provider: str) -> None:
+    import onnxruntime
+
+    from everybody.runtime import pinned
+
+    if provider not in onnxruntime.get_available_providers() or provider.startswith("CPU"):
+        assert pinned(provider) is None

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -20,10 +21,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -388,6 +391,49 @@ def test_what_is_no_certificate_is_said_before_the_link(tmp_path, capsys):
     with pytest.raises(OptionError, match=r"notes\.pem: expected a certificate and its key"):
         serve(Studio(folder=tmp_path), say=print, certificate=notes, key=notes)
     assert not capsys.readouterr().out
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate, and its key under the password "open sesame"."""
+    openssl = shutil.which("openssl")
+    if not openssl:
+        pytest.skip("needs openssl")
+    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=localhost"]
+    to = ["-keyout", key, "-out", certificate, "-passout", "pass:open sesame"]
+    subprocess.run([openssl, "req", "-x509", *curve, *to], check=True, capture_output=True)
+    return certificate, key
+
+
+def test_the_password_of_a_key_is_asked_for_once(encrypted, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or "open sesame")
+    secure = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: secure.append(self.config))
+    serve(Studio(folder=tmp_path), say=print, port=0, certificate=encrypted[0], key=encrypted[1])
+    (config,) = secure
+    config.load()  # reads the key again
+    assert config.ssl is not None
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (None, r"k\.pem: the key is encrypted; set EVERYBODY_STUDIO_KEY_PASSWORD"),
+        ("open", r"k\.pem: this is not the password"),
+        ("open" * 1000, r"k\.pem: this is not the password"),
+    ],
+)
+def test_an_encrypted_key_without_its_password_is_said(
+    encrypted, tmp_path, monkeypatch, given, words
+):
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False))
+    certificate, key = encrypted
+    with pytest.raises(OptionError, match=words):
+        serve(Studio(folder=tmp_path), say=print, certificate=certificate, key=key, password=given)
 
 
 @pytest.mark.slow

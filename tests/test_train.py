@@ -46,6 +46,8 @@ from everybody.train import (  # noqa: E402
     loop,
     pose,
     shards,
+    spoil,
+    squares,
 )
 from everybody.train.recipe import BASE, RECIPES, UNCHANGED, Recipe, recipe  # noqa: E402
 from everybody.train.tasks import network  # noqa: E402
@@ -293,12 +295,12 @@ def test_photometric_changes_keep_range_shape_and_what_has_nothing_to_lose():
     points = torch.rand(16, 17, 3) * 40
     limbs = torch.tensor(COCO17.limbs)
     for change in (
-        lambda x: augment.colour(x, 0.5, rng()),
-        lambda x: augment.blur(x, 1.0, rng()),
-        lambda x: augment.jpeg(x, 1.0, rng()),
-        lambda x: augment.erase(x, 1.0, rng()),
-        lambda x: augment.occlude(x, 1.0, rng()),
-        lambda x: augment.paste_people(x, points, limbs, 1.0, rng()),
+        lambda x: spoil.colour(x, 0.5, rng()),
+        lambda x: spoil.blur(x, 1.0, rng()),
+        lambda x: spoil.jpeg(x, 1.0, rng()),
+        lambda x: spoil.erase(x, 1.0, rng()),
+        lambda x: spoil.occlude(x, 1.0, rng()),
+        lambda x: spoil.paste_people(x, points, limbs, 1.0, rng()),
     ):
         changed = change(images.clone())
         assert changed.shape == images.shape
@@ -306,16 +308,16 @@ def test_photometric_changes_keep_range_shape_and_what_has_nothing_to_lose():
         assert changed.min() >= -1e-2
         assert changed.max() <= 255.01
     for change in (
-        lambda x: augment.colour(x, 0.0, rng()),
-        lambda x: augment.blur(x, 0.0, rng()),
-        lambda x: augment.erase(x, 0.0, rng()),
-        lambda x: augment.paste_people(x, points, limbs, 0.0, rng()),
+        lambda x: spoil.colour(x, 0.0, rng()),
+        lambda x: spoil.blur(x, 0.0, rng()),
+        lambda x: spoil.erase(x, 0.0, rng()),
+        lambda x: spoil.paste_people(x, points, limbs, 0.0, rng()),
     ):
         assert torch.allclose(change(images.clone()), images, atol=1e-2)
     flat = torch.full((2, 3, 64, 48), 90.0)
-    assert torch.allclose(augment.blur(flat.clone(), 1.0, rng()), flat, atol=1e-3)
+    assert torch.allclose(spoil.blur(flat.clone(), 1.0, rng()), flat, atol=1e-3)
     assert (
-        augment.jpeg(flat.clone(), 1.0, rng()) - flat
+        spoil.jpeg(flat.clone(), 1.0, rng()) - flat
     ).abs().max() < 16  # one coarse step of the mean
 
 
@@ -384,14 +386,14 @@ def test_a_teacher_says_which_way_up_people_are(tmp_path):
 def test_turns_are_packed_and_wanted(tmp_path):
     data = labelled(tmp_path)
     given = np.float32([[0.1, 0.2, 0.3, 0.4]])
-    shards.pack_crops(
+    squares.pack_crops(
         data,
         tmp_path / "t",
         size=128,
         least=10,
         turns=lambda crops, boxes: given.repeat(len(crops), 0),
     )
-    shards.pack_crops(data, tmp_path / "plain", size=128, least=10)
+    squares.pack_crops(data, tmp_path / "plain", size=128, least=10)
     with_turns, without = shards.load([tmp_path / "t"]), shards.load([tmp_path / "plain"])
     assert np.allclose(with_turns.turns, given)
     assert without.turns is None
@@ -518,6 +520,15 @@ def test_a_start_is_of_the_same_architecture(tmp_path):
         checkpoint.load_weights(tmp_path / "broken.onnx", tinypose.TinyPoseNet(), TINYPOSE)
 
 
+def _tensors(said):
+    """A network's answer, whatever holds it -> its tensors."""
+    if isinstance(said, torch.Tensor):
+        yield said
+        return
+    for part in said.values() if isinstance(said, dict) else said:
+        yield from _tensors(part)
+
+
 # RMPE's are in test_rmpe.py, those of clips in test_train_sequences.py, and what is told a pose,
 # which counts for nothing at first, in test_train_conditioned.py.
 @pytest.mark.parametrize(
@@ -533,7 +544,7 @@ def test_every_parameter_gets_a_gradient(name):
             torch.nn.init.ones_(module.weight)
     width, height = chosen.size
     out = net(torch.randn(2, 3, height, width))
-    parts = out if isinstance(out, tuple) else (out,)
+    parts = list(_tensors(out))
     sum((part * torch.randn_like(part)).sum() for part in parts).backward()
     assert all(
         parameter.grad is not None and parameter.grad.abs().sum() > 0
@@ -1030,10 +1041,10 @@ def test_packed_pictures_keep_their_keypoints(tmp_path):
     data = labelled(tmp_path)
     (tmp_path / "3.png").write_bytes(b"broken")
     said: list[str] = []
-    assert shards.pack_crops(data, tmp_path / "crops", size=128, least=10, say=said.append) == 5
+    assert squares.pack_crops(data, tmp_path / "crops", size=128, least=10, say=said.append) == 5
     assert "3.png" in said[0]
     assert "1 of 6 pictures are broken" in said[-1]
-    assert shards.pack_pictures(data, tmp_path / "pictures", size=80, say=said.append) == 5
+    assert squares.pack_pictures(data, tmp_path / "pictures", size=80, say=said.append) == 5
     for folder, side in (("crops", 128), ("pictures", 80)):
         pack = shards.load([tmp_path / folder])
         assert pack.images.shape == (5, side, side, 3)
@@ -1095,7 +1106,7 @@ def test_near_duplicates_of_what_is_judged_are_left_out(tmp_path):
     said = []
     again, count = distill.without_leaks(data, [judged])
     assert [picture.name for picture in again.pictures] == ["0.png", "1.png", "3.png", "4.png"]
-    shards.pack_crops(again, tmp_path / "shards", say=said.append)
+    squares.pack_crops(again, tmp_path / "shards", say=said.append)
     assert sum("skipped:" in line for line in said) == 2
     assert "2 of 4 pictures are broken" in said[-1]
     (judged / "same.jpg").write_bytes(b"broken")

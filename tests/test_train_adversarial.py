@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 
 from everybody.models import MODELS, adversarial  # noqa: E402
 from everybody.skeletons import COCO17  # noqa: E402
-from everybody.train import checkpoint, loop, shards  # noqa: E402
+from everybody.train import checkpoint, loop, shards, squares  # noqa: E402
 from everybody.train.recipe import BASE, UNCHANGED  # noqa: E402
 from everybody.train.tasks import task  # noqa: E402
 from synthetic import nets  # noqa: E402
@@ -127,6 +127,6 @@ def test_nobody_learns_occlusion_from_labels_that_say_nothing_of_it():
 
 def test_flags_say_what_is_hidden_only_where_some_joint_is_visible():
     flags = np.array([[0.0, 1.0, 2.0], [1.0, 1.0, 0.0]])
-    assert shards.hidden_joints(flags).tolist() == [[-1, 1, 0], [1, 1, -1]]
-    assert (shards.hidden_joints(np.minimum(flags, 1)) == -1).all()
-    assert shards.hidden_joints(np.zeros((0, 17))).shape == (0, 17)
+    assert squares.hidden_joints(flags).tolist() == [[-1, 1, 0], [1, 1, -1]]
+    assert (squares.hidden_joints(np.minimum(flags, 1)) == -1).all()
+    assert squares.hidden_joints(np.zeros((0, 17))).shape == (0, 17)

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 from everybody.codecs.condition import folded  # noqa: E402
 from everybody.errors import DataError  # noqa: E402
 from everybody.models import MODELS, conditioned, deployed, tinypose  # noqa: E402
-from everybody.train import augment, shards  # noqa: E402
+from everybody.train import augment, shards, squares  # noqa: E402
 from everybody.train.recipe import UNCHANGED, recipe  # noqa: E402
 from everybody.train.tasks import task  # noqa: E402
 
@@ -159,9 +159,9 @@ def test_shards_that_do_not_say_who_is_beside_are_refused():
 def test_the_one_beside_is_the_one_that_overlaps_most():
     boxes = np.array([(0, 0, 10, 10), (5, 0, 15, 10), (9, 0, 19, 10), (50, 50, 60, 60)], float)
     poses = np.arange(4.0)[:, None, None] + np.ones((4, 17, 3))
-    beside = shards.nearest(poses, boxes)[:, 0, 0]
+    beside = squares.nearest(poses, boxes)[:, 0, 0]
     assert beside.tolist() == [2, 3, 2, 0]
-    assert shards.nearest(poses[:0], boxes[:0]).shape == (0, 17, 3)
+    assert squares.nearest(poses[:0], boxes[:0]).shape == (0, 17, 3)
 
 
 def test_the_row_exports_with_its_own_channels(net):

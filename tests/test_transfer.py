@@ -255,3 +255,17 @@ def test_rows_that_cannot_be_are_named(tmp_path, monkeypatch, row, said):
     monkeypatch.setenv("EVERYBODY_WEIGHTS", str(tmp_path))
     with pytest.raises(ModelError, match=f"model 'mine'.*{said}"):
         manifest.load()
+
+
+def test_weights_that_do_not_say_their_joints_are_told_how_to_re_head(tmp_path):
+    model = MODELS["integral-tiny"]
+    torch.save(model.build(17, None).state_dict(), tmp_path / "body.pth")
+    with pytest.raises(DataError, match=r"has 17 joints, .* has 3: .*--re-head .*--set start="):
+        checkpoint.start(
+            str(tmp_path / "body.pth"), model.build(3, None), model, speaks_of=FROG.joints
+        )
+    other = MODELS["deeppose-18"]
+    with pytest.raises(DataError, match="of another architecture than"):
+        checkpoint.start(
+            str(tmp_path / "body.pth"), other.build(3, None), other, speaks_of=FROG.joints
+        )

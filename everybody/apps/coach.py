@@ -32,6 +32,11 @@ UP_IN_SPACE = {"camera": (0.0, -1.0, 0.0), "world": (0.0, 0.0, 1.0)}
 REMEMBERED = 10.0  # seconds in which a person's lengths are looked for
 LONG = 0.9  # quantile of a length that counts as whole: the longest ones are errors
 HELD = 0.3  # seconds for which a joint that is not seen stays where it was
+SPEED = (
+    5.0  # trunks a second: 99 % of joints are slower in captured exercises (CMU's 14_06, 14, 20)
+)
+ERROR = 0.5  # trunks by which a joint's place may be wrong besides: less lowers counts of captures
+LOST = 0.5  # seconds after which a joint is believed wherever it is
 STEADY = 3  # frames of which a signal is the median
 SHORTEST = 0.2  # seconds; what is there and back sooner is an error of the joints, not a repetition
 TURNED = 0.35  # of the way from work to rest, by which a signal has turned at a film's end
@@ -187,11 +192,25 @@ class Coach:
     def _body(self, time: float, points: Array) -> Body:
         """The pose with joints that were seen a moment ago, and the person's lengths."""
         now = Body.of(self.names, points, self.up, {})
-        for name, place in now.joints.items():
-            self._seen[name] = time, place
-        joints = {name: place for name, (at, place) in self._seen.items() if at >= time - HELD}
         faint = Body.of(self.names, points, self.up, {}, FAINT)
-        return Body(joints, now.up, self._lengths.see(time, now, faint))
+        lengths = self._lengths.see(time, now, faint)
+        for name in self._believed(time, now.joints, lengths["trunk"]):
+            self._seen[name] = time, now.joints[name]
+        joints = {name: place for name, (at, place) in self._seen.items() if at >= time - HELD}
+        return Body(joints, now.up, lengths)
+
+    def _believed(self, time: float, joints: Mapping[str, Array], trunk: float) -> set[str]:
+        """The joints that lie where the body can have moved to since they were seen; none of them
+        where most jump, as when head and feet change places.
+        """
+        recent = {name: self._seen[name] for name in joints if name in self._seen}
+        recent = {name: seen for name, seen in recent.items() if time - seen[0] <= LOST}
+        jumps = {
+            name
+            for name, (at, place) in recent.items()
+            if np.linalg.norm(joints[name] - place) > (ERROR + SPEED * (time - at)) * trunk
+        }
+        return set() if len(jumps) > len(recent) / 2 else set(joints) - jumps
 
     def _so_far(self, time: float) -> float:
         if self.exercise.hold and self._working and self._rested:
@@ -291,13 +310,15 @@ def coach_clip(
 
 def recognise(coaches: Mapping[str, Coach]) -> str | None:
     """Coaches of several exercises that have seen the same person -> the exercise that most
-    repetitions fit, the one with more needs before others; None if none does.
+    repetitions fit, less those that do not; of equals the one with more that fit, then the one
+    with more needs. None if none does.
     """
     fitting = {name: coach for name, coach in coaches.items() if coach.fits}
     return max(
         fitting,
         key=lambda name: (
             fitting[name].fits - (len(fitting[name].repetitions) - fitting[name].fits),
+            fitting[name].fits,
             len(fitting[name].exercise.needs),
         ),
         default=None,

@@ -70,6 +70,9 @@ class Writing:
     draw_min_score: Annotated[
         float, to_write(help="Leave joints that score less out of drawings.")
     ] = 0.3
+    draw_min_score_parts: Annotated[
+        float | None, to_write(help="The same for faces and hands; half of it by default.")
+    ] = None
     resume: Annotated[
         bool, to_write("--resume", help="Go on behind the last frame of OUT's journal.")
     ] = False
@@ -108,6 +111,7 @@ class Writing:
                 "scores": self.draw_scores,
                 "ids": self.draw_ids,
                 "min_score": self.draw_min_score,
+                "min_score_parts": self.draw_min_score_parts,
                 "trails": self.trails,
             },
         )
@@ -152,6 +156,12 @@ class Finding:
     detector: Annotated[
         str | None, to_find(help="Name from `everybody models`, or an ONNX file.")
     ] = None
+    second: Annotated[
+        str | None,
+        to_find(
+            help="A method whose people are added where the detector has nobody: name or file."
+        ),
+    ] = None
     boxes: Annotated[Path | None, to_find(help="Your own: COCO detection results JSON.")] = None
     whole: Annotated[bool, to_find("--whole", help="Take each picture as one box.")] = False
     det_size: Annotated[str | None, to_find(help="Detector input: 416 or 640x384.")] = None
@@ -174,6 +184,7 @@ class Finding:
     def options(self) -> FindOptions:
         return FindOptions(
             detector=self.detector,
+            second=self.second,
             boxes=self.boxes,
             whole=self.whole,
             size=pair(self.det_size, "--det-size"),

@@ -48,7 +48,7 @@ class Spreading:
     """Where the work is done, and by how many."""
 
     address: Annotated[
-        str | None, to_spread(help="Of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT.")
+        str | None, to_spread(help="Of a Ray cluster that this machine is in: auto, HOST:PORT.")
     ] = None
     runtime_env: Annotated[
         str | None, to_spread(help="Ray's, as JSON or the name of a JSON file.")

@@ -41,7 +41,9 @@ def studio(
     certificate: Annotated[
         Path | None, typer.Option(help="PEM, with --key: serve https, as cameras need.")
     ] = None,
-    key: Annotated[Path | None, typer.Option(help="Of the certificate, PEM.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Of the certificate, PEM; asks for its password.")
+    ] = None,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page, from a terminal.")
     ] = True,
@@ -60,7 +62,7 @@ def studio(
         complain(f"{len(write(export))} files in {export}, for any web server", prefix="")
         return
     try:
-        from ..web.serve import serve
+        from ..web.serve import PASSWORD, serve
     except ImportError as error:
         raise OptionError(
             f"the studio needs {error.name}; to install it: pip install 'everybody[web]'"
@@ -71,6 +73,7 @@ def studio(
         port=port,
         certificate=certificate,
         key=key,
+        password=os.environ.get(PASSWORD),
         say=lambda text: complain(text, prefix=""),
         show=_open if browser and sys.stderr.isatty() else lambda link: None,
     )

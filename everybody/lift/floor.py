@@ -25,6 +25,8 @@ ANKLES = [H36M17.joints.index(name) for name in ("left_ankle", "right_ankle")]
 PELVIS, THORAX = H36M17.joints.index("pelvis"), H36M17.joints.index("thorax")
 ANKLE = 0.08  # metres from the floor to the ankle of a foot that stands
 SLOW = 0.35  # metres a second: a foot that is faster does not stand
+AS_SEEN = (1.0, 1.0, 0.3)  # how much of a velocity before one camera counts: depth is least known
+SLOW_SEEN = 0.25  # metres a second, of a velocity that counts so
 LOW = 0.08  # metres that a standing foot may be above the other one
 SURE = 0.3  # score that an ankle needs
 LOOSE = 1.5  # a foot that stands stands on until it is so many times as fast
@@ -70,8 +72,12 @@ class Floor:
 
 @dataclass(slots=True)
 class Feet:
-    """Which feet of one person stand, frame by frame."""
+    """Which feet of one person stand, frame by frame: those slower than `slow`, where velocities
+    along x, y and z count so much.
+    """
 
+    counts: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    slow: float = SLOW
     _time: float = -np.inf
     _ankles: Array | None = None
     _velocity: Array | None = None  # [2, 3], smoothed
@@ -90,12 +96,12 @@ class Feet:
             self._velocity, self._stood = None, np.zeros(2, bool)
             return self._stood
 
-        velocity = (ankles - before) / step
+        velocity = (ankles - before) * self.counts / step
         if self._velocity is not None:
             share = 1 - np.exp(-step / SMOOTHED)
             velocity = self._velocity + share * (velocity - self._velocity)
         self._velocity = velocity
-        slow = np.linalg.norm(velocity, axis=1) < np.where(self._stood, LOOSE * SLOW, SLOW)
+        slow = np.linalg.norm(velocity, axis=1) < self.slow * np.where(self._stood, LOOSE, 1)
         above = ankles @ up
         low = above - above.min() <= LOW
         self._stood = slow & low & (joints[ANKLES, 3] >= SURE)
@@ -136,7 +142,7 @@ class FloorFinder:
         ids = [] if poses.ids is None else poses.ids.tolist()
         level = np.array([0.0, -1.0, 0.0])
         for number, joints in zip(ids, poses.joints, strict=False):
-            feet = self._feet.setdefault(number, Feet())
+            feet = self._feet.setdefault(number, Feet(AS_SEEN, SLOW_SEEN))
             self._upright.add(joints)
             for ankle in joints[ANKLES, :3][feet(joints, time, level)]:
                 self._keep(ankle.astype(np.float64))
@@ -188,7 +194,7 @@ class Planted:
     and the legs bend by what is left.
     """
 
-    _feet: Feet = field(default_factory=Feet)
+    _feet: Feet = field(default_factory=lambda: Feet(AS_SEEN, SLOW_SEEN))
     _time: float = -np.inf
     _anchors: Array = field(default_factory=lambda: np.full((2, 3), np.nan))
     _moved: Array = field(default_factory=lambda: np.zeros(3))  # of the body

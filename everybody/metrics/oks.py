@@ -181,19 +181,20 @@ def divisions(truth: Dataset) -> list[tuple[str, NDArray[np.int64], list[int]]]:
         for label, low, high in CROWDING:
             out.append((label, pictures[(crowding >= low) & (crowding < high)], joints))
     names = truth.skeleton.joints
-    if "face_0" in names:
-        face, left = names.index("face_0"), names.index("left_hand_0")
-        right = names.index("right_hand_0")
+    if any(truth.skeleton.fine):
+        starts = {"face": "face_", "left hand": "left_hand_", "right hand": "right_hand_"}
+        parts = {part: _begin(names, start) for part, start in starts.items()}
         feet = [i for i, name in enumerate(names) if name.endswith(("_toe", "_heel"))]
-        groups = {
-            "body": [i for i in range(face) if i not in feet],
-            "feet": feet,
-            "face": list(range(face, left)),
-            "left hand": list(range(left, right)),
-            "right hand": list(range(right, len(names))),
-        }
+        taken = {*feet, *(i for group in parts.values() for i in group)}
+        body = [i for i in joints if i not in taken]
+        groups = {"body": body, "feet": feet} | parts
         out += [(label, pictures, group) for label, group in groups.items() if group]
     return out
+
+
+def _begin(names: Sequence[str], start: str) -> list[int]:
+    """The places of the names that begin so."""
+    return [i for i, name in enumerate(names) if name.startswith(start)]
 
 
 class _Ranked(NamedTuple):

@@ -1,4 +1,4 @@
-"""Boxes relative to other boxes (Girshick et al. 2014, R-CNN, Eq. 1-5; Ren et al. 2015, Eq. 2):
+"""Boxes relative to other boxes (Girshick et al. 2014, R-CNN, appendix C; Ren et al. 2015, Eq. 2):
 
     dx = wx · (x - xa) / wa,  dy alike;   dw = ww · log(w / wa),  dh alike
 

@@ -2,10 +2,10 @@
 lie where the person is.
 
 The bins of x and of y are spread over the person's own box (grown by a quarter), so each is a place
-of the picture (Eq. 1). A bin is known by waves of its distance from the cell that speaks (Eq. 2),
-turned into a vector by a linear layer; a joint is known by a vector from the cell's features. How
-likely a joint is in a bin is the softmax of the product of the two (Eq. 3), and the joint's
-coordinate is the mean under it.
+of the picture. A bin is known by waves of its distance from the cell that speaks, turned into a
+vector by a linear layer; a joint is known by a vector from the cell's features. How likely a joint
+is in a bin is the softmax of the product of the two, and the joint's coordinate is the mean under
+it.
 """
 
 from __future__ import annotations

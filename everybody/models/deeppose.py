@@ -21,11 +21,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..errors import OptionError
+
+LEAST = 64  # pixels of a side
+
 
 class DeepPoseNet(nn.Module):
     """Crop [B, 3, H, W], normalised -> [B, K, 2]: x / W, y / H of each joint.
 
-    size: (width, height) of the crop, at least 64 each. widths: channels of the five convolutions.
+    size: (width, height) of the crop, at least 64 each, else OptionError. widths: channels of the
+    five convolutions.
     """
 
     def __init__(
@@ -38,6 +43,11 @@ class DeepPoseNet(nn.Module):
         dropout: float = 0.6,
     ) -> None:
         super().__init__()
+        if min(size) < LEAST:
+            raise OptionError(
+                f"DeepPose: of a crop of {size[0]}x{size[1]} its pooling leaves nothing; expected "
+                f"sides of at least {LEAST}, as 96x128"
+            )
         first, second, third, fourth, fifth = widths
         self.features = nn.Sequential(
             *(nn.Conv2d(3, first, 11, 4, 4), nn.ReLU(), *normalise_and_halve()),

@@ -2,7 +2,7 @@
 
 HRNet's four maps (Sun et al. 2019) are laid on top of each other at stride 4. One head says
 heatmaps of the joints and of people's centres. The other has a branch per joint that sees channels
-of its own (§ 3.2, Fig. 3) and looks where the joint may be: adaptive convolutions (Eq. 2-3), whose
+of its own (§ 3.2, Fig. 3) and looks where the joint may be: adaptive convolutions, whose
 3 × 3 places are the regular grid under a linear map and a shift, both said per cell:
 
     places = A · grid + t          offsets of a deformable convolution: A · grid - grid + t
@@ -131,7 +131,7 @@ def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def heatmap_loss(said: Tensor, wanted: Tensor, weight: Tensor) -> Loss:
-    """[B, C, h, w] each -> (sum, cells): weighted squared error (§ 3.3, Eq. 4); a weight is low
+    """[B, C, h, w] each -> (sum, cells): weighted squared error (§ 3.3); a weight is low
     where nobody is, so that the empty cells do not drown the others.
     """
     error = (said.float() - wanted).square() * weight
@@ -139,7 +139,7 @@ def heatmap_loss(said: Tensor, wanted: Tensor, weight: Tensor) -> Loss:
 
 
 def offset_loss(said: Tensor, wanted: Tensor, weight: Tensor, beta: float = 1 / 9) -> Loss:
-    """[B, 2 K, h, w] each -> (sum, weight): smooth L1, a person's by their size (Eq. 1)."""
+    """[B, 2 K, h, w] each -> (sum, weight): smooth L1, a person's by their size (§ 3.1)."""
     apart = functional.smooth_l1_loss(said.float(), wanted, reduction="none", beta=beta)
     return (apart * weight).sum(), weight.sum()
 

@@ -96,7 +96,7 @@ def density_loss(
     [M, K, 3], how far off each is thought to be [M, K], areas [M] -> (sum, weight).
 
     The negative log-likelihood that the joint was drawn from a bin and strayed from it by a Laplace
-    distribution of that deviation (Lu et al. 2024, Eq. 4-6); the more it strays, the less it tells.
+    distribution of that deviation (Lu et al. 2024, § 3.3); the more it strays, the less it tells.
     """
     sigma = deviation.clamp(min=1e-3)[..., None]
     side = areas.clamp(min=1).sqrt()[:, None, None]

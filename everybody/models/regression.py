@@ -72,6 +72,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "deeppose-50": RESNETS[50],
     "deeppose-50-rle": {**RESNETS[50], "likelihood": True},
     "deeppose-101": RESNETS[101],
+    "deeppose-101-rle": {**RESNETS[101], "likelihood": True},
     "deeppose-152": RESNETS[152],
     "deeppose-152-rle": {**RESNETS[152], "likelihood": True},
 }

@@ -6,60 +6,26 @@ known by the worker that comes after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import pyarrow as pa
 
 from ..errors import EverybodyError, OutputError
 from ..estimator import Estimator
-from ..media.demux import Key
 from .chunks import Part
 from .job import TRIES, Job, Planned, chunk_id
 from .remote import RemoteEstimator
 from .store import exists, located, put
 from .work import Done, Worker
+from .worklist import Worklist
 
 Work = Callable[[Planned, Part], Done]
 Row = dict[str, Any]
 
 PICTURE = (1280, 720)  # for the warm-up of networks
 SAID = ("frames", "people", "seconds", "again", "error")  # of `Done`, to the driver
-_COLUMNS = {
-    "film": pa.int32(),
-    "place": pa.int32(),
-    "first": pa.int64(),
-    "last": pa.int64(),
-    "seek": pa.int64(),
-    "stamp": pa.int64(),
-    "time": pa.float64(),
-    "lead": pa.float64(),
-    "whole": pa.bool_(),
-}
-
-
-def as_table(plan: Sequence[Planned]) -> pa.Table:
-    """All chunks, a row each, so that a million of them take 60 MB that all workers of a node
-    share.
-    """
-    rows = [
-        (film, place, p.first, p.last, p.seek.index, p.seek.stamp, p.seek.time, p.lead, p.whole)
-        for film, planned in enumerate(plan)
-        for place, p in enumerate(planned.parts)
-    ]
-    columns = list(zip(*rows, strict=True)) or [()] * len(_COLUMNS)
-    arrays = [pa.array(c, type) for c, type in zip(columns, _COLUMNS.values(), strict=True)]
-    return pa.table(arrays, names=list(_COLUMNS))
-
-
-def part_of(table: pa.Table, row: int) -> tuple[int, int, Part]:
-    """The film, the place in it and the part of one chunk."""
-    said = {name: table[name][row].as_py() for name in _COLUMNS}
-    seek = Key(said["seek"], said["stamp"], said["time"])
-    part = Part(said["first"], said["last"], seek, said["lead"], said["whole"])
-    return said["film"], said["place"], part
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +75,13 @@ class EstimateChunks:
     """
 
     def __init__(
-        self, opening: Callable[[], Work], job: Job, plan: Any, table: Any, tries: Tries
+        self, opening: Callable[[], Work], job: Job, plan: list[Any], tries: Tries
     ) -> None:
+        """plan: a reference to the `Worklist`, in a list, so that Ray does not fetch it itself."""
         import ray
 
         self._work, self._job, self._tries = opening(), job, tries
-        self._plan: Sequence[Planned] = ray.get(plan[0])
-        self._table: pa.Table = ray.get(table[0])
+        self._plan: Worklist = ray.get(plan[0])
         self._node = ray.get_runtime_context().get_node_id()
 
     def __call__(self, batch: dict[str, np.ndarray]) -> Row:
@@ -128,8 +94,8 @@ class EstimateChunks:
         }
 
     def _done(self, row: int) -> Done:
-        film, _, part = part_of(self._table, row)
-        return tried(self._work, self._job, self._plan[film], part, self._tries)
+        planned = self._plan.films[self._plan.film(row)]
+        return tried(self._work, self._job, planned, self._plan.part(row), self._tries)
 
 
 def tried(work: Work, job: Job, planned: Planned, part: Part, tries: Tries) -> Done:

@@ -20,7 +20,8 @@ MOST_CPUS = 4  # cores of a worker: with more, threads of one process wait for e
 class Cluster:
     """Where the work is done, and by how many.
 
-    address: of Ray ("auto", HOST:PORT, ray://HOST:PORT); None: this machine. runtime_env: Ray's.
+    address: of Ray ("auto", HOST:PORT), of which this machine is a node; None: this machine alone.
+    runtime_env: Ray's.
     cpus: cores of a worker; 0: up to 4, as nodes have them. workers: least and most of them;
     (0, 0): as many as the cluster has room for. gpus: of an actor that runs the networks, a share
     or several; 0: each worker runs them itself. networks: such actors; 0: as many as there are
@@ -40,6 +41,11 @@ class Cluster:
         least, most = self.workers
         if min(self.cpus, self.gpus, self.networks, least) < 0 or most < least:
             raise OptionError("workers, cores and GPUs must be 0 or more, the least first")
+        if (self.address or "").startswith("ray://"):
+            raise OptionError(
+                f"{self.address}: Ray Data does not work through Ray's client; run the command on "
+                "a node of the cluster with --address auto (ray exec, ray job submit, kubectl exec)"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +117,12 @@ def _answers(address: str) -> None:
     """Raises OptionError where nobody listens: Ray itself would try for half a minute."""
     if address in ("auto", "local"):
         return
-    host, _, port = address.rpartition("://")[2].rpartition(":")
+    host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), PATIENCE):
             return
     except ValueError:
-        reason = "expected HOST:PORT, ray://HOST:PORT or auto"
+        reason = "expected HOST:PORT or auto"
     except OSError as error:
         reason = error.strerror or str(error)
     raise OptionError(

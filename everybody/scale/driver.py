@@ -27,14 +27,15 @@ from ..messages import Say
 from ..results.resume import differences
 from ..settings import settings
 from ..skeletons import Skeleton
-from .actors import EstimateChunks, Opening, Tries, Work, as_table
+from .actors import EstimateChunks, Opening, Tries, Work
 from .cluster import Cluster, Room, connected
 from .job import Job, Planned, identity
 from .join import Joined, join
 from .plan import plan as plan_film
 from .report import Report, forecast
 from .sources import Film, films
-from .store import get, located, put, telling
+from .store import located, put, telling, told
+from .worklist import Worklist
 
 ROUNDS = 3  # of chunks whose committed results turned out to be broken
 SPREAD = 50  # tasks for each worker, at least, so that all end at about the same time
@@ -69,8 +70,9 @@ def scale(
     begun = time.perf_counter()
     found = films(sources, asked.say, _problem(report, asked))
     job, skeleton = identified(job)
-    claim(job)
+    agreed(job)
     with connected(cluster) as room:
+        claim(job)
         plan = planned(job, found)
         report.start = time.perf_counter() - begun
         Run(job, skeleton, plan, room, cluster, report, asked).run()
@@ -93,7 +95,7 @@ def forecasted(
         import ray
 
         nodes = sum(node["Alive"] for node in ray.nodes())
-        return forecast(planned(job, found), rate=rate, nodes=nodes, price=price)
+        return forecast(list(planned(job, found)), rate=rate, nodes=nodes, price=price)
 
 
 def _problem(report: Report, asked: Asked) -> Callable[[EverybodyError], None]:
@@ -115,23 +117,27 @@ def identified(job: Job) -> tuple[Job, Skeleton]:
     return replace(job, identity=name, record=record), estimator.skeleton
 
 
-def claim(job: Job) -> None:
-    """Makes DEST this job's. Raises OptionError where it holds the results of another."""
+def agreed(job: Job) -> None:
+    """Raises OptionError where DEST holds the results of another job."""
     fs, root = located(job.dest)
     with telling(job.dest):
-        old = get(fs, f"{root}/run.json")
-    if old is not None:
-        found = differences(json.loads(old), job.record)
-        if found:
-            raise OptionError(
-                f"{job.dest}: holds results of a run with other {found}; give the same or choose "
-                "another folder"
-            )
+        old = told(fs, f"{root}/run.json")
+    if old and (found := differences(old, job.record)):
+        raise OptionError(
+            f"{job.dest}: holds results of a run with other {found}; give the same or choose "
+            "another folder"
+        )
+
+
+def claim(job: Job) -> None:
+    """Makes DEST this job's: another one is refused from now on. Raises as `agreed` does."""
+    agreed(job)
+    fs, root = located(job.dest)
     with telling(job.dest):
         put(fs, f"{root}/run.json", json.dumps(job.record, default=str, indent=1).encode())
 
 
-def planned(job: Job, found: list[Film]) -> list[Planned]:
+def planned(job: Job, found: list[Film]) -> Worklist:
     """The films with their parts, looked at by the cluster, in order."""
     import ray
 
@@ -143,8 +149,18 @@ def planned(job: Job, found: list[Film]) -> list[Planned]:
 
     look.__name__ = look.__qualname__ = "PlanFilms"  # what Ray's dashboard shows
     rows = ray.data.range(len(found), override_num_blocks=min(len(found), MOST_TASKS)).map(look)
-    plans = {row["film"]: row["plan"] for row in rows.iter_rows()}
-    return [plans[place] for place in range(len(found))]
+    return Worklist.of(_in_order((row["film"], row["plan"]) for row in rows.iter_rows()))
+
+
+def _in_order(plans: Iterable[tuple[int, Planned]]) -> Iterator[Planned]:
+    """Films that come as they are done -> in the order of their numbers."""
+    early: dict[int, Planned] = {}
+    due = 0
+    for film, plan in plans:
+        early[film] = plan
+        while due in early:
+            yield early.pop(due)
+            due += 1
 
 
 @dataclass
@@ -153,7 +169,7 @@ class Run:
 
     job: Job
     skeleton: Skeleton
-    plan: list[Planned]
+    plan: Worklist
     room: Room
     cluster: Cluster
     report: Report
@@ -162,7 +178,6 @@ class Run:
     joins: Callable[..., Joined] = join
     trying: Callable[[str, str], Tries] = Tries
     left: np.ndarray = field(init=False)  # chunks of each film that are not done
-    starts: np.ndarray = field(init=False)  # the row of each film's first chunk
     lost: dict[int, dict[int, str]] = field(default_factory=dict)
     ready: deque[int] = field(default_factory=deque)  # films to be joined
     joining: dict[Any, int] = field(default_factory=dict)
@@ -171,10 +186,9 @@ class Run:
     broken: list[int] = field(default_factory=list)  # rows to be done again
 
     def __post_init__(self) -> None:
-        self.left = np.array([len(planned.parts) for planned in self.plan], np.int64)
-        self.starts = np.concatenate([[0], np.cumsum(self.left)])
-        self.report.films, self.report.chunks = len(self.plan), int(self.left.sum())
-        for planned in self.plan:
+        self.left = np.diff(self.plan.starts)
+        self.report.films, self.report.chunks = len(self.plan.films), len(self.plan)
+        for planned in self.plan.films:
             if planned.error:
                 self._failed(planned.film.name, planned.error)
 
@@ -194,8 +208,8 @@ class Run:
                 if not self.broken:
                     break
             for row in self.broken:
-                film = self._film(row)
-                self._failed(self.plan[film].film.name, "its results cannot be kept: see DEST")
+                planned = self.plan.films[self.plan.film(row)]
+                self._failed(planned.film.name, "its results cannot be kept: see DEST")
         finally:
             self.report.seconds = time.perf_counter() - begun
             self._tell()
@@ -232,8 +246,7 @@ class Run:
             fn_constructor_args=(
                 self.opening or Opening(job, networks),
                 job,
-                [ray.put([replace(planned, parts=()) for planned in self.plan])],
-                [ray.put(as_table(self.plan))],
+                [ray.put(self.plan)],
                 self.tries,
             ),
             batch_size=None,
@@ -247,15 +260,12 @@ class Run:
         except Exception as error:  # Ray wraps what a worker raises in classes of its own
             raise _cause(error) from error
 
-    def _film(self, row: int) -> int:
-        return int(np.searchsorted(self.starts, row, "right")) - 1
-
     def _take(self, row: dict[str, Any]) -> None:
         chunk = int(row["chunk"])
-        film = self._film(chunk)
+        film = self.plan.film(chunk)
         if row["error"]:
-            self.lost.setdefault(film, {})[chunk - int(self.starts[film])] = str(row["error"])
-            self._failed(self.plan[film].film.name, str(row["error"]))
+            self.lost.setdefault(film, {})[self.plan.place(chunk)] = str(row["error"])
+            self._failed(self.plan.films[film].film.name, str(row["error"]))
         self.report.add(
             str(row["node"]),
             int(row["frames"]),
@@ -281,7 +291,8 @@ class Run:
             while self.ready and len(self.joining) < -(-self.room.most // JOINS):
                 film = self.ready.popleft()
                 lost = self.lost.get(film, {})
-                ref = self.joiner.remote(self.job, self.plan[film], self.skeleton, lost)
+                planned = self.plan.planned(film)
+                ref = self.joiner.remote(self.job, planned, self.skeleton, lost)
                 self.joining[ref] = film
             if not self.joining:
                 return
@@ -297,11 +308,12 @@ class Run:
 
     def _joined(self, film: int, joined: Joined) -> None:
         if joined.broken:
-            self.broken += [int(self.starts[film]) + place for place in joined.broken]
+            first = int(self.plan.starts[film])
+            self.broken += [first + place for place in joined.broken]
             self.left[film] = len(joined.broken)
             return
         self.report.joined += 1
-        self.report.video += self.plan[film].seconds
+        self.report.video += self.plan.films[film].seconds
 
 
 def _networks(job: Job, cluster: Cluster, room: Room) -> tuple[Any, ...]:

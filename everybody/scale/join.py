@@ -27,7 +27,7 @@ from ..skeletons import Skeleton
 from ..track import Tracker
 from .job import Job, Planned, chunk_id, film_folder, film_id
 from .notes import check, evidence
-from .store import get, is_local, located, put
+from .store import get, is_local, located, put, told
 from .work import chunk_path
 
 
@@ -51,7 +51,7 @@ def join(job: Job, planned: Planned, skeleton: Skeleton, lost: dict[int, str]) -
     folder = f"{root}/films/{film_folder(planned.film)}"
     chunks = [chunk_id(job, planned, part) for part in planned.parts]
     name = film_id(job, chunks, sorted(lost.values()))
-    old = json.loads(get(fs, f"{folder}/{RUN}") or b"{}")
+    old = told(fs, f"{folder}/{RUN}")
     if old.get("scale", {}).get("id") == name:
         return Joined(old["frames"], old["people"], again=True)
     with tempfile.TemporaryDirectory() as scratch:

@@ -44,10 +44,11 @@ def films(
 ) -> list[Film]:
     """What the sources name, in order, each file once. Nothing is opened but lists.
 
-    What is named twice is said, what is not there goes to `problem`. Raises InputError where
-    nothing is left.
+    What is named twice is said, what is not there goes to `problem`. Raises EverybodyError where
+    nothing is left: what is wrong with the only source, if there is one.
     """
     names: dict[str, None] = {}
+    wrong: list[EverybodyError] = []
     twice = 0
     for source in sources:
         try:
@@ -55,7 +56,11 @@ def films(
                 twice += name in names
                 names[name] = None
         except EverybodyError as error:
-            problem(error)
+            wrong.append(error)
+    if not names and len(wrong) == 1:
+        raise wrong[0]
+    for error in wrong:
+        problem(error)
     if twice:
         say(f"{twice} sources are named more than once and are done once")
     if not names:
@@ -84,16 +89,21 @@ def expanded(source: str) -> Iterator[str]:
         if listed or PurePosixPath(path).suffix.lower() in LISTS:
             yield from _listed(fs, path, name)
         elif any(sign in path for sign in "*?["):
-            yield from _kept(fs, list(patiently(lambda: fs.glob(path))), name)
+            matching = list(patiently(lambda: fs.glob(path)))
+            yield from _kept(fs, matching, f"{name}: no picture or video matches")
         elif patiently(lambda: fs.isdir(path)):
             entries = patiently(lambda: fs.ls(path, detail=True))
-            yield from _kept(fs, (e["name"] for e in entries if e["type"] == "file"), name)
+            files = (entry["name"] for entry in entries if entry["type"] == "file")
+            none = f"{name}: holds no pictures or videos; subfolders need /**"
+            yield from _kept(fs, files, none)
         else:
             yield name
 
 
-def _kept(fs: AbstractFileSystem, paths: Iterable[Any], name: str) -> list[str]:
-    """The pictures and videos among files, in natural order; those that are hidden aside."""
+def _kept(fs: AbstractFileSystem, paths: Iterable[Any], none: str) -> list[str]:
+    """The pictures and videos among files, in natural order; those that are hidden aside. none:
+    what is said where there are none.
+    """
     kept = [
         path
         for path in sorted(map(str, paths), key=natural)
@@ -101,7 +111,7 @@ def _kept(fs: AbstractFileSystem, paths: Iterable[Any], name: str) -> list[str]:
         and not PurePosixPath(path).name.startswith(".")
     ]
     if not kept:
-        raise InputError(f"{name}: holds no pictures or videos; subfolders need /**")
+        raise InputError(none)
     return [address(fs, path) for path in kept]
 
 

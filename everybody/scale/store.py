@@ -7,6 +7,7 @@ files of its package. What a store refuses becomes one line that names the addre
 from __future__ import annotations
 
 import errno
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,9 @@ T = TypeVar("T")
 _WHOLE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "memory"}
 _PACKAGES = {"gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "http": "aiohttp"}
 _TRIES, _WAIT = 4, 0.25  # seconds before the second try; each further one waits twice as long
+# What stores call a tag of an object's content or, failing that, when it was written.
+_TAGS = ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "Digest")
+_TAGS += ("mtime", "LastModified", "last_modified", "Last-Modified")
 _FINAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 
@@ -127,6 +131,15 @@ def bytes_of(fs: AbstractFileSystem, path: str) -> bytes:
     return data
 
 
+def told(fs: AbstractFileSystem, path: str) -> dict[str, Any]:
+    """What a JSON file says; empty where there is none, or it is broken, as after a power cut."""
+    try:
+        said = json.loads(get(fs, path) or b"")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
 def exists(fs: AbstractFileSystem, path: str) -> bool:
     fs.invalidate_cache()
     return patiently(lambda: fs.exists(path))
@@ -138,8 +151,7 @@ def fingerprint(fs: AbstractFileSystem, path: str) -> str:
     """
     fs.invalidate_cache()
     info = patiently(lambda: fs.info(path))
-    tags = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified")
-    tag = next((info[tag] for tag in tags if info.get(tag)), "")
+    tag = next((info[tag] for tag in _TAGS if info.get(tag)), "")
     return f"{info.get('size')}:{tag}"
 
 

@@ -27,7 +27,7 @@ from .job import Job, Planned, chunk_id, film_folder
 from .notes import Notes
 from .plan import Source
 from .sources import Film
-from .store import bytes_of, exists, fingerprint, get, is_local, located, put, telling
+from .store import bytes_of, exists, fingerprint, is_local, located, put, telling, told
 
 Report = Callable[[EverybodyError], None]
 
@@ -55,8 +55,8 @@ class Worker:
     def __call__(self, planned: Planned, part: Part) -> Done:
         """Raises EverybodyError for a chunk that cannot be done."""
         base = chunk_path(self._root, self.job, planned, part)
-        if exists(self._fs, f"{base}.parquet"):
-            return replace(self._known(base), again=True)
+        if known := self._known(base):
+            return known
         begun, done = time.perf_counter(), Done()
 
         def report(error: EverybodyError) -> None:
@@ -121,10 +121,17 @@ class Worker:
         put(self._fs, f"{base}.json", json.dumps(said).encode())
         put(self._fs, f"{base}.parquet", table(records, self.estimator))
 
-    def _known(self, base: str) -> Done:
-        said = json.loads(get(self._fs, f"{base}.json") or b"{}")
+    def _known(self, base: str) -> Done | None:
+        """What the chunk's report says, if it is done; None where the report is broken, too: then
+        it is done again.
+        """
+        if not exists(self._fs, f"{base}.parquet"):
+            return None
+        said = told(self._fs, f"{base}.json")
         names = ("frames", "people", "seconds", "problems")
-        return Done(**{name: said[name] for name in names if name in said})
+        if not said.keys() >= {*names}:
+            return None
+        return Done(**{name: said[name] for name in names}, again=True)
 
 
 def chunk_path(root: str, job: Job, planned: Planned, part: Part) -> str:
@@ -133,10 +140,12 @@ def chunk_path(root: str, job: Job, planned: Planned, part: Part) -> str:
 
 
 def table(records: list[Record], estimator: Estimator) -> bytes:
-    """The records as a Parquet file."""
+    """The records as a Parquet file, not rounded: trackers and filters that go on from it decide as
+    those that never stopped.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "chunk.parquet"
-        write_parquet(Results.of(records, estimator.skeleton), path, lambda text: None)
+        write_parquet(Results.of(records, estimator.skeleton), path, lambda text: None, exact=True)
         return path.read_bytes()
 
 

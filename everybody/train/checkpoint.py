@@ -31,7 +31,7 @@ from ..models.model import Model
 from ..weights import fetch, manifest
 from . import foreign
 from .about import PEOPLE, About
-from .transfer import transferred
+from .transfer import demand_joints, transferred
 
 KEEP = 2
 INDEX = "index.json"
@@ -115,16 +115,21 @@ def load_weights(path: Path, net: nn.Module, model: Model | None = None) -> dict
     published parameter names (.pth, .pt, .safetensors), a public ONNX file, or an ONNX file that
     `everybody export` wrote. Raises DataError or ModelError for another architecture.
     """
+    state, about = read_state(path, net, model)
+    fit(net, state, str(path))
+    net.load_state_dict(state)
+    return about
+
+
+def read_state(path: Path, net: nn.Module, model: Model | None) -> Found:
+    """The numbers of a file that `load_weights` takes, by our names."""
     read = READERS.get(path.suffix, of_safetensors)
     try:
-        state, about = read(path, net, model)
+        return read(path, net, model)
     except (KeyError, IndexError) as error:
         raise DataError(
             f"{path}: of another architecture, or other joints, than {type(net).__name__}"
         ) from error
-    fit(net, state, str(path))
-    net.load_state_dict(state)
-    return about
 
 
 Found = tuple[dict[str, Tensor], dict[str, str]]  # a state, and what the file is about
@@ -143,14 +148,15 @@ def of_pickle(path: Path, net: nn.Module, model: Model | None) -> Found:
 
 def of_onnx(path: Path, net: nn.Module, model: Model | None) -> Found:
     """The numbers of an ONNX file that `everybody export` wrote, or of a public one."""
-    if model is None or model.read is None:
+    numbers = exported(path) if model and (model.read or model.restore) else None
+    if model is None or (numbers is None and model.read is None):
         raise DataError(
             f"{path}: {type(net).__name__} starts from safetensors of `everybody train`, "
-            "not from ONNX"
+            "not from this ONNX file"
         )
-    numbers = exported(path)
-    if numbers is None:
+    if numbers is None and model.read is not None:
         return model.read(net, path), {}
+    assert numbers is not None
     names = net.state_dict().keys()
     if model.restore is not None and not names <= numbers.keys():
         return model.restore(net, numbers), {}
@@ -206,7 +212,14 @@ def start(
         path = fetch.resolve(fetch.row(name))
     theirs = spoken(path, model)
     if model is None or not theirs or not speaks_of or tuple(theirs) == tuple(speaks_of):
-        load_weights(path, net, model)
+        state, _ = read_state(path, net, model)
+        try:
+            fit(net, state, str(path))
+        except DataError:
+            if model is not None and speaks_of:
+                demand_joints(state, model, len(speaks_of), codec, path)
+            raise
+        net.load_state_dict(state)
         return
     other = model.build(len(theirs), codec)
     load_weights(path, other, model)

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from ..data.dataset import with_margin
 from ..errors import DataError
-from . import augment, proposals
+from . import augment, proposals, spoil
 from .augment import normalised
 from .recipe import Recipe
 from .shards import Pack, held_back
@@ -123,12 +123,12 @@ class Crops(OneNetwork):
         [N, K, 3] are in their pixels.
         """
         recipe = self.recipe
-        images = augment.paste_people(images, keypoints, self.limbs, recipe.paste, rng)
-        images = augment.occlude(images, recipe.occlude, rng)
-        images = augment.erase(images, recipe.erase, rng)
-        images = augment.blur(images, recipe.blur, rng)
-        images = augment.jpeg(images, recipe.jpeg, rng)
-        return augment.colour(images, recipe.colour, rng)
+        images = spoil.paste_people(images, keypoints, self.limbs, recipe.paste, rng)
+        images = spoil.occlude(images, recipe.occlude, rng)
+        images = spoil.erase(images, recipe.erase, rng)
+        images = spoil.blur(images, recipe.blur, rng)
+        images = spoil.jpeg(images, recipe.jpeg, rng)
+        return spoil.colour(images, recipe.colour, rng)
 
     def plain(
         self, quarter: int, start: int, stop: int, device: torch.device

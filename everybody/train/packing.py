@@ -12,7 +12,7 @@ from ..data.dataset import Dataset
 from ..data.read import read
 from ..errors import DataError
 from ..skeletons import Skeleton
-from . import distill, shards
+from . import distill, shards, squares
 
 Say = Callable[[str], None]
 
@@ -31,7 +31,7 @@ class Packing:
     nobody: bool = False  # for pictures: the data are folders of pictures with nobody on them
     hold_out: float = 0.0  # share of the pictures to leave out, to be judged on
     avoid: Sequence[Path] = ()  # folders of judged pictures; near-duplicates are left out
-    turns: shards.Turns | None = None  # for turn nets
+    turns: squares.Turns | None = None  # for turn nets
     skeleton: Skeleton | None = None  # whose joints; None: as the data say
     category: str | None = None  # names of the categories to pack; None: as `read` chooses
 
@@ -46,11 +46,11 @@ def pack_all(data: Sequence[Path], out: Path, options: Packing, *, say: Say) -> 
         labels = prepared(path, options, teachers, say)
         folder = out if len(data) == 1 else out / f"{number:02}"
         if options.pictures:
-            size = options.size or shards.SIDE
-            total += shards.pack_pictures(labels, folder, size=size, grid=options.grid, say=say)
+            size = options.size or squares.SIDE
+            total += squares.pack_pictures(labels, folder, size=size, grid=options.grid, say=say)
         else:
             size = options.size or 256
-            total += shards.pack_crops(labels, folder, size=size, turns=options.turns, say=say)
+            total += squares.pack_crops(labels, folder, size=size, turns=options.turns, say=say)
     if total == 0:
         raise DataError(
             f"{', '.join(map(str, data))}: nothing to pack: no labelled person is large enough"
@@ -94,7 +94,7 @@ def prepared(path: Path, options: Packing, teachers: Dataset | None, say: Say) -
     """A data set as it is packed: without what is held out or judged on, with what teachers add."""
     labels = distill.nobody(path) if options.nobody else _read(path, options)
     if options.hold_out:
-        names = [shards.name_of(labels.path(i)) for i in range(len(labels))]
+        names = [squares.name_of(labels.path(i)) for i in range(len(labels))]
         labels = labels.subset(np.flatnonzero(~shards.held_back(names, options.hold_out)))
     if options.pictures:
         labels = labels if teachers is None else distill.with_others(labels, teachers)

@@ -15,10 +15,13 @@ import torch
 from torch import Generator, Tensor, nn
 
 from .. import geometry, skeleton_file
-from ..errors import OptionError
-from ..inputs import IMAGENET
+from ..codecs import Codec
+from ..errors import ModelError, OptionError
+from ..inputs import IMAGENET, STRIDE
 from ..models import affine
 from ..models.losses import Loss
+from ..models.model import FEW, Model
+from ..runtime import Port
 from ..skeletons import Skeleton
 from . import augment, checkpoint
 from .about import About
@@ -36,8 +39,9 @@ class PoseTask(Crops):
 
     def __init__(self, recipe: Recipe, pack: Pack) -> None:
         super().__init__(recipe, pack)
-        self.net = self.network(recipe, len(pack.skeleton))
         self.codec = codec_of(self.model, recipe)
+        demand_fit(self.model, self.codec, recipe)
+        self.net = self.network(recipe, len(pack.skeleton))
         if self.model.begin is not None:
             places = self.unchanged(self.keypoints[self.learnt], self.boxes[self.learnt])
             self.model.begin(self.net, places[..., :2], places[..., 2], recipe.size)
@@ -153,6 +157,29 @@ class PoseTask(Crops):
             people = zip(truth.cpu().numpy(), poses, area.cpu().numpy() * 0.53, strict=True)
             values += [similarity(true, pose, size, self.skeleton) for true, pose, size in people]
         return values
+
+
+def demand_fit(model: Model, codec: Codec, recipe: Recipe) -> None:
+    """Raises OptionError unless the network answers crops of the recipe's size with what its codec
+    means. All take multiples of 32; else it is asked without numbers, which computes nothing.
+    """
+    width, height = recipe.size
+    if not (width % STRIDE or height % STRIDE):
+        return
+    try:
+        with torch.device("meta"):
+            net = model.build(FEW, codec).eval()
+            answers = model.answers(net, torch.empty(1, model.channels(net), height, width))
+        ports = [
+            Port(name, tuple(answer.shape))
+            for name, answer in zip(model.outputs[-len(answers) :], answers, strict=True)
+        ]
+        codec.check(ports, FEW)
+    except (RuntimeError, ModelError) as error:
+        raise OptionError(
+            f"size={width}x{height}: {recipe.model} does not divide such crops into cells: choose "
+            f"multiples of {STRIDE}, as 96x128"
+        ) from error
 
 
 def similarity(true: Any, pose: Any, area: Any, skeleton: Skeleton) -> float:

@@ -2,16 +2,16 @@
 size.
 
 A shard is an .npz of at most `LIMIT` bytes: small enough to be carried to another machine one by
-one. It holds square crops around one person each (`pack_crops`; for SPPEs) or whole
-pictures, letterboxed (`pack_pictures`; for detectors): JPEG bytes, and in columns the people on
-them, in the pixels of the packed picture. It says whose joints it holds, and which categories.
+one. It holds squares (`squares.py`), crops around one person each or whole pictures: JPEG bytes,
+and in columns the people on them, in the pixels of the packed picture. It says whose joints it
+holds, and which categories.
 """
 
 from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,11 +21,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import geometry
 from ..atomic import replacing
-from ..data.dataset import Dataset
-from ..errors import DataError, InputError, OutputError
-from ..media.images import decode
+from ..errors import DataError, OutputError
 from ..people import Image
 from ..skeleton_file import of_text, to_text
 from ..skeletons import Skeleton
@@ -33,11 +30,6 @@ from .about import PEOPLE
 
 LIMIT = 40_000_000
 QUALITY = 92
-CONTEXT = 1.6  # side of a crop, in longer sides of its box: room for turns, scales and shifts
-FILL = 114
-SIDE = 416  # of packed pictures
-Say = Callable[[str], None]
-Turns = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -180,175 +172,6 @@ class Writer:
             )
         self.count += 1
         self._clear()
-
-
-def pack_crops(
-    data: Dataset,
-    folder: Path,
-    *,
-    size: int = 256,
-    context: float = CONTEXT,
-    least: float = 48.0,
-    turns: Turns | None = None,
-    say: Say = print,
-) -> int:
-    """Square crops around each person of the data set into shards: how many. People whose box is
-    shorter than `least` pixels, or with fewer than four labelled joints, teach little and are left
-    out. Broken pictures are left out, and named. turns: crops [N, S, S, 3] and boxes [N, 4] in them
-    -> the column of that name.
-    """
-    categories, kinds = data.kinds()
-    writer = Writer(folder, data.skeleton, categories)
-    sides = (data.boxes[:, 2:] - data.boxes[:, :2]).max(1, initial=0)
-    enough = ~data.ignored & (sides >= least) & (data.labelled.sum(1) >= min(4, len(data.skeleton)))
-    data, kinds = data.select(enough), kinds[enough]
-    hidden = hidden_joints(data.keypoints[..., 2])
-    for name, image, rows in _pictures(data, say):
-        if len(rows) == 0:
-            continue
-        boxes = data.boxes[rows]
-        middle, half = (
-            (boxes[:, :2] + boxes[:, 2:]) / 2,
-            (boxes[:, 2:] - boxes[:, :2]).max(1)[:, None] / 2,
-        )
-        squares = np.concatenate([middle - half, middle + half], 1)
-        matrices = geometry.crop_matrices(squares, (size, size), context)
-        crops = np.stack([warp(image, matrix, size) for matrix in matrices])
-        keypoints = in_crops(data.keypoints[rows], matrices)
-        columns = {
-            "keypoints": keypoints,
-            "boxes": geometry.transform(matrices, boxes.reshape(-1, 2, 2))
-            .reshape(-1, 4)
-            .astype(np.float32),
-            "ignored": np.zeros(len(rows), bool),
-            "kinds": kinds[rows],
-            "hidden": hidden[rows],
-            "others": in_crops(nearest(data.keypoints[rows], boxes), matrices),
-        }
-        if turns is not None:
-            columns["turns"] = turns(crops, columns["boxes"])
-        for number, crop in enumerate(crops):
-            person = slice(number, number + 1)
-            writer.add(
-                crop,
-                f"{name}#{number}",
-                **{what: column[person] for what, column in columns.items()},
-            )
-    writer.flush()
-    return writer.pictures
-
-
-def in_crops(keypoints: NDArray[Any], matrices: NDArray[Any]) -> NDArray[np.float32]:
-    """Labels [N, K, 3] of a picture -> in the pixels of their crops, COCO's flags as weights."""
-    moved = geometry.transform(matrices, keypoints).astype(np.float32)
-    moved[..., 2] = moved[..., 2].clip(0, 1)
-    return moved
-
-
-def nearest(keypoints: NDArray[Any], boxes: NDArray[Any]) -> NDArray[Any]:
-    """The people of a picture [N, K, 3] -> for each the one whose box overlaps its own most; zeros
-    where none does.
-    """
-    if not len(boxes):
-        return keypoints
-    overlap = geometry.iou(boxes, boxes)
-    np.fill_diagonal(overlap, 0)
-    return keypoints[overlap.argmax(1)] * (overlap.max(1) > 0)[:, None, None]
-
-
-def hidden_joints(flags: NDArray[Any]) -> NDArray[np.int8]:
-    """COCO's flags of a data set [P, K] -> as `Pack.hidden`. Without a single 2 (visible) in the
-    set, 1 only means labelled.
-    """
-    said = np.where(flags == 1, 1, np.where(flags == 2, 0, -1)).astype(np.int8)
-    return said if (flags == 2).any() else np.full_like(said, -1)
-
-
-def pack_pictures(
-    data: Dataset, folder: Path, *, size: int = SIDE, grid: int = 1, say: Say = print
-) -> int:
-    """Whole pictures, letterboxed to the top left of a grey square, with all their people: how many
-    squares.
-
-    With a grid of n, n × n pictures share a square (mosaic, Bochkovskiy et al. 2020), each in its
-    tile: pictures of one person each teach more per square so.
-    """
-    categories, kinds = data.kinds()
-    writer = Writer(folder, data.skeleton, categories)
-    side = size // grid
-    tiles: list[tuple[str, Image, Any, Any, Any]] = []  # …, joints, boxes, rows
-
-    def flush() -> None:
-        square = np.full((size, size, 3), FILL, np.uint8)
-        keypoints, boxes = [], []
-        for number, (_, tile, joints, corners, _) in enumerate(tiles):
-            x, y = side * (number % grid), side * (number // grid)
-            square[y : y + side, x : x + side] = tile
-            keypoints.append(joints + np.array([x, y, 0]))
-            boxes.append(corners + np.array([x, y, x, y]))
-        name = tiles[0][0] + (f"+{len(tiles) - 1}" if grid > 1 else "")
-        writer.add(
-            square,
-            name,
-            keypoints=np.concatenate(keypoints).astype(np.float32),
-            boxes=np.concatenate(boxes).astype(np.float32),
-            ignored=np.concatenate([data.ignored[tile[4]] for tile in tiles]),
-            kinds=np.concatenate([kinds[tile[4]] for tile in tiles]),
-        )
-        tiles.clear()
-
-    for name, image, rows in _pictures(data, say):
-        height, width = image.shape[:2]
-        scale = min(side / width, side / height, 1.0)  # small pictures are not blown up
-        matrix = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
-        keypoints = geometry.transform(matrix[None].repeat(len(rows), 0), data.keypoints[rows])
-        boxes = geometry.transform(
-            matrix[None].repeat(len(rows), 0), data.boxes[rows].reshape(-1, 2, 2)
-        )
-        tiles.append((name, warp(image, matrix, side), keypoints, boxes.reshape(-1, 4), rows))
-        if len(tiles) == grid**2:
-            flush()
-    if tiles:
-        flush()
-    writer.flush()
-    return writer.pictures
-
-
-def name_of(path: Path) -> str:
-    """What a picture is called in shards: set/file."""
-    return f"{path.parent.name}/{path.name}"
-
-
-def _pictures(data: Dataset, say: Say) -> Iterator[tuple[str, Image, NDArray[np.int64]]]:
-    """(set/file, picture, rows of its people); broken pictures are named, skipped and counted."""
-    broken = 0
-    for index, rows in enumerate(data.rows()):
-        path = data.path(index)
-        try:
-            image = decode(path.read_bytes(), str(path))
-        except (InputError, OSError) as error:
-            broken += 1
-            say(f"skipped: {error}")
-            continue
-        yield name_of(path), image, rows
-    if broken:
-        say(f"{data.name}: {broken} of {len(data)} pictures are broken and were skipped")
-
-
-def warp(image: Image, matrix: NDArray[Any], size: int) -> Image:
-    """The square that a transform [2, 3] makes of a picture, halved first as often as needed: no
-    aliasing.
-    """
-    matrix = np.array(matrix)
-    while np.hypot(*matrix[:, 0]) < 0.5 and min(image.shape[:2]) > 1:
-        height, width = image.shape[0] // 2, image.shape[1] // 2
-        image = cv2.resize(
-            image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
-        )  # type: ignore[assignment]
-        matrix[:, 2] += matrix[:, :2].sum(1) / 2  # pixel x of the half lies at 2x + 1/2
-        matrix[:, :2] *= 2
-    fill = (FILL,) * 3
-    return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=fill)  # type: ignore[return-value]
 
 
 def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:

@@ -9,9 +9,14 @@ which is nearer to the truth than noise.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from ..errors import DataError
+from ..models.model import Model
 
 State = dict[str, Tensor]
 
@@ -46,3 +51,23 @@ def _rows(old: Tensor, fresh: Tensor, theirs: Sequence[str], own: Sequence[str])
     mean = old.mean(axis)
     found = [rows[theirs.index(name)] if name in theirs else mean for name in own]
     return torch.stack(found, axis)
+
+
+def demand_joints(
+    state: dict[str, Tensor], model: Model, wanted: int, codec: Any, path: Path
+) -> None:
+    """Raises DataError for weights of the very network, but of another number of joints, that do
+    not say which joints they are.
+    """
+    found = model.joints_in(state, codec)
+    if found < 1 or found == wanted:
+        return
+    with torch.device("meta"):
+        theirs = model.build(found, codec).state_dict()
+    if {k: v.shape for k, v in theirs.items()} != {k: v.shape for k, v in state.items()}:
+        return
+    raise DataError(
+        f"{path}: has {found} joints, what is to be learnt has {wanted}: give it a new head: "
+        f"everybody weights import {path} --as NETWORK --re-head --skeleton NAME "
+        f"-o START.safetensors, then train with --set start=START.safetensors"
+    )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import getpass
 import os
 import secrets
 import socket
 import ssl
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from .settings import Studio
 
 PORTS = 20  # that are tried, one after the other
 LOCAL = ("127.0.0.1", "localhost", "::1")
+PASSWORD = "EVERYBODY_STUDIO_KEY_PASSWORD"  # the variable that holds the key's password
 CLOSING = 2  # seconds for answers to end when the server does
 
 
@@ -32,12 +35,14 @@ def serve(
     port: int = 8720,
     certificate: Path | None = None,
     key: Path | None = None,
+    password: str | None = None,
     say: Say,
     show: Say = lambda link: None,
 ) -> None:
     """Serve until Ctrl-C. A host that other machines reach demands a token, which is made if there
-    is none. show is given the link to the page. Raises OptionError, and OutputError where another
-    server has the folder.
+    is none. password: of an encrypted key; asked for once, at the terminal, if there is none. show
+    is given the link to the page. Raises OptionError, and OutputError where another server has the
+    folder.
     """
     if (certificate is None) != (key is None):
         raise OptionError("--certificate and --key go together: give both")
@@ -45,7 +50,7 @@ def serve(
         if not path.is_file():
             raise OptionError(f"{path}: no such file; expected a certificate and its key in PEM")
     if certificate is not None and key is not None:
-        _check(certificate, key)
+        password = _checked(certificate, key, password)
     if host not in LOCAL:
         studio = replace(studio, token=studio.token or secrets.token_urlsafe(24))
     listening, taken = listen(host, port)
@@ -57,18 +62,43 @@ def serve(
             say(f"port {port} is in use: took {taken}")
         say(f"everybody studio: {link}")
         show(link)
-        server(studio, certificate, key).run(sockets=[listening])
+        server(studio, certificate, key, password).run(sockets=[listening])
 
 
-def _check(certificate: Path, key: Path) -> None:
-    """Raises OptionError unless these are a certificate and its key."""
+def _checked(certificate: Path, key: Path, given: str | None) -> str | None:
+    """The password of the key, None where it needs none: a key is read twice, here and by uvicorn.
+    Raises OptionError unless these are a certificate and its key.
+    """
+    used: list[str] = []
+
+    def password() -> str:
+        used.append(_asked(key) if given is None else given)
+        return used[0]
+
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-    except OSError as error:
-        reason = getattr(error, "reason", None) or error.strerror
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None)  # OpenSSL names none for a wrong password
+        if used and not reason:
+            raise OptionError(f"{key}: this is not the password of the key") from None
+        reason = reason or getattr(error, "strerror", error)
         raise OptionError(
             f"{certificate} and {key}: expected a certificate and its key in PEM ({reason})"
         ) from None
+    return used[0] if used else None
+
+
+def _asked(key: Path) -> str:
+    """The password of a key, typed in. Raises OptionError where there is nobody to ask."""
+    missing = OptionError(
+        f"{key}: the key is encrypted; set {PASSWORD} to its password, or start at a terminal"
+    )
+    if not sys.stdin.isatty():
+        raise missing
+    try:
+        return getpass.getpass(f"Password of {key}: ")
+    except EOFError:
+        raise missing from None
 
 
 def _link(studio: Studio, host: str, port: int, *, secure: bool) -> str:
@@ -88,7 +118,10 @@ def _warnings(host: str, *, secure: bool) -> list[str]:
 
 
 def server(
-    studio: Studio, certificate: Path | None = None, key: Path | None = None
+    studio: Studio,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    password: str | None = None,
 ) -> uvicorn.Server:
     """uvicorn, set up for this application."""
     return uvicorn.Server(
@@ -104,6 +137,7 @@ def server(
             proxy_headers=False,
             ssl_certfile=certificate,
             ssl_keyfile=key,
+            ssl_keyfile_password=password,
             timeout_graceful_shutdown=CLOSING,
         )
     )

@@ -53,6 +53,10 @@ export const text = {
       interrupted: "interrupted",
     },
     nothing: "There is no picture or video among these files.",
+    alone:
+      "This page has no server. It finds and follows people in pictures, videos and the camera; " +
+      "you can correct, compare and download what it finds. The coach, people in space, animation, " +
+      "augmented reality, and films that a browser cannot play need everybody studio on your machine.",
   },
 
   folder: {
@@ -216,9 +220,11 @@ export const text = {
     film: "Source",
     pictures: "Pictures",
     loading: "Loading…",
-    server:
-      "The coach, people in space, animation and augmented reality are worked out by a server. Start " +
-      "everybody studio on your machine, and drop the file there.",
+    alone: (server) =>
+      "The coach, people in space, animation and augmented reality are the server's work. " +
+      (server
+        ? "For these, start the job again on the server."
+        : "For these, start everybody studio on your machine, and drop the file there."),
   },
   compare: {
     heading: "Compare two runs",

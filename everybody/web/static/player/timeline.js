@@ -52,7 +52,7 @@ export class Timeline {
     const button = h(
       "button",
       { type: "button", "aria-pressed": id === this.chosen, onclick: () => this.chose(id) },
-      h("span", { class: "dot", style: `background:${hue(id, css("--hue"))}` }),
+      h("span", { class: "dot", style: `background:${hue(id, "var(--hue)")}` }),
       text.timeline.person(id),
       h("span", { class: "hidden" }, text.timeline.frames(count)),
     );

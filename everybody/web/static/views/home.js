@@ -23,6 +23,7 @@ export async function show(view, app) {
     dropZone(begin),
     optionFields(options, app),
     server?.info.folder ? servedFolder(server, beginFrom) : "",
+    server ? "" : h("p", { class: "faint" }, words.alone),
     h("h2", {}, words.jobs),
     list,
   );

@@ -13,6 +13,8 @@ import { CoachPanel } from "./coach.js";
 import { Corrections } from "./corrections.js";
 import { AnimationPanel, WornPanel } from "./uses.js";
 
+const SCHEME = matchMedia("(prefers-color-scheme: dark)"); // canvases are drawn in its colours
+
 export async function show(view, app, [key, id]) {
   const place = app.places[key];
   view.append(h("p", { class: "faint" }, text.run.loading));
@@ -24,7 +26,7 @@ export async function show(view, app, [key, id]) {
   let shown = null;
   const open = (n) => {
     shown?.close();
-    shown = new RunView(place, run, n, { exercises, uses });
+    shown = new RunView(place, run, n, { exercises, uses, server: Boolean(app.places.server) });
     body.replaceChildren(shown.element);
   };
   const body = h("div", {});
@@ -42,7 +44,7 @@ export async function show(view, app, [key, id]) {
 
 class RunView {
   constructor(place, run, n, known) {
-    Object.assign(this, { place, run, original: run.films[n].frames });
+    Object.assign(this, { place, run, original: run.films[n].frames, server: known.server });
     this.film = new Film({ ...run.films[n], frames: edited(this.original, run.edits) });
     this.stage = new Stage(this.film.media, run.skeleton, {
       grabbed: (...moved) => this.#moved(...moved),
@@ -61,6 +63,11 @@ class RunView {
     this.film.addEventListener("frame", () => this.#frame());
     this.film.addEventListener("broken", () => say(text.problem.unplayable(run.films[n].name)));
     this.unlisten = listenKeys(this.film);
+    this.redraw = () => {
+      this.plot.draw();
+      this.film.dispatchEvent(new Event("frame"));
+    };
+    SCHEME.addEventListener("change", this.redraw);
     this.element = this.#layout();
     this.#refresh();
   }
@@ -71,6 +78,7 @@ class RunView {
 
   close() {
     this.unlisten();
+    SCHEME.removeEventListener("change", this.redraw);
     const made = this.made.map(([, panel]) => panel);
     const parts = [this.film, this.stage, this.timeline, this.plot, this.space, ...made];
     for (const part of parts) part?.close();
@@ -163,13 +171,17 @@ class RunView {
         transport(this.film),
         looks(this.stage),
         this.timeline.element,
+      ),
+      h("aside", { "aria-label": text.edits.heading }, side),
+      h(
+        "div",
+        {},
         section(text.plot.heading, this.plot.element),
         this.coach ? section(text.coach.heading, this.coach.element) : null,
         lifted,
         this.made.map(([heading, panel]) => section(heading, panel.element)),
-        this.made.length ? null : h("p", { class: "faint" }, text.run.server),
+        this.made.length ? null : h("p", { class: "faint" }, text.run.alone(this.server)),
       ),
-      h("aside", { "aria-label": text.edits.heading }, side),
     );
   }
 }
