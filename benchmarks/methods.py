@@ -237,25 +237,36 @@ def _of_tflite(path: Path) -> int:
 # --- time by the number of people
 
 
-def cost(systems: Mapping[str, System], repeats: int) -> dict[str, Any]:
-    """CPU milliseconds of each method at each number of people, and how many it finds."""
+def cost(systems: Mapping[str, System], repeats: int) -> None:
+    """CPU milliseconds of each method at each number of people, and how many it finds; keeps what
+    is done after each number, and goes on there.
+    """
     estimators = {name: opened(system, 0.3) for name, system in systems.items()}
-    spent: dict[str, list[float]] = {name: [] for name in systems}
-    seen: dict[str, list[int]] = {name: [] for name in systems}
     for count in COUNTS:
+        known = kept()["cost"]
+        if count in known.get("counts", ()) and set(systems) <= set(known["milliseconds"]):
+            continue
         frame = Frame(crowd(cast(), count))
-        for name, one in estimators.items():
-            seen[name].append(len(one([frame])[0].people))
+        seen = {name: len(one([frame])[0].people) for name, one in estimators.items()}
         works = {name: partial(one, [frame]) for name, one in estimators.items()}
-        for name, times in by_turns(works, repeats, time.process_time).items():
-            spent[name].append(round(min(times), 1))
-        print(f"{count} people: {[times[-1] for times in spent.values()]}", file=sys.stderr)
+        times = by_turns(works, repeats, time.process_time)
+        spent = {name: round(min(each), 1) for name, each in times.items()}
+        keep({"cost": with_count(known, count, spent, seen) | {"machine": environment()}})
+        print(f"{count} people: {spent}", file=sys.stderr, flush=True)
+
+
+def with_count(
+    known: Mapping[str, Any], count: int, spent: Mapping[str, float], seen: Mapping[str, int]
+) -> dict[str, Any]:
+    """What is known, and the milliseconds and people found at one more number of people, the
+    greatest so far; it begins anew where other methods take part.
+    """
+    same = set(spent) == set(known.get("milliseconds", ()))
+    before = known if same else {"counts": [], "milliseconds": {}, "found": {}}
     return {
-        "counts": list(COUNTS),
-        "repeats": repeats,
-        "milliseconds": spent,
-        "found": seen,
-        "machine": environment(),
+        "counts": [*before["counts"], count],
+        "milliseconds": {n: [*before["milliseconds"].get(n, []), t] for n, t in spent.items()},
+        "found": {n: [*before["found"].get(n, []), t] for n, t in seen.items()},
     }
 
 
@@ -332,23 +343,17 @@ def run(systems: Mapping[str, System], only: str) -> None:
 def tables(known: Mapping[str, Any]) -> dict[str, str]:
     """What stands on the page, by the name of its place there."""
     rows, cost = known["rows"], known["cost"]
-    done = [name for name, made in rows.items() if set(PIECES) <= set(made)]
-    names = sorted(done, key=lambda name: [*SYSTEMS, *done].index(name))
+    order = sorted(rows, key=lambda name: [*SYSTEMS, *rows].index(name))
     accuracy = [head("", "AP", "AR", "AP, crowded", "published AP", "boxes")]
-    films = [head("", "parameters", "HOTA, stay", "HOTA, come and go", "id switches")]
-    for name in names:
+    for name in (name for name in order if "AP" in rows[name]):
         made = rows[name]
-        accuracy.append(
-            row(
-                name,
-                ranged(made["AP"]),
-                short(made["AR"]),
-                ranged(made["crowded AP"]),
-                made["published"],
-                made["boxes"],
-            )
-        )
-        hotas, switches = map(short, made["HOTA"]), " and ".join(map(str, made["switches"]))
+        cells = ranged(made["AP"]), short(made["AR"]), ranged(made["crowded AP"])
+        accuracy.append(row(name, *cells, made["published"], made["boxes"]))
+    films = [head("", "parameters", "HOTA, stay", "HOTA, come and go", "id switches")]
+    for name in order:
+        made = rows[name]
+        hotas = [short(one) for one in made.get("HOTA", ())] or ["–", "–"]
+        switches = " and ".join(map(str, made.get("switches", ()))) or "–"
         films.append(row(name, f"{made['parameters'] / 1e6:.2f} M", *hotas, switches))
     return {
         "accuracy": "\n".join(accuracy),
@@ -420,7 +425,7 @@ def main() -> None:
         run(SYSTEMS | added, given.only)
     if given.what == "cost":
         chosen = {name: one for name, one in (SYSTEMS | added).items() if given.only in name}
-        keep({"cost": cost(chosen, given.repeats)})
+        cost(chosen, given.repeats)
     if given.what == "page":
         known = kept()
         PAGE.write_text(filled(PAGE.read_text("utf-8"), tables(known)), encoding="utf-8")

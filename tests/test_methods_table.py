@@ -34,6 +34,15 @@ def test_lines_cross_where_they_do(rising, other, wanted):
     assert methods.crossing((1, 2, 4), rising, other) == pytest.approx(wanted)
 
 
+def test_times_are_added_by_the_number_of_people_and_begin_anew_with_other_methods():
+    one = methods.with_count({}, 1, {"a": 5.0}, {"a": 1})
+    two = methods.with_count(one, 2, {"a": 7.0}, {"a": 2})
+    assert two == {"counts": [1, 2], "milliseconds": {"a": [5.0, 7.0]}, "found": {"a": [1, 2]}}
+    other = methods.with_count(two, 4, {"a": 9.0, "b": 1.0}, {"a": 4, "b": 0})
+    assert other["counts"] == [4]
+    assert other["milliseconds"] == {"a": [9.0], "b": [1.0]}
+
+
 def crowd(*boxes: list[float]) -> Dataset:
     return Dataset(
         skeleton=COCO17,
