@@ -5,12 +5,13 @@ Nothing of the photos is kept: people are found by the usual models, cut out (Gr
 2004, begun from box and pose) and pasted, the farther first, whenever a benchmark runs.
 
     python -m benchmarks.cutouts film.png     # six frames to look at
+    python -m benchmarks.cutouts crowd.png --crowd 20
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -36,13 +37,15 @@ DARK, BRIGHT = 0.55, 1.3  # light at the left and the right edge of the picture
 @dataclass(frozen=True, slots=True, eq=False)
 class Cutout:
     """image [h, w, 3]; the person's share of each pixel [h, w] in [0, 1]; the place of the feet
-    (x, y); how many pixels high a walker of height 1 is here.
+    (x, y); how many pixels high a walker of height 1 is here; the joints [17, 3] as they were found
+    in the photo, at its full size.
     """
 
     image: Image
     share: np.ndarray
     feet: tuple[float, float]
     tall: float
+    joints: np.ndarray
 
 
 def cut_outs(folder: Path, count: int) -> list[Cutout]:
@@ -82,7 +85,7 @@ def _cut(image: Image, people: People) -> Cutout | None:
         float(points[[5, 6, 11, 12], 0].mean()),
         float(points[[15, 16], 1].mean() - STANDING[15, 1] * tall),
     )
-    return Cutout(image, share, feet, float(tall))
+    return Cutout(image, share, feet, float(tall), person.keypoints[0])
 
 
 def pictures(
@@ -111,14 +114,45 @@ def pictures(
                 tall = (points[15, 1] - points[0, 1]) / TALL
                 scaled[person] = _scaled(people[(person - 1) % len(people)], tall)
             image, share, feet = scaled[person]
-            middle = np.array(
-                [
-                    points[[5, 6, 11, 12], 0].mean(),
-                    points[15, 1] - STANDING[15, 1] / TALL * (points[15, 1] - points[0, 1]),
-                ]
-            )
+            middle = _ground(points)
             _paste(picture, image, share, np.rint(middle - feet).astype(int), light)
         yield picture
+
+
+def _ground(points: np.ndarray) -> np.ndarray:
+    """Where a walker of these joints [17, 3] stands (x, y)."""
+    tall = (points[15, 1] - points[0, 1]) / TALL
+    return np.array([points[[5, 6, 11, 12], 0].mean(), points[15, 1] - STANDING[15, 1] * tall])
+
+
+def shown(moment: Moment, people: list[Cutout]) -> People:
+    """The true people of a moment with the joints of those who are pasted in their place."""
+    true = moment.true
+    assert true.ids is not None
+    keypoints = np.array(true.keypoints)
+    for row, person in enumerate(true.ids):
+        cut, points = people[(int(person) - 1) % len(people)], true.keypoints[row]
+        factor = (points[15, 1] - points[0, 1]) / TALL / cut.tall
+        keypoints[row, :, :2] = (cut.joints[:, :2] - cut.feet) * factor + _ground(points)
+        keypoints[row, :, 2] = 1
+    return replace(true, keypoints=keypoints)
+
+
+def crowd(
+    people: list[Cutout], count: int, size: tuple[int, int] = (1280, 720), rows: int = 4
+) -> Image:
+    """So many people side by side in rows, all equally high whatever the count, in no order."""
+    width, height = size
+    columns, high = -(-40 // rows), height / rows
+    random = np.random.default_rng(0)
+    picture = np.full((height, width, 3), 128, np.uint8)
+    light = np.ones(width)
+    for number, spot in enumerate(random.permutation(rows * columns)[:count]):
+        row, column = divmod(int(spot), columns)
+        image, share, feet = _scaled(people[number % len(people)], 0.9 * high)
+        stand = np.array([(column + 0.5) * width / columns, (row + 0.98) * high])
+        _paste(picture, image, share, np.rint(stand - feet).astype(int), light)
+    return picture
 
 
 def _scaled(cut: Cutout, tall: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -156,13 +190,18 @@ def main() -> None:
     command = parser(__doc__)
     command.add_argument("out", type=Path)
     command.add_argument("--people", type=Path, default=PHOTOS)
+    command.add_argument("--crowd", type=int, default=0, help="one picture of so many people")
     given = parsed(command)
-    film = walkers(Scenery(people=8, seconds=6, stay=True))
-    whole = list(zip(film, pictures(film, cut_outs(given.people, 8)), strict=True))
-    shown = [
-        cv2.resize(draw(image, moment.found), None, fx=0.5, fy=0.5) for moment, image in whole[::30]
+    if given.crowd:
+        cv2.imwrite(str(given.out), crowd(cut_outs(given.people, 12), given.crowd)[..., ::-1])
+        return
+    film, cast = walkers(Scenery(people=8, seconds=6, stay=True)), cut_outs(given.people, 8)
+    whole = list(zip(film, pictures(film, cast), strict=True))
+    seen = [
+        cv2.resize(draw(image, shown(moment, cast)), None, fx=0.5, fy=0.5)
+        for moment, image in whole[::30]
     ]
-    strip = np.concatenate([np.concatenate(shown[i : i + 2], axis=1) for i in range(0, 6, 2)])
+    strip = np.concatenate([np.concatenate(seen[i : i + 2], axis=1) for i in range(0, 6, 2)])
     cv2.imwrite(str(given.out), strip[..., ::-1])
 
 

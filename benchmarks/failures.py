@@ -2,7 +2,7 @@
 bad pictures.
 
     python -m benchmarks.failures run [--only overlap] [--condition NET.onnx]  # minutes a row
-    python -m benchmarks.failures table                      # the tables of docs/failures.md
+    python -m benchmarks.failures page                       # the tables of docs/failures.md
 
 Every finished row is kept in docs/failures.json and not made again; remove it to measure anew. AP
 is COCO's of keypoints, with intervals by a bootstrap over pictures (95 %); people are found at
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from benchmarks.common import (
     COCO_TRAIN,
     COCO_VAL,
     DATA,
+    PUBLIC,
     ROOT,
     gap,
     head,
@@ -35,17 +37,18 @@ from benchmarks.common import (
     parser,
     picture,
     row,
+    with_interval,
 )
 from benchmarks.detectors import empty_pictures
+from benchmarks.methods import crowded, filled
+from benchmarks.methods import found as found_on
 from everybody import geometry
 from everybody.atomic import replacing
 from everybody.data.dataset import Dataset, extents, with_margin
-from everybody.data.frames import gathered
 from everybody.data.join import common
 from everybody.data.read import read
 from everybody.estimator import Estimator
 from everybody.media.images import decode
-from everybody.metrics import bootstrap
 from everybody.metrics.diagnose import KINDS, joint_kinds, pair
 from everybody.metrics.figure import Figure
 from everybody.metrics.judge import judge
@@ -54,7 +57,7 @@ from everybody.people import Frame, Image
 from everybody.skeletons import COCO17
 from synthetic import overlaps
 
-KEPT = ROOT / "docs/failures.json"
+KEPT, PAGE = ROOT / "docs/failures.json", ROOT / "docs/failures.md"
 PASTED = Path(tempfile.gettempdir()) / "everybody-pasted-pairs"
 DRAWS = 100
 USUAL = 0.3  # score from which a run shows people
@@ -63,7 +66,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "top-down, fast": {"model": "fast"},
     "MoveNet MultiPose": {"method": "movenet-multipose"},
     "PoseNet": {"method": "posenet-mbv1-075"},
+    "RTMDet-nano + TinyPose": PUBLIC,
+    "BlazePose full": {"method": "blazepose"},
 }
+IN_BOXES = ("topdown", "blazepose")  # methods that look into boxes
 CONDITIONED, BASE = "fast, conditioned", "top-down, fast"
 PAIRS, NEIGHBOURS, MISSED, TURNED, DAMAGED, EMPTY, SPORT = 90, 60, 80, 20, 24, 60, 200
 ANGLES = range(0, 360, 30)
@@ -92,19 +98,11 @@ def estimator(options: dict[str, Any], score: float = DET_SCORE) -> Estimator:
 
 def found(shown: Shown, who: Estimator) -> Dataset:
     """What a method finds on the pictures."""
-    people = [frame.people for frame in who.frames(Frame(image) for image in shown.images)]
-    return gathered(people, shown.truth.pictures, who.skeleton, name="found")
+    return found_on(shown.truth, shown.images, who)
 
 
 def precision(truth: Dataset, results: Dataset) -> Figure:
     return judge(truth, results, ["AP"])[0]
-
-
-def with_interval(figure: Figure, count: int) -> list[float]:
-    """Its value, and the interval of it."""
-    weights = bootstrap.draws(count, DRAWS, np.random.default_rng(0))
-    low, high = bootstrap.interval(bootstrap.sample([figure], weights)[0])
-    return [round(value, 3) for value in (figure.value, low, high)]
 
 
 # --- overlap
@@ -131,11 +129,7 @@ def overlap(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
 
     def neighbours_of(name: str) -> Row:
         truth = read(COCO_VAL)
-        near = np.zeros(len(truth.picture), bool)
-        for rows in truth.rows():
-            shared = geometry.iou(truth.boxes[rows], truth.boxes[rows])
-            np.fill_diagonal(shared, 0)
-            near[rows] = shared.max(1, initial=0) > 0.1
+        near = crowded(truth)
         pictures = np.unique(truth.picture[near])[:NEIGHBOURS]
         shown = Shown.of(replace(truth, ignored=truth.ignored | ~near).subset(pictures))
         return compared(shown, name, None)
@@ -149,7 +143,7 @@ def overlap(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
         out: Row = {
             "pictures": len(truth),
             "people": int(asked.sum()),
-            "AP": with_interval(figure, len(truth)),
+            "AP": with_interval(figure, len(truth), DRAWS),
             "recall": round(float((pairing.likeness[asked] >= 0.5).mean()), 3),
             "swapped": round(float((kinds == KINDS.index("swap")).sum() / (kinds >= 0).sum()), 4),
         }
@@ -217,7 +211,7 @@ def turned(shown: Shown, angle: float) -> Shown:
         height, width = image.shape[:2]
         matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -angle, 1.0)
         turned_sides = np.abs(matrix[:, :2]) @ [width, height]
-        size = tuple(int(side) for side in np.ceil(turned_sides))
+        size = tuple(int(side) for side in np.ceil(turned_sides - 1e-6))
         matrix[:, 2] += (np.array(size) - (width, height)) / 2
         images.append(cv2.warpAffine(image, matrix, size, borderValue=(114, 114, 114)))
         rows = truth.where(index)
@@ -231,15 +225,27 @@ def turned(shown: Shown, angle: float) -> Shown:
 def rotation(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
     """AP of coco_val turned by every 30 degrees."""
 
-    def of(name: str) -> Row:
-        shown, who = Shown.of(read(COCO_VAL).subset(range(TURNED))), estimator(methods[name])
-        out: Row = {"pictures": len(shown.truth), "people": int((~shown.truth.ignored).sum())}
-        for angle in ANGLES:
-            seen = turned(shown, angle)
-            out[f"{angle}°"] = round(precision(seen.truth, found(seen, who)).value, 3)
-        return out
+    def of(name: str, angle: float) -> Row:
+        shown = turned(Shown.of(read(COCO_VAL).subset(range(TURNED))), angle)
+        return measured(shown, estimator(methods[name]))
 
-    return {name: (lambda name=name: of(name)) for name in methods if name != CONDITIONED}
+    return {
+        f"{angle}° | {name}": partial(of, name, angle)
+        for name in methods
+        for angle in ANGLES
+        if name != CONDITIONED
+    }
+
+
+def measured(shown: Shown, who: Estimator) -> Row:
+    """AP of what a method finds on the pictures, and of how many people."""
+    truth = shown.truth
+    figure = precision(truth, found(shown, who))
+    return {
+        "pictures": len(truth),
+        "people": int((~truth.ignored).sum()),
+        "AP": with_interval(figure, len(truth), DRAWS),
+    }
 
 
 def clusters(poses: np.ndarray, count: int = 40) -> np.ndarray:
@@ -284,18 +290,25 @@ def sport(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
         middles = clusters(shapes(train.keypoints[whole][:3000]))
         truth = truth.subset(range(SPORT))
         away = distances(truth.keypoints, middles)
+        options = dict(methods[name])
+        asked = options.pop("method", None) or options.pop("pose", None)
         results, seen = common(
-            predict(truth, boxes="gt", threads=1, workers=1, **methods[name]), truth, mapped=True
+            predict(truth, pose=asked, boxes="gt", threads=1, workers=1, **options),
+            truth,
+            mapped=True,
         )
         out: Row = {"people": len(truth)}
         for number, rows in enumerate(np.array_split(np.argsort(away), 4), 1):
             some = np.sort(truth.picture[rows])
-            part = judge(seen.subset(some), results.subset(some), ["PCK@0.2"])[0].value
-            out[f"quarter {number}"] = round(part, 3)
+            part = judge(seen.subset(some), results.subset(some), ["PCK@0.2"])[0]
+            out[f"quarter {number}"] = with_interval(part, len(some), DRAWS)
         return out
 
-    return {n: (lambda n=n: of(n)) for n, o in methods.items() if "method" not in o
-            and n != CONDITIONED}  # fmt: skip
+    return {
+        name: partial(of, name)
+        for name, options in methods.items()
+        if options.get("method", "topdown") in IN_BOXES and name != CONDITIONED
+    }
 
 
 # --- human-like objects
@@ -384,19 +397,19 @@ DAMAGE: dict[str, tuple[Callable[[Image, float], Image], tuple[float, ...]]] = {
 def severity(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
     """AP of coco_val against how bad the pictures are."""
 
-    def of(name: str) -> Row:
-        shown, who = Shown.of(read(COCO_VAL).subset(range(DAMAGED))), estimator(methods[name])
-        out: Row = {"pictures": len(shown.truth), "people": int((~shown.truth.ignored).sum())}
-        out["as it is"] = round(precision(shown.truth, found(shown, who)).value, 3)
-        for kind, (change, steps) in DAMAGE.items():
-            aps = []
-            for step in steps:
-                worse = replace(shown, images=tuple(change(i, step) for i in shown.images))
-                aps.append(round(precision(shown.truth, found(worse, who)).value, 3))
-            out[kind] = aps
-        return out
+    def of(name: str, change: Callable[[Image, float], Image] | None, step: float) -> Row:
+        shown = Shown.of(read(COCO_VAL).subset(range(DAMAGED)))
+        if change is not None:
+            shown = replace(shown, images=tuple(change(i, step) for i in shown.images))
+        return measured(shown, estimator(methods[name]))
 
-    return {name: (lambda name=name: of(name)) for name in methods if name != CONDITIONED}
+    rows: dict[str, Callable[[], Row]] = {}
+    for name in (name for name in methods if name != CONDITIONED):
+        rows[f"as it is | {name}"] = partial(of, name, None, 0)
+        for kind, (change, steps) in DAMAGE.items():
+            for step in steps:
+                rows[f"{kind} {step:g} | {name}"] = partial(of, name, change, step)
+    return rows
 
 
 # --- running
@@ -431,30 +444,55 @@ def run(only: str, methods: dict[str, dict[str, Any]]) -> None:
             print(f"{part}: {name}: {made} ({time.perf_counter() - begun:.0f} s)", file=sys.stderr)
 
 
-def table() -> None:
-    """The rows as markdown, a table for each part."""
+def tables() -> dict[str, str]:
+    """The rows as markdown, a table for each part; of rows "CASE | METHOD", a column a method."""
+    out = {}
     for part, rows in kept().items():
+        crossed = [name.split(" | ") for name in rows if " | " in name]
         columns = list(dict.fromkeys(key for made in rows.values() for key in made))
-        print(f"\n{part}\n\n{head('', *columns)}")
-        for name, made in rows.items():
-            print(row(name, *(told(made.get(column, "–")) for column in columns)))
+        lines = crosstab(rows, crossed) if crossed else [head("", *columns)]
+        for name, made in () if crossed else rows.items():
+            lines.append(row(name, *(told(made.get(column, "–")) for column in columns)))
+        out[part] = "\n".join(lines)
+    return out
+
+
+def written(page: str) -> str:
+    """The page with the tables that it has places for."""
+    return filled(page, {name: t for name, t in tables().items() if f"<!-- {name} -->" in page})
+
+
+def crosstab(rows: dict[str, Row], crossed: list[list[str]]) -> list[str]:
+    """AP: a line for each case, a column for each method."""
+    known = dict.fromkeys(method for _, method in crossed)
+    methods = [name for name in METHODS if name in known]
+    lines = [head("", *methods)]
+    order = [name.split(" | ")[0] for part in PARTS.values() for name in part(METHODS)]
+    for case in sorted({case for case, _ in crossed}, key=order.index):
+        made = (rows.get(f"{case} | {method}", {}).get("AP", "–") for method in methods)
+        lines.append(row(case, *map(told, made)))
+    return lines
 
 
 def told(value: Any) -> str:
-    """A figure, or an interval, as the tables write it."""
+    """A figure, an interval [value, low, high], or several, as the tables write them."""
+    if isinstance(value, list) and len(value) == 3 and all(isinstance(v, float) for v in value):
+        middle, low, high = map(told, value)
+        return f"{middle} [{low}, {high}]"
     if isinstance(value, list):
         return " / ".join(map(told, value))
-    return f"{value:.3f}".lstrip("0") if isinstance(value, float) else str(value)
+    return f"{value:.3f}".removeprefix("0") if isinstance(value, float) else str(value)
 
 
 def main() -> None:
     command = parser(__doc__)
-    command.add_argument("what", choices=("run", "table"))
+    command.add_argument("what", choices=("run", "page"))
     command.add_argument("--only", default="", help="rows whose part and name hold this")
     command.add_argument("--condition", type=Path, help="a network of recipe conditioned-128")
     given = parsed(command)
-    if given.what == "table":
-        return table()
+    if given.what == "page":
+        PAGE.write_text(written(PAGE.read_text("utf-8")), encoding="utf-8")
+        return
     more = {CONDITIONED: {"model": "fast", "condition": given.condition}}
     run(given.only, METHODS | (more if given.condition else {}))
 

@@ -2,15 +2,20 @@
 
     python -m benchmarks.feet [sport trial clicks] [--every 10] [--turns 0 90 180] [--blazepose]
 
-sport: head top and neck of lspet/val, true boxes: PCK@0.2 of the torso. trial: Pose2Sim's markers
-of heels and big toes, projected into its four videos; every so many frames; median distance in % of
-the body's height, upright and turned. The trial's clock is not the videos': each camera's offset is
-the one of -3 to 3 frames at which everybody-accurate's knees and ankles fit best. clicks: the feet
-of `feet.csv` on coco_val, clicked at full zoom: heel where the sole ends behind, toe where the
-shoe ends in front; median distance in % of the longer side of the true box, and the share within
-4 %. Of all systems, people are given by true boxes; --blazepose: BlazePose, too, which is told how
-people are turned by the same net. `feet.csv` has numbers of pictures, places of people among the
-labelled ones of a picture, and coordinates; nothing was chosen or trained by them.
+sport: head top and neck of lspet/val, true boxes: PCK@0.2 of the torso, of all and by how much the
+trunk leans; beside them the shoulders, which are the trunk network's own. --people held: of the
+people of lspet/train that no head has learnt from, to choose by.
+
+trial: Pose2Sim's markers of heels and big toes, projected into its four videos; every so many
+frames; median distance in % of the body's height, upright and turned. The trial's clock is not the
+videos': each camera's offset is the one of -3 to 3 frames at which everybody-accurate's knees and
+ankles fit best.
+
+clicks: the feet of `feet.csv` on coco_val, clicked at full zoom: heel where the sole ends behind,
+toe where the shoe ends in front; median distance in % of the longer side of the true box, and the
+share within 4 %. Of all systems, people are given by true boxes; --blazepose: BlazePose, too, which
+is told how people are turned by the same net. `feet.csv` has numbers of pictures, places of people
+among the labelled ones of a picture, and coordinates; nothing was chosen or trained by them.
 """
 
 from __future__ import annotations
@@ -35,6 +40,7 @@ from everybody.metrics import pck
 from everybody.options import Engine
 from everybody.people import Frame, Image, People
 from everybody.skeletons import HALPE26, LSP14, mapping
+from everybody.train.shards import held_back
 
 Array = np.ndarray
 CLICKS = Path(__file__).with_name("feet.csv")
@@ -46,6 +52,7 @@ BLAZEPOSE: dict[str, Any] = {"method": "blazepose"}
 CALLED = {f"{side}_big_toe": f"{side}_foot_index" for side in ("left", "right")}
 FEET = {part: [f"{side}_{part}" for side in ("left", "right")] for part in ("heel", "big_toe")}
 OFFSETS = range(-3, 4)  # frames
+LEANS = ((0, 30), (30, 60), (60, 120), (120, 180))  # degrees
 NEAR = 4.0  # %
 
 
@@ -72,9 +79,30 @@ class System:
         return geometry.transform(geometry.invert(turn[None]), found.keypoints[:1, rows, :2])[0]
 
 
-def heads(system: System) -> dict[str, float]:
-    """PCK@0.2 of head top and neck of lspet/val, and of how many people."""
-    truth = read(DATA / "lspet/val.npz")
+def sport_people(which: str) -> Dataset:
+    """lspet/val, or those of lspet/train that no head has learnt from."""
+    if which == "val":
+        return read(DATA / "lspet/val.npz")
+    data = read(DATA / "lspet/train.npz")
+    return data.subset(np.flatnonzero(held_back([f"train/{one.name}" for one in data.pictures])))
+
+
+def leaning(truth: Dataset) -> Array:
+    """By how many degrees trunks lean [N]: 0 upright, 180 upside down; NaN where that is not
+    labelled.
+    """
+    names = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+    trunk = truth.keypoints[:, [LSP14.joints.index(name) for name in names]]
+    up = trunk[:, :2, :2].mean(1) - trunk[:, 2:, :2].mean(1)
+    away = np.degrees(np.abs(np.arctan2(up[:, 0], -up[:, 1])))
+    return np.where((trunk[..., 2] > 0).all(1), away, np.nan)
+
+
+def heads(system: System, truth: Dataset | None = None) -> dict[str, Array]:
+    """PCK@0.2 of head top, neck and shoulders [3], and how many necks, of all and by how much
+    trunks lean.
+    """
+    truth = sport_people("val") if truth is None else truth
     boxes = with_margin(truth.boxes, truth.keypoints)
     length = pck.torso_length(truth.keypoints, truth.labelled, LSP14)
     found, table = np.zeros((len(boxes), len(LSP14), 3)), mapping(HALPE26, LSP14)
@@ -82,18 +110,28 @@ def heads(system: System) -> dict[str, float]:
         image = picture(truth, truth.picture[person])
         points = system.joints(image, box, 0, list(HALPE26.joints))
         found[person] = table(np.concatenate([points, np.ones((len(points), 1))], 1))
-    rates = pck.pck(pck.distances(found, truth.keypoints), truth.labelled, length, 0.2)
-    at = {name: LSP14.joints.index(name) for name in ("head_top", "neck")}
-    counted = {"people": float(rates.counted[at["neck"]])}
-    return {name: float(rates.each[joint]) for name, joint in at.items()} | counted
+    away, lean = pck.distances(found, truth.keypoints), leaning(truth)
+    groups = {"all": np.ones(len(lean), bool)}
+    groups |= {f"{low}° to {high}°": (lean >= low) & (lean <= high) for low, high in LEANS}
+    out = {}
+    for name, some in groups.items():
+        rates = pck.pck(away[some], truth.labelled[some], length[some], 0.2)
+        parts = ("head_top", "neck", "left_shoulder", "right_shoulder")
+        top, neck, *shoulders = (LSP14.joints.index(part) for part in parts)
+        both = np.mean(rates.each[shoulders])
+        out[name] = np.array([rates.each[top], rates.each[neck], both, rates.counted[neck]])
+    return out
 
 
 def sport(given: Any, systems: dict[str, System]) -> None:
-    print(head("lspet/val, PCK@0.2", "head top", "neck", "people"))
+    truth = sport_people(given.people)
+    labels = ("trunk leans", "head top", "neck", "shoulders", "people")
+    print(head(f"lspet/{given.people}, PCK@0.2", *labels))
     for name, system in systems.items():
         if system.net is None:
-            top, neck, people = heads(system).values()
-            print(row(name, f"{top:.3f}", f"{neck:.3f}", f"{people:.0f}"), flush=True)
+            for group, (*rates, people) in heads(system, truth).items():
+                cells = [f"{rate:.3f}" for rate in rates]
+                print(row(name, group, *cells, f"{people:.0f}"), flush=True)
 
 
 class Shot(NamedTuple):
@@ -238,6 +276,7 @@ def main() -> None:
     add("--every", type=int, default=10, help="frames of the trial's videos")
     add("--turns", type=int, nargs="*", default=[0, 90, 180])
     add("--blazepose", action="store_true")
+    add("--people", choices=["val", "held"], default="val")
     add("--models", nargs="*", default=list(OURS))
     given = parsed(command)
     named = {name: OURS[name] for name in given.models}

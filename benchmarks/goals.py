@@ -190,8 +190,8 @@ def goals(measures: Measures) -> Iterator[Goal]:
 def _heads(name: str, options: dict[str, Any]) -> str:
     if name not in feet.OURS:
         return "–"
-    found = feet.heads(feet.System(feet.OURS[name]))
-    return f"{found['head_top']:.3f} / {found['neck']:.3f}"
+    top, neck, *_ = feet.heads(feet.System(feet.OURS[name]))["all"]
+    return f"{top:.3f} / {neck:.3f}"
 
 
 def _feet(

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import by_turns, head, parsed, parser, row
-from everybody.methods.grouping import BODY18, Bodies, Integral, assemble, find_limbs
-from everybody.methods.openpose import PartFields
-from everybody.methods.peaks import Peaks, find_peaks
+from everybody.codecs.grouping import BODY18, Bodies, Integral, assemble, find_limbs
+from everybody.codecs.part_fields import PartFields
+from everybody.codecs.peaks import Peaks, find_peaks
 from everybody.skeletons import OPENPOSE18
 from synthetic import planted
 

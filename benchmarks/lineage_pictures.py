@@ -73,14 +73,18 @@ def enlarged(image: Image) -> Image:
 
 def heat(seen: Seen, values: Tensor | np.ndarray, strength: float = 0.75) -> Image:
     """A map [h, w] of any scale laid over the crop in colours."""
-    values = np.asarray(values, np.float32)
+    return over(seen.picture, np.asarray(values, np.float32), strength)
+
+
+def over(picture: Image, values: np.ndarray, strength: float = 0.75) -> Image:
+    """A map [h, w] of any scale laid over a picture in colours."""
     low, high = float(values.min()), float(values.max())
     level = np.uint8(255 * (values - low) / max(high - low, 1e-9))
-    height, width = seen.picture.shape[:2]
+    height, width = picture.shape[:2]
     large = cv2.resize(level, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[arg-type]
     colours = cv2.applyColorMap(large, cv2.COLORMAP_INFERNO)[..., ::-1]
     share = strength * (0.35 + 0.65 * large[..., None] / 255.0)
-    return np.uint8(seen.picture * (1 - share) + colours * share)  # type: ignore[return-value]
+    return np.uint8(picture * (1 - share) + colours * share)  # type: ignore[return-value]
 
 
 def marked(
@@ -251,11 +255,11 @@ PAGES: dict[str, tuple[str, Callable[[Seen], Panels]]] = {
 }
 
 
-def strip(panels: Panels, path: Path) -> None:
-    """Panels side by side, each under its name -> a JPEG."""
+def strip(panels: Panels, path: Path, size: tuple[float, float] = (2.1, 3.0)) -> None:
+    """Panels side by side, each under its name and of so many inches -> a JPEG."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(2.1 * len(panels), 3.0), layout="constrained")
+    figure = Figure(figsize=(size[0] * len(panels), size[1]), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for place, (name, image) in zip(axes, panels, strict=True):
         place.imshow(image)

@@ -190,7 +190,7 @@ def propagated(
         found = _through(finding, frame)
         missed = carried[iou(carried.boxes, found.people.boxes).max(1, initial=0.0) < ELSEWHERE]
         again = _through([posing], replace(frame, people=box_nms(missed))).people
-        again = again[again.keypoints[..., 2].mean(1) >= CLEAR]
+        again = again[again.core.keypoints[..., 2].mean(1) >= CLEAR]
         people = _joined(_through([posing], found).people, again)
         yield tracker.track(replace(frame, people=people))
 
@@ -283,11 +283,13 @@ class AsNeeded:
         if not len(missed):
             return found
         again = self._posed(frame, missed)
-        again = again[again.keypoints[..., 2].mean(1) >= CLEAR]
-        alike = oks(found.keypoints, again.keypoints, area(found.boxes), found.skeleton.sigmas)
+        again = again[again.core.keypoints[..., 2].mean(1) >= CLEAR]
+        core, places = found.core, again.core.keypoints
+        alike = oks(core.keypoints, places, area(found.boxes), core.skeleton.sigmas)
         again = again[alike.max(0, initial=0.0) < SOMEBODY]
 
-        low, high = again.keypoints[..., :2].min(1), again.keypoints[..., :2].max(1)
+        places = again.core.keypoints[..., :2]
+        low, high = places.min(1), places.max(1)
         margin = MARGIN * (high - low)
         boxes = np.concatenate([low - margin, high + margin], axis=1)
         scores = np.minimum(again.scores, 0.99 * self._tracker.rules.high)

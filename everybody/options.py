@@ -26,15 +26,17 @@ ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
 class FindOptions:
     """How people are found in a picture.
 
-    detector: a name of the manifest or the path of an ONNX file; None: the default. In its place,
-    boxes is a COCO detection results file, and whole takes each picture as one box. size (width,
-    height) is the detector's input. score, nms (IoU), min_size (pixels of the longer side) and
-    max_people choose among its boxes. tiles (columns, rows) also looks at overlapping parts.
-    turns: the number of quarter turns to look in; 0: upright, and as people seem to lie. batch:
-    frames in one call; 0: by device.
+    detector: a name of the manifest or the path of an ONNX file; None: the default. second: a
+    method of joints, by its name or file, whose people are added where the detector has nobody
+    (`methods/second_chance.py`). In place of both, boxes is a COCO detection results file, and
+    whole takes each picture as one box. size (width, height) is the detector's input. score, nms
+    (IoU), min_size (pixels of the longer side) and max_people choose among its boxes. tiles
+    (columns, rows) also looks at overlapping parts. turns: the number of quarter turns to look in;
+    0: upright, and as people seem to lie. batch: frames in one call; 0: by device.
     """
 
     detector: str | Path | None = None
+    second: str | Path | None = None
     boxes: str | Path | None = None
     whole: bool = False
     size: tuple[int, int] | None = None
@@ -49,6 +51,8 @@ class FindOptions:
     def __post_init__(self) -> None:
         if self.whole and self.boxes:
             raise OptionError("whole and boxes exclude each other: choose one")
+        if self.second and (self.whole or self.boxes):
+            raise OptionError("second adds to what a detector finds: leave whole and boxes out")
         if not 0 <= self.turns <= 4:
             raise OptionError(
                 f"a detector looks at 1 to 4 quarter turns of a picture (0: as needed), "
@@ -127,6 +131,7 @@ class Keywords(TypedDict, total=False):
     method: str | Path | None
     model: str | None
     detector: str | Path | None
+    second: str | Path | None
     pose: str | Path | None
     whole: bool
     boxes: str | Path | None

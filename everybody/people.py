@@ -233,6 +233,14 @@ class People:
             self, keypoints=mapping(self.skeleton, skeleton)(self.keypoints), skeleton=skeleton
         )
 
+    @property
+    def core(self) -> People:
+        """The same people with the joints that decide (`Skeleton.core`)."""
+        if self.skeleton.core is self.skeleton:
+            return self
+        leading = self.keypoints[:, self.skeleton.leading]
+        return replace(self, keypoints=leading, skeleton=self.skeleton.core)
+
     def draw(self, image: Image, **options: Any) -> Image:
         """A copy of the picture [H, W, 3] with the people on it; options as in
         `everybody.draw.draw`.

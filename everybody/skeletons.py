@@ -66,6 +66,11 @@ class Skeleton:
         return slice(self.deciding or None)
 
     @property
+    def core(self) -> Skeleton:
+        """The skeleton of the joints that decide alone: what trackers follow."""
+        return _core(self)
+
+    @property
     def fine(self) -> tuple[bool, ...]:
         """Which joints are points of a face or a hand within a whole body: closer together than
         others, and less sure.
@@ -87,6 +92,20 @@ class Skeleton:
                 side = "centre" if joint == partner else "right" if first else "left"
             sides.append(side)
         return tuple(sides)
+
+
+@lru_cache(maxsize=64)
+def _core(whole: Skeleton) -> Skeleton:
+    count = whole.deciding
+    if count in (0, len(whole)):
+        return whole
+    return Skeleton(
+        name=f"{whole.name}'s {count}",
+        joints=whole.joints[:count],
+        limbs=tuple(limb for limb in whole.limbs if max(limb) < count),
+        mirror=whole.mirror[:count],
+        sigmas=whole.sigmas[:count],
+    )
 
 
 # A person that has been found but has no joints yet: what detectors return.
@@ -255,9 +274,10 @@ LSP14 = _skeleton(
     _LIMBS + " head_top-neck neck-left_shoulder neck-right_shoulder left_shoulder-left_hip"
     " right_shoulder-right_hip left_hip-right_hip",
 )
-HALPE26 = _skeleton("halpe-26", _HALPE, _LIMBS + _SPINE_TORSO + " head-neck")
+# COCO's 17 decide, so that they are what they are alone.
+HALPE26 = _skeleton("halpe-26", _HALPE, _LIMBS + _SPINE_TORSO + " head-neck", deciding=len(_COCO))
 # What everybody's own networks answer for Halpe-26: its middle of the hips follows from the hips,
-# and its small toes nobody teaches. Here COCO's 17 decide, so that they are what they are alone.
+# and its small toes nobody teaches.
 BODY23 = _skeleton(
     "body-23",
     (*_COCO, "head", "neck", *_body(left_first=True, parts="big_toe heel")),

@@ -2,19 +2,25 @@
 
     python scripts/label_feet.py OUT DATA... [--pictures N]
 
-Of each data set (LSP's .npz, COCO's folder), its pictures in an order drawn once, 100 at a time
-into OUT/NAME-000, OUT/NAME-001, …; folders that are there are not made again. The teacher is the
-manifest's blazepose-full: `everybody weights import blazepose-full` (docs/import.md).
+Of each data set (LSP's .npz, COCO's folder, or a folder of photos without labels, whose bodies
+everybody-accurate finds), its pictures in an order drawn once, 100 at a time into OUT/NAME-000,
+OUT/NAME-001, …; folders that are there are not made again. The teacher is the manifest's
+blazepose-full (docs/import.md).
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from everybody.data.dataset import Dataset
+from everybody.data.frames import gathered
 from everybody.data.read import read
+from everybody.estimator import Estimator
+from everybody.media.images import SUFFIXES
 from everybody.methods.blazepose import Landmarks
 from everybody.options import Engine
 from everybody.train import distill, squares
@@ -22,6 +28,8 @@ from everybody.train.feet import FEET, with_feet
 from everybody.weights.locate import opened
 
 CHUNK = 100
+SURE = 0.4  # least score of a joint of everybody-accurate's that says where a body is
+LEAST = 0.2  # least that a label counts; those that count less are left out
 
 
 def main() -> None:
@@ -35,9 +43,25 @@ def main() -> None:
         label(path, options.out, options.pictures, teacher)
 
 
+def unlabelled(path: Path) -> bool:
+    """Whether it is a folder of nothing but pictures."""
+    return path.is_dir() and all(file.suffix.lower() in SUFFIXES for file in path.iterdir())
+
+
+def with_bodies(pictures: Dataset, estimator: Estimator) -> Dataset:
+    """Pictures without people -> the same with the people that are found, and the joints that are
+    seen surely.
+    """
+    paths = [pictures.path(index) for index in range(len(pictures))]
+    people = [estimator.estimate(str(path)) for path in paths]
+    found = gathered(people, pictures.pictures, estimator.skeleton, name=pictures.name)
+    return distill.trusted(replace(found, folder=pictures.folder), SURE)
+
+
 def label(path: Path, out: Path, most: int, teacher: Landmarks) -> None:
     """One data set into folders of shards."""
-    labels = read(path)
+    labels = distill.nobody(path) if unlabelled(path) else read(path)
+    estimator = Estimator(model="accurate", threads=1, workers=1) if unlabelled(path) else None
     order = np.random.default_rng(0).permutation(len(labels))[:most]
     name = path.parent.name if path.suffix else path.name
     for number, start in enumerate(range(0, len(order), CHUNK)):
@@ -45,7 +69,9 @@ def label(path: Path, out: Path, most: int, teacher: Landmarks) -> None:
         if folder.exists():
             continue
         part = labels.subset(order[start : start + CHUNK])
-        part = distill.trusted(with_feet(part, teacher), 0.3)
+        if estimator:
+            part = with_bodies(part, estimator)
+        part = distill.trusted(with_feet(part, teacher), LEAST)
         part_folder = folder.with_suffix(".part")
         for old in part_folder.glob("*.npz"):
             old.unlink()

@@ -483,6 +483,13 @@ def maps_constant(
     return _save(path, nodes, taken, given, constants)
 
 
+def describe(path: Path, about: dict[str, object]) -> None:
+    """Says in a file's metadata what it is."""
+    model = onnx.load(path)
+    model.metadata_props.add(key="everybody", value=json.dumps(about))
+    onnx.save(model, str(path))
+
+
 def lifter(path: Path, pose: np.ndarray, frames: int = 27, seed: int = 0) -> Path:
     """A lifter of random numbers: poses [B, 1, 17, 3] are a smooth function of the whole clip
     [B, frames, 18, 3], not far from a given pose [17, 3].

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from everybody.codecs.grouping import BODY18, BODY25
+from everybody.codecs.part_fields import PartFields
+from everybody.codecs.personlab import PersonLabMaps
 from everybody.errors import ModelError, OptionError
 from everybody.estimator import Estimator
 from everybody.methods.deepcut import DeepCutMaps
 from everybody.methods.deepcut_pairs import Pair, Statistics, Terms
-from everybody.methods.grouping import BODY18, BODY25
-from everybody.methods.openpose import PartFields
-from everybody.methods.personlab import PersonLabMaps
 from everybody.people import Frame
 from everybody.skeletons import COCO17, OPENPOSE18, OPENPOSE25, Skeleton
 from synthetic import nets, planted

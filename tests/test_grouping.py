@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from everybody.codecs import grouping
+from everybody.codecs.grouping import BODY18, BODY25, Layout, assemble, find_limbs, group
+from everybody.codecs.part_fields import PartFields, gaussians
+from everybody.codecs.peaks import Peaks, between_cells, find_peaks
 from everybody.errors import ModelError
-from everybody.methods import grouping
-from everybody.methods.grouping import BODY18, BODY25, Layout, assemble, find_limbs, group
-from everybody.methods.openpose import PartFields, gaussians
-from everybody.methods.peaks import Peaks, between_cells, find_peaks
 from everybody.skeletons import OPENPOSE18, OPENPOSE25
 from synthetic import planted
 from tests import golden

@@ -110,7 +110,8 @@ def test_legs_bend_by_what_the_body_does_not_follow():
 
 def test_a_foot_whose_depth_alone_shakes_is_held():
     joints = standing(90)
-    joints[..., :3] = Floor(TILTED, 1.4).to_camera(joints[..., :3]) + (0, 0, 3)
+    joints[..., :3] = Floor(TILTED, 1.4).to_camera(joints[..., :3])
+    joints[..., 2] += 3
     joints[..., 2] += 0.08 * np.sin(np.arange(90) / 3)[:, None]  # at most .8 m/s
     times, planted = np.arange(90) / 30, Planted()
     held = np.stack([planted(one, at, TILTED) for one, at in zip(joints, times, strict=True)])

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from everybody.codecs.cell_poses import CellPoses
 from everybody.errors import ModelError
 from everybody.estimator import Estimator
 from everybody.geometry import box_around
 from everybody.methods.dekr import DekrCodec
 from everybody.methods.keypoint_rcnn import RegionMaps
-from everybody.methods.rtmo import CellPoses
 from everybody.people import Frame
 from everybody.skeletons import COCO17
 from synthetic import nets, planted

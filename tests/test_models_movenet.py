@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from everybody.methods.movenet_decode import CentreCodec, CentreMaps, decode_people  # noqa: E402
+from everybody.codecs.centre_maps import CentreCodec, CentreMaps, decode_people  # noqa: E402
 from everybody.models.movenet import (  # noqa: E402
     VARIANTS,
     MoveNet,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from everybody.codecs.centre_maps import CentreCodec, CentreMaps, decode_people, decode_single
 from everybody.errors import ModelError
-from everybody.methods.movenet_decode import CentreCodec, CentreMaps, decode_people, decode_single
 from everybody.skeletons import COCO17
 from tests import golden
 

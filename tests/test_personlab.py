@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from everybody.codecs.personlab import EDGES, Decoding, PersonLabMaps, decode
 from everybody.errors import ModelError
-from everybody.methods.personlab import EDGES, Decoding, PersonLabMaps, decode
 from everybody.skeletons import COCO17
 from synthetic import planted
 from tests import golden
@@ -18,7 +18,7 @@ OPTIONS = Decoding(stride=STRIDE, threshold=0.4)
 
 
 def maps(people):
-    return PersonLabMaps(options=OPTIONS).encode(planted.seen(people), PIXELS, radius=16.0)
+    return PersonLabMaps(options=OPTIONS, disc=16.0).encode(planted.seen(people), PIXELS)
 
 
 def crossing():

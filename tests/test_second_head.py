@@ -22,7 +22,8 @@ from everybody.nms import PoseNms
 from everybody.nms.parametric import part_weights
 from everybody.people import Frame, People
 from everybody.results.formats import FORMATS, read_results
-from everybody.skeletons import BLAZEPOSE33, BODY23, COCO17, HALPE26
+from everybody.skeletons import BLAZEPOSE33, BODY23, COCO17, HALPE26, SKELETONS
+from everybody.track import Rules, Tracker
 from everybody.weights import fetch
 
 PICTURE = Path(__file__).parents[1] / "examples/class.jpg"
@@ -154,6 +155,39 @@ def test_leading_joints_weigh_as_they_do_alone():
     assert not weights[17:].any()
 
 
+@pytest.mark.parametrize("whole", SKELETONS.values(), ids=str)
+def test_the_leading_joints_make_a_skeleton_of_their_own(whole):
+    core = whole.core
+    assert core.joints == whole.joints[whole.leading]
+    assert sorted(core.mirror) == list(range(len(core)))
+    assert core.sides == whole.sides[whole.leading]
+    assert core.core is core
+    assert whole.deciding or core is whole
+
+
+def test_who_is_followed_is_decided_by_the_leading_joints():
+    """Joints that score 0 at (0, 0), as small toes do, draw no box and no track after them."""
+    whole, alone = Tracker(Rules()), Tracker(Rules())
+    for number in range(4):
+        group = crowd(HALPE26, seed=3)[[0, 1]]
+        assert (group.scores > 0.1).all()
+        keypoints = group.keypoints.copy()
+        keypoints[..., 0] += 2 * number
+        keypoints[:, SMALL_TOES] = 0
+        boxes = group.boxes + np.float32([[0, 0, 0, 0], [70, 0, 70, 0]]) + 2 * number
+        more = replace(group, keypoints=keypoints, boxes=boxes)
+        time, detected = number / 25, number < 2
+        found = whole.update(more, time, detected=detected)
+        cut = replace(more, keypoints=keypoints[:, : len(COCO17)], skeleton=COCO17)
+        expected = alone.update(cut, time, detected=detected)
+        assert found.skeleton == HALPE26
+        assert np.array_equal(found.keypoints[:, : len(COCO17)], expected.keypoints)
+        assert np.array_equal(found.boxes, expected.boxes)
+        assert np.array_equal(found.ids, expected.ids)
+    assert len(found) > 0
+    assert whole.expected(0.16).skeleton == HALPE26.core
+
+
 class Backwards:
     """A poser whose further joints are the surer, the less sure the seventeen are."""
 
@@ -230,7 +264,7 @@ def test_all_three_looks_put_the_neck_above_the_hips():
 # --- learning
 
 
-def test_only_the_second_head_learns(tmp_path):
+def test_only_the_second_head_learns(tmp_path, monkeypatch):
     train = pytest.importorskip("everybody.train.second_head")
     import torch
 
@@ -254,7 +288,10 @@ def test_only_the_second_head_learns(tmp_path):
     assert pack_crops(data, tmp_path / "shards", size=64, say=lambda text: None) == 8
     settings = ["steps=3", "batch=4", "warmup=1", "log_every=1", "held_back=0.3"]
     chosen = replace(recipe("halpe-128", settings), data=(str(tmp_path / "shards"),))
-    weights = train.learn(chosen, tmp_path / "run", crops=6, say=lambda text: None)
+    monkeypatch.setattr(train, "PART", 4)
+    said: list[str] = []
+    weights = train.learn(chosen, tmp_path / "run", crops=6, say=said.append)
+    assert [text for text in said if "seen" in text] == ["4 of 6 crops seen", "6 of 6 crops seen"]
 
     net = NETWORKS["tinypose-more"].build(23, None)
     checkpoint.start("everybody-fast", net, NETWORKS["tinypose-more"], speaks_of=BODY23.joints)
@@ -262,6 +299,17 @@ def test_only_the_second_head_learns(tmp_path):
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     assert changed
     assert all(name.startswith("more.") for name in changed)
+
+    shown = train.Seen(sorted((tmp_path / "run/seen").iterdir()))
+    every = [torch.cat(kind) for kind in zip(*(part for part, _ in shown._parts), strict=True)]
+    rows = torch.tensor([5, 0, 4, 3])
+    for kind, some in zip(every, shown.features(rows), strict=True):
+        assert torch.equal(kind[rows].float(), some)
+    said.clear()
+    again = train.learn(chosen, tmp_path / "run", crops=6, say=said.append)
+    assert not any("seen" in text for text in said)
+    for name, value in checkpoint.read_weights(again)[0].items():
+        assert torch.equal(value, after[name])
 
     _, loaded = export.load(weights)
     with torch.no_grad():

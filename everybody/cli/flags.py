@@ -156,6 +156,12 @@ class Finding:
     detector: Annotated[
         str | None, to_find(help="Name from `everybody models`, or an ONNX file.")
     ] = None
+    second: Annotated[
+        str | None,
+        to_find(
+            help="A method whose people are added where the detector has nobody: name or file."
+        ),
+    ] = None
     boxes: Annotated[Path | None, to_find(help="Your own: COCO detection results JSON.")] = None
     whole: Annotated[bool, to_find("--whole", help="Take each picture as one box.")] = False
     det_size: Annotated[str | None, to_find(help="Detector input: 416 or 640x384.")] = None
@@ -178,6 +184,7 @@ class Finding:
     def options(self) -> FindOptions:
         return FindOptions(
             detector=self.detector,
+            second=self.second,
             boxes=self.boxes,
             whole=self.whole,
             size=pair(self.det_size, "--det-size"),

@@ -293,6 +293,9 @@ def export(
         float,
         typer.Option(help="Share of the trained weights; the rest: what the run started from."),
     ] = 1.0,
+    model: Annotated[
+        str, typer.Option(help="A part of the network: openpose-small of a many-small.")
+    ] = "",
     half: Annotated[
         bool, typer.Option("--half", help="Store the weights as float16: half the size.")
     ] = False,
@@ -305,7 +308,7 @@ def export(
     needs_torch()
     from ..train import export as exporting
 
-    difference = exporting.export(weights, out, mix=mix)
+    difference = exporting.export(weights, out, mix=mix, model=model)
     _say(f"{out}: differs from torch by {difference:.1e} of the greatest output")
     if half:
         exporting.halve(out, out)

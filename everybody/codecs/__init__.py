@@ -6,8 +6,9 @@ training targets, `decode` reads the answers, and `check` compares an ONNX file'
 the codec means before the file runs. A codec carries the scale and offset of the weights it decodes
 (`grid.py`) and does no input or output of its own.
 
-There are two kinds. A `Codec` (`CODECS`) speaks of one person in one crop. A `PictureCodec`
-(`PICTURE_CODECS`) speaks of all people of a whole picture; a detector is one with no joints.
+There are two kinds. A `Codec` (`CODECS`) speaks of one person in one crop. A `PictureCodec` speaks
+of all people of a whole picture: with their joints (`PEOPLE_CODECS`), or, of detectors, with none
+(`PICTURE_CODECS`).
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ from ..errors import OptionError, unknown
 from ..typed import convert
 from .anchors import AnchorPoints
 from .boxes import PICTURE_CODECS, PicodetBoxes, RtmdetBoxes, YoloxBoxes, guess_layout
+from .cell_poses import CellPoses
+from .centre_maps import MoveNetMaps
 from .grid import ALIGNMENTS, Alignment, Array
 from .heatmap import REFINEMENTS, TARGETS, Heatmap
 from .integral import Integral, soft_argmax
 from .offsets import OffsetHeatmap
+from .part_fields import PartFields
+from .personlab import PersonLabMaps
 from .points import Points
 from .regression import UNITS, Regression
 from .simcc import SimCC
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALIGNMENTS",
     "CODECS",
+    "PEOPLE_CODECS",
     "PICTURE_CODECS",
     "REFINEMENTS",
     "TARGETS",
@@ -42,10 +48,14 @@ __all__ = [
     "Alignment",
     "AnchorPoints",
     "Array",
+    "CellPoses",
     "Codec",
     "Heatmap",
     "Integral",
+    "MoveNetMaps",
     "OffsetHeatmap",
+    "PartFields",
+    "PersonLabMaps",
     "PicodetBoxes",
     "PictureCodec",
     "Points",
@@ -56,6 +66,7 @@ __all__ = [
     "YoloxBoxes",
     "guess_layout",
     "make_codec",
+    "make_people_codec",
     "soft_argmax",
 ]
 
@@ -97,7 +108,12 @@ class Codec(Protocol):
 
 
 class PictureCodec(Protocol):
-    """What a network says about everybody in a whole picture."""
+    """What a network says about everybody in a whole picture.
+
+    Codecs of maps have two more. `encode(keypoints [P, K, 3], size)` gives the maps of a perfect
+    network [C, h, w] each. `targets`, of the same arguments, gives these maps, each with where it
+    counts [C or 1, h, w]: the only source of training targets.
+    """
 
     def decode(
         self, outputs: Sequence[Array], size: tuple[int, int]
@@ -125,6 +141,21 @@ CODECS: dict[
 }
 
 
+PEOPLE_CODECS: dict[str, type[PartFields | PersonLabMaps | MoveNetMaps | CellPoses]] = {
+    "part-fields": PartFields,
+    "personlab": PersonLabMaps,
+    "movenet": MoveNetMaps,
+    "cell-poses": CellPoses,
+}
+
+
+def make_people_codec(row: Mapping[str, Any]) -> Any:
+    """{type, …} -> the codec of whole pictures. Raises OptionError that names what is unknown."""
+    options = dict(row)
+    kind = _kind(options, PEOPLE_CODECS, "codec of whole pictures")
+    return convert(options, PEOPLE_CODECS[kind], f"codec '{kind}'", OptionError)
+
+
 def make_codec(row: Mapping[str, Any], size: tuple[int, int]) -> Codec:
     """{type, …} and the crop's size (width, height) -> the codec; a `size` of the row's own wins
     (that of an SSTN's region). Raises OptionError that names what is unknown or missing.
@@ -132,15 +163,23 @@ def make_codec(row: Mapping[str, Any], size: tuple[int, int]) -> Codec:
     options: dict[str, Any] = {"size": size} | {
         key: tuple(value) if isinstance(value, list) else value for key, value in row.items()
     }
-    kind = options.pop("type", None)
-    if not isinstance(kind, str) or kind not in CODECS:
-        raise unknown("codec", kind, CODECS)
-    known = [field.name for field in fields(CODECS[kind])]
-    if foreign := [key for key in options if key not in known]:
-        raise unknown(f"option of codec '{kind}'", foreign[0], known)
+    kind = _kind(options, CODECS, "codec")
     try:
         made = CODECS[kind](**options)  # says best what is not known
         convert(options, CODECS[kind], f"codec '{kind}'", OptionError)  # and this what is no number
         return made
     except (TypeError, ValueError, ArithmeticError) as error:
         raise OptionError(f"codec '{kind}': {error}") from error
+
+
+def _kind(options: dict[str, Any], table: Mapping[str, Any], what: str) -> str:
+    """Takes the type out of a codec's options. Raises OptionError for one that the table does not
+    have, and for options that it does not have.
+    """
+    kind = options.pop("type", None)
+    if not isinstance(kind, str) or kind not in table:
+        raise unknown(what, kind, table)
+    known = [field.name for field in fields(table[kind])]
+    if foreign := [key for key in options if key not in known]:
+        raise unknown(f"option of codec '{kind}'", foreign[0], known)
+    return kind

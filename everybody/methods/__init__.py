@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from ..errors import OptionError
 from ..method import Method
-from ..options import Options
+from ..options import Engine, Options
 from ..runtime import cores
 from ..weights import manifest
 from ..weights.locate import opened
@@ -56,8 +57,14 @@ def open_method(options: Options) -> Method:
 
 
 def is_method(name: str | None) -> bool:
-    """Whether a name is that of a method, or of a model that is one."""
+    """Whether a name is that of a method, or of a model that is one, or an ONNX file that says
+    so.
+    """
     rows, _ = manifest.load()
+    path = Path(name or "")
+    if path.suffix == ".onnx" and path.is_file():
+        row = manifest.told(Engine(device="cpu", threads=1)(path).about, path)
+        return row is not None and bool(row.method)
     return name is not None and (name in METHODS or bool(name in rows and rows[name].method))
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .. import nms
-from ..codecs import PictureCodec
+from ..codecs import PictureCodec, make_people_codec
 from ..errors import ModelError, OptionError
 from ..geometry import clip
 from ..inputs import Input, letterbox, normalise
@@ -105,6 +105,13 @@ def sized(spec: Input, session: Session, options: Options) -> Input:
     return fed(replace(spec, size=size), options.pose)
 
 
+def codec_of(row: Row | None, usual: PictureCodec) -> PictureCodec:
+    """The codec that a file says it is for, as those of `everybody export` do; else the usual one
+    of the method.
+    """
+    return make_people_codec(row.codec) if row and row.codec else usual
+
+
 def bottom_up(
     session: Session, codec: PictureCodec, joints: Skeleton, spec: Input, options: Options
 ) -> BottomUp:
@@ -129,4 +136,4 @@ def open_file(options: Options, method: str, codec: PictureCodec, usual: Input) 
         options.pose.skeleton, (row.skeleton if row else "") or COCO17.name, session.path
     )
     spec = sized(row.input if row else usual, session, options)
-    return bottom_up(session, codec, named, spec, options)
+    return bottom_up(session, codec_of(row, codec), named, spec, options)

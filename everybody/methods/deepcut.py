@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..codecs.grid import check_ports
+from ..codecs.peaks import Array, Places, nearest
 from ..geometry import box_around
 from ..inputs import Input
 from ..options import Options
@@ -37,7 +38,6 @@ from .deepcut_pairs import (
 )
 from .partition import Answer, Problem, greedy, of_probabilities
 from .partition_exact import exact, incremental
-from .peaks import Array, Places, nearest
 
 MEAN = (123.68, 116.779, 103.939)  # red, green, blue, as published
 INPUT = Input(size=(640, 640), mean=MEAN)

@@ -18,8 +18,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from ..codecs.peaks import Array, Places, check_maps
 from ..errors import ModelError, OptionError
-from .peaks import Array, Places, check_maps
 
 LOCATION = 7.2801  # pixels per unit of the refinement maps, as published
 # Pairs of parts that are compared, as published for COCO's 17 joints.

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from ..codecs.grid import check_ports
+from ..codecs.peaks import check_maps
 from ..errors import ModelError
 from ..geometry import Array, box_around
 from ..inputs import IMAGENET, Input
 from ..options import Options
 from ..runtime import Port
 from .bottomup import BottomUp, open_file
-from .peaks import check_maps
 
 INPUT = Input(size=(512, 512), **IMAGENET)
 

@@ -1,10 +1,13 @@
-"""MoveNet MultiPose: one network, the whole picture, at most six people in one pass.
+"""MoveNet. The public MultiPose: one network, the whole picture, at most six people in one pass.
 
 A one-stage method (Google, "Next-Generation Pose Detection with MoveNet and TensorFlow.js", 2021;
 after CenterNet, Zhou et al. 2019): centres of people, joints regressed from them and corrected by
 heatmaps are all decoded within the graph. It takes pictures [1, H, W, 3] int32 RGB, sides multiples
 of 32, and gives [1, 6, 56]: 17 joints (y, x, score), box (ymin, xmin, ymax, xmax) and score, all in
 shares of the input from its corner.
+
+Our own network by that design (`everybody train movenet-small`) answers with maps, decoded here
+(`codecs/centre_maps.py`): more than six people, and pictures of any size.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import nms
+from ..codecs import make_people_codec
 from ..errors import ModelError
 from ..geometry import Array, clip
 from ..inputs import Input, letterbox, normalise
@@ -25,6 +29,7 @@ from ..people import Image, People
 from ..runtime import Session
 from ..skeletons import COCO17, Skeleton
 from ..weights.locate import opened
+from .bottomup import BottomUp, bottom_up, sized
 
 INPUT = Input(size=(384, 384), layout="nhwc", dtype="int32")
 VALUES = 3 * len(COCO17) + 5
@@ -93,13 +98,16 @@ def decode(answer: Array, size: Array) -> tuple[Array, Array, Array]:
     return keypoints, corners.reshape(-1, 4), answer[:, -1].clip(0, 1)
 
 
-def open_movenet(options: Options) -> MoveNetMulti:
-    """MoveNet MultiPose by the options' pose model (a name, or an ONNX file). Raises ModelError,
-    OptionError.
+def open_movenet(options: Options) -> MoveNetMulti | BottomUp:
+    """MoveNet by the options' pose model (a name, or an ONNX file): MultiPose, or a network of
+    maps, which says so. Raises ModelError, OptionError.
     """
     find = options.find
     session, row = opened(options.pose.model or "movenet-multipose", "people", options.engine)
     spec = row.input if row else INPUT
+    if row and row.codec:
+        codec, fed = make_people_codec(row.codec), sized(spec, session, options)
+        return bottom_up(session, codec, COCO17, fed, options)
     return MoveNetMulti(
         session=session,
         input=Input(size=find.size, layout="nhwc", dtype="int32") if find.size else spec,

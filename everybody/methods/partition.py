@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..codecs.peaks import Array, Places
 from ..errors import OptionError
-from .peaks import Array, Places
 
 CLOSE = 1e-6  # costs that differ by less are equal
 LEAST = 1e-7  # probabilities are cut to [LEAST, 1 - LEAST], which bounds the costs

@@ -26,6 +26,7 @@ from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse.csgraph import connected_components, dijkstra
 
+from ..codecs.peaks import Array, Places
 from .partition import (
     CLOSE,
     Answer,
@@ -38,7 +39,6 @@ from .partition import (
     improved,
     sums,
 )
-from .peaks import Array, Places
 
 
 class Program:

@@ -31,6 +31,7 @@ from .conditioned import ToldSppe, conditioned
 from .detector import open_detector
 from .orientation import AnyTurn, LookAgain, TurnNet, open_turn_net
 from .parts import with_parts
+from .second_chance import SecondChance
 from .sppe import Boxed, Sppe
 from .sstn import Transformed, open_sstn
 from .together import Together
@@ -133,6 +134,8 @@ def open_topdown(options: Options) -> Method:
         posing = loading.submit(open_sppe, replace(pose, batch=batch), engine)
         net = usual_turn_net(engine) if pose.orientation == "any" else None
         finder = open_finder(find, net, engine)
+        if find.second:
+            finder = SecondChance(finder, opened_second(options))
         sppe: Poser = posing.result()
     if pose.orientation == "any":
         assert isinstance(sppe, Sppe)
@@ -152,6 +155,7 @@ def open_together(names: Sequence[str], options: Options) -> Together:
     """Several variants at once. Raises OptionError for what cannot be of all of them."""
     given = {
         "--detector": options.find.detector,
+        "--second": options.find.second,
         "--pose": options.pose.model,
         "--boxes": options.find.boxes,
         "--whole": options.find.whole,
@@ -177,6 +181,16 @@ def open_finder(find: FindOptions, net: TurnNet | None, engine: Engine) -> Metho
         return WholePicture()
     detector = open_detector(find, engine)
     return LookAgain(detector=detector, net=net) if net and not find.turns else detector
+
+
+def opened_second(options: Options) -> Method:
+    """The method of the options' second finder, as it is alone."""
+    from . import open_method  # which opens this one
+
+    alone = FindOptions(score=options.find.score, max_people=options.find.max_people)
+    nms = PoseOptions(nms=options.pose.nms)
+    name = options.find.second
+    return open_method(Options(method=name, find=alone, pose=nms, engine=options.engine))
 
 
 def usual_turn_net(engine: Engine) -> TurnNet | None:

@@ -29,6 +29,7 @@ from . import (
     lifter,
     likelihood,
     losses,
+    many_heads,
     regression,
     rmpe,
     rtmdet,
@@ -171,6 +172,12 @@ BOXES: dict[str, Any] = {
     "outputs": ("boxes", "scores"),
     "dynamic": True,
 }
+PEOPLE: dict[str, Any] = {
+    "kind": "people",
+    "loss": many_heads.many_losses,
+    "restore": many_heads.from_detector,
+    "dynamic": True,
+}
 WITH_FLOW = {name for name, numbers in regression.VARIANTS.items() if "likelihood" in numbers}
 
 
@@ -228,6 +235,12 @@ MODELS: dict[str, Model] = {
              **UDP_HEATMAPS, codec_numbers=("size",), told=vitpose.numbers),
     **family(detector.DetectorNet, detector.VARIANTS, **BOXES),
     **family(rtmdet.RTMDet, rtmdet.VARIANTS, read=rtmdet.RTMDet.from_onnx, **BOXES),
+    **{
+        name: row
+        for name, numbers in many_heads.VARIANTS.items()
+        for row in family(many_heads.ManyHeads, {name: numbers}, **PEOPLE,
+                          **many_heads.use_of(numbers["heads"])).values()
+    },
     **family(turn_net.TurnNet, turn_net.VARIANTS, kind="turns", joints=False, outputs=("turns",),
              loss=alone(losses.soft_cross_entropy), answer=lambda net, said: (said.softmax(1),)),
     **family(rmpe.Sstn, rmpe.VARIANTS, kind="regions", joints=False, outputs=("theta",),

@@ -36,6 +36,7 @@ class Model:
         occluded  the same, and which joints are hidden [B, K]: 1 yes, 0 no, -1 not said
         conditioned  as crops; the input has further channels that tell who is meant
         pictures  cells [A, 2], boxes [B, M, 4], real, ignored and categories [B, M]
+        people    a `Truth` of each picture, the pictures' (width, height)
         turns     wanted probabilities [B, 4], weights [B]
         regions   wanted θ [B, 2, 3], the crop's width / height
         sequences wanted poses [B, 1, K, 3]
@@ -43,7 +44,7 @@ class Model:
 
     # (number of joints or categories, codec, **what `told` tells) -> untrained
     build: Callable[..., nn.Module]
-    # of sample: crops, more, occluded, conditioned, pictures, turns, regions, sequences
+    # of sample: crops, more, occluded, conditioned, pictures, people, turns, regions, sequences
     kind: str
     loss: Callable[..., Loss]  # (network, said, what the kind teaches …) -> (sum, weight)
     # (network, pictures, targets, weights) -> what else `forward` takes in training: networks that
@@ -58,7 +59,11 @@ class Model:
     answer: Callable[[Any, Any], tuple[Tensor, ...]] = answer  # (network, said) -> exported outputs
     # (network, said) -> what the exported graph answers before what the codec decodes.
     also: Callable[[Any, Any], tuple[Tensor, ...]] | None = None
+    # What an exported file says of itself beside its codec: its method and the joints it speaks of.
+    told_of: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[str, ...] = ("heatmaps",)  # names of the exported outputs, those of `also` first
+    # The output that says how sure, of networks that answer with the people they are surest of.
+    surest: int | None = None
     dynamic: bool = False  # the exported graph takes sides of any multiple of 32
     difference: Callable[..., Loss] | None = None  # (said, wanted, known, codec): to imitate itself
     deploy: Callable[[Any], nn.Module] | None = None  # the same function, laid out for engines

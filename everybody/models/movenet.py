@@ -3,7 +3,7 @@
 MobileNetV2 (Sandler et al. 2018) whose features of strides 4 to 32 come together at stride 4 by a
 feature pyramid (Lin et al. 2017), and four small heads: centres of people, vectors from a centre to
 its joints, heatmaps of joints, and the rest of the way from a cell to its joint. How they become
-people: `everybody.methods.movenet_decode`, which also makes the targets.
+people: `everybody.codecs.centre_maps`, which also makes the targets.
 
 Losses: the maps by CenterNet's focal loss (its Eq. 1), the vectors and offsets by the distance
 where they are known (its Eq. 2 and 3).

@@ -14,3 +14,4 @@ class Truth(NamedTuple):
     labels: Tensor  # [P] class, from 1; a person is 1
     keypoints: Tensor | None = None  # [P, K, 3], weight 0 where not labelled
     masks: Tensor | None = None  # [P, H, W], 0 or 1
+    unsure: Tensor | None = None  # [Q, 4] boxes of others, neither to find nor false

@@ -142,10 +142,18 @@ class RTMDet(nn.Module):
 
     def features(self, image: Tensor) -> list[Tensor]:
         """[B, 3, H, W] -> [B, head, H/s, W/s] of every stride s."""
+        return self.joined(self.levels(image))
+
+    def levels(self, image: Tensor) -> list[Tensor]:
+        """[B, 3, H, W] -> the backbone's features at strides 4, 8, 16 and 32."""
         x, levels = self.stem(image), []
         for stage in self.stages:
             x = stage(x)
             levels.append(x)
+        return levels
+
+    def joined(self, levels: Sequence[Tensor]) -> list[Tensor]:
+        """The backbone's features -> what each level knows from the others too: the neck."""
         low, middle, high = levels[1:]
         high = self.narrow_high(high)
         middle = self.narrow_middle(self.down_middle(torch.cat([double(high), middle], 1)))
@@ -155,8 +163,12 @@ class RTMDet(nn.Module):
         return [out(x) for out, x in zip(self.outs, (low, middle, high), strict=True)]
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        return self.said(self.features(image))
+
+    def said(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The neck's features -> logits and boxes."""
         logits, boxes = [], []
-        for stride, x, head in zip(STRIDES, self.features(image), self.heads, strict=True):
+        for stride, x, head in zip(STRIDES, features, self.heads, strict=True):
             logits.append(head["scores"](x).flatten(2).mT)  # type: ignore[index]
             sides = head["sides"](x).float().flatten(2).mT * stride  # type: ignore[index]
             at = centres(x.shape[2], x.shape[3], stride, x.device, self.MIDDLE)

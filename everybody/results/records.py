@@ -127,9 +127,9 @@ def bounded(values: ArrayLike, what: str, where: Path | str) -> Array:
     return array
 
 
-def persons(record: Record) -> list[dict[str, Any]]:
-    """One dictionary per person, as in a line of the journal; DataError where a number is not
-    finite.
+def persons(record: Record, *, exact: bool = False) -> list[dict[str, Any]]:
+    """One dictionary per person, as in a line of the journal; exact: not rounded. DataError where a
+    number is not finite.
     """
     people = record.people
     if not all(
@@ -142,7 +142,8 @@ def persons(record: Record) -> list[dict[str, Any]]:
     rounded = []
     for values, grid in ((people.keypoints, _GRID), (people.boxes, 100), (people.scores, 10_000)):
         # k / 100 is the double nearest to that decimal, so it prints as one; + 0.0 makes -0.0 0.0.
-        rounded.append((np.rint(values.astype(np.float64) * grid) / grid + 0.0).tolist())
+        double = values.astype(np.float64)
+        rounded.append((double if exact else np.rint(double * grid) / grid + 0.0).tolist())
     ids = [None] * len(people) if people.ids is None else people.ids.tolist()
     rows = [
         {"id": i, "score": s, "box": b, "keypoints": k}

@@ -92,34 +92,40 @@ def _with_commas(column: pa.Array) -> list[Any]:
     return [text and text.replace(".", ",") for text in texts]
 
 
-def write_parquet(results: Results, path: Path, say: Say) -> None:
+def write_parquet(results: Results, path: Path, say: Say, *, exact: bool = False) -> None:
+    """exact: numbers are not rounded, so that what is read is what was written."""
     schema = schema_of(results).with_metadata({"skeleton": json.dumps(asdict(results.skeleton))})
     with (
         replacing(path) as part,
         part.open("wb") as file,
         pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as table,
     ):
-        _write(results, schema, table.write_batch)
+        _write(results, schema, table.write_batch, exact)
 
 
-def _write(results: Results, schema: pa.Schema, write: Callable[[pa.RecordBatch], None]) -> None:
+def _write(
+    results: Results,
+    schema: pa.Schema,
+    write: Callable[[pa.RecordBatch], None],
+    exact: bool = False,
+) -> None:
     records, blocks, rows = [], [], 0
     for record in results:
         records.append(record)
-        blocks.append(_block(record, results.skeleton))
+        blocks.append(_block(record, results.skeleton, exact))
         rows += len(blocks[-1])
         if rows >= _ROWS:
-            write(_batch(records, blocks, results.skeleton, schema))
+            write(_batch(records, blocks, results.skeleton, schema, exact))
             records, blocks, rows = [], [], 0
     if records:
-        write(_batch(records, blocks, results.skeleton, schema))
+        write(_batch(records, blocks, results.skeleton, schema, exact))
 
 
-def _block(record: Record, skeleton: Skeleton) -> Block:
+def _block(record: Record, skeleton: Skeleton, exact: bool) -> Block:
     """One frame -> its rows [R, 11], without source ... height; NaN where empty, the joint by its
     number.
     """
-    people = persons(record)
+    people = persons(record, exact=exact)
     joints = max(len(skeleton), 1)  # a person without joints has a row too
     block = np.full((max(len(people) * joints, 1), len(_PERSON) + len(_JOINT)), np.nan)
     if people:
@@ -136,7 +142,11 @@ def _block(record: Record, skeleton: Skeleton) -> Block:
 
 
 def _batch(
-    records: list[Record], blocks: list[Block], skeleton: Skeleton, schema: pa.Schema
+    records: list[Record],
+    blocks: list[Block],
+    skeleton: Skeleton,
+    schema: pa.Schema,
+    exact: bool,
 ) -> pa.RecordBatch:
     block = np.concatenate(blocks)
     frame = np.repeat(np.arange(len(records)), [len(rows) for rows in blocks])
@@ -147,7 +157,7 @@ def _batch(
     columns = {
         "source": sources.take(pa.array(frame)),
         "frame": np.array([record.index for record in records])[frame],
-        "time": np.array([round(record.time, 6) for record in records])[frame],
+        "time": np.array([r.time if exact else round(r.time, 6) for r in records])[frame],
         "width": np.array([record.width for record in records])[frame],
         "height": np.array([record.height for record in records])[frame],
         **dict(zip([*_PERSON, *_JOINT], block.T, strict=True)),

@@ -140,10 +140,12 @@ def chunk_path(root: str, job: Job, planned: Planned, part: Part) -> str:
 
 
 def table(records: list[Record], estimator: Estimator) -> bytes:
-    """The records as a Parquet file."""
+    """The records as a Parquet file, not rounded: trackers and filters that go on from it decide as
+    those that never stopped.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "chunk.parquet"
-        write_parquet(Results.of(records, estimator.skeleton), path, lambda text: None)
+        write_parquet(Results.of(records, estimator.skeleton), path, lambda text: None, exact=True)
         return path.read_bytes()
 
 

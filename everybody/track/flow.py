@@ -183,8 +183,9 @@ class Stitch:
         lengths: dict[int, int] = {}
         for seen in (frame, *self._waiting):
             people, ids = seen.people, _ids(seen.people)
-            points = people.keypoints
-            alike = oks(points, points, area(people.boxes), people.skeleton.sigmas)
+            core = people.core
+            points = core.keypoints
+            alike = oks(points, points, area(people.boxes), core.skeleton.sigmas)
             for a, b in combinations(range(len(ids)), 2):
                 pair = together.setdefault((ids[a], ids[b]), [])
                 pair.append(float(max(alike[a, b], alike[b, a])))

@@ -70,13 +70,13 @@ class Propagation:
 
     def track(self, frame: Frame) -> Frame:
         """The frame with its people's ids."""
-        people = frame.people
-        sigmas, areas = people.skeleton.sigmas, area(people.boxes)
+        people, core = frame.people, frame.people.core
+        sigmas, areas = core.skeleton.sigmas, area(people.boxes)
         if not len(self._ids):
-            self._poses = np.zeros((0, len(people.skeleton), 3), np.float32)
+            self._poses = np.zeros((0, len(core.skeleton), 3), np.float32)
         likeness = np.zeros((len(people), 0))
         if people.skeleton != BOX and len(self._ids):
-            likeness = oks(people.keypoints, self._poses, areas, sigmas)
+            likeness = oks(core.keypoints, self._poses, areas, sigmas)
         ids = np.zeros(len(people), np.int64)
         for person, known in greedy(likeness, self.alike):
             ids[person] = self._ids[known]
@@ -93,7 +93,7 @@ class Propagation:
         self._ids = np.concatenate([ids, self._ids[kept]])
         self._ages = np.concatenate([np.zeros(len(ids), int), self._ages[kept]])
         self._scores = np.concatenate([people.scores, self._scores[kept]])
-        self._poses = np.concatenate([people.keypoints, self._poses[kept]])
+        self._poses = np.concatenate([people.core.keypoints, self._poses[kept]])
 
     def _forget(self) -> None:
         self._grey = None

@@ -181,9 +181,9 @@ class Tracker:
         """`update` by what it has known of the frame (`evidence`)."""
         self.evidence = evidence
         people, detected = evidence.people, evidence.detected
-        if self._skeleton != people.skeleton:
-            self._skeleton = people.skeleton
-            self._tracks = _begun(observe(People.empty(people.skeleton)), 0.0)
+        if self._skeleton != people.skeleton.core:
+            self._skeleton = people.skeleton.core
+            self._tracks = _begun(observe(People.empty(self._skeleton)), 0.0)
         self._named |= people.categories is not None
         elapsed = time - self._time
         if not 0 < elapsed < np.inf:
@@ -192,7 +192,7 @@ class Tracker:
 
         order = _order(people)
         people = people[order]
-        seen = observe(people, None if evidence.looks is None else evidence.looks[order])
+        seen = observe(people.core, None if evidence.looks is None else evidence.looks[order])
         self.missed = False
         self._predict(evidence)
         track, person, seen = self._associate(seen, detected)
@@ -208,8 +208,8 @@ class Tracker:
         return replace(people, boxes=boxes, ids=ids)[back]
 
     def expected(self, time: float) -> People:
-        """The people with ids as predicted for `time`, their joints with their usual scores. Hidden
-        people are left out.
+        """The people with ids as predicted for `time`, the joints that decide (`People.core`) with
+        their usual scores. Hidden people are left out.
         """
         tracks = self._tracks[(self._tracks.ids > 0) & (self._clock - self._tracks.seen <= RECENT)]
         ahead = float(np.clip(time - self._time, 0.0, LONGEST)) if np.isfinite(self._time) else 0.0

@@ -148,14 +148,15 @@ def of_pickle(path: Path, net: nn.Module, model: Model | None) -> Found:
 
 def of_onnx(path: Path, net: nn.Module, model: Model | None) -> Found:
     """The numbers of an ONNX file that `everybody export` wrote, or of a public one."""
-    if model is None or model.read is None:
+    numbers = exported(path) if model and (model.read or model.restore) else None
+    if model is None or (numbers is None and model.read is None):
         raise DataError(
             f"{path}: {type(net).__name__} starts from safetensors of `everybody train`, "
-            "not from ONNX"
+            "not from this ONNX file"
         )
-    numbers = exported(path)
-    if numbers is None:
+    if numbers is None and model.read is not None:
         return model.read(net, path), {}
+    assert numbers is not None
     names = net.state_dict().keys()
     if model.restore is not None and not names <= numbers.keys():
         return model.restore(net, numbers), {}

@@ -26,7 +26,8 @@ from ..models.detector import STRIDES, cells_of
 from ..models.losses import Loss
 from . import augment, checkpoint
 from .augment import normalised
-from .detect import DetectorTask, moved_boxes
+from .detect import DetectorTask
+from .pictures import moved_boxes
 from .recipe import Recipe
 from .shards import Pack
 

@@ -47,9 +47,10 @@ class Answer(nn.Module):
         return self.model.exported(self.net, image)
 
 
-def load(weights: Path) -> tuple[Recipe, nn.Module]:
-    """A safetensors file of a run -> its recipe and the network, in eval mode. Raises DataError,
-    and OptionError for a recipe whose model or task is not known.
+def load(weights: Path, model: str = "") -> tuple[Recipe, nn.Module]:
+    """A safetensors file of a run -> its recipe and the network, in eval mode. model: a network
+    that is a part of it, as `openpose-small` of `many-small`. Raises DataError, and OptionError for
+    a recipe whose model or task is not known.
     """
     path = Path(weights)
     state, about = checkpoint.read_weights(path)
@@ -58,9 +59,12 @@ def load(weights: Path) -> tuple[Recipe, nn.Module]:
             f"{path}: does not say which recipe it is of: is it from `everybody train`?"
         )
     recipe = Recipe.from_json(about["recipe"])
+    recipe = replace(recipe, model=model or recipe.model)
     task = task_of(recipe)
     joints = task.row(recipe).joints_in(state, codec_of(task.row(recipe), recipe))
     net = task.network(recipe, joints)
+    if model:
+        state = {name: state[name] for name in net.state_dict() if name in state}
     checkpoint.fit(net, state, str(path))
     net.load_state_dict(state)
     return recipe, net.eval()
@@ -106,29 +110,29 @@ def mixed(recipe: Recipe, net: nn.Module, share: float, said: About) -> nn.Modul
     return net
 
 
-def export(weights: Path, out: Path, *, mix: float = 1.0) -> float:
+def export(weights: Path, out: Path, *, mix: float = 1.0, model: str = "") -> float:
     """Write ONNX: the batch is dynamic, and the sides of networks that take any picture are
-    multiples of 32. mix: see `mixed`.
+    multiples of 32. mix: see `mixed`. model: see `load`.
 
     Returns the greatest difference to torch on random pictures, relative to the greatest output.
     Raises ModelError if it is above `CLOSE`; nothing is written then.
     """
-    recipe, net = load(weights)
+    recipe, net = load(weights, model)
     if mix != 1:
         net = mixed(recipe, net, mix, about(weights))
     task = task_of(recipe)
-    model, size = task.row(recipe), task.input_size(recipe)
+    row, size = task.row(recipe), task.input_size(recipe)
     with replacing(out) as part:
         clips = task.clips(net)
         if clips is None:
-            write_graph(net, model, size, part)
+            write_graph(net, row, size, part)
         else:
-            write(net, model, clips[:2], {0: torch.export.Dim("batch")}, part)
+            write(net, row, clips[:2], {0: torch.export.Dim("batch")}, part)
         lean(part, task.told(recipe, about(weights)))
         if clips is None:
-            apart = distance(net, model, size, part)
+            apart = distance(net, row, size, part)
         else:
-            apart = difference(net, model, clips, part)
+            apart = difference(net, row, clips, part)
         if not apart <= CLOSE:
             raise ModelError(f"{out}: differs from torch by {apart:.1e}, more than {CLOSE}")
     return apart
@@ -182,9 +186,10 @@ def distance(net: nn.Module, model: Model, size: tuple[int, int], path: Path) ->
     # every sample.
     random = torch.Generator().manual_seed(1)
     coarse = torch.randn(3, model.channels(net), 8, 6, generator=random)
-    return difference(
-        net, model, 2 * functional.interpolate(coarse, size=other, mode="bicubic"), path
-    )
+    batch = 2 * functional.interpolate(coarse, size=other, mode="bicubic")
+    if model.surest is not None:
+        return difference_of_people(net, model, batch, path, scores=model.surest)
+    return difference(net, model, batch, path)
 
 
 def difference(net: nn.Module, model: Model, batch: Tensor, path: Path) -> float:

@@ -136,7 +136,7 @@ class Run:
         """A player's step over some rows, in the recipe's parts -> its loss (sum, weight)."""
         recipe, fabric = self.recipe, self.fabric
         for group in player.optimiser.param_groups:
-            group["lr"] = schedule(recipe, self.progress.step)
+            group["lr"] = schedule(recipe, self.progress.step) * group.get("factor", 1.0)
         rng = Generator(fabric.device).manual_seed(seed)
         sums = torch.zeros(3, device=fabric.device)  # loss, weight, whether to stop
         parts = rows.chunk(recipe.accumulate)

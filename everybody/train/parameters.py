@@ -37,13 +37,27 @@ def freeze_norm(net: nn.Module) -> None:
             module.eval()
 
 
-def groups(net: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Weights decay; biases and normalisation do not."""
-    trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+def groups(
+    net: nn.Module, decay: float, *, fresh: Sequence[str] = (), factor: float = 1.0
+) -> list[dict[str, Any]]:
+    """Weights decay; biases and normalisation do not. Parts of the names `fresh` learn `factor`
+    times as fast, and by absolute steps where others' are relative.
+    """
+    prefixes = tuple(f"{part}." for part in fresh)
+    named = [(n, p) for n, p in net.named_parameters() if p.requires_grad]
+    rows = []
+    for new in (False, True) if prefixes else (False,):
+        some = (
+            [p for n, p in named if n.startswith(prefixes) == new]
+            if prefixes
+            else [p for _, p in named]
+        )
+        more = {"relative": not new, "factor": factor if new else 1.0}
+        rows += [
+            {"params": [p for p in some if p.ndim > 1], "weight_decay": decay} | more,
+            {"params": [p for p in some if p.ndim <= 1], "weight_decay": 0.0} | more,
+        ]
+    return rows
 
 
 def divide_gradients(net: nn.Module, weight: Tensor) -> None:

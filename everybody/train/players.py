@@ -28,7 +28,10 @@ class Player:
         self.net: Any = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 1.5 times as fast on CPUs
         self.ema: Any = copy.deepcopy(self.net).eval().requires_grad_(False)
         kind = RelativeAdamW if recipe.relative else torch.optim.AdamW
-        self.optimiser: Any = kind(parameters.groups(self.net, recipe.decay), lr=recipe.rate)
+        groups = parameters.groups(
+            self.net, recipe.decay, fresh=recipe.fresh, factor=recipe.fresh_rate
+        )
+        self.optimiser: Any = kind(groups, lr=recipe.rate)
         self.trained = [p for p in self.net.parameters() if p.requires_grad]
         self.wrapped: Any = self.net
 

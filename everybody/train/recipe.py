@@ -38,6 +38,10 @@ class Recipe:
     accumulate: int = 1  # parts of a batch, one after the other
     rate: float = 2e-3
     relative: bool = False  # the rate is a share of each channel's size: for folded normalisation
+    # Parts that start from nothing on a trunk that knows something: their rate is absolute, and
+    # `fresh_rate` times the others'.
+    fresh: tuple[str, ...] = ()
+    fresh_rate: float = 1.0
     decay: float = 0.05
     warmup: int = 300  # steps
     clip: float = 5.0  # of the gradient's norm
@@ -202,6 +206,31 @@ LIFTER = replace(  # learns from captured motion: --data cmu24_30fps.npz
     held_out=("9", "12", "14"),
     evaluate_every=500,
 )
+WHOLE = replace(  # joints of whole pictures, from the bundled detector's trunk
+    BASE,
+    start="everybody-detector",
+    size=(256, 256),
+    padding=0.8,
+    batch=8,
+    near=8.0,
+    scale=0.4,
+    shift=0.12,
+    colour=0.2,
+    blur=0.05,
+    jpeg=0.05,
+    rate=5e-4,
+    relative=True,
+    fresh=("pyramid", "heads"),
+    fresh_rate=4.0,
+    decay=0.0,
+    steps=2_000,
+    warmup=50,
+    ema=0.998,
+    log_every=25,
+    evaluate_every=250,
+    checkpoint_minutes=3.0,
+    freeze=("trunk.stem", "trunk.stages.0", "trunk.stages.1"),
+)
 RECIPES: dict[str, Recipe] = {
     "sppe-fast": replace(BASE, anywhere=0.3),
     "sppe-accurate": replace(BASE, model="sppe-accurate", size=(192, 256), anywhere=0.3),
@@ -353,6 +382,12 @@ RECIPES: dict[str, Recipe] = {
         shift=0.05,
         rate=1e-3,
     ),
+    # Everybody in a whole picture, without boxes in between (docs/training.md).
+    "openpose-small": replace(WHOLE, model="openpose-small"),
+    "personlab-small": replace(WHOLE, model="personlab-small"),
+    "movenet-small": replace(WHOLE, model="movenet-small"),
+    "one-stage-small": replace(WHOLE, model="one-stage-small", fresh=("heads",)),
+    "many-small": replace(WHOLE, model="many-small"),  # all four at once, to be cut apart
     "lifter": LIFTER,
     "lifter-1": replace(LIFTER, model="lifter-1", steps=4_000),
     "lifter-causal": replace(LIFTER, model="lifter-causal"),

@@ -18,12 +18,13 @@ from torch import Tensor
 
 class RelativeAdamW(torch.optim.AdamW):
     """`lr` is the share of its size by which a weight changes per step, at most; of biases, of
-    their vector's size.
+    their vector's size. Groups that say `relative=False` step as AdamW.
     """
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        trained = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        relative = [group for group in self.param_groups if group.get("relative", True)]
+        trained = [p for group in relative for p in group["params"] if p.grad is not None]
         before = [p.clone() for p in trained]
         loss = super().step(closure)
         for after, old in zip(trained, before, strict=True):

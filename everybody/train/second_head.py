@@ -2,15 +2,15 @@
 features, deepened by two layers; the trunk's own joints keep their answers to the digit).
 
 Nothing below the head changes, so each augmented crop passes the trunk once. Its features are kept
-in memory, in half precision, and the head sees them again in every round: a twentieth of the time
-of learning with the trunk in front.
+in files, in half precision, and the head sees them again in every round: a twentieth of the time of
+learning with the trunk in front.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from .recipe import Recipe
 from .task import encoded
 
 NEAR = 0.06
+PART = 512  # crops of a file
 Say = Callable[[str], None]
 
 
@@ -67,29 +68,58 @@ class MoreTask(PoseTask):
         return {"near": float(np.mean(shares)), **dict(each)}
 
 
-class Seen(NamedTuple):
-    """Crops as the trunk sees them: what its parts say, and the joints [N, K, 3] on them."""
+class Seen:
+    """Crops as the trunk sees them: what its parts say, and the joints [N, K, 3] on them. They lie
+    in files, and are read as they are asked for.
+    """
 
-    features: list[Tensor]
-    keypoints: Tensor
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._parts = [torch.load(file, weights_only=True, mmap=True) for file in files]
+        self.keypoints = torch.cat([keypoints for _, keypoints in self._parts])
+        self._ends = torch.tensor([len(keypoints) for _, keypoints in self._parts]).cumsum(0)
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def features(self, rows: Tensor) -> list[Tensor]:
+        """Of some crops, in this order."""
+        part = torch.bucketize(rows, self._ends, right=True)
+        starts = torch.cat([self._ends.new_zeros(1), self._ends])
+        places = list(zip(part.tolist(), (rows - starts[part]).tolist(), strict=True))
+        kinds = range(len(self._parts[0][0]))
+        return [torch.stack([self._parts[p][0][k][n] for p, n in places]).float() for k in kinds]
 
 
-def seen(task: PoseTask, crops: int, rng: Generator, say: Say, *, batch: int = 16) -> Seen:
-    """So many augmented crops, drawn in rounds through all people."""
+def seen(task: PoseTask, crops: int, seed: int, folder: Path, say: Say, *, batch: int = 16) -> Seen:
+    """So many augmented crops, drawn in rounds through all people, as files of `PART` in a folder;
+    files that are there are not made again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     order: list[int] = []
+    rng = torch.Generator().manual_seed(seed)
     while len(order) < crops:
         order += torch.randperm(len(task), generator=rng).tolist()
-    kept: list[tuple[list[Tensor], Tensor]] = []
-    for start in range(0, crops, batch):
-        rows = torch.tensor(order[start : min(start + batch, crops)])
-        images, keypoints, _, _ = task.augmented(rows, rng)
-        with torch.no_grad():
-            parts = task.net.below(normalised(images))
-        kept.append(([part.half() for part in parts], keypoints))
-        if start % (32 * batch) == 0:
-            say(f"{start} of {crops} crops seen")
-    columns = zip(*(parts for parts, _ in kept), strict=True)
-    return Seen([torch.cat(column) for column in columns], torch.cat([k for _, k in kept]))
+    files = []
+    for number, start in enumerate(range(0, crops, PART)):
+        files.append(folder / f"{number:03}.pt")
+        if files[-1].exists():
+            continue
+        rows = torch.tensor(order[start : min(start + PART, crops)])
+        rng = torch.Generator().manual_seed(seed + 1 + number)
+        kept = [_shown(task, some, rng) for some in rows.split(batch)]
+        columns = zip(*(parts for parts, _ in kept), strict=True)
+        features = [torch.cat(column) for column in columns]
+        with replacing(files[-1]) as part:
+            torch.save((features, torch.cat([keypoints for _, keypoints in kept])), part)
+        say(f"{start + len(rows)} of {crops} crops seen")
+    return Seen(files)
+
+
+def _shown(task: PoseTask, rows: Tensor, rng: Generator) -> tuple[list[Tensor], Tensor]:
+    """Rows -> what the trunk's parts say of their augmented crops, and the joints on them."""
+    images, keypoints, _, _ = task.augmented(rows, rng)
+    with torch.no_grad():
+        return [part.half() for part in task.net.below(normalised(images))], keypoints
 
 
 def batches(count: int, size: int, rng: Generator) -> Iterator[Tensor]:
@@ -108,7 +138,8 @@ def evenly(weights: Tensor) -> Tensor:
 
 def learn(recipe: Recipe, out: Path, *, crops: int, say: Say) -> Path:
     """Teach the second head of a recipe's network; the weights, for `everybody export`. What the
-    trunk has said is kept in OUT/seen.pt, so that another rate costs minutes.
+    trunk has said is kept in OUT/seen, so that another rate costs minutes, and a run that was
+    stopped goes on.
     """
     task = MoreTask(recipe, shards.load(recipe.data))
     net = task.net
@@ -116,24 +147,17 @@ def learn(recipe: Recipe, out: Path, *, crops: int, say: Say) -> Path:
     net.eval()
     rng = torch.Generator().manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
-    cache = out / "seen.pt"
-    if cache.exists():
-        shown = Seen(*torch.load(cache, weights_only=True))
-        crops = len(shown.keypoints)
-    else:
-        shown = seen(task, crops, rng, say)
-        with replacing(cache) as part:
-            torch.save(tuple(shown), part)
+    shown = seen(task, crops, recipe.seed, out / "seen", say)
 
     mean = task.network(recipe, len(task.skeleton)).eval()
     mean.load_state_dict(net.state_dict())
     optimiser = torch.optim.AdamW(net.more.parameters(), recipe.rate, weight_decay=recipe.decay)
     evened = evenly(shown.keypoints[..., 2])
-    total, drawn = 0.0, batches(crops, recipe.batch, rng)
+    total, drawn = 0.0, batches(len(shown), recipe.batch, rng)
     for step in range(1, recipe.steps + 1):
         rows = next(drawn)
         targets, weights = encoded(task.codec, shown.keypoints[rows])
-        said = net.second([part[rows].float() for part in shown.features])
+        said = net.second(shown.features(rows))
         weights = weights * evened
         loss, weight = task.model.loss(net, (None, said), targets, weights, task.codec)
         for group in optimiser.param_groups:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Generator, Tensor, nn
 
-from ..codecs import CODECS, Codec, make_codec
+from ..codecs import CODECS, PEOPLE_CODECS, Codec, make_codec, make_people_codec
 from ..errors import OptionError, unknown
 from ..models import MODELS
 from ..models.losses import Loss
@@ -164,6 +164,8 @@ def codec_row(model: Model, recipe: Recipe) -> dict[str, Any]:
 
 def codec_of(model: Model, recipe: Recipe) -> Any:
     """The codec that a recipe trains for; None for networks that speak of no joints."""
+    if model.codec.get("type") in PEOPLE_CODECS:  # of pictures of any size
+        return make_people_codec(model.codec)
     row = codec_row(model, recipe)
     return make_codec(row, recipe.size) if row else None
 

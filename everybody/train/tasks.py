@@ -15,6 +15,7 @@ from .cascade import CascadeTask
 from .conditioned import ConditionedTask
 from .detect import DetectorTask
 from .equivariant import EquivariantTask
+from .people import PeopleTask
 from .pose import PoseTask
 from .recipe import Recipe
 from .rmpe import RmpeTask, SstnTask
@@ -30,6 +31,7 @@ AnyTask = (
     | ConditionedTask
     | TurnTask
     | DetectorTask
+    | PeopleTask
     | EquivariantTask
     | SstnTask
     | RmpeTask
@@ -42,6 +44,7 @@ TASKS: dict[str, type[AnyTask]] = {
     "conditioned": ConditionedTask,
     "turns": TurnTask,
     "pictures": DetectorTask,
+    "people": PeopleTask,
     "regions": SstnTask,
     "cascade": CascadeTask,
     "sequences": SequenceTask,

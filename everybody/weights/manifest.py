@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import skeleton_file
-from ..codecs import PICTURE_CODECS, make_codec
+from ..codecs import PICTURE_CODECS, make_codec, make_people_codec
 from ..errors import ModelError, OptionError, unknown
 from ..inputs import Input
 from ..runtime import ABOUT
@@ -61,7 +61,7 @@ class Row:
     categories: Mapping[str, int] = field(default_factory=dict)
     # SPPEs: the name of a known skeleton, or one of the file's own (`skeleton_file.told`).
     skeleton: str | Mapping[str, Any] = ""
-    codec: Mapping[str, Any] = field(default_factory=dict)
+    codec: Mapping[str, Any] = field(default_factory=dict)  # also of whole methods that we trained
     output: str = ""  # of a file that has several
     also: Mapping[str, Also] = field(default_factory=dict)  # by the skeleton that is asked for
     padding: float = 1.25
@@ -115,6 +115,12 @@ def _pose(row: Row) -> None:
     make_codec(row.codec, row.input.size)
 
 
+def _people(row: Row) -> None:
+    """What published files of a method mean, the method knows."""
+    if row.codec:
+        make_people_codec(row.codec)
+
+
 def _part(row: Row) -> None:
     """An imported network of a part may not say how its answers are read."""
     if row.skeleton:
@@ -129,7 +135,7 @@ def _as_it_is(row: Row) -> None:
 TASKS: dict[str, Callable[[Row], None]] = {
     "detector": _detector,
     "pose": _pose,
-    "people": _as_it_is,
+    "people": _people,
     "aligner": _as_it_is,  # alignment points of people, before BlazePose
     "turn": _as_it_is,
     "sstn": _as_it_is,

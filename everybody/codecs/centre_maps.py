@@ -19,15 +19,20 @@ Coordinates are cells, x before y; who calls knows how cells lie in the picture.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ..geometry import Array
+from ..geometry import Array, box_around
+from .grid import check_ports
 from .peaks import check_maps, find_peaks
+
+if TYPE_CHECKING:
+    from ..runtime import Port
 
 NEAR = 1.8  # cells added to a distance, so that a weight stays finite
 
@@ -176,3 +181,48 @@ class CentreCodec:
         x = np.exp(-np.square(np.arange(width) - cell[0]) / (2 * deviation**2))
         y = np.exp(-np.square(np.arange(height) - cell[1]) / (2 * deviation**2))
         np.maximum(heatmap, y[:, None] * x, out=heatmap)
+
+
+@dataclass(frozen=True, slots=True)
+class MoveNetMaps:
+    """The picture codec of our network by MoveNet's design: a person's centre is that of the box
+    around the joints that are labelled; a cell stands for its own centre.
+
+    threshold: the least score of a centre; most: people.
+    """
+
+    stride: int = 4
+    threshold: float = 0.1
+    most: int = 30
+
+    def encode(self, keypoints: Array, size: tuple[int, int]) -> tuple[Array, ...]:
+        """People [P,K,3] in input pixels, size (width, height) -> what a perfect network says."""
+        return tuple(maps for maps, _ in self.targets(keypoints, size))
+
+    def targets(self, keypoints: Array, size: tuple[int, int]) -> list[tuple[Array, Array]]:
+        """As `PictureCodec.targets`: vectors count at centres, offsets at the joints' cells."""
+        points = keypoints[(keypoints[..., 2] > 0).any(1)].copy()
+        points[..., :2] = (points[..., :2] + 0.5) / self.stride - 0.5
+        codec = CentreCodec(cells=(size[0] // self.stride, size[1] // self.stride))
+        maps = codec.encode(points, box_around(points))
+        everywhere = np.ones_like(maps["centre"])
+        both = {name: np.repeat(maps[f"{name}_known"], 2, 0) for name in ("vectors", "offsets")}
+        dense = [(maps[name], everywhere) for name in ("centre", "heatmaps")]
+        return dense + [(maps[name], known) for name, known in both.items()]
+
+    def decode(
+        self, outputs: Sequence[Array], size: tuple[int, int]
+    ) -> list[tuple[Array, Array, Array]]:
+        """[centre, heatmaps, vectors, offsets] -> per picture (keypoints, boxes, scores)."""
+        found = []
+        for maps in zip(*outputs, strict=True):
+            some = decode_people(CentreMaps(*maps), threshold=self.threshold, most=self.most)
+            keypoints, scores = some
+            keypoints[..., :2] = (keypoints[..., :2] + 0.5) * self.stride - 0.5
+            found.append((keypoints, box_around(keypoints), scores))
+        return found
+
+    def check(self, ports: Sequence[Port], joints: int) -> None:
+        counts = (1, joints, 2 * joints, 2 * joints)
+        meaning = "centre [B, 1, h, w], heatmaps [B, K, h, w], vectors and offsets [B, 2K, h, w]"
+        check_ports(self, meaning, [(None, count, None, None) for count in counts], ports)
