@@ -1,12 +1,12 @@
 """Ten thousand hours on a hundred nodes, simulated: time, waste and cost, by the length of a chunk
 and by how often nodes fail.
 
-    python -m benchmarks.scale_model [--dispatch 0.005] [--price 0.5] [--model fast]
+    python -m benchmarks.scale_model [--dispatch 0.00005] [--price 0.5] [--model fast]
 
 What a worker needs is measured first, in CPU seconds of one core, so that other load matters
 little: chunks of two lengths of class.mp4 are done, and a line through them tells the seconds of a
 frame and those of a chunk (opening, committing). A worker of `--cores` cores is taken to do so many
-times as much. dispatch: seconds of the driver for a chunk (`scale_dry`).
+times as much. dispatch: CPU seconds of the driver for a chunk (`scale_dry`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
     command = parser(__doc__)
     command.add_argument("--model", default="fast")
     command.add_argument("--cores", type=int, default=4)
-    command.add_argument("--dispatch", type=float, default=0.005)
+    command.add_argument("--dispatch", type=float, default=0.00005)
     command.add_argument("--price", type=float, default=0.5)
     command.add_argument("--overlap", type=float, default=1.0)
     command.add_argument("--nodes", type=int, default=100)

@@ -1,5 +1,5 @@
-"""A network like OpenPose learns two pictures by heart: its loss teaches what its codec encodes,
-and the codec decodes what was learnt.
+"""Networks like OpenPose and PoseNet learn two pictures by heart: their losses teach what their
+codecs encode, and the codecs decode what was learnt.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from everybody.codecs.part_fields import PartFields  # noqa: E402
-from everybody.models import openpose, openpose_light  # noqa: E402
-from everybody.skeletons import OPENPOSE18, Skeleton  # noqa: E402
+from everybody.codecs.personlab import Decoding, PersonLabMaps  # noqa: E402
+from everybody.models import openpose, openpose_light, posenet  # noqa: E402
+from everybody.skeletons import COCO17, OPENPOSE18, Skeleton  # noqa: E402
 from synthetic import planted  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -71,3 +72,22 @@ def test_openpose():
     answers = learn(net, lambda said: openpose.maps_loss(said, targets, ones), image, 200, 3e-3)
     for (found, _, _), wanted in zip(codec.decode(answers, size), people, strict=True):
         assert planted.same_people(found, wanted, within=codec.stride)
+
+
+def test_posenet():
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    size = (161, 129)
+    codec = PersonLabMaps(options=Decoding(stride=8), disc=16.0)
+    image, people = pictures(COCO17, size)
+    kinds = zip(*(codec.targets(planted.seen(some), size) for some in people), strict=True)
+    (heat, everywhere), *fields = (together(pairs) for pairs in kinds)
+    known = [(maps, counts[:, : counts.shape[1] // 2]) for maps, counts in fields]
+
+    def loss(said):
+        return posenet.posenet_loss(said, (heat, everywhere.expand_as(heat)), known, 32.0)
+
+    net = posenet.PoseNet(17, multiplier=0.5, stride=8).train()
+    answers = learn(net, loss, image, 200, 1e-3)
+    for (found, _, _), wanted in zip(codec.decode(answers, size), people, strict=True):
+        assert planted.same_people(found, wanted, within=codec.options.stride / 2)

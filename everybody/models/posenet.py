@@ -54,6 +54,16 @@ class Separable(nn.Module):
         return functional.relu6(self.pointwise(functional.relu6(self.depthwise(x))))
 
 
+def started(layer: nn.Conv2d) -> None:
+    """Numbers that keep the spread of what goes through 27 layers (He et al. 2015, Eq. 10): nothing
+    normalises it between them. With torch's own, so little of the picture reaches the last layer
+    that two pictures cannot be learnt by heart (`docs/log/whole-pictures.md`).
+    """
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+
+
 class PoseNet(nn.Module):
     def __init__(
         self, joints: int, *, edges: int = 16, multiplier: float = 1.0, stride: int = 16
@@ -78,6 +88,9 @@ class PoseNet(nn.Module):
         self.offset = nn.Conv2d(inputs, 2 * joints, 1)
         self.displacement_fwd = nn.Conv2d(inputs, 2 * edges, 1)
         self.displacement_bwd = nn.Conv2d(inputs, 2 * edges, 1)
+        for layer in self.features.modules():
+            if isinstance(layer, nn.Conv2d):
+                started(layer)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """[B,3,H,W] in [-1, 1] -> logits of heatmaps [B,K,h,w], offsets [B,2K,h,w], displacements
