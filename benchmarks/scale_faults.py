@@ -186,6 +186,7 @@ def disk(scene: Scene, dest: str, rng: random.Random) -> int:
     try:
         code, said = ended(scene.start(dest))
         print(f"  {size} kB: ended with {code}: {said.splitlines()[-1][-160:] if said else ''}")
+        assert code == 0 or "free space" in said
         subprocess.run(["mount", "-o", "remount,size=50m", dest], check=True)
         runs = finish(scene, dest)
         print(" ", scene.verdict(dest))

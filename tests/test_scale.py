@@ -31,10 +31,10 @@ from everybody.results.records import Record
 from everybody.results.table import read_parquet
 from everybody.run import Outputs, run
 from everybody.scale import report, simulate, store
-from everybody.scale.actors import Tries, tried
+from everybody.scale.actors import EstimateChunks, Tries, tried
 from everybody.scale.chunks import Part, groups, parts
-from everybody.scale.cluster import Cluster, connected
-from everybody.scale.driver import _in_order, claim
+from everybody.scale.cluster import Cluster, Room, connected
+from everybody.scale.driver import Asked, Run, _in_order, claim
 from everybody.scale.job import Job, Planned, chunk_id, digest, film_folder
 from everybody.scale.join import join
 from everybody.scale.keyframes import index
@@ -354,6 +354,24 @@ def test_a_full_store_is_no_fault_of_the_chunk(tmp_path: Path) -> None:
 
     with pytest.raises(OutputError):
         tried(full, job(tmp_path), Planned(Film("a", ())), Part(0, 1), Tries(str(tmp_path), "t"))
+
+
+def test_a_full_store_ends_the_run_with_its_own_error(tmp_path: Path) -> None:
+    """Told as a row, as Ray Data drops the cause of what is raised; the other chunks are left."""
+
+    def full(planned: Planned, part: Part) -> Done:
+        raise OutputError("the disk is full")
+
+    work = Worklist.of([Planned(Film("a", ()), parts=(Part(0, 1), Part(1, 2)))])
+    worker = EstimateChunks.__new__(EstimateChunks)
+    worker._work, worker._job, worker._plan, worker._node = full, job(tmp_path), work, "node"
+    worker._tries = Tries(str(tmp_path), "one")
+    said = worker({"id": np.arange(2)})
+    assert said["chunk"] == [0]
+    room, asked = Room(1, 1, 1, 0), Asked()
+    driver = Run(job(tmp_path), COCO17, work, room, Cluster(), report.Report(), asked)
+    with pytest.raises(OutputError, match="the disk is full"):
+        driver._take({name: column[0] for name, column in said.items()})
 
 
 def test_what_may_pass_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ Work = Callable[[Planned, Part], Done]
 Row = dict[str, Any]
 
 PICTURE = (1280, 720)  # for the warm-up of networks
-SAID = ("frames", "people", "seconds", "again", "error")  # of `Done`, to the driver
+SAID = ("frames", "people", "seconds", "again", "error", "stop")  # of `Done`, to the driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +85,24 @@ class EstimateChunks:
         self._node = ray.get_runtime_context().get_node_id()
 
     def __call__(self, batch: dict[str, np.ndarray]) -> Row:
-        rows = batch["id"].tolist()
-        done = [self._done(row) for row in rows]
+        """As far as it comes: what stops one chunk would stop the next."""
+        rows, done = batch["id"].tolist(), []
+        for row in rows:
+            done.append(self._done(row))
+            if done[-1].stop:
+                break
         return {
-            "chunk": rows,
-            "node": [self._node] * len(rows),
+            "chunk": rows[: len(done)],
+            "node": [self._node] * len(done),
             **{name: [getattr(one, name) for one in done] for name in SAID},
         }
 
     def _done(self, row: int) -> Done:
         planned = self._plan.films[self._plan.film(row)]
-        return tried(self._work, self._job, planned, self._plan.part(row), self._tries)
+        try:
+            return tried(self._work, self._job, planned, self._plan.part(row), self._tries)
+        except OutputError as error:  # told as a row: of what is raised, Ray Data drops the cause
+            return Done(stop=str(error))
 
 
 def tried(work: Work, job: Job, planned: Planned, part: Part, tries: Tries) -> Done:

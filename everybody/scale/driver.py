@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import EverybodyError, InputError, OptionError
+from ..errors import EverybodyError, InputError, OptionError, OutputError
 from ..estimator import Estimator
 from ..messages import Say
 from ..results.resume import differences
@@ -261,6 +261,9 @@ class Run:
             raise _cause(error) from error
 
     def _take(self, row: dict[str, Any]) -> None:
+        """Count it. Raises OutputError where no results can be written."""
+        if row["stop"]:
+            raise OutputError(str(row["stop"]))
         chunk = int(row["chunk"])
         film = self.plan.film(chunk)
         if row["error"]:

@@ -34,13 +34,16 @@ Report = Callable[[EverybodyError], None]
 
 @dataclass(slots=True)
 class Done:
-    """What became of a chunk: frames are its own. error: why it could not be done."""
+    """What became of a chunk: frames are its own. error: why it could not be done. stop: why none
+    can be, as a full disk.
+    """
 
     frames: int = 0
     people: int = 0
     seconds: float = 0.0  # of work
     problems: list[str] = field(default_factory=list)
     error: str = ""
+    stop: str = ""
     again: bool = False  # it was done before
 
 
