@@ -61,6 +61,7 @@ from synthetic.walkers import Moment, Scenery, walkers
 KEPT, PAGE, PLOT = ROOT / "docs/methods.json", ROOT / "docs/methods.md", ROOT / "docs/images"
 DRAWS, CAST, PICTURES = 200, 12, 80
 COUNTS = (1, 2, 5, 10, 20, 40)
+TICKS = (20, 50, 100, 200, 500, 1000)  # milliseconds
 FILMS = (
     Scenery(people=8, seconds=6, rate=4, stay=True, seed=1),
     Scenery(people=12, seconds=6, rate=4, seed=1),
@@ -301,6 +302,7 @@ def plot(cost: Mapping[str, Any], folder: Path) -> None:
         ylabel="milliseconds of one thread",
     )
     axes.set_xticks(cost["counts"], [str(count) for count in cost["counts"]])
+    axes.set_yticks(TICKS, [str(tick) for tick in TICKS])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=8)

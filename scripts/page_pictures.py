@@ -102,6 +102,7 @@ def alone(shown: Any, url: str, clip: Path, folder: Path) -> None:
 
     shown.set_viewport_size({"width": 380, "height": 800})
     shown.emulate_media(color_scheme="dark")
+    shown.evaluate("scrollTo(0, 0)")
     shown.wait_for_timeout(800)
     seen(shown, folder / "studio-phone.jpg")
     shown.emulate_media(color_scheme="light")

@@ -117,7 +117,8 @@ def test_a_crowd_has_as_many_people_as_asked_all_equally_high():
 
 def test_candidates_know_whose_joint_they_are():
     points = np.concatenate([STANDING * 200 + (100, 220), np.ones((17, 1))], 1)[None]
-    truth = People(points, np.array([[50.0, 0, 150, 230]]), np.ones(1), COCO17)
+    box, sure = np.array([[50.0, 0, 150, 230]], np.float32), np.ones(1, np.float32)
+    truth = People(points.astype(np.float32), box, sure, COCO17)
     expected = np.repeat(points[:, :, :2], 3, 0)
     told = candidates.Told(
         np.array([9, 0, 0]),

@@ -56,7 +56,8 @@ export const text = {
     alone:
       "This page has no server. It finds and follows people in pictures, videos and the camera; " +
       "you can correct, compare and download what it finds. The coach, people in space, animation, " +
-      "augmented reality, and films that a browser cannot play need everybody studio on your machine.",
+      "augmented reality, and films that a browser cannot play need a server: everybody studio on " +
+      "your machine.",
   },
 
   folder: {
@@ -234,6 +235,7 @@ export const text = {
     apart: (pixels) =>
       `Joints of the same people lie ${pixels.toFixed(1)} pixels apart on average.`,
     none: "Nobody is in both frames.",
+    different: "These runs are of different files: compare two of the same one.",
   },
 
   live: {

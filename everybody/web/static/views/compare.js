@@ -22,7 +22,7 @@ export async function show(view, app) {
     return undefined;
   }
   const names = jobs.map(({ job }, n) => [String(n), `${job.name} · ${text.made(job)}`]);
-  const chosen = [0, 1];
+  const chosen = ofOneFile(jobs.map(({ job }) => job.name));
   const body = h("div", {});
   let pair = null;
   const open = async () => {
@@ -42,13 +42,22 @@ export async function show(view, app) {
     h(
       "div",
       { class: "bar" },
-      choice(words.left, names, "0", pick(0)),
-      choice(words.right, names, "1", pick(1)),
+      choice(words.left, names, String(chosen[0]), pick(0)),
+      choice(words.right, names, String(chosen[1]), pick(1)),
     ),
     body,
   );
   await open();
   return () => pair.close();
+}
+
+/** The places of the first two equal names; of the first two where all differ. */
+function ofOneFile(names) {
+  for (const [n, name] of names.entries()) {
+    const other = names.indexOf(name, n + 1);
+    if (other > 0) return [n, other];
+  }
+  return [0, 1];
 }
 
 class Pair {
@@ -96,9 +105,10 @@ class Pair {
 
   #draw() {
     this.films.forEach((film, n) => this.stages[n].show(film.frames, film.n, film.size));
-    const [a, b] = this.films.map((film) => film.frames[film.n]?.people ?? []);
-    const apart = meanDistance(a, b);
-    this.apart.textContent = apart === null ? words.none : words.apart(apart);
+    const [left, right] = this.films.map((film) => film.frames[film.n]);
+    const apart = meanDistance(left?.people ?? [], right?.people ?? []);
+    const told = apart === null ? words.none : words.apart(apart);
+    this.apart.textContent = left?.source === right?.source ? told : words.different;
   }
 }
 

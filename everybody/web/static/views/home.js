@@ -23,9 +23,9 @@ export async function show(view, app) {
     dropZone(begin),
     optionFields(options, app),
     server?.info.folder ? servedFolder(server, beginFrom) : "",
-    server ? "" : h("p", { class: "faint" }, words.alone),
     h("h2", {}, words.jobs),
     list,
+    server ? "" : h("p", { class: "faint" }, words.alone),
   );
   await jobs.update();
   const stops = Object.values(app.places).map((place) => place.watch(() => jobs.update()));

@@ -160,6 +160,7 @@ class RunView {
 
   #layout() {
     const side = [this.corrections.element, downloads(this.run)];
+    const moves = this.film.film.kind === "video"; // else there is nothing to see over time
     const lifted = this.space ? section(text.space.heading, this.space.element) : null;
     return h(
       "div",
@@ -170,13 +171,13 @@ class RunView {
         this.stage.element,
         transport(this.film),
         looks(this.stage),
-        this.timeline.element,
+        moves || idsOf(this.original).length ? this.timeline.element : null,
       ),
       h("aside", { "aria-label": text.edits.heading }, side),
       h(
         "div",
         {},
-        section(text.plot.heading, this.plot.element),
+        moves ? section(text.plot.heading, this.plot.element) : null,
         this.coach ? section(text.coach.heading, this.coach.element) : null,
         lifted,
         this.made.map(([heading, panel]) => section(heading, panel.element)),
