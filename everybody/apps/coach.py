@@ -32,9 +32,7 @@ UP_IN_SPACE = {"camera": (0.0, -1.0, 0.0), "world": (0.0, 0.0, 1.0)}
 REMEMBERED = 10.0  # seconds in which a person's lengths are looked for
 LONG = 0.9  # quantile of a length that counts as whole: the longest ones are errors
 HELD = 0.3  # seconds for which a joint that is not seen stays where it was
-SPEED = (
-    5.0  # trunks a second: 99 % of joints are slower in captured exercises (CMU's 14_06, 14, 20)
-)
+SPEED = 5.0  # trunks a second: 99 % of joints are slower in captured exercises (CMU's 14)
 ERROR = 0.5  # trunks by which a joint's place may be wrong besides: less lowers counts of captures
 LOST = 0.5  # seconds after which a joint is believed wherever it is
 STEADY = 3  # frames of which a signal is the median
