@@ -1,5 +1,5 @@
-"""Efficient Object Localization (Tompson et al. 2015, arXiv 1411.4280): coarse heatmaps, then a
-second look around each joint with the features that the first one has already computed.
+"""Efficient Object Localization (Tompson et al., CVPR 2015, arXiv 1411.4280): coarse heatmaps, then
+a second look around each joint with the features that the first one has already computed.
 
 § 3.1: banks of convolutions see the picture at full and at lower resolutions; pooling makes their
 cells as coarse as the heatmaps, large kernels give each cell a context of its own size, and the
