@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
@@ -17,7 +19,7 @@ from tests import golden, network_laws  # noqa: E402
 SIZE = (72, 96)
 
 
-def build(kind: str):
+def build(kind: str) -> Any:
     torch.manual_seed(0)
     if kind == "alexnet":
         return DeepPoseNet(5, size=SIZE, **deeppose.VARIANTS["deeppose-tiny"])

@@ -145,6 +145,12 @@ class TompsonNet(nn.Module):
         self.coarse = Coarse(joints, banks=banks, width=width, hidden=hidden, drop=drop, norm=norm)
         self.fine = Refinement(joints, levels=pools + 1, width=width, hidden=fine, norm=norm)
 
+        # A true map is empty but for its peak. From torch's start, the fine maps of 36 × 36 pixels
+        # cost several times what empty ones would, and are long in coming down.
+        for head in (self.coarse.heatmaps, self.fine.heatmaps):
+            nn.init.normal_(head.weight, std=0.001)
+            nn.init.zeros_(head.bias)
+
     def forward(self, image: Tensor, cells: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """-> (coarse heatmaps [B, K, h, w], fine heatmaps [B, K, w, w] of single pixels, where the
         windows begin [B, K, 2] (x, y) in pixels of the crop).
