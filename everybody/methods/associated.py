@@ -28,13 +28,11 @@ from .. import geometry
 from ..codecs.heatmap import Heatmap
 from ..errors import OptionError
 from ..geometry import Array
-from ..method import Poser
 from ..people import Frame, People
 from ..runtime import Session
-from ..skeletons import Skeleton
 from .conditioned import OVERLAP, with_poses
 from .orientation import trunks
-from .sppe import Sppe
+from .sppe import LookingAgain
 
 NEAR = 2.0  # OKS sigmas of the smaller person: peaks nearer to each other are one place
 FILLED = 0.53  # area of a person, of its box
@@ -43,30 +41,20 @@ Candidates = list[list[Array]]  # of each person, of each joint: peaks [M, 3] in
 
 
 @dataclass(frozen=True, slots=True)
-class Associated:
+class Associated(LookingAgain):
     """A `Poser`: what `poser` found; people who overlap by more than `overlap` (IoU) are looked at
     again by `stage`, for all peaks. Scores of people stay those of the first look.
     """
 
-    poser: Poser
-    stage: Sppe
     overlap: float = OVERLAP
 
     def __post_init__(self) -> None:
+        LookingAgain.__post_init__(self)
         if not isinstance(self.stage.codec, Heatmap):
             raise OptionError(
                 f"{self.stage.session.path}: has no heatmaps, whose peaks people who overlap could "
                 "share out: leave --associate out, or choose a model with codec heatmap"
             )
-        if self.poser.skeleton != self.stage.skeleton:
-            raise OptionError(
-                f"{self.stage.session.path}: finds joints of {self.stage.skeleton.name}, the first "
-                f"look those of {self.poser.skeleton.name}: both must find the same"
-            )
-
-    @property
-    def skeleton(self) -> Skeleton:
-        return self.poser.skeleton
 
     @property
     def sessions(self) -> Mapping[str, Session]:

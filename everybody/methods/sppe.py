@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import geometry
 from ..codecs import Codec, Heatmap
-from ..errors import ModelError
+from ..errors import ModelError, OptionError
 from ..geometry import Array
 from ..inputs import Input, crop, normalise
+from ..method import Poser
 from ..people import Floats, Frame, Image, People
 from ..runtime import Port, Session
 from ..skeletons import Skeleton
@@ -214,6 +215,25 @@ class Sppe:
         """Outputs for crops and for their mirror images -> keypoints [N, K, 3] in crop pixels."""
         restored = self.codec.flip(mirrored, self.skeleton.mirror)
         return self._decode([(a + b) / 2 for a, b in zip(outputs, restored, strict=True)])
+
+
+@dataclass(frozen=True, slots=True)
+class LookingAgain:
+    """What posers have in common that look again, by `stage`, at what `poser` found."""
+
+    poser: Poser
+    stage: Sppe
+
+    def __post_init__(self) -> None:
+        if self.poser.skeleton != self.stage.skeleton:
+            raise OptionError(
+                f"{self.stage.session.path}: finds joints of {self.stage.skeleton.name}, the first "
+                f"look those of {self.poser.skeleton.name}: both must find the same"
+            )
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return self.poser.skeleton
 
 
 class Crowd:
