@@ -85,9 +85,8 @@ def test_untrained_maps_are_empty_and_cost_what_empty_ones_do():
     places = torch.full((2, 3, 2), 30.0)
     said = TompsonNet(3, **SMALL)(torch.randn(2, 3, 64, 48), (places // 4).long())
     total, weight = tompson_loss(said, (places,), torch.ones(2, 3))
-    assert (total / weight).item() == pytest.approx(
-        1 + 0.1, abs=0.02
-    )  # E₁ + λ E₂, an empty map's being 1
+    empty = 1 + 0.1  # E₁ + λ E₂
+    assert (total / weight).item() == pytest.approx(empty, abs=0.02)
 
 
 def test_gradients_of_the_second_look_reach_the_shared_features():
