@@ -134,7 +134,7 @@ def pack(work: Path, labels: Sequence[Path]) -> None:
 
 def recipe_of(entry: Entry, rate: float, steps: int) -> Any:
     """The recipe of a run of so many steps."""
-    from everybody.train.recipe import BASE
+    from everybody.train.recipes import BASE
 
     numbers = CROPS | entry.settings | {"evaluate_every": steps // 8 if steps == FULL else steps}
     return replace(BASE, model=entry.model, rate=rate, steps=steps, **numbers)
