@@ -1,11 +1,11 @@
 """Do whole methods learn a picture by heart? Its people found by each head of one network.
 
-    python -m benchmarks.overfit_picture [--work FOLDER] [--steps 200]  # a minute or two
+    python -m benchmarks.overfit_picture [--work FOLDER] [--steps 150]  # a minute
 
-The picture is the first frame of class.mp4, 320 pixels wide, and its mirror image, labelled by the
-bundled estimator. One network (`models/many_heads.py`) starts from the bundled detector and learns
-OpenPose's maps, MoveNet's maps and joints of the detector's cells (as RTMO) at once. It is kept in
---work, where `method_pictures` finds it and draws what it says.
+The picture is the first frame of class.mp4, 320 pixels wide, labelled by the bundled estimator. One
+network (`models/many_heads.py`) starts from the bundled detector and learns OpenPose's maps,
+MoveNet's maps and joints of the detector's cells (as RTMO) at once. It is kept in --work, where
+`method_pictures` finds it and draws what it says.
 """
 
 from __future__ import annotations
@@ -60,17 +60,12 @@ def fed(image: Image) -> Tensor:
 
 
 def lesson() -> tuple[Tensor, list[Truth]]:
-    """The picture and its mirror image [2, 3, H, W], and who is on each."""
+    """The picture [1, 3, H, W], and who is on it."""
     frame = scene(WIDE)
-    mirrored = frame.people.keypoints[:, list(COCO17.mirror)].copy()
-    mirrored[..., 0] = WIDE - 1 - mirrored[..., 0]
-    images = torch.cat([fed(frame.image), fed(np.ascontiguousarray(frame.image[:, ::-1]))])
-    truth = []
-    for keypoints in (frame.people.keypoints, mirrored):
-        boxes = torch.from_numpy(box_around(keypoints)).float()
-        people = torch.ones(len(keypoints), dtype=torch.long)
-        truth.append(Truth(boxes, people, torch.from_numpy(keypoints).float()))
-    return images, truth
+    keypoints = torch.from_numpy(frame.people.keypoints).float()
+    boxes = torch.from_numpy(box_around(frame.people.keypoints)).float()
+    people = torch.ones(len(keypoints), dtype=torch.long)
+    return fed(frame.image), [Truth(boxes, people, keypoints)]
 
 
 def untrained() -> ManyHeads:
@@ -84,7 +79,7 @@ def untrained() -> ManyHeads:
 
 
 def learn(net: ManyHeads, images: Tensor, truth: Sequence[Truth], steps: int) -> None:
-    """All heads at once; then the batch norms keep what they see of these pictures."""
+    """All heads at once; then the batch norms keep what they see of this picture."""
     taught = [parameter for parameter in net.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(taught, lr=3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
@@ -152,7 +147,7 @@ def judged(net: ManyHeads, name: str, answers: Sequence[Any], truth: People) -> 
 def main() -> None:
     command = parser(__doc__)
     command.add_argument("--work", type=Path, default=Path("everybody-overfit"))
-    command.add_argument("--steps", type=int, default=200)
+    command.add_argument("--steps", type=int, default=150)
     given = parsed(command)
     torch.set_num_threads(1)
     if not (given.work / NAME).is_file():
