@@ -79,7 +79,7 @@ def untrained() -> ManyHeads:
 
 
 def learn(net: ManyHeads, images: Tensor, truth: Sequence[Truth], steps: int) -> None:
-    """All heads at once; then the batch norms keep what they see of this picture."""
+    """All heads at once."""
     taught = [parameter for parameter in net.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(taught, lr=3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
@@ -90,14 +90,6 @@ def learn(net: ManyHeads, images: Tensor, truth: Sequence[Truth], steps: int) ->
         torch.nn.utils.clip_grad_norm_(taught, 5.0)
         optimiser.step()
         schedule.step()
-
-    for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.reset_running_stats()
-            module.momentum = None  # the mean of all that is seen from here
-    with torch.no_grad():
-        net(images)
-    net.eval()
 
 
 def said(net: ManyHeads, image: Image) -> dict[str, list[Any]]:
@@ -116,7 +108,8 @@ def sure_cells(net: ManyHeads, image: Image) -> tuple[Any, Any, Any, Any]:
     scores = logits[0, :, 0].sigmoid()
     order = scores.argsort(descending=True)
     best = order[scores[order] >= SURE]
-    grids = [centres(SIZE[1] // s, SIZE[0] // s, s, scores.device, 0.5) - 0.5 for s in STRIDES]
+    middle, device = net.trunk.MIDDLE, scores.device
+    grids = [centres(SIZE[1] // s, SIZE[0] // s, s, device, middle) - 0.5 for s in STRIDES]
     sides = [torch.full((len(grid),), float(s)) for grid, s in zip(grids, STRIDES, strict=True)]
     said = (torch.cat(grids), torch.cat(sides), boxes[0] - 0.5, joints[0])
     places, strides, corners, points = (part[best].numpy() for part in said)
@@ -124,13 +117,16 @@ def sure_cells(net: ManyHeads, image: Image) -> tuple[Any, Any, Any, Any]:
 
 
 def kept(work: Path) -> ManyHeads:
-    """The network that `main` has left in a folder. Raises SystemExit where there is none."""
+    """The network that `main` has left in a folder. Raises SystemExit where there is none.
+
+    Its batch norms go on as in training, by what they see of the one picture that it knows.
+    """
     path = work / NAME
     if not path.is_file():
         sys.exit(f"{path} is not there: python -m benchmarks.overfit_picture --work {work}")
     net = ManyHeads(len(COCO17), heads=HEADS)
     net.load_state_dict(torch.load(path, weights_only=True))
-    return net.eval()
+    return net.train()
 
 
 def judged(net: ManyHeads, name: str, answers: Sequence[Any], truth: People) -> tuple[int, int]:
