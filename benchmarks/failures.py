@@ -31,6 +31,7 @@ from benchmarks.common import (
     DATA,
     PUBLIC,
     ROOT,
+    filled,
     gap,
     head,
     parsed,
@@ -40,7 +41,7 @@ from benchmarks.common import (
     with_interval,
 )
 from benchmarks.detectors import empty_pictures
-from benchmarks.methods import crowded, filled
+from benchmarks.methods import crowded
 from benchmarks.methods import found as found_on
 from everybody import geometry
 from everybody.atomic import replacing
