@@ -1,53 +1,63 @@
 """Pictures of docs/lineage for whole methods: how each gets from a picture to its people.
 
-    python -m benchmarks.method_pictures    # docs/lineage/NAME.jpg
-    python -m benchmarks.method_pictures --only openpose
+    python -m benchmarks.overfit_picture --work WORK  # first: a network that knows this picture
+    python -m benchmarks.method_pictures --work WORK  # docs/lineage/NAME.jpg
+    python -m benchmarks.method_pictures --work WORK --only openpose
 
-All are of the first frame of class.mp4. PoseNet, BlazePose and DeepCut's candidates are drawn from
-what networks say: the public files, and everybody's own. For the others no trained weights are
-here: their maps are what a perfect network would say of the people whom everybody-accurate found
-(the codecs' `encode`), and what is drawn after them is decoded from these maps.
+All are of the first frame of class.mp4. OpenPose, MoveNet and RTMO's cells are drawn from what the
+network says that has learnt this picture by heart; PoseNet, BlazePose and DeepCut's candidates from
+the public files and everybody's own. Of Mask R-CNN and DEKR no trained weights are here: their maps
+are what a perfect network would say of the people whom everybody-accurate found (the codecs'
+`encode`), and what is drawn after them is decoded from these maps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from benchmarks.candidates import Told, candidates, learnt, partition
-from benchmarks.common import ROOT, VIDEO, parsed, parser
+from benchmarks.common import ROOT, parsed, parser
 from benchmarks.lineage_pictures import Panels, over, strip
+from benchmarks.overfit_picture import SURE, kept, said, sure_cells
+from benchmarks.overfit_picture import WIDE as LEARNT
+from benchmarks.overfit_picture import scene as frame_of
 from everybody import geometry
-from everybody.codecs import centre_maps, personlab
+from everybody.codecs import centre_maps, make_people_codec, personlab
 from everybody.codecs.condition import condition
 from everybody.codecs.grouping import BODY18, find_limbs, group
 from everybody.codecs.heatmap import Heatmap
+from everybody.codecs.part_fields import enlarged
 from everybody.codecs.peaks import find_peaks
 from everybody.draw import draw, hue
 from everybody.estimator import Estimator
 from everybody.geometry import box_around
 from everybody.inputs import crop, letterbox, normalise
-from everybody.media.read import Selection, read
-from everybody.methods import blazepose, dekr, openpose
+from everybody.methods import blazepose, dekr
 from everybody.methods.bottomup import BottomUp
 from everybody.methods.rcnn_decode import keypoints_from_heatmaps
+from everybody.models.many_heads import CELLS, ManyHeads
+from everybody.models.map_heads import STRIDE, OpenPoseHead
 from everybody.options import Engine, FindOptions
 from everybody.people import Frame, Image, People
-from everybody.skeletons import COCO17, OPENPOSE18, Skeleton, mapping
+from everybody.skeletons import COCO17, OPENPOSE18, Skeleton
 
 FOLDER, WIDE = ROOT / "docs/lineage", 640
 WHITE, GREEN, GREY = (255, 255, 255), (90, 255, 120), (150, 150, 150)
+CELL = STRIDE * WIDE // LEARNT  # pixels of the picture that a cell of the learnt maps is wide
 Array = np.ndarray
 
 
 class Scene(NamedTuple):
-    """The picture that all pages draw, and the people on it."""
+    """The picture that all pages draw, the people on it, and where a network is that knows it."""
 
     image: Image
     people: People
+    work: Path
 
     @property
     def dark(self) -> Image:
@@ -57,13 +67,26 @@ class Scene(NamedTuple):
     def size(self) -> tuple[int, int]:
         return self.image.shape[1], self.image.shape[0]
 
+    @property
+    def small(self) -> Image:
+        """The picture as the network of `work` has learnt it."""
+        factor = LEARNT / WIDE
+        small = cv2.resize(self.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        return small.astype(np.uint8)
 
-def scene() -> Scene:
-    (whole,) = read(VIDEO / "class.mp4", select=Selection(end=1))
-    factor = WIDE / whole.image.shape[1]
-    image = cv2.resize(whole.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    (frame,) = Estimator(threads=1)([Frame(image)])
-    return Scene(frame.image, frame.people)
+    @property
+    def net(self) -> ManyHeads:
+        return kept(self.work)
+
+    def maps(self, head: str) -> list[Array]:
+        """What a head of the network says [C, h, w]; a cell is CELL pixels of the picture wide."""
+        rows = self.size[1] // CELL
+        return [part[0][:, :rows] for part in said(self.net, self.small)[head]]
+
+
+def scene(work: Path) -> Scene:
+    frame = frame_of(WIDE)
+    return Scene(frame.image, frame.people, work)
 
 
 def posed(image: Image, keypoints: Array, skeleton: Skeleton = COCO17) -> Image:
@@ -88,22 +111,22 @@ def line(image: Image, a: Array, b: Array, colour: tuple[int, ...], thick: int) 
 
 def of_openpose(seen: Scene) -> Panels:
     """A confidence map, a field, which pairs the field supports, people."""
-    codec = openpose.PartFields(stride=4, sigma=1.75, width=2.0)
-    keypoints = mapping(COCO17, OPENPOSE18)(seen.people.keypoints)
-    maps, fields = codec.encode(keypoints, seen.size)
+    more = make_people_codec(OpenPoseHead.CODEC).enlarge
+    maps, fields = (enlarged(part, more) for part in seen.maps("openpose"))
+    step = CELL / more
     elbow, wrist = (OPENPOSE18.joints.index(f"right_{name}") for name in ("elbow", "wrist"))
     limb = BODY18.limbs.index((elbow, wrist))
     channel = BODY18.channels[limb]
 
     field = seen.dark
     way = fields[channel : channel + 2]
-    for y, x in np.argwhere(np.hypot(*way) > 0.1)[::2]:
-        at = (np.array([x, y]) + 0.5) * codec.stride - 0.5
+    for y, x in np.argwhere(np.hypot(*way) > 0.3)[::2]:
+        at = (np.array([x, y]) + 0.5) * step - 0.5
         arrow(field, at, at + 9 * way[:, y, x], GREEN)
 
-    peaks = find_peaks(maps[:-1])
+    peaks = find_peaks(maps)
     limbs = find_limbs(peaks, fields, BODY18)
-    places = (np.stack([peaks.x, peaks.y], 1) + 0.5) * codec.stride - 0.5
+    places = (np.stack([peaks.x, peaks.y], 1) + 0.5) * step - 0.5
     pairs = seen.dark
     for a in np.flatnonzero(peaks.part == elbow):
         for b in np.flatnonzero(peaks.part == wrist):
@@ -111,13 +134,13 @@ def of_openpose(seen: Scene) -> Panels:
     for a, b in zip(limbs.a[limbs.limb == limb], limbs.b[limbs.limb == limb], strict=True):
         line(pairs, places[a], places[b], GREEN, 3)
 
-    bodies, _ = group(maps, fields, BODY18)
-    bodies[..., :2] = (bodies[..., :2] + 0.5) * codec.stride - 0.5
+    bodies, scores = group(maps, fields, BODY18)
+    bodies[..., :2] = (bodies[..., :2] + 0.5) * step - 0.5
     return [
         ("confidence: right wrists", over(seen.image, maps[wrist])),
         ("field: right forearms", field),
         ("pairs that the field supports", pairs),
-        ("people", posed(seen.image, bodies, OPENPOSE18)),
+        ("people", posed(seen.image, bodies[scores >= SURE], OPENPOSE18)),
     ]
 
 
@@ -182,25 +205,21 @@ def of_personlab(seen: Scene) -> Panels:
 
 def of_movenet(seen: Scene) -> Panels:
     """Centres, vectors from them, a joint's heatmap weighted for one person, people."""
-    stride = 4
-    cells = seen.size[0] // stride, seen.size[1] // stride
-    keypoints, boxes = seen.people.keypoints.copy(), seen.people.boxes / stride
-    keypoints[..., :2] = (keypoints[..., :2] + 0.5) / stride - 0.5
-    maps = centre_maps.CentreCodec(cells).encode(keypoints, boxes)
-    some = centre_maps.CentreMaps(*(maps[name] for name in centre_maps.CentreMaps._fields))
+    some = centre_maps.CentreMaps(*seen.maps("movenet"))
     found, _ = centre_maps.decode_people(some)
-    found[..., :2] = (found[..., :2] + 0.5) * stride - 0.5
+    found[..., :2] = (found[..., :2] + 0.5) * CELL - 0.5
 
     vectors = seen.dark
     centres = find_peaks(some.centre, threshold=0.3, radius=2.0)
     for number, (x, y) in enumerate(zip(centres.x, centres.y, strict=True)):
         at = np.array([x, y])
         for way in some.vectors[:, y, x].reshape(-1, 2):
-            arrow(vectors, at * stride, (at + way) * stride, hue(number))
+            arrow(vectors, (at + 0.5) * CELL, (at + way + 0.5) * CELL, hue(number))
 
     wrist, x, y = COCO17.joints.index("right_wrist"), int(centres.x[0]), int(centres.y[0])
     rough = np.array([x, y]) + some.vectors[2 * wrist : 2 * wrist + 2, y, x]
-    across = np.stack(np.meshgrid(np.arange(cells[0]), np.arange(cells[1])), -1)
+    height, width = some.centre.shape[1:]
+    across = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1)
     near = np.linalg.norm(across - rough, axis=-1) + centre_maps.NEAR
     return [
         ("centres of people", over(seen.image, some.centre[0])),
@@ -284,35 +303,48 @@ def of_keypoint_rcnn(seen: Scene) -> Panels:
 
 
 def of_one_stage(seen: Scene) -> Panels:
-    """Cells that answer for somebody (RTMO), DEKR's centres and offsets, people."""
+    """Cells that answer for somebody, and what the surest says; DEKR's centres and offsets."""
+    factor = WIDE // LEARNT
+    places, strides, boxes, joints = sure_cells(seen.net, seen.small)
+    own = geometry.iou(boxes * factor, seen.people.boxes).argmax(1)
+    grid, says = seen.dark, seen.dark
+    for (x, y), side, number in zip(places * factor, strides * factor / 2, own, strict=True):
+        a, b = ((round(x + way), round(y + way)) for way in (1 - side, side - 1))
+        cv2.rectangle(grid, a, b, hue(int(number)), 2)
+    for number in np.unique(own):
+        first = int(np.flatnonzero(own == number)[0])  # the surest
+        for joint in joints[first]:
+            arrow(says, places[first] * factor, joint[:2] * factor, hue(int(number)))
+
+    maps, offsets = dekr_maps(seen)
+    ((found, _, scores),) = make_people_codec(seen.net.heads[CELLS].CODEC).decode(  # type: ignore[arg-type]
+        said(seen.net, seen.small)[CELLS], seen.size
+    )
+    found[..., :2] = (found[..., :2] + 0.5) * factor - 0.5
+    return [
+        ("RTMO: cells that answer", grid),
+        ("from the surest to their joints", says),
+        ("people", posed(seen.image, found[scores >= SURE])),
+        ("DEKR: centres", maps),
+        ("from centres to their joints", offsets),
+    ]
+
+
+def dekr_maps(seen: Scene) -> tuple[Image, Image]:
+    """DEKR's centres, and the offsets from them, as a perfect network would say them."""
     stride = 4
     cells = seen.size[0] // stride, seen.size[1] // stride
     keypoints = seen.people.keypoints.copy()
     keypoints[..., :2] = (keypoints[..., :2] + 0.5) / stride - 0.5
     maps = dekr.DekrCodec(cells).encode(keypoints)
-    found, _ = dekr.decode(maps["heatmaps"], maps["offsets"])
-    found[..., :2] = (found[..., :2] + 0.5) * stride - 0.5
 
-    grid = seen.dark
-    for number, box in enumerate(seen.people.boxes):
-        middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 5
-        for y in range(8, seen.size[1], 16):
-            for x in range(8, seen.size[0], 16):
-                if (np.abs((x, y) - middle) < half).all():
-                    cv2.rectangle(grid, (x - 7, y - 7), (x + 7, y + 7), hue(number), 2)
-
-    said = dekr.proposals(maps["heatmaps"], maps["offsets"])
+    proposals = dekr.proposals(maps["heatmaps"], maps["offsets"])
     offsets = seen.dark
-    for number, row in enumerate(dekr.suppressed(said)):
-        y, x = divmod(int(said.cells[row]), cells[0])
-        for joint in said.keypoints[row]:
+    for number, row in enumerate(dekr.suppressed(proposals)):
+        y, x = divmod(int(proposals.cells[row]), cells[0])
+        for joint in proposals.keypoints[row]:
             arrow(offsets, (x * stride, y * stride), joint[:2] * stride, hue(number))
-    return [
-        ("RTMO: cells that answer", grid),
-        ("DEKR: centres", over(seen.image, maps["heatmaps"][-1])),
-        ("DEKR: from a centre to its joints", offsets),
-        ("people", posed(seen.image, found)),
-    ]
+    return over(seen.image, maps["heatmaps"][-1]), offsets
 
 
 def of_hybrids(seen: Scene) -> Panels:
@@ -353,9 +385,10 @@ PAGES: dict[str, tuple[Callable[[Scene], Panels], tuple[float, float]]] = {
 
 def main() -> None:
     command = parser(__doc__)
+    command.add_argument("--work", type=Path, default=Path("everybody-overfit"))
     command.add_argument("--only", default="", help="pages whose name holds this")
     given = parsed(command)
-    seen = scene()
+    seen = scene(given.work)
     for name, (panels, size) in PAGES.items():
         if given.only in name:
             strip(panels(seen), FOLDER / f"{name}.jpg", size)

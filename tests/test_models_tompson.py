@@ -80,6 +80,15 @@ def test_the_loss_is_zero_at_the_truth_and_a_joint_outside_its_window_is_coarse_
     assert tompson_loss((coarse, wrong, begin), (places,), weights)[0] == pytest.approx(0, abs=1e-6)
 
 
+def test_untrained_maps_are_empty_and_cost_what_empty_ones_do():
+    torch.manual_seed(0)
+    places = torch.full((2, 3, 2), 30.0)
+    said = TompsonNet(3, **SMALL)(torch.randn(2, 3, 64, 48), (places // 4).long())
+    total, weight = tompson_loss(said, (places,), torch.ones(2, 3))
+    empty = 1 + 0.1  # E₁ + λ E₂
+    assert (total / weight).item() == pytest.approx(empty, abs=0.02)
+
+
 def test_gradients_of_the_second_look_reach_the_shared_features():
     torch.manual_seed(0)
     net = TompsonNet(2, **SMALL)
