@@ -42,7 +42,7 @@ from benchmarks.common import (
     row,
     with_interval,
 )
-from benchmarks.cutouts import PHOTOS, Cutout, crowd, cut_outs, pictures, shown
+from benchmarks.cutouts import PHOTOS, Cutout, crowd, cut_outs, judged, shots
 from everybody import geometry
 from everybody.atomic import replacing
 from everybody.data.dataset import Dataset
@@ -177,13 +177,13 @@ def found(truth: Dataset, images: Iterable[Image], estimator: Estimator) -> Data
 
 def tracked(estimator: Estimator, film: list[Moment]) -> dict[str, float]:
     """HOTA and the other measures of `--track` on a film of cut-out people."""
-    people = cast()
+    shown = list(shots(film, cast()))
     frames = [
-        Frame(image, number, moment.time, "film")
-        for number, (moment, image) in enumerate(zip(film, pictures(film, people), strict=True))
+        Frame(shot.image, number, moment.time, "film")
+        for number, (moment, shot) in enumerate(zip(film, shown, strict=True))
     ]
     seen = [as_coco(frame.people) for frame in Follow()(estimator, frames)]
-    return figures(zip([shown(moment, people) for moment in film], seen, strict=True))
+    return figures(judged(shot, found) for shot, found in zip(shown, seen, strict=True))
 
 
 def as_coco(people: People) -> People:
