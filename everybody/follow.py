@@ -54,7 +54,8 @@ class Follow:
     rules: of the tracker. camera: follow the camera's motion. appearance: an embedding model, by
     name or path, by which people are recognised too. detect_every: run the detector on each n-th
     frame only, and where somebody is missed; 0: where there may be somebody new, at least three
-    times a second, and keep the poses of people who do not move (`track.watch`).
+    times a second, and keep the poses of people who do not move; on every frame of a slow film,
+    unless `live` (`track.watch`).
     smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several, "largest" or
     "centre": only these people. flow: decide who is who with hindsight, a second later
     (`track.flow`). propagate: as Simple Baselines tracks, with flow and greedy matching, looking
