@@ -26,8 +26,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.common import COCO_TRAIN, COCO_VAL, ROOT, head, parsed, parser, picture, row
-from benchmarks.methods import filled
+from benchmarks.common import (
+    COCO_TRAIN,
+    COCO_VAL,
+    ROOT,
+    filled,
+    head,
+    parsed,
+    parser,
+    picture,
+    row,
+)
 from everybody import geometry
 from everybody.atomic import replacing
 from everybody.codecs.heatmap import Heatmap

@@ -190,3 +190,14 @@ def row(*cells: object) -> str:
 def head(*cells: object) -> str:
     """The head of a markdown table, and the line under it."""
     return f"{row(*cells)}\n{row(*['---'] * len(cells))}"
+
+
+def filled(text: str, parts: Mapping[str, str]) -> str:
+    """A page with each table between its marks, `<!-- NAME -->` and `<!-- end -->`."""
+    for name, part in parts.items():
+        before, found, after = text.partition(f"<!-- {name} -->\n")
+        if not found:
+            raise SystemExit(f"the page has no place <!-- {name} -->")
+        _, end, rest = after.partition("<!-- end -->")
+        text = f"{before}{found}\n{part}\n\n{end}{rest}"
+    return text

@@ -31,6 +31,7 @@ from benchmarks.common import (
     DATA,
     PUBLIC,
     ROOT,
+    filled,
     gap,
     head,
     parsed,
@@ -40,7 +41,7 @@ from benchmarks.common import (
     with_interval,
 )
 from benchmarks.detectors import empty_pictures
-from benchmarks.methods import crowded, filled
+from benchmarks.methods import crowded
 from benchmarks.methods import found as found_on
 from everybody import geometry
 from everybody.atomic import replacing
@@ -61,6 +62,9 @@ KEPT, PAGE = ROOT / "docs/failures.json", ROOT / "docs/failures.md"
 PASTED = Path(tempfile.gettempdir()) / "everybody-pasted-pairs"
 DRAWS = 100
 USUAL = 0.3  # score from which a run shows people
+# Those that look again at people who overlap, and what each of them is without.
+CONDITIONED, ASSOCIATED = "fast, conditioned", "accurate, associated"
+AGAIN = {CONDITIONED: "top-down, fast", ASSOCIATED: "top-down, accurate"}
 METHODS: dict[str, dict[str, Any]] = {
     "top-down, accurate": {"model": "accurate"},
     "top-down, fast": {"model": "fast"},
@@ -68,9 +72,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "PoseNet": {"method": "posenet-mbv1-075"},
     "RTMDet-nano + TinyPose": PUBLIC,
     "BlazePose full": {"method": "blazepose"},
+    ASSOCIATED: {"model": "accurate", "associate": True},
 }
 IN_BOXES = ("topdown", "blazepose")  # methods that look into boxes
-CONDITIONED, BASE = "fast, conditioned", "top-down, fast"
 PAIRS, NEIGHBOURS, MISSED, TURNED, DAMAGED, EMPTY, SPORT = 90, 60, 80, 20, 24, 60, 200
 ANGLES = range(0, 360, 30)
 Row = dict[str, Any]
@@ -151,8 +155,8 @@ def overlap(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
             some = np.flatnonzero(np.array(groups) == group)
             part = precision(truth.subset(some), results.subset(some)).value
             out[f"AP at {share:g}"] = round(part, 3)
-        if name == CONDITIONED:
-            base = precision(truth, found(shown, estimator(methods[BASE])))
+        if name in AGAIN:
+            base = precision(truth, found(shown, estimator(methods[AGAIN[name]])))
             out["gain"] = gap(base, figure, len(truth), DRAWS)
         return out
 
@@ -233,7 +237,7 @@ def rotation(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]
         f"{angle}° | {name}": partial(of, name, angle)
         for name in methods
         for angle in ANGLES
-        if name != CONDITIONED
+        if name not in AGAIN
     }
 
 
@@ -307,7 +311,7 @@ def sport(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
     return {
         name: partial(of, name)
         for name, options in methods.items()
-        if options.get("method", "topdown") in IN_BOXES and name != CONDITIONED
+        if options.get("method", "topdown") in IN_BOXES and name not in AGAIN
     }
 
 
@@ -343,7 +347,7 @@ def objects(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
                           round(float(kept.sum()) / len(some), 3)]  # fmt: skip
         return out
 
-    return {name: (lambda name=name: of(name)) for name in methods if name != CONDITIONED}
+    return {name: (lambda name=name: of(name)) for name in methods if name not in AGAIN}
 
 
 def shown_joints(keypoints: np.ndarray) -> np.ndarray:
@@ -404,7 +408,7 @@ def severity(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]
         return measured(shown, estimator(methods[name]))
 
     rows: dict[str, Callable[[], Row]] = {}
-    for name in (name for name in methods if name != CONDITIONED):
+    for name in (name for name in methods if name not in AGAIN):
         rows[f"as it is | {name}"] = partial(of, name, None, 0)
         for kind, (change, steps) in DAMAGE.items():
             for step in steps:

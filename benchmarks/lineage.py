@@ -4,7 +4,7 @@
     python -m benchmarks.lineage pack --work WORK --labels LABELS
     python -m benchmarks.lineage run --work WORK  # hours; the same command goes on after a stop
     python -m benchmarks.lineage run --work WORK --only cpm --minutes 60
-    python -m benchmarks.lineage table            # for docs/lineage: stdout, and curves.png
+    python -m benchmarks.lineage table            # of docs/lineage/index.md, and curves.png
 
 Every network is trained by `everybody train`'s loop from nothing: 102,400 crops of 96 × 128 (3,200
 steps of 32), AdamW, the same augmentation, seed 1. Its learning rate is the best of `RATES` after
@@ -36,6 +36,7 @@ from benchmarks.common import (
     DETECTOR,
     ROOT,
     environment,
+    filled,
     head,
     parsed,
     parser,
@@ -134,7 +135,7 @@ def pack(work: Path, labels: Sequence[Path]) -> None:
 
 def recipe_of(entry: Entry, rate: float, steps: int) -> Any:
     """The recipe of a run of so many steps."""
-    from everybody.train.recipe import BASE
+    from everybody.train.recipes import BASE
 
     numbers = CROPS | entry.settings | {"evaluate_every": steps // 8 if steps == FULL else steps}
     return replace(BASE, model=entry.model, rate=rate, steps=steps, **numbers)
@@ -293,7 +294,7 @@ def run(work: Path, rows: Path, only: str, minutes: float, limit: int) -> None:
 
 
 def table(rows: Path, folder: Path) -> None:
-    """Both tables on stdout, and curves.png in FOLDER, of all finished rows in order of years."""
+    """Both tables of FOLDER/index.md, and curves.png, of all finished rows in order of years."""
     from matplotlib.figure import Figure as Canvas
 
     done = {name: rows / f"{name}.json" for name in sorted(ENTRIES, key=lambda n: ENTRIES[n].year)}
@@ -307,8 +308,8 @@ def table(rows: Path, folder: Path) -> None:
             "rate",
             "AP, true boxes",
             "AP, detected",
-            "PCK",
-            "PDJ",
+            "PCK@0.2",
+            "PDJ@0.1",
             "published",
         )
     ]
@@ -337,7 +338,9 @@ def table(rows: Path, folder: Path) -> None:
     if made:
         axes.legend(frameon=False, fontsize=8)
     canvas.savefig(folder / "curves.png", dpi=90)
-    print("\n".join([*lines, "", *sport]))
+    page = folder / "index.md"
+    parts = {"coco": "\n".join(lines), "lsp": "\n".join(sport)}
+    page.write_text(filled(page.read_text("utf-8"), parts), encoding="utf-8")
 
 
 def ranged(value: Sequence[float]) -> str:

@@ -35,6 +35,7 @@ from benchmarks.common import (
     ROOT,
     by_turns,
     environment,
+    filled,
     head,
     parsed,
     parser,
@@ -412,17 +413,6 @@ def ranged(value: Sequence[float]) -> str:
 
 def short(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
-
-
-def filled(text: str, parts: Mapping[str, str]) -> str:
-    """A page with each table between its marks, `<!-- NAME -->` and `<!-- end -->`."""
-    for name, part in parts.items():
-        before, found, after = text.partition(f"<!-- {name} -->\n")
-        if not found:
-            raise SystemExit(f"the page has no place <!-- {name} -->")
-        _, end, rest = after.partition("<!-- end -->")
-        text = f"{before}{found}\n{part}\n\n{end}{rest}"
-    return text
 
 
 def main() -> None:

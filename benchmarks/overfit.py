@@ -29,7 +29,8 @@ from everybody.metrics import pck
 from everybody.skeletons import COCO17
 from everybody.train import shards, squares
 from everybody.train.augment import normalised
-from everybody.train.recipe import BASE, UNCHANGED, Recipe
+from everybody.train.recipe import UNCHANGED, Recipe
+from everybody.train.recipes import BASE
 from everybody.train.tasks import task
 
 ENOUGH, EVERY = 0.95, 20

@@ -71,7 +71,8 @@ class PoseOptions:
     further skeletons is asked by skeleton: everybody's own for "halpe-26". sstn: the name or path
     of an SSTN that finds the region of each person first. refine: later stages of a cascade, which
     look at each joint again (`methods/cascade.py`). condition: a network that looks again at people
-    who overlap, told which of them is meant (`methods/conditioned.py`). hand, face: models of these
+    who overlap, told which of them is meant (`methods/conditioned.py`). associate shares the joints
+    of people who overlap out among them (`methods/associated.py`). hand, face: models of these
     parts; people then are openpose-135. flip_test averages with the mirrored crop.
     orientation "any" also finds people who lie or hang. nms removes duplicate poses, as in
     `nms.pose_nms`. batch: crops in one call; 0: by device.
@@ -87,6 +88,7 @@ class PoseOptions:
     sstn: str | Path | None = None
     refine: tuple[str | Path, ...] = ()
     condition: str | Path | None = None
+    associate: bool = False
     hand: str | Path | None = None
     face: str | Path | None = None
     flip_test: bool = False
@@ -152,6 +154,7 @@ class Keywords(TypedDict, total=False):
     sstn: str | Path | None
     refine: tuple[str | Path, ...]
     condition: str | Path | None
+    associate: bool
     hand: str | Path | None
     face: str | Path | None
     flip_test: bool

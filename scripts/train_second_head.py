@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from everybody.train.recipe import recipe
+from everybody.train.recipes import recipe
 from everybody.train.second_head import learn
 
 

@@ -136,7 +136,7 @@ def test_a_diameter_is_shoulder_to_hip_but_never_nothing():
 def test_a_stage_of_other_joints_is_refused(tmp_path):
     path = nets.heatmap_finder(tmp_path / "other.onnx", len(LSP14), SIZE)
     other = load_sppe(path, skeleton="lsp-14", codec="heatmap", input_size=SIZE).poser
-    with pytest.raises(OptionError, match=r"other.onnx: refines joints of lsp-14.*coco-17"):
+    with pytest.raises(OptionError, match=r"other.onnx: finds joints of lsp-14.*coco-17"):
         Cascade(Told(body()), other)
 
 

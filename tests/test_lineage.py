@@ -20,7 +20,8 @@ from everybody.errors import DataError, OptionError  # noqa: E402
 from everybody.models import MODELS, Model  # noqa: E402
 from everybody.runtime import Port  # noqa: E402
 from everybody.train import export, pose  # noqa: E402
-from everybody.train.recipe import BASE, RECIPES, Recipe, recipe  # noqa: E402
+from everybody.train.recipe import Recipe  # noqa: E402
+from everybody.train.recipes import BASE, RECIPES, recipe  # noqa: E402
 from everybody.train.task import codec_of, encoded  # noqa: E402
 from everybody.train.tasks import TASKS, network, task, task_of  # noqa: E402
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import candidates, cutouts, failures, methods
+from benchmarks import candidates, common, cutouts, failures, methods
 from everybody.data.dataset import Dataset, Picture
 from everybody.people import People
 from everybody.skeletons import COCO17
@@ -61,17 +61,17 @@ def test_only_neighbours_on_the_same_picture_make_a_crowd():
 
 def test_a_page_gets_its_tables_and_nothing_else_changes():
     page = "before\n<!-- a -->\nold\n<!-- end -->\nbetween\n<!-- b -->\n<!-- end -->\nafter\n"
-    once = methods.filled(page, {"a": "| new |", "b": "| two |"})
+    once = common.filled(page, {"a": "| new |", "b": "| two |"})
     assert once.startswith("before\n<!-- a -->\n\n| new |\n\n<!-- end -->\nbetween\n")
-    assert methods.filled(once, {"a": "| new |", "b": "| two |"}) == once
+    assert common.filled(once, {"a": "| new |", "b": "| two |"}) == once
     with pytest.raises(SystemExit, match="no place <!-- c -->"):
-        methods.filled(page, {"c": ""})
+        common.filled(page, {"c": ""})
 
 
 def test_the_pages_say_what_was_measured():
     known = json.loads((ROOT / "docs/methods.json").read_text("utf-8"))
     page = (ROOT / "docs/methods.md").read_text("utf-8")
-    assert methods.filled(page, methods.tables(known)) == page
+    assert common.filled(page, methods.tables(known)) == page
     failed = (ROOT / "docs/failures.md").read_text("utf-8")
     assert failures.written(failed) == failed
     deepcut = (ROOT / "docs/lineage/deepcut.md").read_text("utf-8")

@@ -109,7 +109,8 @@ def test_it_begins_at_the_median_of_what_it_is_taught_and_the_middle_of_what_nob
 def test_a_task_lets_it_begin_at_the_median_pose_of_its_crops():
     from dataclasses import replace
 
-    from everybody.train.recipe import BASE, UNCHANGED
+    from everybody.train.recipe import UNCHANGED
+    from everybody.train.recipes import BASE
     from everybody.train.tasks import task
 
     from .test_train_adversarial import pack

@@ -11,12 +11,10 @@ from everybody.models.integral import mean_cell  # noqa: E402
 from everybody.models.symmetric_integral import (  # noqa: E402
     keypoints,
     normalised,
-    part_weights,
     symmetric_integral_loss,
     symmetric_mean,
     whole_body_loss,
 )
-from everybody.skeletons import SKELETONS  # noqa: E402
 
 
 def drawn(*shape: int):
@@ -123,11 +121,3 @@ def test_an_empty_map_costs_what_a_joint_weighs():
         sigma=1.5,
     )
     assert (total / weight).item() == pytest.approx(1, abs=1e-3)
-
-
-def test_parts_of_the_whole_body_skeleton_are_told_by_name():
-    skeleton = SKELETONS["halpe-136"]
-    parts = {"face": 0.5, "left_hand": 2.0, "right_hand": 2.0}
-    weights = part_weights(skeleton.joints, parts, others=1.0)
-    assert weights.tolist() == [1.0] * 26 + [0.5] * 68 + [2.0] * 42
-    assert part_weights(["a_b_0", "a_1", "ab_1"], {"a": 1, "a_b": 2}).tolist() == [2, 1, 0]

@@ -18,7 +18,7 @@ from everybody.skeletons import COCO17  # noqa: E402
 from everybody.train import checkpoint, loop  # noqa: E402
 from everybody.train.about import About  # noqa: E402
 from everybody.train.players import players_of  # noqa: E402
-from everybody.train.recipe import BASE  # noqa: E402
+from everybody.train.recipes import BASE  # noqa: E402
 
 RECIPE = replace(
     BASE,

@@ -30,7 +30,8 @@ from everybody.people import People  # noqa: E402
 from everybody.skeletons import COCO17  # noqa: E402
 from everybody.train import augment, checkpoint, export, log, loop, shards  # noqa: E402
 from everybody.train.pose import PoseTask  # noqa: E402
-from everybody.train.recipe import UNCHANGED, recipe  # noqa: E402
+from everybody.train.recipe import UNCHANGED  # noqa: E402
+from everybody.train.recipes import recipe  # noqa: E402
 from everybody.train.rmpe import RmpeTask, SstnTask  # noqa: E402
 from everybody.train.tasks import network  # noqa: E402
 from synthetic import nets  # noqa: E402

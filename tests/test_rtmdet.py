@@ -34,7 +34,8 @@ from everybody.train import (  # noqa: E402
     shards,
     squares,
 )
-from everybody.train.recipe import RECIPES, UNCHANGED  # noqa: E402
+from everybody.train.recipe import UNCHANGED  # noqa: E402
+from everybody.train.recipes import RECIPES  # noqa: E402
 from everybody.train.tasks import network  # noqa: E402
 
 from .loaded import load_detector  # noqa: E402

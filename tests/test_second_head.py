@@ -270,7 +270,7 @@ def test_only_the_second_head_learns(tmp_path, monkeypatch):
 
     from everybody.models import MODELS as NETWORKS
     from everybody.train import checkpoint, export
-    from everybody.train.recipe import recipe
+    from everybody.train.recipes import recipe
     from everybody.train.squares import pack_crops
 
     data = Dataset(

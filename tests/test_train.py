@@ -49,7 +49,8 @@ from everybody.train import (  # noqa: E402
     spoil,
     squares,
 )
-from everybody.train.recipe import BASE, RECIPES, UNCHANGED, Recipe, recipe  # noqa: E402
+from everybody.train.recipe import UNCHANGED, Recipe  # noqa: E402
+from everybody.train.recipes import BASE, RECIPES, recipe  # noqa: E402
 from everybody.train.tasks import network  # noqa: E402
 from everybody.train.turn import TurnTask, turned_scores  # noqa: E402
 from synthetic import nets  # noqa: E402

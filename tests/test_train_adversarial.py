@@ -12,7 +12,8 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 from everybody.models import MODELS, adversarial  # noqa: E402
 from everybody.skeletons import COCO17  # noqa: E402
 from everybody.train import checkpoint, loop, shards, squares  # noqa: E402
-from everybody.train.recipe import BASE, UNCHANGED  # noqa: E402
+from everybody.train.recipe import UNCHANGED  # noqa: E402
+from everybody.train.recipes import BASE  # noqa: E402
 from everybody.train.tasks import task  # noqa: E402
 from synthetic import nets  # noqa: E402
 

@@ -10,7 +10,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from everybody.methods.cascade import diameters  # noqa: E402
-from everybody.train.recipe import UNCHANGED, recipe  # noqa: E402
+from everybody.train.recipe import UNCHANGED  # noqa: E402
+from everybody.train.recipes import recipe  # noqa: E402
 from everybody.train.tasks import task  # noqa: E402
 
 from .test_train_adversarial import pack  # noqa: E402

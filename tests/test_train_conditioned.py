@@ -13,7 +13,8 @@ from everybody.codecs.condition import folded  # noqa: E402
 from everybody.errors import DataError  # noqa: E402
 from everybody.models import MODELS, conditioned, deployed, tinypose  # noqa: E402
 from everybody.train import augment, shards, squares  # noqa: E402
-from everybody.train.recipe import UNCHANGED, recipe  # noqa: E402
+from everybody.train.recipe import UNCHANGED  # noqa: E402
+from everybody.train.recipes import recipe  # noqa: E402
 from everybody.train.tasks import task  # noqa: E402
 
 from .test_train_adversarial import pack  # noqa: E402

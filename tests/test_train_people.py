@@ -26,7 +26,8 @@ from everybody.people import Frame  # noqa: E402
 from everybody.skeletons import COCO17, LSP14, mapping  # noqa: E402
 from everybody.train import checkpoint, export, loop, people, shards  # noqa: E402
 from everybody.train.about import About  # noqa: E402
-from everybody.train.recipe import UNCHANGED, recipe  # noqa: E402
+from everybody.train.recipe import UNCHANGED  # noqa: E402
+from everybody.train.recipes import recipe  # noqa: E402
 from synthetic import nets, planted  # noqa: E402
 
 from .network_laws import batched_equals_single, every_parameter_learns  # noqa: E402

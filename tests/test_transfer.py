@@ -16,7 +16,8 @@ from everybody.options import Engine, FindOptions  # noqa: E402
 from everybody.skeletons import ANIMAL20, COCO17, Skeleton  # noqa: E402
 from everybody.train import checkpoint, detect, export, loop, pose, shards  # noqa: E402
 from everybody.train.about import About  # noqa: E402
-from everybody.train.recipe import BASE, UNCHANGED  # noqa: E402
+from everybody.train.recipe import UNCHANGED  # noqa: E402
+from everybody.train.recipes import BASE  # noqa: E402
 from everybody.train.transfer import transferred  # noqa: E402
 from everybody.weights import manifest  # noqa: E402
 

@@ -229,6 +229,9 @@ class Posing:
     condition: Annotated[
         str | None, to_pose(help="Model that looks again at people who overlap.")
     ] = None
+    associate: Annotated[
+        bool, to_pose("--associate", help="Share joints out among people who overlap.")
+    ] = False
     hand: Annotated[str | None, to_pose(help="Model of hands: 135 points, with --face.")] = None
     face: Annotated[str | None, to_pose(help="Model of faces, as mediapipe-face.")] = None
     batch: Annotated[int, to_pose(help="Crops per call; 0: by device.")] = POSES.batch
@@ -252,6 +255,7 @@ class Posing:
             sstn=self.sstn,
             refine=tuple(self.refine or ()),
             condition=self.condition,
+            associate=self.associate,
             hand=self.hand,
             face=self.face,
             flip_test=self.flip_test,

@@ -267,7 +267,7 @@ def train(
     On several devices: torchrun --nproc-per-node N -m everybody train RECIPE …
     """
     needs_torch()
-    from ..train import recipe as recipes
+    from ..train import recipes
 
     chosen = recipes.recipe(recipe, settings or [])
     folders = [*map(Path, chosen.data), *(data or [])]

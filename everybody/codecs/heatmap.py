@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import unknown
 from .grid import ALIGNMENTS, Alignment, Array, check_answer, check_ports, labels
+from .peaks import find_peaks
 from .refine import REFINEMENTS, smoothed
 
 if TYPE_CHECKING:
@@ -151,6 +152,21 @@ class Heatmap:
         keypoints[:, :2] = (cell + shift) * self.scale + self.offset
         keypoints[:, 2] = np.clip(peak / self.height, 0, 1)
         return keypoints.reshape(n, k, 3)
+
+    def peaks(self, maps: Array, *, threshold: float = 0.1, radius: float = 3.0) -> list[Array]:
+        """One crop's heatmaps [K, h, w] -> of each joint all peaks [M, 3] in crop pixels that score
+        at least `threshold`, none within `radius` cells of a stronger one.
+        """
+        maps = np.ascontiguousarray(maps[: len(maps) - self.background])
+        found = find_peaks(maps, threshold=threshold * self.height, radius=radius)
+        cell = np.stack([found.x, found.y], 1)
+        places = cell * self.scale + self.offset
+        if len(cell):
+            shift = REFINEMENTS[self.refine](maps[found.part], cell, self.sigma)
+            places = (cell + shift) * self.scale + self.offset
+        score = np.clip(found.score / self.height, 0, 1)
+        peaks = np.concatenate([places, score[:, None]], 1)
+        return [peaks[found.part == joint] for joint in range(len(maps))]
 
     def flip(self, outputs: Sequence[Array], mirror: Sequence[int]) -> list[Array]:
         (heatmaps,) = outputs

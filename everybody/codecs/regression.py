@@ -1,5 +1,5 @@
 """Coordinates as numbers (DeepPose, Toshev & Szegedy 2014), alone or with how far off they may be
-(RLE, Li et al. 2021, Eq. 8: the score is 1 - σ).
+(RLE, Li et al. 2021: the score is 1 - σ).
 
 Where a value lies in the crop of W pixels is a row of `UNITS`, pixel = value · scale + offset:
 

@@ -16,13 +16,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..errors import OptionError
 from ..geometry import Array
-from ..method import Poser
 from ..people import Frame, Image, People
 from ..runtime import Session
 from ..skeletons import Skeleton
-from .sppe import Sppe
+from .sppe import LookingAgain
 
 DIAMETER = ("left_shoulder", "right_hip")
 # Least diameter, of the box's longer side: a trunk seen from its end has none.
@@ -30,22 +28,8 @@ LEAST = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Cascade:
+class Cascade(LookingAgain):
     """A `Poser`: what `poser` found, each joint looked at again by `stage`."""
-
-    poser: Poser
-    stage: Sppe
-
-    def __post_init__(self) -> None:
-        if self.poser.skeleton != self.stage.skeleton:
-            raise OptionError(
-                f"{self.stage.session.path}: refines joints of {self.stage.skeleton.name}, the "
-                f"poses have those of {self.poser.skeleton.name}: both stages must have the same"
-            )
-
-    @property
-    def skeleton(self) -> Skeleton:
-        return self.poser.skeleton
 
     @property
     def sessions(self) -> Mapping[str, Session]:

@@ -25,9 +25,8 @@ from ..inputs import crop, normalise
 from ..method import Poser
 from ..people import Frame, Image, People
 from ..runtime import Session
-from ..skeletons import Skeleton
 from .orientation import trunks
-from .sppe import Sppe
+from .sppe import LookingAgain, Sppe
 
 OVERLAP = 0.1  # IoU of two boxes from which their people are looked at again
 
@@ -74,25 +73,13 @@ class ToldSppe(Sppe):
 
 
 @dataclass(frozen=True, slots=True)
-class Conditioned:
+class Conditioned(LookingAgain):
     """A `Poser`: what `poser` found; people who overlap by more than `overlap` (IoU) are looked at
     again by `stage`. Scores of people stay those of the first look.
     """
 
-    poser: Poser
     stage: ToldSppe
     overlap: float = OVERLAP
-
-    def __post_init__(self) -> None:
-        if self.poser.skeleton != self.stage.skeleton:
-            raise OptionError(
-                f"{self.stage.session.path}: finds joints of {self.stage.skeleton.name}, the first "
-                f"look those of {self.poser.skeleton.name}: both must find the same"
-            )
-
-    @property
-    def skeleton(self) -> Skeleton:
-        return self.poser.skeleton
 
     @property
     def sessions(self) -> Mapping[str, Session]:

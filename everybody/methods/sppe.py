@@ -6,7 +6,7 @@ frames share one call of the network; the inverse warp brings the keypoints back
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import geometry
-from ..codecs import Codec
-from ..errors import ModelError
+from ..codecs import Codec, Heatmap
+from ..errors import ModelError, OptionError
 from ..geometry import Array
 from ..inputs import Input, crop, normalise
+from ..method import Poser
 from ..people import Floats, Frame, Image, People
 from ..runtime import Port, Session
 from ..skeletons import Skeleton
@@ -127,10 +128,31 @@ class Sppe:
         if not len(boxes):
             return np.zeros((0, len(self.skeleton), 3), np.float32)
         matrices = self.look(pictures, boxes, turns, self.input.size)
+        found = [self._estimate(crops) for crops in self._batches(pictures, matrices)]
+        return geometry.transform(geometry.invert(matrices), np.concatenate(found))
+
+    def candidates(
+        self, pictures: Sequence[Image], boxes: Array, turns: ArrayLike
+    ) -> list[list[Array]]:
+        """Pictures, boxes [N, 4] and quarter turns [N] of N people -> of each person, of each joint
+        all peaks [M, 3] of the heatmaps, in picture pixels. For a codec of heatmaps only.
+        """
+        assert isinstance(self.codec, Heatmap)
+        matrices = self.look(pictures, boxes, turns, self.input.size)
+        maps = [maps for crops in self._batches(pictures, matrices) for maps in self._run(crops)[0]]
+        return [
+            [geometry.transform(back, peaks[None])[0] for peaks in self.codec.peaks(some)]
+            for back, some in zip(geometry.invert(matrices)[:, None], maps, strict=True)
+        ]
+
+    def _batches(
+        self, pictures: Sequence[Image], matrices: Array
+    ) -> Iterator[list[tuple[Image, Array]]]:
+        """Pictures, transforms [N, 2, 3] -> (picture, matrix) of as many as one call takes."""
         crops = list(zip(pictures, matrices, strict=True))
         most = self.session.input.shape[0] or self.batch or len(crops)
-        batches = [self._estimate(crops[i : i + most]) for i in range(0, len(crops), most)]
-        return geometry.transform(geometry.invert(matrices), np.concatenate(batches))
+        for start in range(0, len(crops), most):
+            yield crops[start : start + most]
 
     def _estimate(self, crops: Sequence[tuple[Image, Array]]) -> Floats:
         """At most one batch of (picture, matrix) -> keypoints [N, K, 3] in crop pixels."""
@@ -193,6 +215,25 @@ class Sppe:
         """Outputs for crops and for their mirror images -> keypoints [N, K, 3] in crop pixels."""
         restored = self.codec.flip(mirrored, self.skeleton.mirror)
         return self._decode([(a + b) / 2 for a, b in zip(outputs, restored, strict=True)])
+
+
+@dataclass(frozen=True, slots=True)
+class LookingAgain:
+    """What posers have in common that look again, by `stage`, at what `poser` found."""
+
+    poser: Poser
+    stage: Sppe
+
+    def __post_init__(self) -> None:
+        if self.poser.skeleton != self.stage.skeleton:
+            raise OptionError(
+                f"{self.stage.session.path}: finds joints of {self.stage.skeleton.name}, the first "
+                f"look those of {self.poser.skeleton.name}: both must find the same"
+            )
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return self.poser.skeleton
 
 
 class Crowd:

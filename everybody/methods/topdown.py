@@ -25,6 +25,7 @@ from ..skeleton_file import chosen, either
 from ..skeletons import Skeleton
 from ..weights import fetch, manifest
 from ..weights.locate import fixed_size, opened
+from .associated import Associated
 from .boxes import GivenBoxes, WholePicture
 from .cascade import Cascade
 from .conditioned import ToldSppe, conditioned
@@ -136,13 +137,15 @@ def open_topdown(options: Options) -> Method:
         finder = open_finder(find, net, engine)
         if find.second:
             finder = SecondChance(finder, opened_second(options))
-        sppe: Poser = posing.result()
+        first = posing.result()
+    sppe: Poser = first
     if pose.orientation == "any":
-        assert isinstance(sppe, Sppe)
-        sppe = AnyTurn(poser=sppe, net=net, straighten=not pose.sstn)  # an SSTN does it itself
+        sppe = AnyTurn(poser=first, net=net, straighten=not pose.sstn)  # an SSTN does it itself
     for stage in pose.refine:
         sppe = Cascade(sppe, open_sppe(PoseOptions(model=stage, batch=batch), engine))
     poser: Poser = Distinct(sppe, suppress)
+    if pose.associate:
+        poser = Associated(poser, first)
     if pose.condition:
         stage = open_sppe(PoseOptions(model=pose.condition, batch=batch), engine)
         poser = conditioned(poser, stage, pose.condition)

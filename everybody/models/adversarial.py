@@ -1,5 +1,5 @@
-"""Adversarial PoseNet (Chen et al. 2017, arXiv 1705.00389): two critics teach a pose network which
-poses a body can have.
+"""Adversarial PoseNet (Chen et al., ICCV 2017, arXiv 1705.00389): two critics teach a pose network
+which poses a body can have.
 
 The generator is a stack of hourglasses (Newell et al. 2016) with two tasks: each stack says where
 every joint is (pose heatmaps) and which of them are hidden (occlusion heatmaps, empty for visible
@@ -9,7 +9,8 @@ squared error of both, of all stacks.
 The pose discriminator P sees picture and heatmaps, through an encoder-decoder with skips, and says
 for each joint how plausible it is; the confidence discriminator C sees heatmaps alone and
 says how sure of themselves they look. What the generator already does well is no fake: with
-p_fake = 1 for joints near the truth and c_fake = 1 for maps like the truth,
+p_fake = 1 for joints near the truth and c_fake = 1 for maps like the truth, and x the picture, y
+and z its true pose and occlusion heatmaps,
 
     L_P = E[log P(y, z, x)] + E[log(1 - |P(G(x), x) - p_fake|)]
     L_C = E[log C(y, z)]    + E[log(1 - |C(G(x)) - c_fake|)]

@@ -1,14 +1,14 @@
-"""Convolutional Pose Machines (Wei et al. 2016).
+"""Convolutional Pose Machines (Wei et al., CVPR 2016, arXiv 1602.00134).
 
-Section 3.2, figure 2: the first stage reads belief maps off the picture around each place (Eq. 1).
-Every later stage t sees features x′ of the picture, and the beliefs b of the stage before around
-the same place, in a window that large kernels make wide (Eq. 3):
+The first stage reads belief maps (heatmaps) b off the picture x around each place. Every later
+stage t sees features x′ of the picture, and the beliefs of the stage before around the same place,
+in a window that large kernels make wide:
 
     b_1 = g_1(x),    b_t = g_t(x′, b_{t-1})
 
-so that a joint which is easy to see helps to find those which are not. All stages are trained by
-squared error to Gaussians at the joints (Eq. 4), added up (Eq. 5): intermediate supervision gives
-each stage a gradient of its own.
+so that a joint which is easy to see helps to find those which are not. The loss of a stage is the
+squared error of its maps, f_t = Σ_joints Σ_cells |b_t - b*|² with Gaussians b* at the true joints;
+the losses of all stages are added up (intermediate supervision), so each has a gradient of its own.
 
 The paper's net has a map of the background too, and takes a map of the person's centre; what mmpose
 (Apache-2.0) publishes has neither and normalises batches (weights trained on MPII, COCO and JHMDB,
@@ -46,7 +46,7 @@ def halve() -> nn.MaxPool2d:
     return nn.MaxPool2d(3, 2, 1)
 
 
-def look(width: int) -> list[nn.Module]:
+def picture_features(width: int) -> list[nn.Module]:
     """[B, 3, H, W] -> features of the picture [B, width, H / 8, W / 8]."""
     return [
         *(Conv(3, width, 9), halve()),
@@ -71,7 +71,8 @@ class Refine(nn.Module):
 class CpmNet(nn.Module):
     """Crop [B, 3, H, W], normalised -> one [B, K, H / 8, W / 8] per stage, in order.
 
-    width: channels of most layers; `narrow` and `wide` of the first stage's last ones.
+    width: channels of most layers; narrow: of the features before a stage's large kernels; wide: of
+    the first stage's last layers.
     """
 
     def __init__(
@@ -86,13 +87,13 @@ class CpmNet(nn.Module):
         super().__init__()
         later = range(stages - 1)
         self.stem = nn.Sequential(
-            *look(width),
+            *picture_features(width),
             Conv(width, narrow, 5),
             Conv(narrow, wide, 9),
             Conv(wide, wide, 1),
             Conv(wide, joints, 1, linear=True),
         )
-        self.middle = nn.Sequential(*(look(width) if stages > 1 else ()))
+        self.middle = nn.Sequential(*(picture_features(width) if stages > 1 else ()))
         self.middle_conv = nn.ModuleList(nn.Sequential(Conv(width, narrow, 5)) for _ in later)
         self.cpm_stages = nn.ModuleList(Refine(joints + narrow, width) for _ in later)
         self.out_convs = nn.ModuleList(

@@ -154,7 +154,7 @@ def dekr_losses(said: Said, targets: Mapping[str, Tensor]) -> dict[str, Loss]:
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "dekr-tiny": {
-        "width": 8, "stem": 16, "modules": (1, 1, 1), "blocks": (1, 1, 1, 1), "channels": 4,
+        "width": 8, "inner": 16, "modules": (1, 1, 1), "blocks": (1, 1, 1, 1), "channels": 4,
         "heat": 8,
     },
     "dekr-w32": {"width": 32},

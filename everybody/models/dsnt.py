@@ -1,16 +1,16 @@
-"""DSNT (Nibali et al. 2018, arXiv 1801.07372): coordinates from heatmaps by a layer without
-parameters that gradients pass through.
+"""DSNT, the differentiable spatial to numerical transform (Nibali et al. 2018, arXiv 1801.07372):
+coordinates from heatmaps by a layer without parameters that gradients pass through.
 
 A map of probabilities Z (a softmax over its cells) has its mean for an answer: μ = [⟨Z, X⟩ ⟨Z, Y⟩]
-with the cells' coordinates X and Y (§ 4). Coordinates go from -1 to 1 between the map's edges; cell
-i of n lies at (2i + 1) / n - 1:
+with the cells' coordinates X and Y. Coordinates go from -1 to 1 between the map's edges; cell i of
+n lies at (2i + 1) / n - 1:
 
     |  0  |  1  |  2  |  3  |       n = 4
     -1  -.75 -.25  .25   .75  1
 
 The loss is L_euc(μ, p) + λ L_reg(Z): the distance of μ from the joint p, and a regulariser of the
-map's shape (§ 4.3). L_D is the Jensen–Shannon or Kullback–Leibler divergence from a Gaussian at the
-joint (the paper found JS with λ = 1 best), L_var the squared difference of variance and σ².
+map's shape. L_reg is L_D, the Jensen–Shannon or Kullback–Leibler divergence from a Gaussian at the
+joint (Jensen–Shannon with λ = 1 here), or L_var, the squared difference of variance and σ².
 
 All functions give one value per joint; `average` applies the mask once, at the end.
 """
@@ -40,7 +40,7 @@ def places(cells: int, like: Tensor) -> Tensor:
 
 
 def mean(heatmaps: Tensor) -> Tensor:
-    """Probabilities [..., h, w] -> [..., 2] (x, y): where they lie on average (μ of § 4)."""
+    """Probabilities [..., h, w] -> [..., 2] (x, y): where they lie on average, μ."""
     height, width = heatmaps.shape[-2:]
     x = (heatmaps.sum(-2) * places(width, heatmaps)).sum(-1)
     y = (heatmaps.sum(-1) * places(height, heatmaps)).sum(-1)

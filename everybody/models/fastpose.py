@@ -1,7 +1,8 @@
-"""FastPose, the pose network of AlphaPose (Fang et al. 2022, TPAMI, section 3).
+"""FastPose, the pose network of AlphaPose (Fang et al., TPAMI 2022, arXiv 2211.03375, section 3).
 
-A ResNet whose stages start with a squeeze-and-excitation block (Hu et al. 2018, Eq. 2-4), then
-dense upsampling convolutions (Wang et al. 2018): a convolution widens the features, and a pixel
+A ResNet in which the first block of each stage weighs its channels (squeeze and excitation, Hu et
+al. 2018: mean over the map, two linear layers, sigmoid; here without their reduction), then dense
+upsampling convolutions (Wang et al. 2018): a convolution widens the features, and a pixel
 shuffle (Shi et al. 2016) turns four channels into 2 × 2 pixels. Three shuffles bring stride 32 to
 stride 4. The variants differ in how many convolutions stand before, between and after the shuffles,
 and in whether the ResNet's 3 × 3 convolutions are deformable (`deformable.py`).
@@ -28,9 +29,8 @@ from .published_names import renamed
 from .resnet_published import VARIANTS as RESNETS
 from .resnet_published import Bottleneck, ResNet
 
-Groups = Sequence[
-    Sequence[int]
-]  # channels of the convolutions before, between and after 3 shuffles
+# Output channels of the convolutions before, between and after the three pixel shuffles.
+Groups = Sequence[Sequence[int]]
 SHUFFLED: Groups = ((), (1024,), (512,), ())
 UNSHUFFLED: Groups = ((1024,), (512,), (256,), ())
 LONG: Groups = ((), (512, 512, 512, 1024), (256, 512), (256,))  # 4, 2 and 1 convolutions
@@ -50,7 +50,9 @@ class SqueezeExcite(nn.Module):
 
 
 class FastBottleneck(Bottleneck):
-    """A bottleneck that may weigh its channels and may look beside its places."""
+    """A bottleneck that may weigh its channels (`squeeze`), and whose 3 × 3 convolution may be
+    deformable, with weights of its readings (`modulated`) or without.
+    """
 
     def __init__(
         self,
@@ -75,8 +77,8 @@ class FastPoseNet(nn.Module):
     """Crop [B, 3, H, W], normalised; H, W multiples of 32 -> heatmaps [B, K, H / 4, W / 4].
 
     upsampling: output channels of the convolutions before the first pixel shuffle, after the first,
-    after the second and after the third. deformable: whether stage 1 to 4 of the ResNet is, and
-    `modulated` whether by the second version.
+    after the second and after the third. deformable: whether stages 1 to 4 of the ResNet are;
+    modulated: by the second version (Zhu et al. 2019).
     """
 
     def __init__(

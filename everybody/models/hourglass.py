@@ -1,14 +1,15 @@
-"""Stacked Hourglass (Newell et al. 2016, Stacked Hourglass Networks for Human Pose Estimation).
+"""Stacked Hourglass (Newell et al., Stacked Hourglass Networks for Human Pose Estimation, ECCV
+2016, arXiv 1603.06937).
 
-Section 3.1: an hourglass pools its features down to the coarsest resolution and brings them up
-again, and at every resolution adds what it had there on the way down (figure 3). Its residual
-blocks normalise before they convolve (figure 4, left; He et al. 2016b). Section 3.3: hourglasses
-follow one another; the heatmaps of each are trained (intermediate supervision), and go back into
-the features before the next one (figure 4, right):
+An hourglass pools its features down to the coarsest resolution and brings them up again, and at
+every resolution adds what it had there on the way down. Its residual blocks normalise before they
+convolve (He et al. 2016, Identity Mappings in Deep Residual Networks). Hourglasses follow one
+another; the heatmaps of each are trained (intermediate supervision), and go back into the features
+before the next one:
 
     x ← x + merge_features(features) + merge_maps(heatmaps)
 
-The loss is the squared error of the heatmaps, added up over the stacks (section 3.4).
+The loss is the squared error of the heatmaps, added up over the stacks.
 
 Two layouts are published, and `published` tells them apart by their names: the authors' own
 (princeton-vl/pytorch_stacked_hourglass, BSD-3; `pre`, `hgs`) and pytorch-pose's (GPL-3.0: names and

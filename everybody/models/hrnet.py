@@ -1,10 +1,10 @@
-"""HRNet (Sun et al. 2019, Deep High-Resolution Representation Learning for Human Pose Estimation).
+"""HRNet (Sun et al., Deep High-Resolution Representation Learning for Human Pose Estimation, CVPR
+2019, arXiv 1902.09212).
 
-Section 3 and figure 1: the network starts at stride 4 and never leaves it. Branches at strides 4,
-8, 16 and 32 join one after the other and run side by side; at the end of each module, every branch
-gets the sum of all branches, brought to its own stride (exchange units, figure 3). The heatmaps are
-read from the finest branch by one 1 × 1 convolution and trained by squared error (section 3,
-"Heatmap estimation").
+Section 3: the network starts at stride 4 (a cell is 4 × 4 pixels) and never leaves it. Branches at
+strides 8, 16 and 32 join the first one after the other and run beside it; at the end of each
+module, every branch gets the sum of all branches, brought to its own stride (an exchange unit). The
+heatmaps are read from the finest branch by one 1 × 1 convolution and trained by squared error.
 
 Names of parameters: as published (leoxiaobin/deep-high-resolution-net.pytorch, MIT; its weights are
 trained on COCO and MPII and come without a licence of their own); mmpose (Apache-2.0) puts
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from .published_names import renamed
 from .resnet_published import BasicBlock, Bottleneck
 
-WIDTH = 64  # of the stem
+STEM = 64  # channels of the two convolutions that bring the picture to stride 4
 
 
 def conv(inputs: int, outputs: int, stride: int = 1, *, active: bool = True) -> nn.Sequential:
@@ -86,28 +86,30 @@ class Module(nn.Module):
 class HRNetBackbone(nn.Module):
     """Image [B, 3, H, W] (sides: multiples of 32) -> features of strides 4, 8, 16 and 32.
 
-    `finest`: only the features of stride 4 are returned, and what the others would need at the very
-    end is left out.
+    width: channels of the finest branch, doubled for each coarser one; inner: of the 3 × 3
+    convolutions in the bottlenecks of stage 1; modules: of stages 2 to 4, one after the other;
+    blocks: residual blocks of each branch in a module, of stages 1 to 4. finest: only the features
+    of stride 4 are returned, and what the others would need at the very end is left out.
     """
 
     def __init__(
         self,
         *,
         width: int = 32,
-        stem: int = 64,
+        inner: int = 64,
         modules: Sequence[int] = (1, 4, 3),
         blocks: Sequence[int] = (4, 4, 4, 4),
         finest: bool = False,
     ) -> None:
         super().__init__()
         self.channels = tuple(width * 2**level for level in range(4))
-        self.conv1 = nn.Conv2d(3, WIDTH, 3, 2, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(WIDTH)
-        self.conv2 = nn.Conv2d(WIDTH, WIDTH, 3, 2, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(WIDTH)
+        self.conv1 = nn.Conv2d(3, STEM, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(STEM)
+        self.conv2 = nn.Conv2d(STEM, STEM, 3, 2, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(STEM)
 
-        others = (Bottleneck(4 * stem, stem) for _ in range(blocks[0] - 1))
-        self.layer1 = nn.Sequential(Bottleneck(WIDTH, stem), *others)
+        others = (Bottleneck(4 * inner, inner) for _ in range(blocks[0] - 1))
+        self.layer1 = nn.Sequential(Bottleneck(STEM, inner), *others)
 
         def stage(number: int) -> nn.Sequential:
             widths = self.channels[: number + 1]
@@ -119,7 +121,7 @@ class HRNetBackbone(nn.Module):
 
         first, second, third, fourth = self.channels
         self.transition1 = nn.ModuleList(
-            [conv(4 * stem, first), nn.Sequential(conv(4 * stem, second, 2))]
+            [conv(4 * inner, first), nn.Sequential(conv(4 * inner, second, 2))]
         )
         self.stage2 = stage(1)
         self.transition2 = nn.ModuleList(
@@ -157,11 +159,11 @@ class HRNet(HRNetBackbone):
         joints: int,
         *,
         width: int = 32,
-        stem: int = 64,
+        inner: int = 64,
         modules: Sequence[int] = (1, 4, 3),
         blocks: Sequence[int] = (4, 4, 4, 4),
     ) -> None:
-        super().__init__(width=width, stem=stem, modules=modules, blocks=blocks, finest=True)
+        super().__init__(width=width, inner=inner, modules=modules, blocks=blocks, finest=True)
         self.final_layer = nn.Conv2d(width, joints, 1)
         nn.init.normal_(self.final_layer.weight, std=0.001)
 
@@ -169,13 +171,10 @@ class HRNet(HRNetBackbone):
         return self.final_layer(self.features(image)[0])
 
 
-SMALL = {"stem": 32, "modules": (1, 1, 1), "blocks": (1, 2, 2, 2)}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "hrnet-tiny": {"width": 8, "stem": 16, "modules": (1, 1, 1), "blocks": (1, 1, 1, 1)},
-    "hrnet-w18-small": {
-        "width": 16,
-        **SMALL,
-    },  # published as "W18-small-v1"; its widths are 16 to 128
+    "hrnet-tiny": {"width": 8, "inner": 16, "modules": (1, 1, 1), "blocks": (1, 1, 1, 1)},
+    # Published as "W18-small-v1", though its branches are 16 to 128 wide.
+    "hrnet-w18-small": {"width": 16, "inner": 32, "modules": (1, 1, 1), "blocks": (1, 2, 2, 2)},
     "hrnet-w32": {"width": 32},
     "hrnet-w48": {"width": 48},
 }

@@ -1,17 +1,18 @@
-"""Iterative Error Feedback (Carreira et al. 2016, arXiv 1507.06550): a network that sees the
+"""Iterative Error Feedback (Carreira et al., CVPR 2016, arXiv 1507.06550): a network that sees the
 picture and its own last guess, and says how to correct it.
 
-The guess y_t is rendered as one Gaussian per joint and laid behind the picture's channels; the
-network says a correction; the corrected guess goes in again:
+The guess y_t is rendered as one Gaussian per joint, g(y_t), and stacked onto the picture's channels
+I (⊕); the network f says a correction ε; the corrected guess goes in again:
 
-    ε_t = f(x_t)                 (Eq. 1)
-    y_{t+1} = y_t + ε_t          (Eq. 2)
-    x_{t+1} = I ⊕ g(y_{t+1})     (Eq. 3)
+    ε_t = f(x_t)
+    y_{t+1} = y_t + ε_t
+    x_{t+1} = I ⊕ g(y_{t+1})
 
-No step takes a joint further than `bound` pixels (L = 20 there): the network learns
-e(y, y_t) = min(L, |u|) û, u = y - y_t. Fixed-path consolidation trains it: the guesses that it sees
-are those of perfect corrections, y_{t+1} = y_t + e(y, y_t), so that no target moves while it
-learns. y_0 is the median pose of the training pictures.
+No step takes a joint further than `bound` pixels (L = 20 there): from the truth y the network
+learns the bounded correction e(y, y_t) = min(L, |u|) û, u = y - y_t, û its direction. Fixed-path
+consolidation trains it: the guesses that it sees are those of perfect corrections,
+y_{t+1} = y_t + e(y, y_t), so that no target moves while it learns. y_0 is the median pose of the
+training pictures.
 
 The paper's f is GoogLeNet; ours is the slim ResNet of `resnet.py` with a first layer for 3 + K
 channels.
@@ -145,7 +146,7 @@ def ief_loss(
     said: Sequence[Tensor], targets: Sequence[Tensor], weights: Tensor, *, bound: float = 20.0
 ) -> tuple[Tensor, Tensor]:
     """(guesses, corrections) of the network, (true places [B, K, 2] in pixels,), weights [B, K] ->
-    (sum, weight): Σ_t h(ε_t, e(y, y_t)) (Eq. 4); h is the squared distance, in units of `bound`.
+    (sum, weight): Σ_t h(ε_t, e(y, y_t)); h is the squared distance, in units of `bound`.
     """
     poses, corrections = said
     (truth,) = targets

@@ -1,14 +1,14 @@
-"""Integral pose regression (Sun et al. 2018).
+"""Integral human pose regression (Sun et al., ECCV 2018, arXiv 1711.08229).
 
-A network of heatmaps, as of simple baselines (Xiao et al. 2018), whose answer is not the highest
-cell (Eq. 1) but the mean of all cells under the map's softmax (Eq. 2-4). The mean can be
+A network of heatmaps H, as of simple baselines (Xiao et al. 2018), whose answer J is not the
+highest cell, argmax H, but the mean of all cells under the map's softmax. The mean can be
 differentiated, so the loss is the absolute difference of coordinates, and a cell's size does not
 limit what can be said.
 
     p = softmax(β H),    J = Σ_cells p(cell) · cell
 
 The softmax leaves some mass everywhere and draws the mean to the middle of the map; `debias` takes
-that share out (Gu et al. 2021, Removing the Bias of Integral Pose Regression).
+that share out (Gu et al., Removing the Bias of Integral Pose Regression, ICCV 2021).
 
 The codec is `Integral` (alignment "corner", the same β). Published weights: mmpose's (Apache-2.0),
 trained with β = 1; Sun et al.'s own are other networks (3D too).
@@ -37,7 +37,10 @@ def mean_cell(mass: Tensor) -> Tensor:
 
 
 def soft_argmax(logits: Tensor, *, beta: float = 1.0, debias: bool = False) -> Tensor:
-    """[..., h, w] -> the mean cell [..., 2] (x, y) under the softmax of beta · logits."""
+    """[..., h, w] -> the mean cell [..., 2] (x, y) under the softmax of beta · logits.
+
+    debias: by the sum of the exponentials of the logits without beta, as mmpose has it.
+    """
     height, width = logits.shape[-2:]
     flat = logits.float().flatten(-2)
     cells = mean_cell((beta * flat).softmax(-1).reshape(logits.shape))

@@ -1,11 +1,14 @@
-"""RLE, regression by residual log-likelihood (Li et al. 2021, Human Pose Regression with Residual
-Log-likelihood Estimation).
+"""RLE, regression by residual log-likelihood (Li et al., Human Pose Regression with Residual
+Log-likelihood Estimation, ICCV 2021, arXiv 2107.11291).
 
 The network says a place μ̂ and a scale σ̂ of each joint. The error in units of the scale,
 x = (μ̂ - μ) / σ̂, follows a density that is learnt with the network and only needed in training: a
 simple one, Q, times a correction G that a flow represents (section 3.3):
 
     -log P = -log Q(x) - log G(x) + log σ̂
+
+The published loss counts log σ̂ once more, because its Q has a scale of its own: -log Q is then
+log(2σ̂) + |x| for a Laplace distribution and log(√(2π) σ̂) + x² / 2 for a Gaussian; so is ours.
 
 The flow is RealNVP (Dinh et al. 2017) of two dimensions. Its parameters' names are those of mmpose.
 """
@@ -54,7 +57,9 @@ class RealNvp(nn.Module):
         return x, log_det
 
     def forward(self, x: Tensor) -> Tensor:
-        """Points [N, 2] -> the logarithm of their density [N] (Dinh et al. 2017, Eq. 2-3)."""
+        """Points [N, 2] -> the logarithm of their density [N]: that of where they lie in a standard
+        normal density, and log |det| (change of variables, Dinh et al. 2017).
+        """
         z, log_det = self.normal(x)
         return log_det - 0.5 * z.square().sum(1) - math.log(2 * math.pi)
 
@@ -67,7 +72,7 @@ def _gaussian(error: Tensor, sigma: Tensor) -> Tensor:
     return (math.sqrt(2 * math.pi) * sigma).log() + 0.5 * error.square()
 
 
-DENSITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # error in units of σ, σ -> -log Q / σ
+DENSITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # error in units of σ, σ -> -log Q
     "laplace": _laplace,
     "gaussian": _gaussian,
 }

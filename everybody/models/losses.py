@@ -46,14 +46,6 @@ def heatmap_difference(heatmaps: Tensor, wanted: Tensor, known: Tensor, *, sigma
     return error, error.new_tensor(float(heatmaps.shape[0] * heatmaps.shape[1]))
 
 
-def coordinate_error(found: Tensor, targets: Tensor, weights: Tensor, *, power: int = 1) -> Loss:
-    """Coordinates [B, K, 2], targets [B, K, 2], weights [B, K] -> (sum, weight): ℓ1, or ℓ2 for
-    power 2 (DeepPose, Toshev & Szegedy 2014, § 3.1).
-    """
-    per_joint = (found.float() - targets).abs().pow(power).sum(2)
-    return (per_joint * weights).sum(), weights.sum()
-
-
 def soft_cross_entropy(logits: Tensor, wanted: Tensor, weights: Tensor) -> Loss:
     """Logits [B, C], wanted probabilities [B, C], weights [B] -> (sum, weight)."""
     per_sample = -(wanted * logits.float().log_softmax(1)).sum(1)

@@ -1,4 +1,5 @@
-"""DeepPose on a modern backbone, with or without RLE (Li et al. 2021; Toshev & Szegedy 2014).
+"""DeepPose (Toshev & Szegedy, CVPR 2014) on a modern backbone, with or without RLE (Li et al., ICCV
+2021).
 
 The published ResNet, the mean of its last features over the picture, and one linear layer: 2
 numbers per joint (x / W, y / H), or 4 with RLE (their scales too, before a sigmoid). RLE's density
@@ -16,8 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .deeppose import squared_distance
-from .likelihood import RealNvp, likelihood_loss
+from .likelihood import RealNvp
 from .published_names import renamed
 from .resnet_published import VARIANTS as RESNETS
 from .resnet_published import ResNet
@@ -52,14 +52,6 @@ class RegressionNet(nn.Module):
     def answer(self, said: Tensor) -> tuple[Tensor, ...]:
         """Coordinates as they are; σ in (0, 1)."""
         return (torch.cat([said[..., :2], said[..., 2:].sigmoid()], -1),)
-
-    def loss(
-        self, said: Tensor, targets: Sequence[Tensor], weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """(sum, weight): the likelihood under the network's density, or the squared distance."""
-        if self.flow is None:
-            return squared_distance(said, targets, weights)
-        return likelihood_loss(said, targets, weights, flow=self.flow)
 
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -1,11 +1,11 @@
 """RTMPose (Jiang et al. 2023, arXiv 2303.07399): CSPNeXt features, one gated attention unit over
 the joints, coordinates as classes (SimCC, Li et al. 2022).
 
-The backbone is that of RTMDet (Lyu et al. 2022) with dense 3 × 3 convolutions; its last map gives
-one map per joint (a 7 × 7 convolution); each map, flattened, is a token; the tokens attend to each
-other (Hua et al. 2022, "Transformer quality in linear time", § 2); two linear layers say the
-bins of x and of y (Fig. 3 of RTMPose). `rtmdet.py` is the detector of the same family, without
-normalisation and with depthwise convolutions: other layers.
+The backbone is that of RTMDet (Lyu et al. 2022, arXiv 2212.07784) with dense 3 × 3 convolutions;
+its last map gives one map per joint (a 7 × 7 convolution); each map, flattened, is a token; the
+tokens attend to each other (Hua et al. 2022, "Transformer quality in linear time", § 2); two linear
+layers say the bins of x and of y. `rtmdet.py`, the detector of the same family, has layers of its
+own: its convolutions are depthwise, with the normalisation folded in.
 
 Parameter names are the published ones (open-mmlab/mmpose, Apache-2.0).
 """
@@ -54,7 +54,7 @@ class Separable(nn.Module):
 
 
 class Block(nn.Module):
-    """3 × 3, then depthwise 5 × 5, beside a shortcut if `add` (RTMDet, Fig. 3)."""
+    """3 × 3, then depthwise 5 × 5, beside a shortcut if `add` (RTMDet's block)."""
 
     def __init__(self, width: int, *, add: bool) -> None:
         super().__init__()

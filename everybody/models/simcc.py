@@ -1,9 +1,9 @@
-"""SimCC (Li et al. 2022, arXiv 2107.03332): a coordinate is a class among bins finer than pixels.
+"""SimCC (Li et al., ECCV 2022, arXiv 2107.03332): a coordinate is a class among bins finer than
+pixels.
 
 A backbone gives one map per joint; each map, flattened, represents its joint; one linear layer says
-the bins of x and another the bins of y (§ 3, Fig. 2 there). The maps come straight from the
-coarsest features, or by three deconvolutions. The loss is the Kullback–Leibler divergence from a
-Gaussian over the bins.
+the bins of x and another the bins of y (§ 3). The maps come straight from the coarsest features, or
+by three deconvolutions. The loss is the Kullback–Leibler divergence from a Gaussian over the bins.
 
 Parameter names are the published ones (open-mmlab/mmpose, Apache-2.0).
 """

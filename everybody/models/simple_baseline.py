@@ -1,4 +1,5 @@
-"""Simple Baselines (Xiao et al. 2018, arXiv 1804.06208): a ResNet and a few deconvolutions.
+"""Simple Baselines (Xiao, Wu & Wei, ECCV 2018, arXiv 1804.06208): a ResNet and a few
+deconvolutions.
 
 "Our method simply adds a few deconvolutional layers over the last convolution stage in the ResNet"
 (§ 2): three of 256 filters with 4 × 4 kernels and stride 2, each with batch normalisation and ReLU,

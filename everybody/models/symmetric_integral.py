@@ -1,5 +1,6 @@
-"""SIKR, symmetric integral keypoint regression (Fang et al. 2022, AlphaPose, TPAMI, section 3), for
-the many small joints of whole bodies: hands and faces are finer than a heatmap's cells.
+"""SIKR, symmetric integral keypoint regression (Fang et al., AlphaPose, TPAMI 2022, arXiv
+2211.03375, section 3), for the many small joints of whole bodies: hands and faces are finer than a
+heatmap's cells.
 
 As in integral regression (Sun et al. 2018), a joint lies at the mean cell of its map. Two things
 are changed. First, the gradient. That of the mean, ∂μ̂ / ∂p(x) = x, grows with the distance from
@@ -17,7 +18,7 @@ Exported maps log c are what the codec `Integral` decodes, since softmax(log c) 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -74,27 +75,13 @@ def whole_body_loss(
     """[B, K, h, w], (cells [B, K, 2], heatmaps [B, K, h, w]), [B, K] -> (sum, weight).
 
     by_heatmap, by_integral [K]: how much each joint's map counts as a heatmap (squared error, in
-    units of what an empty map would cost; `sigma` in cells), and as a regression (cells away). See
-    `part_weights`. Large parts are best learnt the first way, hands and faces the second.
+    units of what an empty map would cost; `sigma` in cells), and as a regression (cells away).
+    Large parts are best learnt the first way, hands and faces the second.
     """
     peak = targets[1].amax((-2, -1), keepdim=True).clamp(min=1e-12)
     error = (logits.float() - targets[1] / peak).square().sum((-2, -1)) / (math.pi * sigma**2)
     per_joint = by_heatmap * error + by_integral * _away(logits, targets[0])
     return (per_joint * weights).sum(), weights.sum()
-
-
-def part_weights(
-    names: Sequence[str], parts: Mapping[str, float], *, others: float = 0.0
-) -> Tensor:
-    """Joint names [K], weight of each part -> [K]. A joint is of a part whose name starts its own
-    ("face" of "face_12"), of the longest one if there are several.
-    """
-
-    def weight(name: str) -> float:
-        fitting = [part for part in parts if name == part or name.startswith(f"{part}_")]
-        return parts[max(fitting, key=len)] if fitting else others
-
-    return torch.tensor([weight(name) for name in names])
 
 
 def _away(logits: Tensor, cells: Tensor) -> Tensor:

@@ -1,5 +1,5 @@
-"""Efficient Object Localization (Tompson et al. 2015, arXiv 1411.4280): coarse heatmaps, then a
-second look around each joint with the features that the first one has already computed.
+"""Efficient Object Localization (Tompson et al., CVPR 2015, arXiv 1411.4280): coarse heatmaps, then
+a second look around each joint with the features that the first one has already computed.
 
 § 3.1: banks of convolutions see the picture at full and at lower resolutions; pooling makes their
 cells as coarse as the heatmaps, large kernels give each cell a context of its own size, and the
@@ -144,6 +144,12 @@ class TompsonNet(nn.Module):
         self.banks = nn.ModuleList(Bank(width, pools, norm=norm) for _ in range(banks))
         self.coarse = Coarse(joints, banks=banks, width=width, hidden=hidden, drop=drop, norm=norm)
         self.fine = Refinement(joints, levels=pools + 1, width=width, hidden=fine, norm=norm)
+
+        # A true map is empty but for its peak. From torch's start, the fine maps of 36 × 36 pixels
+        # cost several times what empty ones would, and are long in coming down.
+        for head in (self.coarse.heatmaps, self.fine.heatmaps):
+            nn.init.normal_(head.weight, std=0.001)
+            nn.init.zeros_(head.bias)
 
     def forward(self, image: Tensor, cells: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """-> (coarse heatmaps [B, K, h, w], fine heatmaps [B, K, w, w] of single pixels, where the

@@ -1,8 +1,11 @@
-"""ViTPose (Xu et al. 2022, arXiv 2204.12484): a plain vision transformer and a light decoder.
+"""ViTPose (Xu et al., NeurIPS 2022, arXiv 2204.12484): a plain vision transformer and a light
+decoder.
 
-The crop is cut into patches of 16 × 16; transformer layers (Dosovitskiy et al. 2021) mix them (Eq.
-1); the last features are a map of stride 16. The `classic` decoder brings it to stride 4 by two
-deconvolutions (Eq. 2), the `simple` one by bilinear upsampling and one 3 × 3 convolution (Eq. 3).
+The crop is cut into patches of 16 × 16 pixels; transformer layers (Dosovitskiy et al. 2021) mix
+them; the last features F are a map of stride 16. Two decoders bring it to heatmaps of stride 4:
+
+    classic  K = conv1×1(deconv(deconv(F)))
+    simple   K = conv3×3(bilinear(relu(F)))
 
 Parameter names are the published ones (ViTAE-Transformer/ViTPose, Apache-2.0), and so are two
 habits: patches are padded by 2 on each side, and the position of a class token, which is not there,
@@ -25,7 +28,7 @@ PATCH = 16
 
 
 class Block(nn.Module):
-    """F' = F + attention(norm(F)), then F' + mlp(norm(F')) (Eq. 1)."""
+    """F' = F + attention(norm(F)), then F' + mlp(norm(F'))."""
 
     def __init__(self, width: int, heads: int, ratio: int) -> None:
         super().__init__()
@@ -78,7 +81,7 @@ class Transformer(nn.Module):
 
 
 class Simple(nn.Module):
-    """Features [B, C, h, w] -> heatmaps [B, K, 4 h, 4 w] by bilinear upsampling (Eq. 3)."""
+    """Features [B, C, h, w] -> heatmaps [B, K, 4 h, 4 w] by bilinear upsampling."""
 
     def __init__(self, inputs: int, joints: int) -> None:
         super().__init__()
@@ -90,7 +93,7 @@ class Simple(nn.Module):
 
 
 DECODERS: dict[str, Callable[[int, int], nn.Module]] = {  # (width, joints) -> decoder
-    "classic": lambda width, joints: DeconvolutionHead(width, joints, widths=(256, 256)),  # Eq. 2
+    "classic": lambda width, joints: DeconvolutionHead(width, joints, widths=(256, 256)),
     "simple": Simple,
 }
 

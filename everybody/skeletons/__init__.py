@@ -1,0 +1,73 @@
+"""The keypoint formats of the field, as pure data, and the maps between them.
+
+Joint names are shared by all formats, so that the same joint of two formats has the same name, and
+what is copied, derived or missing from one format to another follows from the names alone
+(`mapping`). Left and right are the person's.
+"""
+
+from __future__ import annotations
+
+from ..errors import OptionError
+from .animals import ANIMAL20, AP10K17
+from .format import BOX, Skeleton, union
+from .mapping import MIDPOINTS, PLACED, Mapping, mapping
+from .parts import SIGMAS
+from .people import (
+    BLAZEPOSE33,
+    BODY23,
+    CMU24,
+    COCO17,
+    CROWDPOSE14,
+    H36M17,
+    HALPE26,
+    LSP14,
+    MPII16,
+    OPENPOSE18,
+    OPENPOSE25,
+)
+from .whole import FACE70, FACE_MESH468, HALPE136, HAND21, OPENPOSE135, WHOLEBODY133
+
+__all__ = [
+    "ANIMAL20", "AP10K17", "BLAZEPOSE33", "BODY23", "BOX", "CMU24", "COCO17", "CROWDPOSE14",
+    "FACE70", "FACE_MESH468", "H36M17", "HALPE26", "HALPE136", "HAND21", "LSP14", "MIDPOINTS",
+    "MPII16", "OPENPOSE18", "OPENPOSE25", "OPENPOSE135", "PLACED", "SIGMAS", "SKELETONS",
+    "WHOLEBODY133", "Mapping", "Skeleton", "mapping", "skeleton", "union",
+]  # fmt: skip
+
+SKELETONS: dict[str, Skeleton] = {
+    skeleton.name: skeleton
+    for skeleton in (
+        COCO17,
+        CROWDPOSE14,
+        MPII16,
+        LSP14,
+        HALPE26,
+        BODY23,
+        HALPE136,
+        WHOLEBODY133,
+        OPENPOSE18,
+        OPENPOSE25,
+        BLAZEPOSE33,
+        H36M17,
+        CMU24,
+        ANIMAL20,
+        AP10K17,
+        union(COCO17, ANIMAL20),
+        HAND21,
+        FACE70,
+        FACE_MESH468,
+        OPENPOSE135,
+    )
+}
+
+
+def skeleton(name: str) -> Skeleton:
+    """The skeleton of that name, or the union of several ("halpe-26+animal-20"). Raises OptionError
+    that lists the known ones.
+    """
+    try:
+        if name in SKELETONS:
+            return SKELETONS[name]
+        return union(*(SKELETONS[part] for part in name.split("+")))
+    except KeyError:
+        raise OptionError(f"unknown skeleton '{name}': known are {', '.join(SKELETONS)}") from None
