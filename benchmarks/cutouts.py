@@ -33,7 +33,7 @@ INSIDE = (
     (5, 6), (5, 11), (6, 12), (11, 12), (5, 12), (6, 11),
     (11, 13), (13, 15), (12, 14), (14, 16), (0, 5),
 )  # fmt: skip
-LEAST = 0.25  # share of a person's pixels: of whom less is to be seen, that person is not judged
+LEAST = 0.25  # visible share of a person's pixels, below which the person is not judged
 SAME = 0.5  # OKS from which a found person is a true one
 DARK, BRIGHT = 0.55, 1.3  # light at the left and the right edge of the picture
 
@@ -97,9 +97,8 @@ Scaled = tuple[np.ndarray, np.ndarray, np.ndarray]  # a cut-out as large as its 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shot:
-    """A picture of a moment; its true people, with the joints and the boxes of those who are pasted
-    in their place (joints that nobody can see score 0); which share of each one's pixels is to be
-    seen [N].
+    """A picture of a moment; its true people, with the joints and boxes of the cut-outs in their
+    places (joints that cannot be seen score 0); the visible share of each one's pixels [N].
     """
 
     image: Image
@@ -142,8 +141,8 @@ def _populated(
     scaled: dict[int, Scaled],
     light: np.ndarray,
 ) -> Shot:
-    """The picture with people pasted in the places of true walkers; keeps them as they are `scaled`
-    for the next one.
+    """The picture with people pasted in the places of true walkers. `scaled` keeps the cut-outs of
+    walkers for the next picture.
     """
     assert true.ids is not None
     nearness = np.argsort(np.argsort(true.keypoints[:, [15, 16], 1].max(1))) + 1
@@ -183,14 +182,14 @@ def _in_sight(keypoints: np.ndarray, nearness: np.ndarray, nearest: np.ndarray) 
 
 
 def joints_of(cut: Cutout, points: np.ndarray) -> np.ndarray:
-    """Where the joints [17, 2] of the person are who is pasted in the place of a walker [17, 3]."""
+    """The joints [17, 2] of a cut-out that is pasted in the place of a walker [17, 3]."""
     factor = (points[15, 1] - points[0, 1]) / TALL / cut.tall
     return (cut.joints[:, :2] - cut.feet) * factor + _ground(points)
 
 
 def judged(shot: Shot, found: People) -> tuple[People, People]:
-    """The true people of whom enough is to be seen, and the found ones but for those who are found
-    in the place of one of the others: such people count neither as missed nor as false.
+    """True and found people to compare. True people who are almost hidden are left out, and so is
+    a found person at the place of one: such people count neither as missed nor as false.
     """
     true, sigmas = shot.true, shot.true.skeleton.sigmas
     alike = oks(true.keypoints, found.keypoints, area(true.boxes), sigmas)
