@@ -314,10 +314,10 @@ def table(rows: Path, folder: Path) -> None:
         )
     ]
     sport = [head("", "PCK@0.2", "PCKh@0.5", "PCP@0.5", "PDJ@0.1")]
-    canvas = Canvas(figsize=(8, 5), layout="constrained")
+    canvas = Canvas(figsize=(9, 5), layout="constrained")
     axes = canvas.subplots()
     axes.set(xlabel="crops seen", ylabel="mean OKS of held-back people")
-    for name, found in made.items():
+    for number, (name, found) in enumerate(made.items()):
         entry, (true, seen, lsp) = ENTRIES[name], found["judged"].values()
         lines.append(
             row(
@@ -334,9 +334,10 @@ def table(rows: Path, folder: Path) -> None:
             )
         )
         sport.append(row(entry.title, *(ranged(lsp[measure]) for measure in ON_LSP)))
-        axes.plot(*zip(*found["curve"], strict=True), marker=".", label=entry.title)
+        line = "-" if number < 10 else "--"  # matplotlib has ten colours
+        axes.plot(*zip(*found["curve"], strict=True), line, marker=".", label=entry.title)
     if made:
-        axes.legend(frameon=False, fontsize=8)
+        canvas.legend(loc="outside right upper", frameon=False, fontsize=8)
     canvas.savefig(folder / "curves.png", dpi=90)
     page = folder / "index.md"
     parts = {"coco": "\n".join(lines), "lsp": "\n".join(sport)}

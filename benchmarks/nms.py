@@ -1,6 +1,7 @@
 """Pose NMS: what is left of many candidates, how good it is, and how long removing takes.
 
     python -m benchmarks.nms quality [--pose NAME ...] [--cache DIR] [--plot FILE.svg]
+    python -m benchmarks.nms found [--model fast] [--data ../shared/data/coco_train] [--cache DIR]
     python -m benchmarks.nms turned [--cache DIR]        # boxes in boxes of --det-turns 4
     python -m benchmarks.nms speed
 
@@ -8,8 +9,8 @@ quality: three sorts of candidates on ../shared/data/coco_val (`metrics.tune_nms
 dense (each true box 8 times beside its place, IoU > .5), crowds (the same where real people were
 pasted in front of others), detected (--det-score 0.05). Poses per person counts labelled people;
 precision is the share of kept poses that have a labelled person to themselves at OKS .5 (unlabelled
-people count as false). Intervals are 95 %, by a bootstrap over pictures, differences
-paired.
+people count as false). found: what the bundled models find as they are run, by settings of
+parametric NMS. Intervals are 95 %, by a bootstrap over pictures, differences paired.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from benchmarks.common import (
     DETECTOR,
     POSE,
     counted,
+    gap,
     head,
     interval,
     milliseconds,
@@ -37,6 +39,7 @@ from benchmarks.common import (
     parser,
     row,
 )
+from everybody import geometry
 from everybody.data.dataset import Dataset
 from everybody.data.read import read
 from everybody.estimator import Estimator
@@ -44,13 +47,26 @@ from everybody.metrics import bootstrap, charts
 from everybody.metrics.figure import Figure
 from everybody.metrics.judge import judge
 from everybody.metrics.matching import similarities
-from everybody.metrics.predict import answers
+from everybody.metrics.predict import DET_SCORE, answers
 from everybody.metrics.tune_nms import Candidates, Sets, candidates
 from everybody.nms import PoseNms, oks_nms, pose_nms
 from everybody.people import People
 from everybody.skeletons import COCO17
 
 DRAWS = 1000
+SHOWN = 0.2
+# The first was the default until η and the share were learned on what the bundled models find.
+SETTINGS = (
+    "share=0.1,eta=18.21",
+    "share=0.1,eta=35",
+    "share=0.07,eta=18.21",
+    "share=0.05,eta=12",
+    "share=0.04,eta=12",
+    "share=0.04,eta=18.21",
+    "share=0.03,eta=8",
+    "share=0.03,eta=12",
+    "share=0.02,eta=12",
+)
 # People, candidates of each, width of the picture in pixels.
 CROWDS = (
     (2, 5, 640),
@@ -142,6 +158,51 @@ def print_quality(some: Candidates) -> None:
             ),
             flush=True,
         )
+
+
+def found(given: argparse.Namespace) -> None:
+    """Settings of parametric NMS on all that the bundled models find: AP, and poses of somebody who
+    has a surer one already, for each labelled person, among those that score at least `SHOWN`.
+    """
+    truth = read(given.data)
+
+    def made() -> Candidates:
+        who = Estimator(
+            model=given.model, det_score=DET_SCORE, pose_nms="none", threads=given.threads
+        )
+        results = answers(truth, who, name="", boxes="detected")
+        return Candidates(truth, [results.people(i) for i in range(len(truth))])
+
+    file = f"{given.data.name}-{given.model}.pickle"
+    some: Candidates = cached(given.cache and given.cache / file, made)
+    print(head("parametric", "AP", "AP75", "AR", "shown twice", "gain in AP"))
+    first: Figure | None = None
+    for text in SETTINGS:
+        method = pose_nms(f"parametric,{text}")
+        told = {figure.name: figure for figure in judge(truth, some.left(method), ["AP"])}
+        first = first or told["AP"]
+        values = (f"{told[name].value:.3f}" for name in ("AP", "AP75", "AR"))
+        more = gap(first, told["AP"], len(truth), DRAWS) if told["AP"] is not first else ""
+        print(row(text, *values, f"{again(some, method):.3f}", more), flush=True)
+
+
+def again(some: Candidates, suppress: Callable[[People], People]) -> float:
+    """How many poses that are shown, per labelled person, are of somebody (OKS .3) who is shown
+    already.
+    """
+    count = 0
+    for true, people in zip(some.truth.rows(), some.people, strict=True):
+        shown = suppress(people)
+        shown = shown[shown.scores >= SHOWN]
+        if len(shown) and len(true):
+            truth = some.truth
+            likeness = geometry.oks(
+                truth.keypoints[true], shown.keypoints, truth.areas[true], COCO17.sigmas,
+                truth.keypoints[true][..., 2],
+            )  # fmt: skip
+            somebody = likeness.argmax(0)[likeness.max(0) >= 0.3]
+            count += len(somebody) - len(np.unique(somebody))
+    return count / max(1, int((~some.truth.ignored).sum()))
 
 
 def curves(sets: Sets, path: Path) -> None:
@@ -265,15 +326,18 @@ def row_of_speed(some: People, people: int) -> str:
 
 def main() -> None:
     command = parser(__doc__)
-    command.add_argument("what", choices=["quality", "turned", "speed"])
+    command.add_argument("what", choices=["quality", "found", "turned", "speed"])
     command.add_argument("--pose", nargs="+", default=[POSE])
+    command.add_argument("--model", default="accurate", help="of found")
     command.add_argument("--data", type=Path, default=COCO_VAL)
     command.add_argument("--cache", type=Path, help="folder that keeps the poses for the next time")
     command.add_argument("--limit", type=int, default=0, help="pictures to turn; 0: all")
     command.add_argument("--plot", type=Path)
     command.add_argument("--threads", type=int, default=0)
     given = parsed(command)
-    {"quality": quality, "turned": turned_pictures, "speed": speed}[given.what](given)
+    {"quality": quality, "found": found, "turned": turned_pictures, "speed": speed}[given.what](
+        given
+    )
 
 
 if __name__ == "__main__":

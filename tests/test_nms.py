@@ -25,7 +25,7 @@ from everybody.people import People
 from everybody.skeletons import BOX, COCO17, HALPE26, LSP14, SKELETONS, WHOLEBODY133
 
 PUBLISHED = PoseNms(
-    sigma1=1, sigma2=2.65, lam=1.7, eta=22.48, merge=False
+    share=0.1, sigma1=1, sigma2=2.65, lam=1.7, eta=22.48, merge=False
 )  # AlphaPose's without its addition
 REMOVERS = [
     lambda p: oks_nms(p, 0.7),
@@ -184,7 +184,7 @@ def test_exact_duplicates_of_confident_poses_go_by_default(nms):
 def test_likeness_counted_by_hand():
     """Box side 100: reach 10. At 0 and 5: Δ = 0.5 matches; at 0 and 20: Δ = 2 does not."""
     sure = [[0.8] * 17, [0.4] * 17]
-    nms = PoseNms(sigma1=0.5, sigma2=2, lam=1.5)
+    nms = PoseNms(sigma1=0.5, sigma2=2, lam=1.5, share=0.1)
     near = line([0, 5], side=100, confidences=sure, scores=[1, 0.5])
     expected = 17 * (math.tanh(1.6) * math.tanh(0.8) + 1.5 * math.exp(-0.25 / 2))
     assert nms.likeness(near)[0, 1] == pytest.approx(expected, rel=1e-5)
