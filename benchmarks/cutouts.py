@@ -16,10 +16,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from benchmarks.common import DATA, parsed, parser
 from everybody.draw import draw
 from everybody.estimator import Estimator
+from everybody.geometry import area, oks
 from everybody.media.read import read
 from everybody.people import Image, People
 from synthetic.walkers import STANDING, Moment, Scenery, walkers
@@ -31,6 +33,8 @@ INSIDE = (
     (5, 6), (5, 11), (6, 12), (11, 12), (5, 12), (6, 11),
     (11, 13), (13, 15), (12, 14), (14, 16), (0, 5),
 )  # fmt: skip
+LEAST = 0.25  # visible share of a person's pixels, below which the person is not judged
+SAME = 0.5  # OKS from which a found person is a true one
 DARK, BRIGHT = 0.55, 1.3  # light at the left and the right edge of the picture
 
 
@@ -88,11 +92,32 @@ def _cut(image: Image, people: People) -> Cutout | None:
     return Cutout(image, share, feet, float(tall), person.keypoints[0])
 
 
+Scaled = tuple[np.ndarray, np.ndarray, np.ndarray]  # a cut-out as large as its walker, and feet
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """A picture of a moment; its true people, with the joints and boxes of the cut-outs in their
+    places (joints that cannot be seen score 0); the visible share of each one's pixels [N].
+    """
+
+    image: Image
+    true: People
+    seen: np.ndarray
+
+
 def pictures(
     film: list[Moment], people: list[Cutout], size: tuple[int, int] = (1280, 720)
 ) -> Iterator[Image]:
-    """A picture of each moment: a textured place, brighter on the right, and all true people, the
-    farther behind the nearer. People beyond the list look like those at its beginning.
+    """The pictures of `shots`."""
+    return (shot.image for shot in shots(film, people, size))
+
+
+def shots(
+    film: list[Moment], people: list[Cutout], size: tuple[int, int] = (1280, 720)
+) -> Iterator[Shot]:
+    """Each moment in a textured place, brighter on the right, with all true people, the farther
+    behind the nearer. People beyond the list look like those at its beginning.
     """
     width, height = size
     coarse = (
@@ -102,40 +127,82 @@ def pictures(
     )
     world = cv2.resize(coarse, (width + 320, height + 180), interpolation=cv2.INTER_CUBIC)
     light = np.linspace(DARK, BRIGHT, width)
-    scaled: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+    scaled: dict[int, Scaled] = {}
     for moment in film:
         x, y = np.rint(np.array([160, 90]) - moment.camera).clip((0, 0), (320, 180)).astype(int)
         picture = world[y : y + height, x : x + width].copy()
-        assert moment.true.ids is not None
-        lowest = moment.true.keypoints[:, [15, 16], 1].max(1)
-        for row in np.argsort(lowest):
-            person, points = int(moment.true.ids[row]), moment.true.keypoints[row]
-            if person not in scaled:
-                tall = (points[15, 1] - points[0, 1]) / TALL
-                scaled[person] = _scaled(people[(person - 1) % len(people)], tall)
-            image, share, feet = scaled[person]
-            middle = _ground(points)
-            _paste(picture, image, share, np.rint(middle - feet).astype(int), light)
-        yield picture
+        yield _populated(picture, moment.true, people, scaled, light)
+
+
+def _populated(
+    picture: Image,
+    true: People,
+    people: list[Cutout],
+    scaled: dict[int, Scaled],
+    light: np.ndarray,
+) -> Shot:
+    """The picture with people pasted in the places of true walkers. `scaled` keeps the cut-outs of
+    walkers for the next picture.
+    """
+    assert true.ids is not None
+    nearness = np.argsort(np.argsort(true.keypoints[:, [15, 16], 1].max(1))) + 1
+    keypoints, boxes = np.array(true.keypoints), np.array(true.boxes)
+    whole = np.ones(len(true))  # pixels of each person, hidden ones too
+    nearest = np.zeros(picture.shape[:2], int)  # nearness of the person at each pixel; 0: nobody
+    for row in np.argsort(nearness):
+        person, points = int(true.ids[row]), true.keypoints[row]
+        cut = people[(person - 1) % len(people)]
+        if person not in scaled:
+            scaled[person] = _scaled(cut, (points[15, 1] - points[0, 1]) / TALL)
+        image, share, feet = scaled[person]
+        corner = np.rint(_ground(points) - feet).astype(int)
+        _paste(picture, image, share, corner, light)
+
+        there, part = _window(corner, share, picture)
+        solid = share[..., 0] > 0.5
+        nearest[there][solid[part]] = nearness[row]
+        whole[row] = solid.sum()
+        keypoints[row, :, :2] = joints_of(cut, points)
+        boxes[row] = *corner, *(corner + share.shape[1::-1] - 1)
+
+    keypoints[..., 2] = _in_sight(keypoints, nearness, nearest)
+    seen = np.bincount(nearest.ravel(), minlength=len(true) + 1)[nearness] / whole
+    return Shot(picture, replace(true, keypoints=keypoints, boxes=boxes), seen)
+
+
+def _in_sight(keypoints: np.ndarray, nearness: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+    """Joints [N, K, 3], how near each person is [N], how near the person at each pixel is -> [N, K]
+    bool: inside the picture, and nobody nearer is there.
+    """
+    height, width = nearest.shape
+    x, y = np.rint(keypoints[..., :2]).astype(int).transpose(2, 0, 1)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    there = nearest[y.clip(0, height - 1), x.clip(0, width - 1)]
+    return inside & (there <= nearness[:, None])
+
+
+def joints_of(cut: Cutout, points: np.ndarray) -> np.ndarray:
+    """The joints [17, 2] of a cut-out that is pasted in the place of a walker [17, 3]."""
+    factor = (points[15, 1] - points[0, 1]) / TALL / cut.tall
+    return (cut.joints[:, :2] - cut.feet) * factor + _ground(points)
+
+
+def judged(shot: Shot, found: People) -> tuple[People, People]:
+    """True and found people to compare. True people who are almost hidden are left out, and so is
+    a found person at the place of one: such people count neither as missed nor as false.
+    """
+    true, sigmas = shot.true, shot.true.skeleton.sigmas
+    alike = oks(true.keypoints, found.keypoints, area(true.boxes), sigmas)
+    rows, columns = linear_sum_assignment(np.where(alike >= SAME, alike, 0), maximize=True)
+    hidden = shot.seen < LEAST
+    beside = columns[hidden[rows] & (alike[rows, columns] >= SAME)]
+    return true[~hidden], found[~np.isin(np.arange(len(found)), beside)]
 
 
 def _ground(points: np.ndarray) -> np.ndarray:
     """Where a walker of these joints [17, 3] stands (x, y)."""
     tall = (points[15, 1] - points[0, 1]) / TALL
     return np.array([points[[5, 6, 11, 12], 0].mean(), points[15, 1] - STANDING[15, 1] * tall])
-
-
-def shown(moment: Moment, people: list[Cutout]) -> People:
-    """The true people of a moment with the joints of those who are pasted in their place."""
-    true = moment.true
-    assert true.ids is not None
-    keypoints = np.array(true.keypoints)
-    for row, person in enumerate(true.ids):
-        cut, points = people[(int(person) - 1) % len(people)], true.keypoints[row]
-        factor = (points[15, 1] - points[0, 1]) / TALL / cut.tall
-        keypoints[row, :, :2] = (cut.joints[:, :2] - cut.feet) * factor + _ground(points)
-        keypoints[row, :, 2] = 1
-    return replace(true, keypoints=keypoints)
 
 
 def crowd(
@@ -155,7 +222,7 @@ def crowd(
     return picture
 
 
-def _scaled(cut: Cutout, tall: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _scaled(cut: Cutout, tall: float) -> Scaled:
     factor = tall / cut.tall
     way = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     image, share = (
@@ -171,19 +238,20 @@ def _scaled(cut: Cutout, tall: float) -> tuple[np.ndarray, np.ndarray, np.ndarra
 def _paste(
     picture: Image, image: np.ndarray, share: np.ndarray, corner: np.ndarray, light: np.ndarray
 ) -> None:
-    (x, y), (h, w) = corner.tolist(), image.shape[:2]
-    x0, y0, x1, y1 = (
-        max(x, 0),
-        max(y, 0),
-        min(x + w, picture.shape[1]),
-        min(y + h, picture.shape[0]),
-    )
-    if x0 >= x1 or y0 >= y1:
-        return
-    part = slice(y0 - y, y1 - y), slice(x0 - x, x1 - x)
-    behind, alpha = picture[y0:y1, x0:x1], share[part]
-    lit = (image[part] * light[x0:x1, None]).clip(0, 255)
-    picture[y0:y1, x0:x1] = (behind * (1 - alpha) + lit * alpha).astype(np.uint8)
+    there, part = _window(corner, share, picture)
+    behind, alpha = picture[there], share[part]
+    lit = (image[part] * light[there[1], None]).clip(0, 255)
+    picture[there] = (behind * (1 - alpha) + lit * alpha).astype(np.uint8)
+
+
+def _window(
+    corner: np.ndarray, thing: np.ndarray, picture: np.ndarray
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Where a thing [h, w, …] with this corner (x, y) shows in a picture, and which part of it."""
+    (x, y), (h, w), (height, width) = corner.tolist(), thing.shape[:2], picture.shape[:2]
+    x0, x1 = (min(max(edge, 0), width) for edge in (x, x + w))
+    y0, y1 = (min(max(edge, 0), height) for edge in (y, y + h))
+    return (slice(y0, y1), slice(x0, x1)), (slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
 
 
 def main() -> None:
@@ -196,10 +264,9 @@ def main() -> None:
         cv2.imwrite(str(given.out), crowd(cut_outs(given.people, 12), given.crowd)[..., ::-1])
         return
     film, cast = walkers(Scenery(people=8, seconds=6, stay=True)), cut_outs(given.people, 8)
-    whole = list(zip(film, pictures(film, cast), strict=True))
     seen = [
-        cv2.resize(draw(image, shown(moment, cast)), None, fx=0.5, fy=0.5)
-        for moment, image in whole[::30]
+        cv2.resize(draw(shot.image, judged(shot, shot.true[:0])[0]), None, fx=0.5, fy=0.5)
+        for shot in list(shots(film, cast))[::30]
     ]
     strip = np.concatenate([np.concatenate(seen[i : i + 2], axis=1) for i in range(0, 6, 2)])
     cv2.imwrite(str(given.out), strip[..., ::-1])

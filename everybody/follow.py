@@ -34,7 +34,7 @@ from .track import Rules, Tracker
 from .track.flow import Looks, Stitch, looks_of, tracking
 from .track.propagation import Propagation
 from .track.tracker import Embed
-from .track.watch import Still, Watch
+from .track.watch import SLOW, Still, Watch
 
 if TYPE_CHECKING:
     from .estimator import Estimator
@@ -54,7 +54,8 @@ class Follow:
     rules: of the tracker. camera: follow the camera's motion. appearance: an embedding model, by
     name or path, by which people are recognised too. detect_every: run the detector on each n-th
     frame only, and where somebody is missed; 0: where there may be somebody new, at least three
-    times a second, and keep the poses of people who do not move (`track.watch`).
+    times a second, and keep the poses of people who do not move; on every frame of a slow film,
+    unless `live` (`track.watch`).
     smooth: a method's name, or a `Smooth`: steady poses. keep: an id, several, "largest" or
     "centre": only these people. flow: decide who is who with hindsight, a second later
     (`track.flow`). propagate: as Simple Baselines tracks, with flow and greedy matching, looking
@@ -144,7 +145,7 @@ class Following:
         if every_frame or not estimator.method.poser:
             return tracker(estimator.frames(frames))
         return schedule.guided(
-            AsNeeded(estimator, tracker, follow.detect_every),
+            AsNeeded(estimator, tracker, follow.detect_every, live=follow.live),
             frames,
             workers=estimator.workers,
             most=estimator.workers if follow.live else IN_FLIGHT,
@@ -204,12 +205,15 @@ class Work(NamedTuple):
 
 class AsNeeded:
     """The guide of `schedule.guided` that runs the detector where it is needed, and the poser on
-    the people who are expected; every: as `Follow.detect_every`.
+    the people who are expected; every: as `Follow.detect_every`. live: frames far apart are no
+    reason to look at each, because more work would put them farther apart.
     """
 
-    def __init__(self, estimator: Estimator, tracker: Tracker, every: int) -> None:
+    def __init__(
+        self, estimator: Estimator, tracker: Tracker, every: int, *, live: bool = False
+    ) -> None:
         self._estimator, self._tracker, self._every = estimator, tracker, every
-        self._watch, self._still = Watch(every), Still()
+        self._watch, self._still = Watch(every, slow=np.inf if live else SLOW), Still()
         self._detect = False
         self._last = People.empty(BOX)
         # Of each frame in hand: the people to be posed at expected places; None: the detector runs.
@@ -223,7 +227,9 @@ class AsNeeded:
 
     def work(self, frame: Frame) -> Callable[[], Work]:
         expected = self._tracker.expected(frame.time)
-        quiet = set() if self._every else set(_ids(expected[self._still(frame, expected)]))
+        quiet = set()
+        if not (self._every or self._watch.apart):
+            quiet = set(_ids(expected[self._still(frame, expected)]))
         self._asked.append(None if self._detect else expected)
         do = self._looked if self._detect else self._followed
         return partial(do, frame, expected, quiet)

@@ -190,6 +190,50 @@ def resting(index: int) -> People:
     return standing((100, 220), (700, 220))
 
 
+def paced(people, rate: float, count: int) -> list[Frame]:
+    return [replace(frame, time=frame.index / rate) for frame in shown(people, count)]
+
+
+def there_and_back(index: int) -> People:
+    """One who turns back every few frames, and one who stands."""
+    return standing((400 + 50 * abs(index % 8 - 4), 220), (1000, 220))
+
+
+@pytest.mark.parametrize("rate", [1, 4, 8, 15])
+def test_of_a_slow_film_every_frame_is_looked_at(rate):
+    estimator, each = Scripted(there_and_back), Scripted(there_and_back)
+    source = paced(there_and_back, rate, 24)
+    frames = list(Follow(camera=False)(estimator, source))
+    assert estimator.looked == list(range(24))
+    every = Follow(camera=False, detect_every=1)(each, source)
+    for one, other in zip(frames, every, strict=True):
+        assert np.array_equal(one.people.boxes, other.people.boxes)
+        assert np.array_equal(one.people.ids, other.people.ids)
+
+
+@pytest.mark.parametrize("rate", [24, 30, 60])
+def test_of_a_quick_film_it_is_not(rate):
+    estimator = Scripted(resting)
+    list(Follow(camera=False)(estimator, paced(resting, rate, 60)))
+    assert len(estimator.looked) < 20
+
+
+def test_after_a_gap_in_a_quick_film_one_looks_at_once():
+    quick = shown(resting, 40)
+    frames = quick[:20] + [replace(frame, time=frame.time + 0.1) for frame in quick[20:]]
+    estimator = Scripted(resting)
+    list(Follow(camera=False)(estimator, frames))
+    assert 20 in estimator.looked
+
+
+def test_a_slow_film_is_looked_at_as_seldom_as_one_says_and_live_only_where_needed():
+    estimator, live = Scripted(resting), Scripted(resting)
+    list(Follow(camera=False, detect_every=4)(estimator, paced(resting, 8, 24)))
+    assert estimator.looked == list(range(0, 24, 4))
+    list(Follow(camera=False, live=True)(live, paced(resting, 8, 24)))
+    assert len(live.looked) < 16
+
+
 def test_where_nothing_moves_the_detector_rests_and_poses_are_kept():
     estimator = Scripted(resting)
     frames = list(Follow()(estimator, shown(resting, 50)))

@@ -15,7 +15,7 @@ from benchmarks import candidates, common, cutouts, failures, methods
 from everybody.data.dataset import Dataset, Picture
 from everybody.people import People
 from everybody.skeletons import COCO17
-from synthetic.walkers import STANDING, Scenery, walkers
+from synthetic.walkers import STANDING, Moment, Scenery, walkers
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -95,17 +95,67 @@ def cutout(shift: float) -> cutouts.Cutout:
     )
 
 
+def moment(*places: tuple[float, float]) -> Moment:
+    """People 100 pixels high who stand with their feet at places (x, y), none of them found."""
+    points = STANDING * 100 + np.reshape(places, (-1, 1, 2))
+    people = People(
+        np.concatenate([points, np.ones((len(places), 17, 1))], 2),
+        np.concatenate([points.min(1), points.max(1)], 1),
+        np.ones(len(places)),
+        COCO17,
+        np.arange(len(places)) + 1,
+    )
+    return Moment(0.0, people, people[:0], np.zeros(0), np.zeros(2))
+
+
+def shot(*places: tuple[float, float], shift: float = 0.0) -> cutouts.Shot:
+    return next(cutouts.shots([moment(*places)], [cutout(shift)], (400, 300)))
+
+
 def test_true_joints_of_a_film_are_those_of_the_cut_outs():
-    (moment, *_) = walkers(Scenery(people=3, seconds=0.1, stay=True, occlusion=0))
-    same = cutouts.shown(moment, [cutout(0)])
+    (first, *_) = walkers(Scenery(people=3, seconds=0.1, stay=True, occlusion=0))
+    same, lowered = (next(cutouts.shots([first], [cutout(shift)])).true for shift in (0, 10))
     straight = [0, 1, 2, 3, 4, 5, 6, 11, 12]  # what does not swing
-    gap = same.keypoints[:, straight] - moment.true.keypoints[:, straight]
+    gap = same.keypoints[:, straight] - first.true.keypoints[:, straight]
     assert np.abs(gap[..., :2]).max() < 1e-3
-    lowered = cutouts.shown(moment, [cutout(10)])
     moved = lowered.keypoints[:, 7, 1] - same.keypoints[:, 7, 1]
-    tall = (moment.true.keypoints[:, 15, 1] - moment.true.keypoints[:, 0, 1]) / cutouts.TALL
+    tall = (first.true.keypoints[:, 15, 1] - first.true.keypoints[:, 0, 1]) / cutouts.TALL
     assert np.allclose(moved, 0.1 * tall, atol=1e-3)
-    assert lowered.ids is moment.true.ids
+    assert lowered.ids is first.true.ids
+
+
+def test_joints_behind_somebody_nearer_or_outside_the_picture_are_not_seen():
+    """A cut-out is 60 pixels wide, with its feet in the middle."""
+    apart = shot((100, 200), (200, 200))
+    assert (apart.true.keypoints[..., 2] == 1).all()
+    assert np.allclose(apart.seen, 1)
+    assert np.allclose(apart.true.boxes, [[70, 100, 129, 199], [170, 100, 229, 199]])
+
+    half = shot((100, 200), (130, 210))  # the second is nearer, and hides all from x = 100, y = 110
+    x, y, seen = half.true.keypoints[0].T
+    assert (seen == ((x < 99.5) | (y < 109.5))).all()
+    assert (half.true.keypoints[1, :, 2] == 1).all()
+    assert half.seen[0] == pytest.approx((30 * 100 + 30 * 10) / 6000, abs=0.02)
+    assert half.seen[1] == 1
+
+    left = shot((0, 200))
+    assert (left.true.keypoints[0, :, 2] == (left.true.keypoints[0, :, 0] > -0.5)).all()
+    assert left.seen[0] == pytest.approx(0.5, abs=0.01)
+    assert len(shot().true) == 0
+
+
+def test_who_is_hidden_counts_neither_as_missed_nor_as_false():
+    some = shot((100, 200), (104, 205), (300, 200))
+    assert (some.seen < cutouts.LEAST).tolist() == [True, False, False]
+    everybody = replace(some.true, keypoints=np.array(some.true.keypoints))
+    true, found = cutouts.judged(some, everybody)
+    assert true.ids.tolist() == found.ids.tolist() == [2, 3]
+
+    nobody, two = everybody[:0], everybody[[1, 2]]
+    assert [len(part) for part in cutouts.judged(some, nobody)] == [2, 0]
+    assert cutouts.judged(some, two)[1].ids.tolist() == [2, 3]
+    away = replace(everybody, keypoints=everybody.keypoints + np.array([0, 60, 0]))
+    assert len(cutouts.judged(some, away)[1]) == 3  # false ones are
 
 
 def test_a_crowd_has_as_many_people_as_asked_all_equally_high():

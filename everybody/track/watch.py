@@ -25,6 +25,8 @@ from .camera_motion import outside
 from .tracker import Tracker
 
 BLIND = 0.35  # longest time between two detections, in seconds
+SLOW = 0.06  # seconds from frame to frame, from which every frame is looked at: people go too far
+# to be followed, and few frames looked at take no longer than many that are not
 SMALL = 128  # pixels of the longer side of the picture in which movement is looked for
 MOVED = 20.0  # mean grey levels by which a pixel changes where something moves
 STIR = 0.001  # least share of moving pixels; a person a tenth of the picture high covers .002
@@ -40,14 +42,18 @@ HELD = 0.13  # longest time that a pose is kept, in seconds
 class Watch:
     """Called with each frame before it is estimated: True if the detector must run on it. That is
     so at the first frame of a source and where a person is missed. every: also at each n-th frame
-    after a detection; 0: also where there may be a new person.
+    after a detection; 0: also where there may be a new person, and at frames that come `slow`
+    seconds after the one before or later (`apart`).
     """
 
     every: int = 0
+    slow: float = SLOW
     looks: int = field(default=0, init=False)  # detections at this source so far
+    apart: bool = field(default=False, init=False)  # whether the last frame came so late
     _source: str | None = field(default=None, init=False)
     _since: int = field(default=0, init=False)
-    _time: float = field(default=0.0, init=False)
+    _time: float = field(default=0.0, init=False)  # of the last detection
+    _before: float = field(default=0.0, init=False)  # of the last frame
     _small: Any = field(default=None, init=False)  # the last picture with a detection,
     _boxes: Any = field(default=None, init=False)  # and the boxes expected on it
 
@@ -55,10 +61,11 @@ class Watch:
         """looking: a detection in an earlier frame has no result yet."""
         first, self._source = frame.source != self._source, frame.source
         self._since += 1
+        self.apart, self._before = frame.time - self._before >= self.slow, frame.time
         if self.every == 1 or (self.every and not first):
             due = self._since >= self.every
         else:
-            late = not 0 <= frame.time - self._time < BLIND
+            late = self.apart or not 0 <= frame.time - self._time < BLIND
             due = first or late or (not looking and self._stirred(frame, tracker))
         due = due or first or ((tracker.missed or tracker.unsure) and not looking)
 
