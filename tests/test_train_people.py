@@ -19,6 +19,7 @@ from everybody.geometry import box_around  # noqa: E402
 from everybody.methods import is_method  # noqa: E402
 from everybody.models import MODELS  # noqa: E402
 from everybody.models import picture_losses as losses  # noqa: E402
+from everybody.models.cells_head import CellsHead  # noqa: E402
 from everybody.models.many_heads import HEADS, VARIANTS, ManyHeads, many_losses  # noqa: E402
 from everybody.models.picture_truth import Truth  # noqa: E402
 from everybody.models.rtmdet import RTMDet  # noqa: E402
@@ -304,3 +305,20 @@ def test_what_is_no_part_of_a_network_is_said(tmp_path):
         export.load(tmp_path / "w.safetensors", "openpose-tiny")
     with pytest.raises(OptionError, match="option of codec 'movenet'"):
         make_people_codec({"type": "movenet", "strid": 4})
+
+
+def test_levels_of_cells_keep_averages_of_their_own():
+    """What a level says in training and afterwards is the same, however different levels are."""
+    head = CellsHead(5, 8)
+    for part in head.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.momentum = 1.0
+    rng = torch.Generator().manual_seed(0)
+    neck = [
+        scale * torch.randn(4, 8, side, side, generator=rng)
+        for scale, side in ((1.0, 32), (20.0, 16), (400.0, 8))
+    ]
+    with torch.no_grad():
+        learning, learnt = head.train()(neck), head.eval()(neck)
+    assert learning.std() > 0
+    assert (learning - learnt).abs().max() < 0.05 * learning.abs().max()

@@ -24,7 +24,8 @@ from .picture_truth import Truth
 
 class CellsHead(nn.Module):
     """What the detector's cells say of joints: the neck's maps [B, neck, H/s, W/s] -> shifts in
-    strides and visibility of all cells [B, A, K, 3], the finest level first. All levels share it.
+    strides and visibility of all cells [B, A, K, 3], the finest level first. Each level has its
+    own layers: their features differ so much that batch normalisation cannot share its averages.
     """
 
     CODEC: ClassVar[Mapping[str, Any]] = {"type": "cell-poses"}
@@ -34,13 +35,17 @@ class CellsHead(nn.Module):
 
     def __init__(self, joints: int, width: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(*separable(width, width), *separable(width, width))
-        self.last = nn.Conv2d(width, 3 * joints, 1)
-        nn.init.normal_(self.last.weight, std=0.01)
+        self.levels = nn.ModuleList(_level(joints, width) for _ in STRIDES)
 
     def forward(self, neck: Sequence[Tensor]) -> Tensor:
-        cells = [self.last(self.body(x)).flatten(2).mT for x in neck]
+        cells = [say(x).flatten(2).mT for say, x in zip(self.levels, neck, strict=True)]
         return torch.cat(cells, 1).unflatten(2, (-1, 3)).float()
+
+
+def _level(joints: int, width: int) -> nn.Sequential:
+    last = nn.Conv2d(width, 3 * joints, 1)
+    nn.init.normal_(last.weight, std=0.01)
+    return nn.Sequential(*separable(width, width), *separable(width, width), last)
 
 
 def placed(shifts: Tensor, size: tuple[int, int], middle: float) -> Tensor:
