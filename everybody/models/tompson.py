@@ -149,6 +149,7 @@ class TompsonNet(nn.Module):
         # cost several times what empty ones would, and are long in coming down.
         for head in (self.coarse.heatmaps, self.fine.heatmaps):
             nn.init.normal_(head.weight, std=0.001)
+            assert head.bias is not None
             nn.init.zeros_(head.bias)
 
     def forward(self, image: Tensor, cells: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
