@@ -21,7 +21,7 @@ from everybody.models.lifter import LifterNet  # noqa: E402
 from everybody.models.videopose import VideoPoseNet  # noqa: E402
 from everybody.runtime import load  # noqa: E402
 from everybody.skeletons import COCO17, H36M17  # noqa: E402
-from everybody.train import joint_errors, recipe  # noqa: E402
+from everybody.train import joint_errors, recipes  # noqa: E402
 from everybody.train.sequences import AS_CAPTURED, SequenceTask, examples, mirrored_pose  # noqa: E402
 from everybody.train.virtual_cameras import Bodies, Shots, clips  # noqa: E402
 from tests import motion, network_laws  # noqa: E402
@@ -175,6 +175,6 @@ def test_the_command_trains_exports_and_the_file_lifts(data, tmp_path, monkeypat
 def test_who_is_held_out_must_be_there(data):
     captures = read_captures(data)
     for subjects in ("3", "1,2"):
-        chosen = recipe.recipe("lifter", [f"held_out={subjects}"])
+        chosen = recipes.recipe("lifter", [f"held_out={subjects}"])
         with pytest.raises(DataError, match="the data have subjects 1, 2"):
             SequenceTask(chosen, captures)

@@ -20,13 +20,13 @@ from pathlib import Path
 
 from ..errors import ModelError, OptionError
 from .litert import LiteRt
-from .ort import PROVIDERS, OnnxRuntime, devices, keep_private, pinned
+from .ort import PROVIDERS, OnnxRuntime, bound, devices, keep_private, pinned
 from .ov import OpenVino
 from .session import ABOUT, Port, Session
 
 __all__ = [
-    "ABOUT", "ENGINES", "PROVIDERS", "Port", "Session", "cores", "describe", "devices", "engines",
-    "keep_private", "load", "pinned", "sha256",
+    "ABOUT", "ENGINES", "PROVIDERS", "TFLITE", "Port", "Session", "bound", "cores", "describe",
+    "devices", "engines", "keep_private", "load", "pinned", "sha256",
 ]  # fmt: skip
 
 TFLITE = ".tflite"
