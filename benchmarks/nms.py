@@ -55,7 +55,7 @@ from everybody.skeletons import COCO17
 
 DRAWS = 1000
 SHOWN = 0.2
-# The first was the default until η and the share were learned on what the bundled models find.
+# The first is the default, which the others are compared with.
 SETTINGS = (
     "share=0.1,eta=18.21",
     "share=0.1,eta=35",
