@@ -218,6 +218,23 @@ def test_an_unknown_method_names_the_known_ones():
         Estimator(method="magic")
 
 
+@pytest.mark.parametrize(
+    ("keywords", "option"),
+    [
+        ({"flip_test": True}, "--flip-test"),
+        ({"associate": True}, "--associate"),
+        ({"refine": ("stage.onnx",)}, "--refine"),
+        ({"second": "posenet"}, "--second"),
+        ({"whole": True}, "--whole"),
+        ({"face": "mediapipe-face"}, "--face"),
+    ],
+)
+def test_an_option_that_a_method_would_leave_out_is_refused(tmp_path, keywords, option):
+    path = movenet(tmp_path / "m.onnx", (POINTS, BOUNDS, 0.9))
+    with pytest.raises(OptionError, match=f"method 'movenet' has no use for {option}: leave it"):
+        one_stage(path, **keywords)
+
+
 def test_an_unknown_keyword_names_the_known_ones():
     with pytest.raises(TypeError, match="unknown option 'detecter'; known are method, model"):
         Estimator(detecter="x")  # type: ignore[call-arg]

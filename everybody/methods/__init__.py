@@ -35,6 +35,8 @@ METHODS: dict[str, Callable[[Options], Method]] = {
     "blazepose": open_blazepose,
 }
 
+IN_BOXES = (DEFAULT, "blazepose")  # those that look into the boxes that somebody finds
+
 
 def open_method(options: Options) -> Method:
     """The method that the options name: a row of `METHODS`, or a model that is a method, by its
@@ -43,10 +45,12 @@ def open_method(options: Options) -> Method:
     """
     name = str(options.method or DEFAULT)
     if name in METHODS:
+        demand_used(name, options)
         return METHODS[name](options)
     rows, _ = manifest.load()
     row = opened(name, "people", options.engine)[1] if name.endswith(".onnx") else rows.get(name)
     if row and row.method in METHODS:
+        demand_used(row.method, options)
         pose = replace(options.pose, model=options.pose.model or name)
         return METHODS[row.method](replace(options, pose=pose))
     whole = [name for name, row in rows.items() if row.method]
@@ -54,6 +58,33 @@ def open_method(options: Options) -> Method:
         f"unknown method '{name}': known are {', '.join(METHODS)}, "
         f"and the models that are one: {', '.join(whole)}"
     )
+
+
+def demand_used(method: str, options: Options) -> None:
+    """Raises OptionError for an option of top-down models that the method would leave out."""
+    if method == DEFAULT:
+        return
+    find, pose = options.find, options.pose
+    unused: dict[str, object] = {
+        "--second": find.second,
+        "--sstn": pose.sstn,
+        "--refine": pose.refine,
+        "--condition": pose.condition,
+        "--associate": pose.associate,
+        "--flip-test": pose.flip_test,
+    }
+    if method not in IN_BOXES:
+        unused |= {
+            "--boxes": find.boxes,
+            "--whole": find.whole,
+            "--hand": pose.hand,
+            "--face": pose.face,
+        }
+    if given := [option for option, value in unused.items() if value]:
+        raise OptionError(
+            f"method '{method}' has no use for {', '.join(given)}: leave it out, or leave --method "
+            "out for the top-down models"
+        )
 
 
 def is_method(name: str | None) -> bool:
