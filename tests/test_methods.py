@@ -225,7 +225,7 @@ def test_an_unknown_method_names_the_known_ones():
         ({"associate": True}, "--associate"),
         ({"refine": ("stage.onnx",)}, "--refine"),
         ({"second": "posenet"}, "--second"),
-        ({"whole": True}, "--whole"),
+        ({"boxes": "boxes.json"}, "--boxes"),
         ({"face": "mediapipe-face"}, "--face"),
     ],
 )

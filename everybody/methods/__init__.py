@@ -76,7 +76,6 @@ def demand_used(method: str, options: Options) -> None:
     if method not in IN_BOXES:
         unused |= {
             "--boxes": find.boxes,
-            "--whole": find.whole,
             "--hand": pose.hand,
             "--face": pose.face,
         }
