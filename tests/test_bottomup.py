@@ -21,6 +21,7 @@ from synthetic import nets, planted
 
 SIZE = 480, 400  # of the networks' input, width × height
 PICTURE = 960, 800  # twice as large
+CANVAS = 480, 416  # what networks of any size are fed: in steps of 32
 # A pair of which each predicts the other's place belongs together, whoever has learned it.
 NEAR = Pair(np.zeros(8), np.ones(8), np.array([-0.1, 0, -0.1, 0, 0, 0, 0, 0, 4.0]))
 TERMS = Terms(
@@ -39,7 +40,7 @@ class Planting:
 
     def file(self, path: Path, people: np.ndarray, size: tuple[int, int] | None = SIZE) -> Path:
         """People [P,K,2] in pixels of the input -> a file that always says them."""
-        maps = self.codec.encode(planted.seen(people), SIZE)
+        maps = self.codec.encode(planted.seen(people), size or CANVAS)
         TERMS.save(path.with_suffix(".npz"))
         return nets.maps_constant(path, {f"maps_{n}": some for n, some in enumerate(maps)}, size)
 
@@ -137,6 +138,28 @@ def test_an_answer_that_cannot_be_decoded_names_the_file(tmp_path, planting):
     with np.errstate(invalid="ignore"):
         path = planting.file(tmp_path / "broken.onnx", people)
     with pytest.raises(ModelError, match=r"broken\.onnx.*NaN"):
+        estimator(planting, path)([blank()])
+
+
+@pytest.mark.parametrize("planting", PLANTINGS[2:], ids=["personlab", "deepcut"])
+@pytest.mark.parametrize(("rows", "columns"), [(slice(-5), slice(None)), (slice(None), slice(-5))])
+def test_maps_that_do_not_cover_the_input_name_the_file(tmp_path, planting, rows, columns):
+    """Cells lie a stride apart: people of maps of another size would be elsewhere."""
+    maps = planting.codec.encode(planted.seen(planting.crossing()), SIZE)
+    less = {f"maps_{n}": some[:, rows, columns] for n, some in enumerate(maps)}
+    path = nets.maps_constant(tmp_path / "less.onnx", less, SIZE)
+    TERMS.save(path.with_suffix(".npz"))
+    with pytest.raises(ModelError, match=r"less\.onnx: maps of .* for an input of 480 x 400"):
+        estimator(planting, path)([blank()])
+
+
+@EVERY
+def test_maps_without_a_cell_name_the_file(tmp_path, planting):
+    maps = planting.codec.encode(planted.seen(planting.crossing()), SIZE)
+    none = {f"maps_{n}": some[:, :0, :0] for n, some in enumerate(maps)}
+    path = nets.maps_constant(tmp_path / "none.onnx", none, SIZE)
+    TERMS.save(path.with_suffix(".npz"))
+    with pytest.raises(ModelError, match=r"none\.onnx: "):
         estimator(planting, path)([blank()])
 
 

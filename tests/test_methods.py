@@ -212,6 +212,31 @@ def test_what_is_not_movenet_is_refused(tmp_path):
         one_stage(path)
 
 
+@pytest.mark.parametrize("what", ["heatmap", "regression", "detector", "movenet", "blazepose"])
+def test_an_answer_of_nan_names_the_file(tmp_path, what):
+    """It never becomes a person at no place, whose NaN would be in every file of results."""
+    nan, file, box = np.nan, tmp_path / "nan.onnx", np.array([[20, 20, 116, 148, 0.9]], np.float32)
+    found = nets.rtmdet_constant(tmp_path / "d.onnx", box)
+    keywords = {"detector": found, "det_size": (160, 160), "pose": file, "skeleton": "coco-17"}
+    if what == "heatmap":
+        nets.constant(file, (48, 64), {"maps": np.full((1, 17, 16, 12), nan)})
+        keywords["codec"] = "heatmap"
+    elif what == "regression":
+        nets.constant(file, (48, 64), {"points": np.full((1, 17, 2), nan)})
+        keywords["codec"] = "regression"
+    elif what == "detector":
+        nets.rtmdet_constant(file, np.array([[nan, 20, 116, 148, 0.9]], np.float32))
+        keywords = {"detector": file, "det_size": (160, 160)}
+    elif what == "movenet":
+        nets.movenet_constant(file, np.full((6, 56), nan))
+        keywords = {"method": "movenet", "pose": file}
+    else:
+        nets.blazepose_constant(file, np.full((33, 2), nan), np.zeros((33, 3)))
+        keywords |= {"method": "blazepose", "skeleton": None}
+    with pytest.raises(ModelError, match=r"^[^:]*nan\.onnx: its answer .* holds NaN"):
+        Estimator(threads=1, workers=1, **keywords)([Frame(np.zeros((240, 320, 3), np.uint8))])
+
+
 def test_an_unknown_method_names_the_known_ones():
     known = "unknown method 'magic': known are topdown, movenet.*movenet-multipose"
     with pytest.raises(OptionError, match=known):

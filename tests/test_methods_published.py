@@ -131,6 +131,34 @@ def test_an_answer_that_is_no_number_names_the_file(tmp_path, method):
         found(method, path)
 
 
+def test_answers_that_do_not_belong_together_name_the_file(tmp_path):
+    """Each is a way in which a file can be exported wrongly; none may end in a traceback."""
+    rcnn, rtmo = rcnn_answer(two()), rtmo_answer(two())
+    cases = [
+        ("keypoint_rcnn", rcnn | {"scores": rcnn["scores"][:1]}, "the network answers"),
+        ("keypoint_rcnn", rcnn | {"keypoints": rcnn["keypoints"][:1]}, "the network answers"),
+        ("keypoint_rcnn", rcnn | {"keypoints": np.zeros((2, 17, 0, 0))}, "hold no cell"),
+        ("keypoint_rcnn", rcnn | {"picture": np.array([0, 1])}, "one picture.*answers of 2"),
+        ("keypoint_rcnn", rcnn | {"picture": np.array([0, 1e30])}, "numbers of pictures"),
+        ("keypoint_rcnn", rcnn | {"picture": np.array([0, -1])}, "numbers of pictures"),
+        ("keypoint_rcnn", rcnn | {"boxes": 99 * rcnn["boxes"]}, "far outside the input of 640 x"),
+        ("rtmo", rtmo | {"scores": rtmo["scores"][:, :1]}, "the network answers"),
+    ]
+    for number, (method, answer, message) in enumerate(cases):
+        path = nets.constant(tmp_path / f"{number}.onnx", SIZE, answer)
+        with pytest.raises(ModelError, match=rf"{number}\.onnx: .*{message}"):
+            found(method, path)
+
+
+def test_of_many_cells_the_surest_are_compared():
+    """A network that is sure of every cell would else take gigabytes."""
+    boxes = np.arange(9.0)[:, None] * 10 + [0, 0, 5, 5]
+    scores, joints = np.linspace(0.2, 1, 9), np.zeros((9, 17, 3))
+    codec = CellPoses(most=4)
+    ((_, _, sure),) = codec.decode([boxes[None], scores[None], joints[None]], SIZE)
+    assert sure.tolist() == scores[:-5:-1].tolist()
+
+
 def test_a_joint_in_the_middle_of_its_cell_is_exact():
     """A box as large as the map: cell (10, 20) is the pixel 10 to the right, 20 below its first."""
     logits = np.zeros((1, 17, 56, 56))

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from everybody.codecs.centre_maps import CentreCodec, CentreMaps, decode_people, decode_single
+from everybody.codecs.centre_maps import (
+    CentreCodec,
+    CentreMaps,
+    MoveNetMaps,
+    decode_people,
+    decode_single,
+)
 from everybody.errors import ModelError
 from everybody.skeletons import COCO17
 from tests import golden
@@ -148,3 +154,5 @@ def test_bad_maps_are_told():
         decode_single(maps._replace(vectors=maps.vectors[:32]))
     with pytest.raises(ModelError, match=r"offsets of MoveNet's answer are \[48, 63\]"):
         decode_single(maps._replace(offsets=maps.offsets[:, :, 1:]))
+    with pytest.raises(ModelError, match="maps of 64 x 48 cells for an input of 512 x 384"):
+        MoveNetMaps(stride=4).decode([some[None] for some in maps], (512, 384))

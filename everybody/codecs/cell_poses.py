@@ -27,11 +27,12 @@ class CellPoses:
     """The picture codec of RTMO.
 
     least: score of a cell that counts; nms: IoU of boxes above which two cells say one person (both
-    as the authors test).
+    as the authors test). most: the surest cells are compared, which bounds time and memory.
     """
 
     least: float = 0.1
     nms: float = 0.65
+    most: int = 3000
 
     def encode(self, keypoints: Array, boxes: Array, scores: Array) -> tuple[Array, Array, Array]:
         """People of a picture [N, K, 3], their boxes [N, 4] and scores [N] -> what a perfect
@@ -45,12 +46,15 @@ class CellPoses:
     ) -> list[tuple[Array, Array, Array]]:
         """A network's outputs -> per picture (keypoints, boxes, scores) in input pixels."""
         check_answer(self, MEANING, _shapes(None), outputs)
+        check_answer(self, MEANING, _shapes(None, outputs[0].shape[1]), outputs)
         if not all(np.isfinite(output).all() for output in outputs):
             raise ModelError("RTMO's answer holds NaN or infinity: broken weights?")
 
         found = []
         for boxes, scores, joints in zip(*outputs, strict=True):
-            sure = scores >= self.least
+            sure = np.argsort(-scores, kind="stable")[
+                : min(self.most, (scores >= self.least).sum())
+            ]
             boxes, scores, joints = boxes[sure], scores[sure], joints[sure]
             keep = greedy(iou(boxes, boxes), scores, self.nms)
             found.append((joints[keep], boxes[keep], scores[keep]))
@@ -60,5 +64,5 @@ class CellPoses:
         check_ports(self, MEANING, _shapes(joints), ports)
 
 
-def _shapes(joints: int | None) -> list[tuple[int | None, ...]]:
-    return [(None, None, 4), (None, None), (None, None, joints, 3)]
+def _shapes(joints: int | None, count: int | None = None) -> list[tuple[int | None, ...]]:
+    return [(None, count, 4), (None, count), (None, count, joints, 3)]

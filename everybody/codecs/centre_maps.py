@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from ..geometry import Array, box_around
 from .grid import check_ports
-from .peaks import check_maps, find_peaks
+from .peaks import check_cells, check_maps, find_peaks
 
 if TYPE_CHECKING:
     from ..runtime import Port
@@ -215,6 +215,7 @@ class MoveNetMaps:
     ) -> list[tuple[Array, Array, Array]]:
         """[centre, heatmaps, vectors, offsets] -> per picture (keypoints, boxes, scores)."""
         found = []
+        check_cells(outputs[0], size, self.stride)
         for maps in zip(*outputs, strict=True):
             some = decode_people(CentreMaps(*maps), threshold=self.threshold, most=self.most)
             keypoints, scores = some

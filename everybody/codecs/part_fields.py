@@ -127,7 +127,7 @@ def gaussians(points: Array, seen: Array, cells: tuple[int, int], sigma: float) 
 
 def enlarged(maps: Array, factor: int) -> Array:
     """[C,h,w] -> [C,h·factor,w·factor], cubic; a map's edges stay its edges."""
-    if factor == 1:
+    if factor == 1 or 0 in maps.shape:
         return maps
     height, width = maps.shape[1:]
     size = width * factor, height * factor

@@ -28,8 +28,8 @@ class Peaks(NamedTuple):
 
 
 def check_maps(maps: Array, channels: int, what: str) -> None:
-    """Raises ModelError unless maps are [channels, H, W] and finite."""
-    if maps.ndim != 3 or len(maps) != channels:
+    """Raises ModelError unless maps are [channels, H, W] of at least one cell, and finite."""
+    if maps.ndim != 3 or len(maps) != channels or 0 in maps.shape[1:]:
         raise ModelError(
             f"{what}: expected {channels} maps [{channels}, H, W], got {list(maps.shape)}: "
             "is this the skeleton of the model?"
@@ -39,6 +39,18 @@ def check_maps(maps: Array, channels: int, what: str) -> None:
     if not math.isfinite(total):
         raise ModelError(
             f"{what} hold NaN or infinite values: the model's answer cannot be decoded"
+        )
+
+
+def check_cells(maps: Array, size: tuple[int, int], stride: int) -> None:
+    """Raises ModelError unless maps [..., H, W] have about as many cells as an input of `size`
+    (width, height) has strides: networks round up, some to a multiple of two.
+    """
+    cells = maps.shape[:-3:-1]
+    if any(abs(n - side / stride) >= 2 for n, side in zip(cells, size, strict=True)):
+        raise ModelError(
+            f"maps of {cells[0]} x {cells[1]} cells for an input of {size[0]} x {size[1]} pixels: "
+            f"expected one cell each {stride} pixels: is this a file of that method?"
         )
 
 

@@ -217,12 +217,16 @@ class PersonLabMaps:
     ) -> list[tuple[Array, Array, Array]]:
         """[heatmaps, offsets, forwards, backwards] -> per picture (keypoints, boxes, scores)."""
         outputs = channels_first(outputs)
-        width = outputs[0].shape[3]
-        fitting = [stride for stride in STRIDES if (size[0] - 1) // stride + 1 == width]
+        width, height = cells = outputs[0].shape[:-3:-1]
+        fitting = [
+            stride
+            for stride in STRIDES
+            if cells == tuple((side - 1) // stride + 1 for side in size)
+        ]
         if not fitting:
             raise ModelError(
-                f"maps {width} cells wide for an input of {size[0]} pixels: the stride must be one "
-                f"of {', '.join(map(str, STRIDES))}"
+                f"maps of {width} x {height} cells for an input of {size[0]} x {size[1]} pixels: "
+                f"the stride must be one of {', '.join(map(str, STRIDES))}"
             )
         options, found = replace(self.options, stride=fitting[0]), []
         for maps in zip(*outputs, strict=True):

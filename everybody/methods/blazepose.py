@@ -156,6 +156,8 @@ class Landmarks:
             for picture, matrix in zip(pictures, matrices, strict=True)
         ]
         together = [np.concatenate(column) for column in zip(*outputs, strict=True)]
+        if not all(np.isfinite(together[place]).all() for place in (0, 1, WORLD)):
+            raise ModelError(f"{self.session.path}: its answer is infinite: broken weights?")
         keypoints = CODEC.decode(together)
         keypoints[..., 2] *= CODEC.whole(together)[:, None]
         points = together[0].reshape(len(matrices), POINTS, VALUES)[:, AUXILIARY, :2]

@@ -71,7 +71,10 @@ class BottomUp:
         canvas, factors = letterbox(image, spec.size, fill=spec.fill, tight=dynamic)
         outputs = self.session(normalise([canvas], spec))
         try:
-            ((keypoints, boxes, scores),) = self.codec.decode(outputs, canvas.shape[1::-1])
+            found = self.codec.decode(outputs, canvas.shape[1::-1])
+            if len(found) != 1:
+                raise ModelError(f"asked about one picture, the network answers of {len(found)}")
+            ((keypoints, boxes, scores),) = found
         except ModelError as error:
             raise ModelError(f"{self.session.path}: {error}") from error
 

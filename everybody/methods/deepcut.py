@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..codecs.grid import check_ports
-from ..codecs.peaks import Array, Places, nearest
+from ..codecs.peaks import Array, Places, check_cells, nearest
 from ..geometry import box_around
 from ..inputs import Input
 from ..options import Options
@@ -125,6 +125,7 @@ class DeepCutMaps:
         self, outputs: Sequence[Array], size: tuple[int, int]
     ) -> list[tuple[Array, Array, Array]]:
         """[scores, refinements, offsets] -> per picture (keypoints, boxes, scores)."""
+        check_cells(outputs[0], size, self.options.choice.stride)
         found = []
         for maps in zip(*outputs, strict=True):
             keypoints, scores, _ = decode(maps, self.skeleton, self.terms, self.options)

@@ -163,8 +163,9 @@ class Detector(BoxFinder):
 
     def _read(self, batch: Array) -> list[Found]:
         """What the codec makes of the network's answers. Raises ModelError that names the file."""
+        outputs = self.session(batch)
         try:
-            return self.codec.found(self.session(batch), batch.shape[3:1:-1])
+            return self.codec.found(outputs, batch.shape[3:1:-1])
         except ModelError as error:
             raise ModelError(f"{self.session.path}: {error}") from error
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..codecs.grid import check_answer, check_ports
 from ..errors import DataError, ModelError
 from ..geometry import Array
@@ -22,6 +24,8 @@ from .bottomup import BottomUp, open_file
 from .rcnn_decode import keypoints_from_heatmaps
 
 PERSON = 1  # the class; 0 is the background
+MOST = 1 << 12  # pictures of a batch
+FAR = 2  # sides of the input; a box's maps are enlarged to its size, which takes time
 CENTRE = -0.5  # from counting at the picture's corner to the coordinate law
 # As published: the network sees zeros around the normalised picture, which are the mean colour.
 INPUT = Input(size=(1344, 800), fill=116, **IMAGENET)
@@ -41,7 +45,15 @@ class RegionMaps:
         without anybody after the last person's are not in the list, but the first always is.
         """
         check_answer(self, MEANING, _shapes(None), outputs)
+        check_answer(self, MEANING, _shapes(None, len(outputs[0])), outputs)
         picture, boxes, scores, classes, logits = outputs
+        if not (np.isfinite(scores).all() and ((picture >= 0) & (picture < MOST)).all()):
+            raise ModelError(
+                f"scores or numbers of pictures are NaN, infinite, negative or {MOST} and more: "
+                "broken weights?"
+            )
+        if (np.abs(boxes) > FAR * max(size)).any():
+            raise ModelError(f"boxes far outside the input of {size[0]} x {size[1]} pixels")
         try:
             read = keypoints_from_heatmaps(logits, boxes, offset=CENTRE)
         except DataError as error:
@@ -58,8 +70,8 @@ class RegionMaps:
         check_ports(self, MEANING, _shapes(joints), ports)
 
 
-def _shapes(joints: int | None) -> list[tuple[int | None, ...]]:
-    return [(None,), (None, 4), (None,), (None,), (None, joints, None, None)]
+def _shapes(joints: int | None, count: int | None = None) -> list[tuple[int | None, ...]]:
+    return [(count,), (count, 4), (count,), (count,), (count, joints, None, None)]
 
 
 def open_keypoint_rcnn(options: Options) -> BottomUp:

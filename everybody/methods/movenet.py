@@ -81,7 +81,7 @@ class MoveNetMulti:
         (answer,) = self.session(normalise([canvas], self.input))
         size = np.array([canvas.shape[1], canvas.shape[0]])
         keypoints, boxes, scores = decode(answer[0], size / factors)
-        keep = (scores >= self.score) & np.isfinite(keypoints).all((1, 2))
+        keep = (scores >= self.score) & np.isfinite(answer[0]).all(1)
         boxes = clip(boxes[keep], image.shape[1], image.shape[0])
         people = People(keypoints[keep], boxes, scores[keep], COCO17)
         return self.suppress(people).by_score()[: self.max_people]

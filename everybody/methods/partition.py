@@ -134,9 +134,9 @@ def dense_costs(problem: Problem) -> Array:
     """Pairwise costs [D,C,D,C], 0 where there is no edge."""
     count, classes = problem.unary.shape
     dense = np.zeros((count, classes, count, classes))
-    for (a, b), cost in zip(problem.edges, problem.pairwise, strict=True):
-        dense[a, :, b] += cost
-        dense[b, :, a] += cost.T
+    a, b = problem.edges.T  # each two only once
+    dense[a, :, b] = problem.pairwise
+    dense[b, :, a] = problem.pairwise.transpose(0, 2, 1)
     return dense
 
 

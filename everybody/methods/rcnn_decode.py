@@ -74,6 +74,8 @@ def masks_in_picture(
 def _check(logits: Array, boxes: Array) -> None:
     if len(logits) != len(boxes):
         raise DataError(f"{len(logits)} maps for {len(boxes)} boxes: there must be one for each")
+    if len(logits) and 0 in logits.shape[1:]:
+        raise DataError(f"the region network's maps hold no cell: they are {list(logits.shape)}")
     if not (np.isfinite(logits).all() and np.isfinite(boxes).all()):
         raise DataError("the region network's maps or boxes hold NaN or infinity: broken weights?")
     if len(boxes) and (boxes[:, 2:] - boxes[:, :2]).max() > MOST:

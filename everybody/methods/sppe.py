@@ -209,6 +209,8 @@ class Sppe:
                 f"{self.session.path}: answers {keypoints.shape[1]} joints, "
                 f"{self.skeleton.name} has {len(self.skeleton)}: give its skeleton"
             )
+        if not np.isfinite(keypoints).all():
+            raise ModelError(f"{self.session.path}: its answer is infinite: broken weights?")
         return keypoints  # type: ignore[return-value]
 
     def _averaged(self, outputs: list[Array], mirrored: list[Array]) -> Floats:

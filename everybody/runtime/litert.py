@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .session import Port, broken, failed, only_input
+from .session import Port, broken, failed, numbers, only_input
 
 
 class LiteRt:
@@ -52,10 +52,11 @@ class LiteRt:
             interpreter.invoke()
         except Exception as error:
             raise failed(self, array, error) from error
-        return [
+        outputs = [
             _dequantised(interpreter.get_tensor(one["index"]), *one["quantization"])
             for one in interpreter.get_output_details()
         ]
+        return numbers(self, outputs)
 
 
 def _dequantised(values: NDArray[Any], scale: float, zero: int) -> NDArray[Any]:

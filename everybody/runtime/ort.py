@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import onnx_part
 from ..errors import OptionError
-from .session import Port, broken, failed, only_input
+from .session import Port, broken, failed, numbers, only_input
 
 # What --device calls them, in the order in which `auto` prefers them.
 PROVIDERS = {
@@ -103,6 +103,9 @@ class OnnxRuntime:
         self.about = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def __call__(self, array: NDArray[Any]) -> list[NDArray[Any]]:
+        return numbers(self, self._run(array))
+
+    def _run(self, array: NDArray[Any]) -> list[NDArray[Any]]:
         try:
             if self.device in BOUND:
                 memory = BOUND[self.device]

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .. import onnx_part
-from .session import ABOUT, Port, broken, failed, only_input
+from .session import ABOUT, Port, broken, failed, numbers, only_input
 
 
 class OpenVino:
@@ -62,4 +62,4 @@ class OpenVino:
             results = self._local.request.infer({0: array}, share_inputs=True)
         except Exception as error:
             raise failed(self, array, error) from error
-        return [results[output] for output in self._model.outputs]
+        return numbers(self, [results[output] for output in self._model.outputs])

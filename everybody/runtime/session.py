@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
@@ -57,3 +58,17 @@ def failed(session: Session, array: NDArray[Any], error: Exception) -> ModelErro
         f"{session.path}: failed on an input of shape {list(array.shape)} {array.dtype}; "
         f"it takes {session.input} ({reason})"
     )
+
+
+def numbers(session: Session, outputs: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """A network's outputs, as they are. Raises ModelError where one of them holds NaN, from which
+    nothing can be read.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        for port, output in zip(session.outputs, outputs, strict=True):
+            if output.dtype.kind == "f" and np.isnan(output.sum()) and np.isnan(output).any():
+                raise ModelError(
+                    f"{session.path}: its answer '{port}' holds NaN: the weights are broken, or "
+                    "numbers of this precision do not suffice"
+                )
+    return outputs
