@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
@@ -96,3 +98,51 @@ def test_the_level_goes_with_the_size():
     sides = torch.tensor([10.0, 111.0, 112.0, 223.0, 224.0, 447.0, 448.0, 5000.0])
     boxes = torch.stack([torch.zeros(8), torch.zeros(8), sides, sides], 1)
     assert level_of(boxes, 4).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert level_of(torch.tensor([[5.0, 5, 5, 5], [5, 5, 1, 9]]), 4).tolist() == [0, 0]
+
+
+def cell(maps: torch.Tensor, y: float, x: float) -> torch.Tensor:
+    """[1, C, h, w] -> [C] at a point, as § 3 of the paper has it, without any vectors."""
+    height, width = maps.shape[2:]
+    if not (-1 <= y <= height and -1 <= x <= width):
+        return torch.zeros_like(maps[0, :, 0, 0])
+    y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
+    top, left = int(y), int(x)
+    bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
+    upper = (1 - x + left) * maps[0, :, top, left] + (x - left) * maps[0, :, top, right]
+    lower = (1 - x + left) * maps[0, :, bottom, left] + (x - left) * maps[0, :, bottom, right]
+    return (1 - y + top) * upper + (y - top) * lower
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+@pytest.mark.parametrize("sampling", [0, 1, 2])
+@pytest.mark.parametrize(
+    "box",
+    [
+        (1, 2, 17, 7),  # far wider than high: with sampling 0, more samples across than down
+        (3, 1, 5, 19),
+        (4, 6, 4, 6),  # of no extent
+        (9, 8, 2, 3),  # inside out
+        (-9, -7, 30, 40),
+        (40, 40, 60, 50),
+    ],
+)
+def test_any_box_is_as_worked_out_point_by_point(box, sampling, aligned):
+    maps = torch.randn(1, 2, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    given, zero = torch.tensor([box], dtype=torch.float64), torch.zeros(1, dtype=torch.long)
+    keywords = {"size": 2, "scales": [0.5], "sampling": sampling, "aligned": aligned}
+    (out,) = roi_align(maps, given, zero, **keywords)
+
+    x, y, right, bottom = (side * 0.5 - 0.5 * aligned for side in box)
+    least = -math.inf if aligned else 1
+    width, height = (max(side, least) for side in (right - x, bottom - y))
+    down, across = (sampling or max(math.ceil(side / 2), 0) for side in (height, width))
+    for row in range(2):
+        for column in range(2):
+            total = torch.zeros(2, dtype=torch.float64)
+            for i in range(down):
+                for j in range(across):
+                    at_y = y + (row + (i + 0.5) / down) * height / 2
+                    total += cell(maps, at_y, x + (column + (j + 0.5) / across) * width / 2)
+            wanted = total / max(down * across, 1)
+            torch.testing.assert_close(out[:, row, column], wanted)

@@ -80,7 +80,7 @@ def taps(start: Tensor, length: Tensor, cells: Tensor, size: int, sampling: int)
     most = sampling or int(torch.cat([points, points.new_ones(1)]).max())
 
     number = torch.arange(most, device=start.device)
-    within = (number + 0.5) * (step / points)[:, None]
+    within = (number + 0.5) * (step / points.clamp(min=1))[:, None]
     bins = torch.arange(size, device=start.device) * step[:, None]
     at = start[:, None, None] + bins[:, :, None] + within[:, None]
     last = (cells - 1)[:, None, None]
@@ -104,14 +104,15 @@ def pooled(table: Tensor, start: Tensor, width: Tensor, x: Taps, y: Taps) -> Ten
     """
     if torch.compiler.is_exporting():
         return pooled_by_rows(table, start, width, x, y)
-    count, size, most = x.cells.shape
+    count, size, across = x.cells.shape
+    most = across * y.cells.shape[2]
     first = start[:, None, None] + y.cells * width[:, None, None]
-    cells = first[:, :, None, :, None] + x.cells[:, None, :, None]  # [N, size, size, 2 S, 2 S]
+    cells = first[:, :, None, :, None] + x.cells[:, None, :, None]  # [N, size, size, 2 Sy, 2 Sx]
     share = y.weights[:, :, None, :, None] * x.weights[:, None, :, None]
     out = functional.embedding_bag(
-        cells.reshape(-1, most**2),
+        cells.reshape(-1, most),
         table,
-        per_sample_weights=share.reshape(-1, most**2).to(table.dtype),
+        per_sample_weights=share.reshape(-1, most).to(table.dtype),
         mode="sum",
     )
     return out.reshape(count, size, size, table.shape[1]).permute(0, 3, 1, 2)
@@ -132,6 +133,6 @@ def level_of(boxes: Tensor, levels: int, *, finest: int = 2, usual: float = 224.
     """[N, 4] -> [N], which level of a pyramid a box is taken from: 4 for one as large as a picture
     of ImageNet, one less for each halving (Lin et al. 2017, FPN, Eq. 1), counted from the finest.
     """
-    sides = boxes[:, 2:] - boxes[:, :2]
+    sides = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0)
     level = (4 + torch.log2((sides[:, 0] * sides[:, 1]).sqrt() / usual) + 1e-6).floor()
     return level.clamp(finest, finest + levels - 1).long() - finest
