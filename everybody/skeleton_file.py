@@ -57,12 +57,18 @@ def read(path: Path) -> Skeleton:
     """The skeleton in a file. Raises OptionError that names what is wrong in it."""
     data = read_bytes(path, OptionError)
     if path.suffix.lower() == ".json":
-        return made(decode(data, Shape, path, OptionError), path)
-    try:
-        table = tomllib.loads(data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise OptionError(f"{path}: not a readable TOML file ({error})") from error
-    return made(convert(table, Shape, path, OptionError), path)
+        shape = decode(data, Shape, path, OptionError)
+    else:
+        try:
+            table = tomllib.loads(data.decode())
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise OptionError(f"{path}: not a readable TOML file ({error})") from error
+        shape = convert(table, Shape, path, OptionError)
+
+    known = SKELETONS.get(shape.name)
+    if known and known.joints != tuple(shape.joints):
+        raise OptionError(f"{path}: '{shape.name}' is the name of another skeleton: choose another")
+    return made(shape, path)
 
 
 def to_text(skeleton: Skeleton) -> str:
@@ -117,6 +123,9 @@ def made(shape: Shape, where: Path | str) -> Skeleton:
             else f"{where}: a skeleton needs at least one joint"
         )
 
+    if not shape.name:
+        raise OptionError(f"{where}: a skeleton needs a name")
+
     def at(joint: str | int, what: str) -> int:
         index = place.get(joint, -1) if isinstance(joint, str) else joint
         if not 0 <= index < len(joints):
@@ -130,10 +139,15 @@ def made(shape: Shape, where: Path | str) -> Skeleton:
         raise OptionError(
             f"{where}: deciding is a number of its {len(joints)} joints, not {shape.deciding}"
         )
+    if shape.parents and len(shape.parents) != len(joints):
+        raise OptionError(f"{where}: {len(shape.parents)} parents for {len(joints)} joints")
+    limbs = tuple((at(a, "limbs"), at(b, "limbs")) for a, b in shape.limbs)
+    if alone := [joints[a] for a, b in limbs if a == b]:
+        raise OptionError(f"{where}: limbs join {alone[0]} to itself")
     return Skeleton(
         name=shape.name,
         joints=joints,
-        limbs=tuple((at(a, "limbs"), at(b, "limbs")) for a, b in shape.limbs),
+        limbs=limbs,
         mirror=_mirror(shape.mirror, joints, at, where),
         sigmas=_sigmas(shape.sigmas, joints, at, where),
         parents=tuple(shape.parents),

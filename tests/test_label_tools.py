@@ -177,6 +177,10 @@ def test_a_label_far_outside_its_picture_is_named(picture):
     with pytest.raises(DataError, match=r"a.png.*annotation 5: .* far outside the picture of 200"):
         packed(picture, coco(far=1000.0))
     assert len(packed(picture, coco(far=120.0)).picture) == 1  # near the edge, as cut bodies are
+    document = coco()
+    document["annotations"][0]["bbox"][0] = 9000
+    with pytest.raises(DataError, match=r"annotation 5: the box is labelled at .* far outside"):
+        packed(picture, document)
 
 
 def test_a_category_without_key_points_is_named(picture):

@@ -70,22 +70,23 @@ def _read(path: Path, options: Packing) -> Dataset:
 
 
 def check_places(labels: Dataset) -> None:
-    """Raises DataError for a joint that is labelled farther outside its picture than the picture is
-    large: a slip that would teach nonsense.
+    """Raises DataError for a joint or box that is labelled farther outside its picture than the
+    picture is large: a slip that would teach nonsense.
     """
     sizes = np.array([(one.width, one.height) for one in labels.pictures], float).reshape(-1, 2)
     size = sizes[labels.picture][:, None]  # [N, 1, 2]
-    points = labels.keypoints[..., :2]
-    far = ((points < -size) | (points > 2 * size)).any(-1) & labels.labelled
-    far &= (size > 0).all(-1)
+    points = np.concatenate([labels.keypoints[..., :2], labels.boxes.reshape(-1, 2, 2)], 1)
+    known = np.pad(labels.labelled, ((0, 0), (0, 2)), constant_values=True)
+    far = ((points < -size) | (points > 2 * size)).any(-1) & known & (size > 0).all(-1)
     if not far.any():
         return
-    row, joint = np.argwhere(far)[0]
+    row, place = np.argwhere(far)[0]
+    what = [*labels.skeleton.joints, "the box", "the box"][place]
     picture = labels.pictures[labels.picture[row]]
-    x, y = points[row, joint]
+    x, y = points[row, place]
     raise DataError(
         f"{labels.name}: picture '{picture.name}', annotation {labels.ids[row]}: "
-        f"{labels.skeleton.joints[joint]} is labelled at ({x:g}, {y:g}), far outside the picture "
+        f"{what} is labelled at ({x:g}, {y:g}), far outside the picture "
         f"of {picture.width} × {picture.height}: correct it, or mark it as not labelled"
     )
 
