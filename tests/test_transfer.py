@@ -93,6 +93,14 @@ def trained(folder, skeleton, **changes):
     return task
 
 
+def test_joints_without_limbs_are_learnt_too(tmp_path):
+    """A skeleton file may leave limbs out; what is pasted over people is then cut out by joints."""
+    alone = replace(FROG, limbs=())
+    task = trained(tmp_path, alone, paste=1.0)
+    assert task.limbs.tolist() == [[0, 0], [1, 1], [2, 2]]
+    assert (tmp_path / "last.safetensors").exists()
+
+
 def test_a_run_starts_from_one_of_other_joints_and_its_file_says_its_own(tmp_path):
     trained(tmp_path / "people", COCO17)
     start = tmp_path / "people" / "last.safetensors"

@@ -44,7 +44,10 @@ class Crops(OneNetwork):
         self.held = pack.subset(back)
         self._pack, self._learnt = pack, ~back
         self.mirror = torch.tensor(pack.skeleton.mirror)
-        self.limbs = torch.tensor(pack.skeleton.limbs)
+        joints = range(
+            len(pack.skeleton)
+        )  # where there are no limbs, what is around a joint counts
+        self.limbs = torch.tensor(pack.skeleton.limbs or list(zip(joints, joints, strict=True)))
         self.wrong = proposals.named(recipe.proposals, recipe.noise, pack.skeleton)
         self.upper = torch.tensor(
             [any(part in name for part in UPPER) for name in pack.skeleton.joints]
