@@ -141,16 +141,17 @@ class Following:
         smoothing and choice.
         """
         follow, estimator = self.follow, self.estimator
-        every_frame = follow.detect_every == 1 and not follow.live
-        if every_frame or not estimator.method.poser:
+        each = follow.detect_every == 1 or not estimator.method.poser
+        if each and not follow.live:
             return tracker(estimator.frames(frames))
-        return schedule.guided(
-            AsNeeded(estimator, tracker, follow.detect_every, live=follow.live),
-            frames,
-            workers=estimator.workers,
-            most=estimator.workers if follow.live else IN_FLIGHT,
-            live=follow.live,
+        guide = (
+            Each(estimator, tracker)
+            if each
+            else AsNeeded(estimator, tracker, follow.detect_every, live=follow.live)
         )
+        if follow.live:
+            return schedule.prompt(guide, frames, workers=estimator.workers)
+        return schedule.guided(guide, frames, workers=estimator.workers, most=IN_FLIGHT)
 
 
 def new_tracker(follow: Follow, embed: Embed | None) -> Tracker:
@@ -203,8 +204,24 @@ class Work(NamedTuple):
     quiet: set[int]
 
 
+class Each:
+    """The guide that does all of the method's work at every frame."""
+
+    def __init__(self, estimator: Estimator, tracker: Tracker) -> None:
+        self._stages, self._tracker = estimator.method.stages, tracker
+
+    def waits(self, frame: Frame) -> bool:
+        return False
+
+    def work(self, frame: Frame) -> Callable[[], Frame]:
+        return partial(_through, self._stages, frame)
+
+    def finished(self, result: Frame) -> Frame:
+        return self._tracker.track(result)
+
+
 class AsNeeded:
-    """The guide of `schedule.guided` that runs the detector where it is needed, and the poser on
+    """The guide that runs the detector where it is needed, and the poser on
     the people who are expected; every: as `Follow.detect_every`. live: frames far apart are no
     reason to look at each, because more work would put them farther apart.
     """
