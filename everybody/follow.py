@@ -60,8 +60,8 @@ class Follow:
     "centre": only these people. flow: decide who is who with hindsight, a second later
     (`track.flow`). propagate: as Simple Baselines tracks, with flow and greedy matching, looking
     at every frame (`track.propagation`); of the other numbers only smooth, keep and first count.
-    live: answer soonest, by reading nothing ahead (a camera gives its newest frame
-    when asked). first: the first id.
+    live: answer soonest, by reading nothing ahead (a camera gives its newest frame when asked).
+    first: the first id.
     """
 
     rules: Rules = Rules()  # noqa: RUF009 (frozen)
@@ -141,14 +141,9 @@ class Following:
         smoothing and choice.
         """
         follow, estimator = self.follow, self.estimator
-        each = follow.detect_every == 1 or not estimator.method.poser
-        if each and not follow.live:
-            return tracker(estimator.frames(frames))
-        guide = (
-            Each(estimator, tracker)
-            if each
-            else AsNeeded(estimator, tracker, follow.detect_every, live=follow.live)
-        )
+        if follow.detect_every == 1 or not estimator.method.poser:
+            return tracker(estimator.frames(frames, live=follow.live))
+        guide = AsNeeded(estimator, tracker, follow.detect_every, live=follow.live)
         if follow.live:
             return schedule.prompt(guide, frames, workers=estimator.workers)
         return schedule.guided(guide, frames, workers=estimator.workers, most=IN_FLIGHT)
@@ -189,11 +184,11 @@ def propagated(
     *finding, posing = estimator.method.stages
     for frame in frames:
         carried = tracker.carried(frame)
-        found = _through(finding, frame)
+        found = schedule.through(finding, frame)
         missed = carried[iou(carried.boxes, found.people.boxes).max(1, initial=0.0) < ELSEWHERE]
-        again = _through([posing], replace(frame, people=box_nms(missed))).people
+        again = schedule.through([posing], replace(frame, people=box_nms(missed))).people
         again = again[again.core.keypoints[..., 2].mean(1) >= CLEAR]
-        people = _joined(_through([posing], found).people, again)
+        people = _joined(schedule.through([posing], found).people, again)
         yield tracker.track(replace(frame, people=people))
 
 
@@ -202,22 +197,6 @@ class Work(NamedTuple):
 
     frame: Frame
     quiet: set[int]
-
-
-class Each:
-    """The guide that does all of the method's work at every frame."""
-
-    def __init__(self, estimator: Estimator, tracker: Tracker) -> None:
-        self._stages, self._tracker = estimator.method.stages, tracker
-
-    def waits(self, frame: Frame) -> bool:
-        return False
-
-    def work(self, frame: Frame) -> Callable[[], Frame]:
-        return partial(_through, self._stages, frame)
-
-    def finished(self, result: Frame) -> Frame:
-        return self._tracker.track(result)
 
 
 class AsNeeded:
@@ -273,7 +252,7 @@ class AsNeeded:
         place: their last pose still holds.
         """
         *finding, _ = self._estimator.method.stages
-        found = _through(finding, frame)
+        found = schedule.through(finding, frame)
         still = _only(expected, quiet)
         near = iou(still.boxes, found.people.boxes)
         there = (near > SAME).any(1) & ((near > ELSEWHERE).sum(1) == 1)
@@ -294,7 +273,7 @@ class AsNeeded:
         return self._pose(replace(frame, people=expected)).people
 
     def _pose(self, frame: Frame) -> Frame:
-        return _through(self._estimator.method.stages[-1:], frame)
+        return schedule.through(self._estimator.method.stages[-1:], frame)
 
     def _found_again(self, frame: Frame) -> People:
         """Detections, plus tracked people that the detector missed whose pose is clear at the
@@ -317,14 +296,6 @@ class AsNeeded:
         boxes = np.concatenate([low - margin, high + margin], axis=1)
         scores = np.minimum(again.scores, 0.99 * self._tracker.rules.high)
         return _joined(found, replace(again, boxes=boxes, scores=scores))
-
-
-def _through(stages: Iterable[schedule.Stage], frame: Frame) -> Frame:
-    """One frame after some stages of a method."""
-    frames = [frame]
-    for stage in stages:
-        frames = schedule.named(stage, frames)
-    return frames[0]
 
 
 def _ids(people: People) -> list[int]:

@@ -48,11 +48,14 @@ def at_once(stages: Sequence[Stage], frames: Sequence[Frame]) -> list[Frame]:
 
 
 def run(
-    stages: Sequence[Stage], frames: Iterable[Frame], *, workers: int
+    stages: Sequence[Stage], frames: Iterable[Frame], *, workers: int, live: bool = False
 ) -> Generator[Frame, None, None]:
     """The same frames after all stages, each once and in order; at most `workers` calls of stages
-    at a time, over all stages.
+    at a time, over all stages. live: as `prompt`.
     """
+    if live:
+        yield from prompt(_Whole(stages), frames, workers=workers)
+        return
     depth = workers + 1
     with _workers(workers) as pool:
         chain: Generator[Frame, None, None] = ahead(frames, depth)
@@ -120,6 +123,30 @@ def prompt(guide: Guide, frames: Iterable[Frame], *, workers: int) -> Generator[
             if frame is None:
                 return
             waiting.append(pool.submit(guide.work(frame)))
+
+
+class _Whole:
+    """The guide that takes each frame through all stages."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
+
+    def waits(self, frame: Frame) -> bool:
+        return False
+
+    def work(self, frame: Frame) -> Callable[[], Frame]:
+        return partial(through, self._stages, frame)
+
+    def finished(self, result: Frame) -> Frame:
+        return result
+
+
+def through(stages: Iterable[Stage], frame: Frame) -> Frame:
+    """One frame after some stages, in the caller's thread."""
+    frames = [frame]
+    for stage in stages:
+        frames = named(stage, frames)
+    return frames[0]
 
 
 def named(stage: Stage, frames: list[Frame]) -> list[Frame]:

@@ -58,8 +58,8 @@ class Scripted:
         )
         return SimpleNamespace(stages=stages, poser=self.pose)
 
-    def frames(self, frames):
-        return (self.pose(self.find([frame]))[0] for frame in frames)
+    def frames(self, frames, *, live=False):
+        return schedule.run(self.method.stages, frames, workers=self.workers, live=live)
 
     def find(self, frames):
         self.looked += [frame.index for frame in frames]
