@@ -28,7 +28,16 @@ from everybody.models import turn_net as turn  # noqa: E402
 from everybody.options import Engine  # noqa: E402
 from everybody.people import People  # noqa: E402
 from everybody.skeletons import COCO17  # noqa: E402
-from everybody.train import augment, checkpoint, export, log, loop, shards  # noqa: E402
+from everybody.train import (  # noqa: E402
+    agreement,
+    augment,
+    checkpoint,
+    compress,
+    export,
+    log,
+    loop,
+    shards,
+)
 from everybody.train.pose import PoseTask  # noqa: E402
 from everybody.train.recipe import UNCHANGED  # noqa: E402
 from everybody.train.recipes import recipe  # noqa: E402
@@ -392,9 +401,9 @@ def test_a_run_is_trained_judged_and_exported(tmp_path, kind):
     names = {"right", "turned", "placed"} if kind is SstnTask else {"oks", "upright", "turned"}
     (judged,) = [row for row in progress.rows if names <= row.keys()]
     assert all(0 <= judged[name] <= 1 for name in names)
-    assert export.export(tmp_path / "best.safetensors", tmp_path / "net.onnx") <= export.CLOSE
+    assert export.export(tmp_path / "best.safetensors", tmp_path / "net.onnx") <= agreement.CLOSE
     with pytest.raises(OptionError, match="--int8"):
-        next(export.calibration(tmp_path / "best.safetensors", [tmp_path]))
+        next(compress.calibration(tmp_path / "best.safetensors", [tmp_path]))
 
 
 @pytest.mark.parametrize("proposals", ["uniform", "pgpg", "jitter"])

@@ -306,14 +306,15 @@ def export(
 ) -> None:
     """Write trained weights as ONNX, proven equal to torch, and as int8."""
     needs_torch()
+    from ..train import compress
     from ..train import export as exporting
 
     difference = exporting.export(weights, out, mix=mix, model=model)
     _say(f"{out}: differs from torch by {difference:.1e} of the greatest output")
     if half:
-        exporting.halve(out, out)
+        compress.halve(out, out)
     if int8 is not None:
         if not data:
             raise OptionError("int8 needs pictures to calibrate on: --data FOLDER of shards")
-        exporting.quantise(out, int8, exporting.calibration(weights, data))
+        compress.quantise(out, int8, compress.calibration(weights, data))
         _say(f"{int8}: int8, {int8.stat().st_size / out.stat().st_size:.0%} of the size")
