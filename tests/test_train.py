@@ -50,6 +50,7 @@ from everybody.train import (  # noqa: E402
     shards,
     spoil,
     squares,
+    teachers,
 )
 from everybody.train.recipe import UNCHANGED, Recipe  # noqa: E402
 from everybody.train.recipes import BASE, RECIPES, recipe  # noqa: E402
@@ -378,7 +379,7 @@ def test_a_teacher_says_which_way_up_people_are(tmp_path):
     image[..., 1:] = 0
     image[:40, :, 2] = 255
     turned = np.stack([np.ascontiguousarray(np.rot90(image, -quarter)) for quarter in range(4)])
-    scores = distill.turn_scores(teacher, turned, np.tile(np.float32([0, 0, 127, 127]), (4, 1)))
+    scores = teachers.turn_scores(teacher, turned, np.tile(np.float32([0, 0, 127, 127]), (4, 1)))
     assert scores.shape == (4, 4)
     assert scores[0].argmax() == 0
     assert scores[0, 0] > scores[0, 1:].max() + 0.1
@@ -1170,12 +1171,12 @@ def test_teachers_that_agree_are_believed_and_others_less():
         for dx in (-30, 30)
     ]
     boxes = People.from_boxes([[0, 0, 100, 100]])
-    close, apart = distill.combined(views, boxes), distill.combined(far, boxes)
+    close, apart = teachers.combined(views, boxes), teachers.combined(far, boxes)
     assert np.allclose(close.keypoints[..., :2], [50, 40], atol=1e-3)
     assert close.keypoints[0, 5, 2] > 0.75
     assert apart.keypoints[0, 5, 2] < 0.2
     assert (
-        len(distill.combined([People.empty(COCO17)] * 2, People.from_boxes(np.zeros((0, 4))))) == 0
+        len(teachers.combined([People.empty(COCO17)] * 2, People.from_boxes(np.zeros((0, 4))))) == 0
     )
 
 

@@ -64,7 +64,7 @@ def label(
     from ..methods.detector import open_detector
     from ..methods.topdown import open_sppe
     from ..options import Engine, FindOptions, PoseOptions
-    from ..train.distill import Teachers
+    from ..train.teachers import Teachers
 
     sizes = [pair(size, "--det-size") for size in det_sizes or []] or [None]
     engine = Engine(threads=1)
@@ -161,7 +161,7 @@ def pack(
             raise OptionError("--turns is for crops, not for --pictures")
         from ..methods.topdown import open_sppe
         from ..options import PoseOptions
-        from ..train.distill import turn_scores
+        from ..train.teachers import turn_scores
 
         scores = partial(turn_scores, open_sppe(PoseOptions(model=turns)))
     options = Packing(
