@@ -30,7 +30,7 @@ from ..methods.orientation import UPRIGHT_BONUS
 from ..models import affine, rmpe
 from ..models.losses import Loss
 from ..models.model import Model
-from . import augment, checkpoint, proposals
+from . import augment, checkpoint, wrong_boxes
 from .about import About
 from .augment import normalised
 from .crops import TURNS, Crops
@@ -171,7 +171,7 @@ class Regions(Crops):
                 rows = slice(start, min(start + group, most))
                 keypoints = torch.from_numpy(self.held.keypoints[rows]).to(device)
                 boxes = torch.from_numpy(self.held.boxes[rows]).to(device)
-                offsets = torch.from_numpy(proposals.uniform(len(boxes), 0.25, random)).to(boxes)
+                offsets = torch.from_numpy(wrong_boxes.uniform(len(boxes), 0.25, random)).to(boxes)
                 angle = boxes.new_full((len(boxes),), quarter * math.pi / 2)
                 turns = self.held.turns
                 sure = None if turns is None else torch.from_numpy(turns[rows]).to(device)
