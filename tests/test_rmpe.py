@@ -41,6 +41,7 @@ from everybody.train import (  # noqa: E402
 from everybody.train.pose import PoseTask  # noqa: E402
 from everybody.train.recipe import UNCHANGED  # noqa: E402
 from everybody.train.recipes import recipe  # noqa: E402
+from everybody.train.regions import Regions  # noqa: E402
 from everybody.train.rmpe import RmpeTask, SstnTask  # noqa: E402
 from everybody.train.tasks import network  # noqa: E402
 from synthetic import nets  # noqa: E402
@@ -254,11 +255,11 @@ def test_known_turns_and_wrong_boxes_give_the_theta_that_puts_them_right():
     """The region that the wanted θ finds in the crop is the upright person, whatever the turn and
     the box.
     """
-    task = SstnTask(replace(SEEN, near=90.0, anywhere=0.5, noise=0.3, flip=0.5), bodies(30))
     size = (120, 160)
-    images, keypoints, views = task.drawn(
-        torch.arange(len(task)), torch.Generator().manual_seed(0), size, size
-    )
+    disturbed = replace(SEEN, near=90.0, anywhere=0.5, noise=0.3, flip=0.5)
+    task = Regions(disturbed, bodies(30), crop=size, region=size)
+    rows, rng = torch.arange(len(task)), torch.Generator().manual_seed(0)
+    images, keypoints, views = task.drawn(rows, rng)
     theta = views.theta(size, size)
     region = affine.sample(images, theta, size)
     right = affine.move(keypoints, views.region)
