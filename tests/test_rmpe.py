@@ -251,13 +251,17 @@ def test_the_way_there_and_back_is_differentiable_in_theta_and_pose():
 # --- learning
 
 
+class Sized(Regions):
+    kind = SstnTask.kind
+
+
 def test_known_turns_and_wrong_boxes_give_the_theta_that_puts_them_right():
     """The region that the wanted θ finds in the crop is the upright person, whatever the turn and
     the box.
     """
     size = (120, 160)
     disturbed = replace(SEEN, near=90.0, anywhere=0.5, noise=0.3, flip=0.5)
-    task = Regions(disturbed, bodies(30), crop=size, region=size)
+    task = Sized(disturbed, bodies(30), crop=size, region=size)
     rows, rng = torch.arange(len(task)), torch.Generator().manual_seed(0)
     images, keypoints, views = task.drawn(rows, rng)
     theta = views.theta(size, size)
