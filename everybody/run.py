@@ -24,6 +24,7 @@ from .errors import DataError, EverybodyError
 from .follow import Follow, Following
 from .lift.lifter import Lift, Lifting
 from .media.read import Selection, read
+from .media.sources import flows
 from .messages import Say
 from .method import Remarking
 from .people import Frame
@@ -45,7 +46,9 @@ class Poses(Protocol):
 
     def models(self) -> list[dict[str, str]]: ...
 
-    def frames(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]: ...
+    def frames(
+        self, frames: Iterable[Frame], *, live: bool = False
+    ) -> Generator[Frame, None, None]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +114,10 @@ def run(
                 say=messages.say,
             )
             frames = earlier.known.renamed(frames)
-            found = following(frames) if following else estimator.frames(frames)
+            if following:
+                found = following(frames)
+            else:
+                found = estimator.frames(frames, live=flows(sources))
             with closing(found) as estimated:
                 for frame in lifting(estimated) if lifting else estimated:
                     _take(frame, sinks, summary, messages)

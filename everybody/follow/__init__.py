@@ -28,7 +28,7 @@ from ..track import Rules, Tracker
 from ..track.flow import Looks, Stitch, looks_of, tracking
 from ..track.propagation import Propagation
 from ..track.tracker import Embed
-from .as_needed import CLEAR, ELSEWHERE, AsNeeded, joined, through
+from .as_needed import CLEAR, ELSEWHERE, AsNeeded, joined
 from .keep import kept, parse_keep
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class Follow:
     "centre": only these people. flow: decide who is who with hindsight, a second later
     (`track.flow`). propagate: as Simple Baselines tracks, with flow and greedy matching, looking
     at every frame (`track.propagation`); of the other numbers only smooth, keep and first count.
-    live: answer soonest, by reading nothing ahead (a camera gives its newest frame
-    when asked). first: the first id.
+    live: answer soonest, by reading nothing ahead (a camera gives its newest frame when asked).
+    first: the first id.
     """
 
     rules: Rules = Rules()  # noqa: RUF009 (frozen)
@@ -131,16 +131,12 @@ class Following:
         smoothing and choice.
         """
         follow, estimator = self.follow, self.estimator
-        every_frame = follow.detect_every == 1 and not follow.live
-        if every_frame or not estimator.method.poser:
-            return tracker(estimator.frames(frames))
-        return schedule.guided(
-            AsNeeded(estimator, tracker, follow.detect_every, live=follow.live),
-            frames,
-            workers=estimator.workers,
-            most=estimator.workers if follow.live else IN_FLIGHT,
-            live=follow.live,
-        )
+        if follow.detect_every == 1 or not estimator.method.poser:
+            return tracker(estimator.frames(frames, live=follow.live))
+        guide = AsNeeded(estimator, tracker, follow.detect_every, live=follow.live)
+        if follow.live:
+            return schedule.prompt(guide, frames, workers=estimator.workers)
+        return schedule.guided(guide, frames, workers=estimator.workers, most=IN_FLIGHT)
 
 
 def new_tracker(follow: Follow, embed: Embed | None) -> Tracker:
@@ -178,9 +174,9 @@ def propagated(
     *finding, posing = estimator.method.stages
     for frame in frames:
         carried = tracker.carried(frame)
-        found = through(finding, frame)
+        found = schedule.through(finding, frame)
         missed = carried[iou(carried.boxes, found.people.boxes).max(1, initial=0.0) < ELSEWHERE]
-        again = through([posing], replace(frame, people=box_nms(missed))).people
+        again = schedule.through([posing], replace(frame, people=box_nms(missed))).people
         again = again[again.core.keypoints[..., 2].mean(1) >= CLEAR]
-        people = joined(through([posing], found).people, again)
+        people = joined(schedule.through([posing], found).people, again)
         yield tracker.track(replace(frame, people=people))

@@ -7,7 +7,7 @@ detector overlooked are posed at the expected place, too.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -40,9 +40,9 @@ class Work(NamedTuple):
 
 
 class AsNeeded:
-    """The guide of `schedule.guided` that runs the detector where it is needed, and the poser on
-    the people who are expected; every: as `Follow.detect_every`. live: frames far apart are no
-    reason to look at each, because more work would put them farther apart.
+    """The guide that runs the detector where it is needed, and the poser on the people who are
+    expected; every: as `Follow.detect_every`. live: frames far apart are no reason to look at each,
+    because more work would put them farther apart.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class AsNeeded:
         place: their last pose still holds.
         """
         *finding, _ = self._estimator.method.stages
-        found = through(finding, frame)
+        found = schedule.through(finding, frame)
         still = _only(expected, quiet)
         near = iou(still.boxes, found.people.boxes)
         there = (near > SAME).any(1) & ((near > ELSEWHERE).sum(1) == 1)
@@ -112,7 +112,7 @@ class AsNeeded:
         return self._pose(replace(frame, people=expected)).people
 
     def _pose(self, frame: Frame) -> Frame:
-        return through(self._estimator.method.stages[-1:], frame)
+        return schedule.through(self._estimator.method.stages[-1:], frame)
 
     def _found_again(self, frame: Frame) -> People:
         """Detections, plus tracked people that the detector missed whose pose is clear at the
@@ -135,14 +135,6 @@ class AsNeeded:
         boxes = np.concatenate([low - margin, high + margin], axis=1)
         scores = np.minimum(again.scores, 0.99 * self._tracker.rules.high)
         return joined(found, replace(again, boxes=boxes, scores=scores))
-
-
-def through(stages: Iterable[schedule.Stage], frame: Frame) -> Frame:
-    """One frame after some stages of a method."""
-    frames = [frame]
-    for stage in stages:
-        frames = schedule.named(stage, frames)
-    return frames[0]
 
 
 def _ids(people: People) -> list[int]:
