@@ -55,11 +55,6 @@ LARGE = {"deeppose-tiny": (96, 128)}  # crops, where 64 x 64 leave its layers to
 RATES = dict.fromkeys(("tinypose", "tinypose-cells"), 1e-3)  # their normalisation is folded
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
-
-
 def thin(name: str) -> Model:
     """The row of a family's smallest variant, thinner."""
     model = MODELS[name]

@@ -78,7 +78,6 @@ WHOLE = replace(
 
 @pytest.fixture(autouse=True, scope="module")
 def small_models():
-    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         sstn = {"width": 4, "hidden": 8}
         build = {

@@ -45,11 +45,6 @@ RECIPE = RECIPES["rtmdet-nano"]
 ROW = MODELS["rtmdet-nano"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def public(request) -> Path:
     path = Path(__file__).resolve().parents[2] / "shared/weights/rtmdet-nano-person.onnx"

@@ -87,10 +87,7 @@ MOVED = replace(STILL, near=40.0, anywhere=0.5, scale=0.3, shift=0.1, flip=0.5)
 
 @pytest.fixture(autouse=True, scope="module")
 def small_models():
-    """The same architectures, thin: the laws do not depend on the width. One thread: tests run side
-    by side.
-    """
-    torch.set_num_threads(1)
+    """The same architectures, thin: the laws do not depend on the width."""
     with pytest.MonkeyPatch.context() as patch:
         thin = {"width": 8, "head": 8, "depths": (1, 1, 1, 1)}
         builds = {

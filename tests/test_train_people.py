@@ -38,11 +38,6 @@ SMALL = [name for name, numbers in VARIANTS.items() if len(numbers["heads"]) == 
 SIZE = (192, 160)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
-
-
 def crossing(skeleton) -> np.ndarray:
     """[2, K, 2]: one upright, one lying across."""
     upright = planted.body(skeleton, (90.3, 80), 130)
