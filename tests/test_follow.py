@@ -18,7 +18,9 @@ import everybody
 from everybody import schedule
 from everybody.cli import main
 from everybody.errors import EverybodyError, ModelError, OptionError
-from everybody.follow import IN_FLIGHT, AsNeeded, Follow, kept
+from everybody.follow import IN_FLIGHT, Follow
+from everybody.follow.as_needed import AsNeeded
+from everybody.follow.keep import kept
 from everybody.media.trails import Trails
 from everybody.method import Stage, enough
 from everybody.people import Frame, People

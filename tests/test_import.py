@@ -29,18 +29,13 @@ from everybody.models import MODELS  # noqa: E402
 from everybody.models.openpose import BodyNet  # noqa: E402
 from everybody.models.posenet import PoseNet  # noqa: E402
 from everybody.options import Options, PoseOptions  # noqa: E402
-from everybody.train import export, foreign, importing  # noqa: E402
+from everybody.train import agreement, foreign, importing  # noqa: E402
 from everybody.train.publications import PUBLICATIONS, openpose_joints, others, rows  # noqa: E402
 from everybody.weights import manifest  # noqa: E402
 from tests import golden  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 run = CliRunner()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
 
 
 # --- what is published
@@ -415,20 +410,19 @@ def test_every_row_says_what_a_manifest_can_read(name):
     assert json.loads(json.dumps(row)) == read
 
 
-def test_people_are_compared_with_the_nearest_whatever_their_order(tmp_path, monkeypatch):
+def test_people_are_compared_with_the_nearest_whatever_their_order():
     """Another order is the same; so is one other in a hundred, but not seven, nor a tenth less."""
     random = np.random.default_rng(0)
     scores = np.sort(random.uniform(0.1, 1, (1, 100)))[:, ::-1]
     boxes, shuffled = random.uniform(0, 1, (1, 100, 4)), random.permutation(100)
 
-    def compared(others: tuple[Any, Any], scores_too: Any = scores) -> float:
-        monkeypatch.setattr(export, "both", lambda *given: (others, (boxes, scores_too)))
-        return export.difference_of_people(None, None, None, tmp_path, scores=1)
+    def compared(others: list[Any]) -> float:
+        return agreement.difference_of_people(others, [boxes, scores], scores=1)
 
-    assert compared((boxes[:, shuffled], scores[:, shuffled])) == 0
+    assert compared([boxes[:, shuffled], scores[:, shuffled]]) == 0
     few, many = boxes.copy(), boxes.copy()
     few[:, 7], many[:, :7] = 5, 5
-    assert compared((few, scores)) == 0
-    assert compared((many, scores)) > 1
-    assert compared((boxes[:, :90], scores[:, :90])) == np.inf
-    assert compared((boxes[:, :0], scores[:, :0])) == np.inf
+    assert compared([few, scores]) == 0
+    assert compared([many, scores]) > 1
+    assert compared([boxes[:, :90], scores[:, :90]]) == np.inf
+    assert compared([boxes[:, :0], scores[:, :0]]) == np.inf

@@ -30,11 +30,6 @@ Shapes = dict[str, tuple[int, ...]]
 COUNTERS = "num_batches_tracked"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
-
-
 # --- published names and shapes of other sizes
 
 

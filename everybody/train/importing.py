@@ -22,7 +22,7 @@ from ..codecs import make_codec
 from ..errors import DataError, ModelError, OptionError, unknown
 from ..models.model import State
 from ..skeletons import SKELETONS, skeleton
-from . import checkpoint, export, foreign
+from . import agreement, checkpoint, export, foreign
 from .publications import PUBLICATIONS, Publication
 
 UNKNOWN = "unknown"
@@ -126,10 +126,7 @@ def onnx(
         )  # fmt: skip
         export.lean(part, row)
         difference = publication.difference(found.net, examples.other, part)
-        if not difference <= export.CLOSE:
-            raise ModelError(
-                f"{out}: differs from torch by {difference:.1e}, more than {export.CLOSE}"
-            )
+        agreement.demand_close(difference, out)
     written = {"file": out.name, "sha256": runtime.sha256(out), "bytes": out.stat().st_size}
     return Imported(row=row | written, difference=difference)
 

@@ -32,7 +32,7 @@ from ..models import (
     videopose,
 )
 from ..models.model import Model, State, family
-from . import export
+from . import agreement
 
 
 class Examples(NamedTuple):
@@ -111,9 +111,7 @@ class Publication:
 
     def difference(self, net: nn.Module, batch: Tensor, path: Path) -> float:
         """Of an ONNX file to the network, relative to the greatest output."""
-        if self.scores is None:
-            return export.difference(net, self.model, batch, path)
-        return export.difference_of_people(net, self.model, batch, path, scores=self.scores)
+        return agreement.difference(net, self.model, batch, path, scores=self.scores)
 
 
 def rows(names: Iterable[str], **common: Any) -> dict[str, Publication]:
