@@ -20,7 +20,7 @@ from typer.testing import CliRunner  # noqa: E402
 from everybody import runtime  # noqa: E402
 from everybody.cli import app  # noqa: E402
 from everybody.codecs import soft_argmax  # noqa: E402
-from everybody.errors import DataError, OptionError  # noqa: E402
+from everybody.errors import DataError, ModelError, OptionError  # noqa: E402
 from everybody.inputs import IMAGENET  # noqa: E402
 from everybody.methods import open_method  # noqa: E402
 from everybody.methods.bottomup import BottomUp  # noqa: E402
@@ -216,6 +216,23 @@ def test_the_file_says_what_it_is_and_the_row_says_the_same(cpm, tmp_path, monke
     assert "has a row 'mine' already" in str(again.exception)
 
 
+def test_a_manifest_is_made_where_it_is_wanted_and_a_broken_one_is_told(cpm, tmp_path):
+    rows = tmp_path / "new" / "manifest.toml"
+    for name in ("one", "two"):
+        out, odd = tmp_path / f"{name}.onnx", "\x1b\U000e0001\udcff\\"
+        imported(cpm, "cpm-tiny", out, "--manifest", str(rows), "--licence", odd)
+    found = tomllib.loads(rows.read_text("utf-8"))["model"]
+    assert list(found) == ["one", "two"]
+    assert found["two"]["licence"] == "\x1b\U000e0001?\\"
+
+    rows.write_text("model = 3\n")
+    result = run.invoke(
+        app, ["weights", "import", str(cpm), "--as", "cpm-tiny", "--manifest", str(rows)]
+    )
+    assert isinstance(result.exception, ModelError)
+    assert "'model' is 3; expected a table [model.NAME] per row" in str(result.exception)
+
+
 def test_all_containers_give_the_same_file(cpm, tmp_path):
     state = foreign.read(cpm)
     torch.save(state, tmp_path / "plain.pt")
@@ -338,6 +355,11 @@ def test_weights_that_are_no_numbers_are_refused(cpm, tmp_path):
     torch.save(state | {"stem.0.conv.weight": broken}, tmp_path / "nan.pth")
     text = refusal(str(tmp_path / "nan.pth"), "--as", "cpm-tiny")
     assert "nan.pth: 'stem.0.conv.weight' holds NaN or infinite numbers" in text
+
+    for other in (broken.to_sparse(), broken.to("meta"), torch.zeros(16, 3, 9, 9).char()):
+        torch.save(state | {"stem.0.conv.weight": other}, tmp_path / "kind.pth")
+        text = refusal(str(tmp_path / "kind.pth"), "--as", "cpm-tiny")
+        assert f"kind.pth: 'stem.0.conv.weight' holds {other.dtype}" in text
 
     torch.save(state | {"stem.0.bn.running_var": -torch.ones(16)}, tmp_path / "root.pth")
     out = tmp_path / "out.onnx"

@@ -85,7 +85,7 @@ def read(
         wanted = publication.model.build(joints, codec, **told).state_dict()
     ours = {k: v for k, v in ours.items() if k in wanted or not k.endswith(COUNTER)}
     _fit(wanted, ours, theirs, name, path)
-    _demand_finite(theirs, path)
+    _demand_numbers(wanted, ours, theirs, path)
 
     net = publication.model.build(joints, codec, **told)
     net.load_state_dict(net.state_dict() | ours)
@@ -237,8 +237,17 @@ def _fit(wanted: State, state: State, theirs: State, name: str, path: Path) -> N
         raise _other(path, name, expected, found)
 
 
-def _demand_finite(state: State, path: Path) -> None:
-    for name, value in state.items():
+def _demand_numbers(wanted: State, state: State, theirs: State, path: Path) -> None:
+    """Raises DataError for a parameter that is sparse, quantised, without data or not finite."""
+    published = {id(value): key for key, value in theirs.items()}
+    for key, value in state.items():
+        name = published.get(id(value), key)
+        plain = value.layout == torch.strided and not (value.is_quantized or value.is_meta)
+        if not plain or value.is_floating_point() != wanted[key].is_floating_point():
+            raise DataError(
+                f"{path}: '{name}' holds {value.dtype} ({value.layout}, on {value.device}), "
+                "expected plain floating numbers: save the state dict so"
+            )
         if not value.isfinite().all():
             raise DataError(
                 f"{path}: '{name}' holds NaN or infinite numbers: fetch the file again, or give a "
@@ -265,10 +274,10 @@ def _toml(value: Any) -> str:
 
 
 def _text(value: str) -> str:
-    """A basic string of TOML."""
+    """A basic string of TOML; halves of characters, as of bytes that are no text, become "?"."""
     escaped = (
-        c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" if ord(c) < 65536 else "?"
-        for c in value
+        c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}"
+        for c in value.encode("utf-8", "replace").decode()
     )
     return f'"{"".join(escaped)}"'
 
