@@ -187,12 +187,15 @@ def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def numbers(state: dict[str, Tensor]) -> dict[str, Any]:
-    """Weights under our names -> what they tell of the network's depth."""
+    """Weights under our names -> what they tell of the network's depth; raises KeyError for those
+    of other networks.
+    """
 
     def count(prefix: str) -> int:
         return len({name[len(prefix) :].split(".")[0] for name in state if name.startswith(prefix)})
 
     stages = (2, 3, 4)
+    _ = [state[f"stage{n}.0.branches.0.0.conv1.weight"] for n in stages]
     return {
         "inner": len(state["layer1.0.conv1.weight"]),
         "modules": tuple(count(f"stage{n}.") for n in stages),

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -162,8 +164,7 @@ def write(
     """A network, an input and which of its axes vary (`torch.export.Dim`) -> ONNX. The exporter's
     optimiser takes minutes for graphs of thousands of nodes; engines have their own.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own insides
+    with _quiet():
         torch.onnx.export(
             Answer(folded(net, model), model).eval(),
             (example,),
@@ -176,6 +177,20 @@ def write(
             optimize=optimise,
             verbose=False,
         )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter says of its own insides, as of packages that it could use."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def distance(net: nn.Module, model: Model, size: tuple[int, int], path: Path) -> float:

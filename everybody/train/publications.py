@@ -270,7 +270,9 @@ PUBLICATIONS: dict[str, Publication] = {
            paper=PAPERS["deeppose"]),
     **rows(["deeppose-18-rle", "deeppose-50-rle", "deeppose-101-rle", "deeppose-152-rle"],
            step=1, paper=PAPERS["rle"]),
-    **rows(["integral-18", "integral-50"], size=(256, 256), paper=PAPERS["integral"]),
+    **rows(["integral-18", "integral-50"], size=(256, 256), paper=PAPERS["integral"],
+           untold="parameters do not tell the factor beta of the softmax: 1 is taken; for mmpose's "
+           "debiased weights, add beta = 10 and debias = true to the row's codec"),
     **rows(["simcc-18", "simcc-50"], paper=PAPERS["simcc"]),
     **rows([f"rtmpose-{size}" for size in "tsmlx"], paper=PAPERS["rtmpose"]),
     **rows([f"vitpose-{size}" for size in "sbl"], step=16, paper=PAPERS["vitpose"]),
