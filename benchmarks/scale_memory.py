@@ -53,8 +53,8 @@ class Fake:
         stages = finding(lambda pictures: [_person(float(p.mean())) for p in pictures], 8)
         self.method = SimpleNamespace(stages=stages, poser=None, skeleton=COCO17, sessions={})
 
-    def frames(self, frames: Iterable[Any]) -> Any:
-        return schedule.run(self.method.stages, frames, workers=1)
+    def frames(self, frames: Iterable[Any], *, live: bool = False) -> Any:
+        return schedule.run(self.method.stages, frames, workers=1, live=live)
 
 
 def _person(x: float) -> People:

@@ -60,8 +60,8 @@ class Follow:
     "centre": only these people. flow: decide who is who with hindsight, a second later
     (`track.flow`). propagate: as Simple Baselines tracks, with flow and greedy matching, looking
     at every frame (`track.propagation`); of the other numbers only smooth, keep and first count.
-    live: answer soonest, by reading nothing ahead (a camera gives its newest frame
-    when asked). first: the first id.
+    live: answer soonest, by reading nothing ahead (a camera gives its newest frame when asked).
+    first: the first id.
     """
 
     rules: Rules = Rules()  # noqa: RUF009 (frozen)
@@ -141,16 +141,12 @@ class Following:
         smoothing and choice.
         """
         follow, estimator = self.follow, self.estimator
-        every_frame = follow.detect_every == 1 and not follow.live
-        if every_frame or not estimator.method.poser:
-            return tracker(estimator.frames(frames))
-        return schedule.guided(
-            AsNeeded(estimator, tracker, follow.detect_every, live=follow.live),
-            frames,
-            workers=estimator.workers,
-            most=estimator.workers if follow.live else IN_FLIGHT,
-            live=follow.live,
-        )
+        if follow.detect_every == 1 or not estimator.method.poser:
+            return tracker(estimator.frames(frames, live=follow.live))
+        guide = AsNeeded(estimator, tracker, follow.detect_every, live=follow.live)
+        if follow.live:
+            return schedule.prompt(guide, frames, workers=estimator.workers)
+        return schedule.guided(guide, frames, workers=estimator.workers, most=IN_FLIGHT)
 
 
 def new_tracker(follow: Follow, embed: Embed | None) -> Tracker:
@@ -188,11 +184,11 @@ def propagated(
     *finding, posing = estimator.method.stages
     for frame in frames:
         carried = tracker.carried(frame)
-        found = _through(finding, frame)
+        found = schedule.through(finding, frame)
         missed = carried[iou(carried.boxes, found.people.boxes).max(1, initial=0.0) < ELSEWHERE]
-        again = _through([posing], replace(frame, people=box_nms(missed))).people
+        again = schedule.through([posing], replace(frame, people=box_nms(missed))).people
         again = again[again.core.keypoints[..., 2].mean(1) >= CLEAR]
-        people = _joined(_through([posing], found).people, again)
+        people = _joined(schedule.through([posing], found).people, again)
         yield tracker.track(replace(frame, people=people))
 
 
@@ -204,7 +200,7 @@ class Work(NamedTuple):
 
 
 class AsNeeded:
-    """The guide of `schedule.guided` that runs the detector where it is needed, and the poser on
+    """The guide that runs the detector where it is needed, and the poser on
     the people who are expected; every: as `Follow.detect_every`. live: frames far apart are no
     reason to look at each, because more work would put them farther apart.
     """
@@ -256,7 +252,7 @@ class AsNeeded:
         place: their last pose still holds.
         """
         *finding, _ = self._estimator.method.stages
-        found = _through(finding, frame)
+        found = schedule.through(finding, frame)
         still = _only(expected, quiet)
         near = iou(still.boxes, found.people.boxes)
         there = (near > SAME).any(1) & ((near > ELSEWHERE).sum(1) == 1)
@@ -277,7 +273,7 @@ class AsNeeded:
         return self._pose(replace(frame, people=expected)).people
 
     def _pose(self, frame: Frame) -> Frame:
-        return _through(self._estimator.method.stages[-1:], frame)
+        return schedule.through(self._estimator.method.stages[-1:], frame)
 
     def _found_again(self, frame: Frame) -> People:
         """Detections, plus tracked people that the detector missed whose pose is clear at the
@@ -300,14 +296,6 @@ class AsNeeded:
         boxes = np.concatenate([low - margin, high + margin], axis=1)
         scores = np.minimum(again.scores, 0.99 * self._tracker.rules.high)
         return _joined(found, replace(again, boxes=boxes, scores=scores))
-
-
-def _through(stages: Iterable[schedule.Stage], frame: Frame) -> Frame:
-    """One frame after some stages of a method."""
-    frames = [frame]
-    for stage in stages:
-        frames = schedule.named(stage, frames)
-    return frames[0]
 
 
 def _ids(people: People) -> list[int]:

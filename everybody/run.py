@@ -28,6 +28,7 @@ from .follow import Follow, Following
 from .lift.lifter import Lift, Lifting
 from .media.names import Names
 from .media.read import Selection, read
+from .media.sources import flows
 from .media.write import Overlays, save_crops
 from .messages import Say
 from .method import Remarking
@@ -56,7 +57,9 @@ class Poses(Protocol):
 
     def models(self) -> list[dict[str, str]]: ...
 
-    def frames(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]: ...
+    def frames(
+        self, frames: Iterable[Frame], *, live: bool = False
+    ) -> Generator[Frame, None, None]: ...
 
 
 @dataclass(slots=True)
@@ -174,7 +177,9 @@ def run(
                 say=messages.say,
             )
             frames = earlier.known.renamed(frames)
-            found = following(frames) if following else estimator.frames(frames)
+            found = (
+                following(frames) if following else estimator.frames(frames, live=flows(sources))
+            )
             with closing(found) as estimated:
                 for frame in lifting(estimated) if lifting else estimated:
                     _take(frame, sinks, summary, messages)

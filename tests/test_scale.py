@@ -68,8 +68,8 @@ class Finder:
     def models(self) -> list[dict[str, str]]:
         return []
 
-    def frames(self, frames: Any) -> Any:
-        return schedule.run(self.method.stages, frames, workers=1)
+    def frames(self, frames: Any, *, live: bool = False) -> Any:
+        return schedule.run(self.method.stages, frames, workers=1, live=live)
 
 
 def person(x: float, y: float = 20.0, ids: list[int] | None = None) -> People:

@@ -9,25 +9,24 @@ several SPPEs and crops, averaged by their scores, and trusted less the further 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import geometry, runtime
+from .. import geometry, runtime, schedule
 from ..data import leak
 from ..data.dataset import COLUMNS, Array, Dataset, Picture, extents
 from ..errors import DataError, OptionError
 from ..media.images import SUFFIXES
+from ..method import Stage, enough
 from ..methods import orientation as orient
 from ..methods.detector import Detector
 from ..methods.sppe import Boxed, Sppe, person_scores
 from ..nms import box_nms, oks_nms
 from ..people import Frame, People
 from ..runtime import describe
-from ..schedule import ahead, mapped
 from ..skeletons import COCO17, Skeleton
 
 ALMOST = 0.999  # the most that a teacher's joint counts
@@ -68,13 +67,12 @@ class Teachers:
         ]
         return [describe(task, session) for task, session in sessions]
 
-    def frames(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+    def frames(
+        self, frames: Iterable[Frame], *, live: bool = False
+    ) -> Generator[Frame, None, None]:
         """As many pictures at a time as there are cores, in order."""
-        workers = runtime.cores()
-        with ThreadPoolExecutor(workers, "everybody-teacher") as pool:
-            yield from mapped(
-                lambda frame: self([frame])[0], ahead(frames, workers + 1), pool, workers + 1
-            )
+        stages = [Stage("teachers", self, enough(1))]
+        return schedule.run(stages, frames, workers=runtime.cores(), live=live)
 
     def __call__(self, frames: Sequence[Frame]) -> list[Frame]:
         images = [frame.image for frame in frames]
