@@ -256,7 +256,7 @@ def test_averages_and_wrong_suffixes_are_read(cpm, tmp_path):
     save_file(state, tmp_path / "safe.pth")
     for name in ("average.pth", "safe.pth"):
         found = importing.read(tmp_path / name, "cpm-tiny").net.state_dict()
-        assert torch.equal(found["stem.0.conv.weight"], state["stem.0.conv.weight"])
+        assert torch.equal(found["stem.0.conv.weight"], state["backbone.stem.0.conv.weight"])
 
 
 def test_counters_of_batches_may_be_missing(cpm, tmp_path):
@@ -350,18 +350,18 @@ def test_code_is_not_run_and_broken_files_are_told(cpm, tmp_path):
 
 def test_weights_that_are_no_numbers_are_refused(cpm, tmp_path):
     state = foreign.read(cpm)
-    broken = state["stem.0.conv.weight"].clone()
+    broken = state["backbone.stem.0.conv.weight"].clone()
     broken[0, 0, 0, 0] = torch.nan
-    torch.save(state | {"stem.0.conv.weight": broken}, tmp_path / "nan.pth")
+    torch.save(state | {"backbone.stem.0.conv.weight": broken}, tmp_path / "nan.pth")
     text = refusal(str(tmp_path / "nan.pth"), "--as", "cpm-tiny")
-    assert "nan.pth: 'stem.0.conv.weight' holds NaN or infinite numbers" in text
+    assert "nan.pth: 'backbone.stem.0.conv.weight' holds NaN or infinite numbers" in text
 
     for other in (broken.to_sparse(), broken.to("meta"), torch.zeros(16, 3, 9, 9).char()):
-        torch.save(state | {"stem.0.conv.weight": other}, tmp_path / "kind.pth")
+        torch.save(state | {"backbone.stem.0.conv.weight": other}, tmp_path / "kind.pth")
         text = refusal(str(tmp_path / "kind.pth"), "--as", "cpm-tiny")
-        assert f"kind.pth: 'stem.0.conv.weight' holds {other.dtype}" in text
+        assert f"kind.pth: 'backbone.stem.0.conv.weight' holds {other.dtype}" in text
 
-    torch.save(state | {"stem.0.bn.running_var": -torch.ones(16)}, tmp_path / "root.pth")
+    torch.save(state | {"backbone.stem.0.bn.running_var": -torch.ones(16)}, tmp_path / "root.pth")
     out = tmp_path / "out.onnx"
     text = refusal(str(tmp_path / "root.pth"), "--as", "cpm-tiny", "-o", str(out))
     assert "root.pth: answers with NaN" in text
