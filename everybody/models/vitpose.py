@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn, zeros
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import OptionError
@@ -64,7 +64,7 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         patches = (size[0] // PATCH) * (size[1] // PATCH)
-        self.pos_embed = nn.Parameter(zeros(1, 1 + patches, width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + patches, width))
         self.patch_embed = Patches(width)
         self.blocks = nn.ModuleList(Block(width, heads, ratio) for _ in range(depth))
         self.last_norm = nn.LayerNorm(width, eps=1e-6)
