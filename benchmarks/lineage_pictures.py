@@ -1,6 +1,6 @@
 """Pictures of docs/lineage: what each network thinks on the way to its answer.
 
-    python -m benchmarks.overfit --work WORK --crops 8 --steps 200  # first: networks to look into
+    python -m benchmarks.overfit --work WORK             # first: networks to look into
     python -m benchmarks.lineage_pictures --work WORK    # docs/lineage/NAME.jpg
     python -m benchmarks.lineage_pictures --work WORK --only cpm
 
