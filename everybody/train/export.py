@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,8 +157,7 @@ def write(
     """A network, an input and which of its axes vary (`torch.export.Dim`) -> ONNX. The exporter's
     optimiser takes minutes for graphs of thousands of nodes; engines have their own.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own insides
+    with _quiet():
         torch.onnx.export(
             Answer(folded(net, model), model).eval(),
             (example,),
@@ -168,6 +170,20 @@ def write(
             optimize=optimise,
             verbose=False,
         )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter says of its own insides, as of packages that it could use."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def lean(path: Path, about: dict[str, Any] | None) -> None:
