@@ -1,10 +1,10 @@
 """Pictures of docs/lineage: what each network thinks on the way to its answer.
 
-    python -m benchmarks.overfit --work WORK --crops 8 --steps 200  # first: networks to look into
+    python -m benchmarks.overfit --work WORK             # first: networks to look into
     python -m benchmarks.lineage_pictures --work WORK    # docs/lineage/NAME.jpg
     python -m benchmarks.lineage_pictures --work WORK --only cpm
 
-The networks are the smallest variants, after they have learnt some people of class.mp4 by heart
+The networks are small variants, after they have learnt some people of class.mp4 by heart
 (`overfit`): the pictures show how they work, not how good they are.
 """
 
@@ -246,7 +246,7 @@ PAGES: dict[str, tuple[str, Callable[[Seen], Panels]]] = {
     "ief": ("ief-slim", ief),
     "hourglass": ("hourglass-tiny", hourglass),
     "simple-baselines": ("simple-baseline-slim", single_map),
-    "hrnet": ("hrnet-tiny", hrnet),
+    "hrnet": ("hrnet-w18-small", hrnet),
     "fastpose": ("fastpose-tiny", single_map),
     "adversarial": ("adversarial-tiny", adversarial),
     "dsnt": ("dsnt-fast", dsnt),

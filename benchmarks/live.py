@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.server
 import threading
 import time
+from functools import partial
 
 import cv2
 import numpy as np
@@ -68,20 +69,20 @@ def main() -> None:
 
     estimator = Estimator(workers=1)
     ways = {
-        "tracked, --live": Follow(smooth="one-euro", live=True),
-        "tracked": Follow(smooth="one-euro"),
-        "not tracked": None,
+        "tracked, --live": partial(Follow(smooth="one-euro", live=True), estimator),
+        "tracked": partial(Follow(smooth="one-euro"), estimator),
+        "not tracked, live": partial(estimator.frames, live=True),
+        "not tracked": estimator.frames,
     }
-    for name, follow in ways.items():
+    for name, way in ways.items():
         dropped: list[int] = []
         source = read(address, dropped=dropped.append, problem=lambda error: None)
-        people = follow(estimator, source) if follow else estimator.frames(source)
-        late = [time.monotonic() - Camera.sent[frame.index] for frame in people]
+        late = [time.monotonic() - Camera.sent[frame.index] for frame in way(source)]
         settled = np.array(late[len(late) // 4 :])
         told = f"{Camera.rate:.0f} frames/s served, {len(late)} done, {sum(dropped)} dropped"
         median, most = np.median(settled), np.quantile(settled, 0.95)
         print(
-            f"{name:16} {told}; latency: median {median:.2f} s, 95 % under {most:.2f} s", flush=True
+            f"{name:17} {told}; latency: median {median:.2f} s, 95 % under {most:.2f} s", flush=True
         )
     server.shutdown()
 

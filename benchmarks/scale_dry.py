@@ -18,13 +18,14 @@ import psutil
 
 from benchmarks.common import parsed, parser
 from everybody.media.demux import Key
+from everybody.run import Messages
 from everybody.scale.actors import Tries
 from everybody.scale.chunks import Part
 from everybody.scale.cluster import Cluster, connected
-from everybody.scale.driver import Asked, Run
 from everybody.scale.job import Job, Planned
 from everybody.scale.join import Joined
 from everybody.scale.report import Report
+from everybody.scale.run import Run
 from everybody.scale.sources import Film
 from everybody.scale.work import Done
 from everybody.scale.worklist import Worklist
@@ -97,7 +98,7 @@ def main() -> None:
 
         threading.Thread(target=watch, daemon=True).start()
         fakes = {"opening": fake_opening, "joins": fake_join, "trying": NoTries}
-        Run(job, COCO17, plan, room, cluster, report, Asked(), **fakes).run()
+        Run(job, COCO17, plan, room, cluster, report, Messages(), **fakes).run()
     took = time.perf_counter() - begun
     print(
         f"{report.done} chunks, {report.joined} films, {len(report.failures)} films with failures: "

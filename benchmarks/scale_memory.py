@@ -31,10 +31,12 @@ from everybody.follow import Follow
 from everybody.method import finding
 from everybody.options import Options
 from everybody.people import People
+from everybody.run import Messages
 from everybody.scale.cluster import Cluster, connected
-from everybody.scale.driver import Asked, Run, planned
+from everybody.scale.driver import planned
 from everybody.scale.job import Job
 from everybody.scale.report import Report
+from everybody.scale.run import Run
 from everybody.scale.sources import Film
 from everybody.scale.work import Worker
 from everybody.skeletons import COCO17
@@ -53,8 +55,8 @@ class Fake:
         stages = finding(lambda pictures: [_person(float(p.mean())) for p in pictures], 8)
         self.method = SimpleNamespace(stages=stages, poser=None, skeleton=COCO17, sessions={})
 
-    def frames(self, frames: Iterable[Any]) -> Any:
-        return schedule.run(self.method.stages, frames, workers=1)
+    def frames(self, frames: Iterable[Any], *, live: bool = False) -> Any:
+        return schedule.run(self.method.stages, frames, workers=1, live=live)
 
 
 def _person(x: float) -> People:
@@ -143,7 +145,7 @@ def main() -> None:
 
             threading.Thread(target=watch, daemon=True).start()
             opening = None if given.real else Opening(job)
-            Run(job, COCO17, plan, room, cluster, report, Asked(), opening=opening).run()
+            Run(job, COCO17, plan, room, cluster, report, Messages(), opening=opening).run()
             ended.set()
     print(f"{report.frames} frames, {report.chunks} chunks, {time.perf_counter() - begun:.0f} s")
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from . import runtime, schedule
 from .errors import EverybodyError, OptionError
 from .media.read import Selection, one, read
+from .media.sources import flows
 from .method import Method, Remark, Remarking
 from .methods import on_this_machine, open_method
 from .options import Keywords, Options
@@ -101,7 +102,7 @@ class Estimator:
         lift: bool | Lift | None = None,
     ) -> Iterator[Frame]:
         """The frames of any source with their people, each once and in order; arguments as in
-        `media.read.read`.
+        `media.read.read`. Of a source that does not wait, nothing is read ahead.
 
         track: give people ids that stay, by the usual rules or as a `Follow` says. lift: put them
         into space too (`Frame.poses3d`), which needs ids; None: as the Estimator was told.
@@ -115,10 +116,10 @@ class Estimator:
         )
         lift = self.lift if lift is None else lift
         if track is False and lift is False:
-            return self.frames(frames)
+            return self.frames(frames, live=flows(source))
         from .follow import Follow
 
-        follow = Follow() if isinstance(track, bool) else track
+        follow = Follow(live=flows(source)) if isinstance(track, bool) else track
         followed = follow(self, frames)
         if lift is False:
             return followed
@@ -127,11 +128,14 @@ class Estimator:
         lift = Lift.usual(live=follow.live) if lift is True else lift
         return Lifting(lift, self.options.engine)(followed)
 
-    def frames(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+    def frames(
+        self, frames: Iterable[Frame], *, live: bool = False
+    ) -> Generator[Frame, None, None]:
         """Frames -> the same frames with their people, in order, while the frames after them are
-        read and estimated.
+        read and estimated. live: none is read before it can be estimated, and each comes out as
+        soon as it is.
         """
-        return schedule.run(self.method.stages, frames, workers=self.workers)
+        return schedule.run(self.method.stages, frames, workers=self.workers, live=live)
 
 
 def estimate(source: Any, **keywords: Unpack[Keywords]) -> People:

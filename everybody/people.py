@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PERSON = "person"  # the category of those whom nothing says to be something else
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
+Index = int | slice | Sequence[int] | NDArray[Any]
 
 
 def _array(value: ArrayLike, shape: tuple[int | None, ...], what: str) -> Floats:
@@ -37,6 +38,24 @@ def _array(value: ArrayLike, shape: tuple[int | None, ...], what: str) -> Floats
         wanted = ", ".join("N" if size is None else str(size) for size in shape)
         raise ValueError(f"{what} must have shape [{wanted}], got {list(array.shape)}")
     return array
+
+
+def _ids(ids: NDArray[np.int64] | None, count: int) -> NDArray[np.int64] | None:
+    if ids is None:
+        return None
+    ids = np.asarray(ids, np.int64)
+    if ids.shape != (count,):
+        raise ValueError(f"ids must have shape [{count}], got {list(ids.shape)}")
+    return ids
+
+
+def _rows(index: Index, count: int) -> slice | Sequence[int] | NDArray[Any]:
+    """What an array is indexed with, so that one person is a group of one. Raises IndexError."""
+    if not isinstance(index, (int, np.integer)):
+        return index
+    if not -count <= index < count:
+        raise IndexError(f"person {index} of {count}")
+    return [int(index)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,11 +86,7 @@ class People:
         object.__setattr__(self, "keypoints", keypoints)
         object.__setattr__(self, "boxes", _array(self.boxes, (count, 4), "boxes"))
         object.__setattr__(self, "scores", _array(self.scores, (count,), "scores"))
-        if self.ids is not None:
-            ids = np.asarray(self.ids, np.int64)
-            if ids.shape != (count,):
-                raise ValueError(f"ids must have shape [{count}], got {list(ids.shape)}")
-            object.__setattr__(self, "ids", ids)
+        object.__setattr__(self, "ids", _ids(self.ids, count))
         if self.turns is not None:
             object.__setattr__(self, "turns", _array(self.turns, (count, 4), "turns"))
         if self.categories is not None:
@@ -135,12 +150,9 @@ class People:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> People:
+    def __getitem__(self, index: Index) -> People:
         """One person, a slice, a list of places or a mask; always People again."""
-        if isinstance(index, (int, np.integer)):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"person {index} of {len(self)}")
-            index = [int(index)]
+        index = _rows(index, len(self))
         ids = None if self.ids is None else self.ids[index]
         turns = None if self.turns is None else self.turns[index]
         categories = None if self.categories is None else self.categories[index]
@@ -269,11 +281,7 @@ class Poses3D:
             self.joints, (None, len(self.skeleton), 4), f"joints of {self.skeleton.name}"
         )
         object.__setattr__(self, "joints", joints)
-        if self.ids is not None:
-            ids = np.asarray(self.ids, np.int64)
-            if ids.shape != (len(joints),):
-                raise ValueError(f"ids must have shape [{len(joints)}], got {list(ids.shape)}")
-            object.__setattr__(self, "ids", ids)
+        object.__setattr__(self, "ids", _ids(self.ids, len(joints)))
 
     @classmethod
     def empty(cls, skeleton: Skeleton) -> Poses3D:
@@ -282,12 +290,9 @@ class Poses3D:
     def __len__(self) -> int:
         return len(self.joints)
 
-    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> Poses3D:
+    def __getitem__(self, index: Index) -> Poses3D:
         """One person, a slice, a list of places or a mask; always Poses3D again."""
-        if isinstance(index, (int, np.integer)):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"person {index} of {len(self)}")
-            index = [int(index)]
+        index = _rows(index, len(self))
         ids = None if self.ids is None else self.ids[index]
         return replace(self, joints=self.joints[index], ids=ids)
 

@@ -1,15 +1,17 @@
 """The one scheduler: stages over frames, ahead of the consumer, bounded, in order.
 
 `run` carries frames through the stages of a method. `guided` is for work that depends on what came
-of earlier frames, as following people does: a guide decides frame by frame what to do.
+of earlier frames, as following people does: a guide decides frame by frame what to do. `prompt` is
+the same for a camera: it reads nothing ahead and holds no answer back.
 
     frames ──ahead──▶ stage (pool) ──▶ stage (pool) ──▶ frames
 
-Two functions carry both. `ahead` runs an iterator in a thread of its own, at most `depth` items
-ahead of the consumer. `mapped` applies a function to each item in a pool of workers. All hold a
-bounded number of items, so an endless stream runs in constant memory; all pass an error on at the
-place of the item that caused it; and closing the generator (also by an error or Ctrl-C downstream)
-stops what is upstream. No stage waits for one after it, so none can deadlock another.
+Three functions carry them. `ahead` runs an iterator in a thread of its own, at most `depth` items
+ahead of the consumer; `asked` runs it there item by item, when one is asked for. `mapped` applies a
+function to each item in a pool of workers. All hold a bounded number of items, so an endless stream
+runs in constant memory; all pass an error on at the place of the item that caused it; and closing
+the generator (also by an error or Ctrl-C downstream) stops what is upstream. No stage waits for one
+after it, so none can deadlock another.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -46,11 +48,14 @@ def at_once(stages: Sequence[Stage], frames: Sequence[Frame]) -> list[Frame]:
 
 
 def run(
-    stages: Sequence[Stage], frames: Iterable[Frame], *, workers: int
+    stages: Sequence[Stage], frames: Iterable[Frame], *, workers: int, live: bool = False
 ) -> Generator[Frame, None, None]:
     """The same frames after all stages, each once and in order; at most `workers` calls of stages
-    at a time, over all stages.
+    at a time, over all stages. live: as `prompt`.
     """
+    if live:
+        yield from prompt(_Whole(stages), frames, workers=workers)
+        return
     depth = workers + 1
     with _workers(workers) as pool:
         chain: Generator[Frame, None, None] = ahead(frames, depth)
@@ -78,16 +83,13 @@ class Guide(Protocol):
 
 
 def guided(
-    guide: Guide, frames: Iterable[Frame], *, workers: int, most: int, live: bool = False
+    guide: Guide, frames: Iterable[Frame], *, workers: int, most: int
 ) -> Generator[Frame, None, None]:
-    """The frames that a guide makes of these, in order, with at most `most` of them in hand. live:
-    no frame is read before there is a worker for it.
+    """The frames that a guide makes of these, in order, with `most` of them in hand: what the guide
+    knows at each frame does not depend on the number of workers.
     """
     waiting: deque[Future[Any]] = deque()
-    with (
-        _workers(min(workers, most)) as pool,
-        closing(_each(frames) if live else ahead(frames, most)) as incoming,
-    ):
+    with _workers(min(workers, most)) as pool, closing(ahead(frames, most)) as incoming:
         for frame in incoming:
             if guide.waits(frame):
                 while waiting:
@@ -97,6 +99,54 @@ def guided(
                 yield guide.finished(waiting.popleft().result())
         while waiting:
             yield guide.finished(waiting.popleft().result())
+
+
+def prompt(guide: Guide, frames: Iterable[Frame], *, workers: int) -> Generator[Frame, None, None]:
+    """As `guided`, for a source that does not wait: no frame is read before there is a worker for
+    it, and each comes out as soon as it is finished, whether or not another one has come.
+    """
+    waiting: deque[Future[Any]] = deque()
+    coming: Future[Frame | None] | None = None
+    with _workers(workers) as pool, asked(frames) as ask:
+        while True:
+            if coming is None and len(waiting) < workers:
+                coming = ask()
+            wait([*([coming] if coming else []), *list(waiting)[:1]], return_when=FIRST_COMPLETED)
+            if waiting and waiting[0].done():
+                yield guide.finished(waiting.popleft().result())
+                continue
+            assert coming is not None
+            frame, coming = coming.result(), None
+            if frame is None or guide.waits(frame):
+                while waiting:
+                    yield guide.finished(waiting.popleft().result())
+            if frame is None:
+                return
+            waiting.append(pool.submit(guide.work(frame)))
+
+
+class _Whole:
+    """The guide that takes each frame through all stages."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
+
+    def waits(self, frame: Frame) -> bool:
+        return False
+
+    def work(self, frame: Frame) -> Callable[[], Frame]:
+        return partial(through, self._stages, frame)
+
+    def finished(self, result: Frame) -> Frame:
+        return result
+
+
+def through(stages: Iterable[Stage], frame: Frame) -> Frame:
+    """One frame after some stages, in the caller's thread."""
+    frames = [frame]
+    for stage in stages:
+        frames = named(stage, frames)
+    return frames[0]
 
 
 def named(stage: Stage, frames: list[Frame]) -> list[Frame]:
@@ -190,6 +240,34 @@ def ahead(items: Iterable[T], depth: int) -> Generator[T, None, None]:
         thread.join(_PATIENCE)
 
 
+@contextmanager
+def asked(items: Iterable[T]) -> Iterator[Callable[[], Future[T | None]]]:
+    """What asks for the next item (None after the last), which a thread of its own fetches then."""
+    requests: queue.SimpleQueue[Future[T | None] | None] = queue.SimpleQueue()
+
+    def ask() -> Future[T | None]:
+        request: Future[T | None] = Future()
+        requests.put(request)
+        return request
+
+    def serve() -> None:
+        iterator = iter(items)
+        while (request := requests.get()) is not None:
+            try:
+                request.set_result(next(iterator, None))
+            except BaseException as error:  # whatever it is, it belongs to the consumer
+                request.set_exception(error)
+        _close(iterator)
+
+    thread = threading.Thread(target=serve, name="everybody-asked", daemon=True)
+    thread.start()
+    try:
+        yield ask
+    finally:
+        requests.put(None)
+        thread.join(_PATIENCE)
+
+
 def mapped(
     function: Callable[[T], R], items: Iterable[T], pool: Executor, depth: int
 ) -> Generator[R, None, None]:
@@ -230,10 +308,6 @@ def flattened(groups: Iterable[Iterable[T]]) -> Generator[T, None, None]:
             yield from group
     finally:
         _close(groups)
-
-
-def _each(items: Iterable[T]) -> Generator[T, None, None]:
-    yield from items
 
 
 def _close(items: object) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-hypothesis.settings.register_profile(
-    "untimed", deadline=None
-)  # machines are noisy: no test is about time
+# Machines are noisy: no test is about time.
+hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
+# Before anybody imports torch: several workers share the cores, and sums that several threads make
+# differ in their last bits.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests that import the engine themselves send nothing either (`runtime.keep_private`).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 

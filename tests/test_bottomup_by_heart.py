@@ -63,7 +63,6 @@ def together(rows) -> list[torch.Tensor]:
 
 def test_openpose():
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     size, codec = (160, 128), PartFields()
     image, people = pictures(OPENPOSE18, size)
     targets = together(codec.encode(planted.seen(some), size) for some in people)
@@ -76,7 +75,6 @@ def test_openpose():
 
 def test_posenet():
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     size = (161, 129)
     codec = PersonLabMaps(options=Decoding(stride=8), disc=16.0)
     image, people = pictures(COCO17, size)

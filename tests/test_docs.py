@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import re
 import shlex
@@ -12,6 +13,7 @@ import cv2
 import pytest
 import typer
 
+import everybody
 from everybody.cli import app
 from everybody.media.images import decode
 from tests import movies
@@ -192,3 +194,30 @@ def test_files_and_benchmarks_that_a_guide_names_exist(page: str) -> None:
     for module in re.findall(r"python -m benchmarks\.(\w+)", text(page)):
         path = ROOT / f"benchmarks/{module}.py"
         assert module == "NAME" or path.is_file(), f"{page} names {module}"
+
+
+def referred() -> Iterator[tuple[str, list[str]]]:
+    """(module, names of it) of each entry of the reference; no names: all."""
+    entry = re.compile(r"^::: (\S+)\n(?:    options:\n      members: \[(.*)\])?", re.MULTILINE)
+    for page in sorted((DOCS / "reference").glob("*.md")):
+        for module, names in entry.findall(page.read_text("utf-8")):
+            yield module, [name for name in names.split(", ") if name]
+
+
+@pytest.mark.parametrize(("module", "names"), list(referred()))
+def test_the_reference_lists_what_is_there(module: str, names: list[str]):
+    if module.startswith(("everybody.models", "everybody.train")):
+        pytest.importorskip("torch")
+    there = importlib.import_module(module)
+    assert [name for name in names if not hasattr(there, name)] == []
+
+
+def test_every_public_name_is_in_the_reference():
+    listed = {name for _, names in referred() for name in names}
+    whole = {module for module, names in referred() if not names}
+    lost = {
+        name
+        for name in set(everybody.__all__) - listed - {"__version__"}
+        if getattr(everybody, name).__module__ not in whole
+    }
+    assert not lost

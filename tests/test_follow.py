@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,9 @@ import everybody
 from everybody import schedule
 from everybody.cli import main
 from everybody.errors import EverybodyError, ModelError, OptionError
-from everybody.follow import IN_FLIGHT, AsNeeded, Follow, kept
+from everybody.follow import IN_FLIGHT, Follow
+from everybody.follow.as_needed import AsNeeded
+from everybody.follow.keep import kept
 from everybody.media.trails import Trails
 from everybody.method import Stage, enough
 from everybody.people import Frame, People
@@ -38,24 +41,27 @@ PICTURE = np.zeros((240, 320, 3), np.uint8)
 
 class Scripted:
     """An estimator whose detector finds `people(index)`, and whose poses are those of the person
-    nearest each box.
+    nearest each box. whole: one stage does both.
     """
 
     workers = 2
 
-    def __init__(self, people) -> None:
-        self.people, self.looked, self.posed = people, [], []
+    def __init__(self, people, *, whole: bool = False) -> None:
+        self.people, self.looked, self.posed, self.whole = people, [], [], whole
 
     @property
     def method(self):
+        if self.whole:
+            both = Stage("everything", lambda frames: self.pose(self.find(frames)), enough(1))
+            return SimpleNamespace(stages=(both,), poser=None)
         stages = (
             Stage("finding people", self.find, enough(1)),
             Stage("pose", self.pose, enough(1)),
         )
         return SimpleNamespace(stages=stages, poser=self.pose)
 
-    def frames(self, frames):
-        return (self.pose(self.find([frame]))[0] for frame in frames)
+    def frames(self, frames, *, live=False):
+        return schedule.run(self.method.stages, frames, workers=self.workers, live=live)
 
     def find(self, frames):
         self.looked += [frame.index for frame in frames]
@@ -120,6 +126,35 @@ def test_live_reads_nothing_before_there_is_a_worker_for_it():
         assert frame.people.ids.tolist() == [1, 2]
         assert len(read) <= frame.index + Scripted.workers
     assert read == list(range(20))
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("every", [0, 1])
+def test_live_each_answer_comes_before_the_next_frame_does(whole, every):
+    """A client that sends the next picture when the last answer is there is never left waiting."""
+    answered = [threading.Event() for _ in range(8)]
+
+    def source():
+        for frame in film(8):
+            assert frame.index == 0 or answered[frame.index - 1].wait(20)
+            yield frame
+
+    estimator = Scripted(walking, whole=whole)
+    estimator.workers = 4
+    for frame in Follow(live=True, camera=False, detect_every=every)(estimator, source()):
+        answered[frame.index].set()
+    assert all(event.is_set() for event in answered)
+
+
+def test_live_an_error_of_the_source_comes_after_the_frames_before_it():
+    def source():
+        yield from film(3)
+        raise OSError("unplugged")
+
+    frames = Follow(live=True, camera=False)(Scripted(walking), source())
+    assert [next(frames).index for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(OSError, match="unplugged"):
+        next(frames)
 
 
 def test_who_is_missed_makes_the_detector_look_again():

@@ -20,27 +20,23 @@ from typer.testing import CliRunner  # noqa: E402
 from everybody import runtime  # noqa: E402
 from everybody.cli import app  # noqa: E402
 from everybody.codecs import soft_argmax  # noqa: E402
-from everybody.errors import DataError, OptionError  # noqa: E402
+from everybody.errors import DataError, ModelError, OptionError  # noqa: E402
+from everybody.inputs import IMAGENET  # noqa: E402
 from everybody.methods import open_method  # noqa: E402
 from everybody.methods.bottomup import BottomUp  # noqa: E402
 from everybody.methods.personlab import open_personlab  # noqa: E402
 from everybody.methods.topdown import open_sppe  # noqa: E402
-from everybody.models import MODELS  # noqa: E402
+from everybody.models import MODELS, hrnet  # noqa: E402
 from everybody.models.openpose import BodyNet  # noqa: E402
 from everybody.models.posenet import PoseNet  # noqa: E402
 from everybody.options import Options, PoseOptions  # noqa: E402
-from everybody.train import export, foreign, importing  # noqa: E402
+from everybody.train import agreement, foreign, importing  # noqa: E402
 from everybody.train.publications import PUBLICATIONS, openpose_joints, others, rows  # noqa: E402
 from everybody.weights import manifest  # noqa: E402
 from tests import golden  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 run = CliRunner()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
 
 
 # --- what is published
@@ -215,6 +211,23 @@ def test_the_file_says_what_it_is_and_the_row_says_the_same(cpm, tmp_path, monke
     assert "has a row 'mine' already" in str(again.exception)
 
 
+def test_a_manifest_is_made_where_it_is_wanted_and_a_broken_one_is_told(cpm, tmp_path):
+    rows = tmp_path / "new" / "manifest.toml"
+    for name in ("one", "two"):
+        out, odd = tmp_path / f"{name}.onnx", "\x1b\U000e0001\udcff\\"
+        imported(cpm, "cpm-tiny", out, "--manifest", str(rows), "--licence", odd)
+    found = tomllib.loads(rows.read_text("utf-8"))["model"]
+    assert list(found) == ["one", "two"]
+    assert found["two"]["licence"] == "\x1b\U000e0001?\\"
+
+    rows.write_text("model = 3\n")
+    result = run.invoke(
+        app, ["weights", "import", str(cpm), "--as", "cpm-tiny", "--manifest", str(rows)]
+    )
+    assert isinstance(result.exception, ModelError)
+    assert "'model' is 3; expected a table [model.NAME] per row" in str(result.exception)
+
+
 def test_all_containers_give_the_same_file(cpm, tmp_path):
     state = foreign.read(cpm)
     torch.save(state, tmp_path / "plain.pt")
@@ -229,6 +242,16 @@ def test_all_containers_give_the_same_file(cpm, tmp_path):
         outs.append(found.net.state_dict())
     for other in outs[1:]:
         assert all(torch.equal(other[name], value) for name, value in outs[0].items())
+
+
+def test_averages_and_wrong_suffixes_are_read(cpm, tmp_path):
+    state = foreign.read(cpm)
+    average = {"steps": torch.tensor(9)} | {f"module.{name}": v for name, v in state.items()}
+    torch.save({"ema_state_dict": average, "epoch": 3}, tmp_path / "average.pth")
+    save_file(state, tmp_path / "safe.pth")
+    for name in ("average.pth", "safe.pth"):
+        found = importing.read(tmp_path / name, "cpm-tiny").net.state_dict()
+        assert torch.equal(found["stem.0.conv.weight"], state["backbone.stem.0.conv.weight"])
 
 
 def test_counters_of_batches_may_be_missing(cpm, tmp_path):
@@ -320,9 +343,59 @@ def test_code_is_not_run_and_broken_files_are_told(cpm, tmp_path):
     assert "holds no state dict of tensors (found epoch, meta)" in text
 
 
+def test_weights_that_are_no_numbers_are_refused(cpm, tmp_path):
+    state = foreign.read(cpm)
+    broken = state["backbone.stem.0.conv.weight"].clone()
+    broken[0, 0, 0, 0] = torch.nan
+    torch.save(state | {"backbone.stem.0.conv.weight": broken}, tmp_path / "nan.pth")
+    text = refusal(str(tmp_path / "nan.pth"), "--as", "cpm-tiny")
+    assert "nan.pth: 'backbone.stem.0.conv.weight' holds NaN or infinite numbers" in text
+
+    for other in (broken.to_sparse(), broken.to("meta"), torch.zeros(16, 3, 9, 9).char()):
+        torch.save(state | {"backbone.stem.0.conv.weight": other}, tmp_path / "kind.pth")
+        text = refusal(str(tmp_path / "kind.pth"), "--as", "cpm-tiny")
+        assert f"kind.pth: 'backbone.stem.0.conv.weight' holds {other.dtype}" in text
+
+    torch.save(state | {"backbone.stem.0.bn.running_var": -torch.ones(16)}, tmp_path / "root.pth")
+    out = tmp_path / "out.onnx"
+    text = refusal(str(tmp_path / "root.pth"), "--as", "cpm-tiny", "-o", str(out))
+    assert "root.pth: answers with NaN" in text
+    assert not out.exists()
+
+
+SMALLS = {"as published": (32, 1), "of the authors' pose network": (64, 4)}
+
+
+@pytest.mark.parametrize("stage", SMALLS)
+def test_the_small_hrnet_has_either_first_stage(stage, tmp_path):
+    inner, count = SMALLS[stage]
+    numbers = {"width": 16, "modules": (1, 1, 1), "blocks": (count, 2, 2, 2), "inner": inner}
+    torch.save(hrnet.HRNet(16, **numbers).state_dict(), tmp_path / "small.pth")
+    found = importing.read(tmp_path / "small.pth", "hrnet-w18-small")
+    assert found.joints == 16
+    assert len(found.net.layer1) == count
+
+
+@pytest.mark.parametrize("multiplier", [0.5, 0.75, 1.0])
+def test_posenets_of_all_widths(multiplier, tmp_path):
+    net = PoseNet(17, multiplier=multiplier, wide=multiplier == 1)
+    torch.save(net.state_dict(), tmp_path / "posenet.pth")
+    assert importing.read(tmp_path / "posenet.pth", "posenet-mobilenet").joints == 17
+
+
+def test_colours_of_simple_baselines_are_in_the_order_of_who_trained_them():
+    fed = PUBLICATIONS["simple-baseline-50"].fed_with
+    names = ("conv1.weight", "layer1.0.conv1.weight", "final_layer.bias")
+    authors = {name: torch.zeros(1) for name in names}
+    assert fed(authors) == IMAGENET | {"channels": "bgr"}
+    assert fed({f"backbone.{name}": value for name, value in authors.items()}) == IMAGENET
+
+
 def test_a_crop_that_does_not_fit_is_refused(cpm, tmp_path):
+    text = refusal(str(cpm), "--as", "cpm-tiny", "--input-size", "80000x64")
+    assert "--input-size 80000x64: cpm-tiny takes sides that are multiples of 8 up to 8192" in text
     text = refusal(str(cpm), "--as", "cpm-tiny", "--input-size", "60x64")
-    assert "--input-size 60x64: cpm-tiny takes sides that are multiples of 8, as 64x64" in text
+    assert "--input-size 60x64: cpm-tiny takes sides that are multiples of 8 up to" in text
     row = MODELS["rtmpose-t"]
     net = row.build(17, importing.make_codec(row.codec, (96, 128)))
     torch.save(net.state_dict(), tmp_path / "rtm.pth")
@@ -415,20 +488,19 @@ def test_every_row_says_what_a_manifest_can_read(name):
     assert json.loads(json.dumps(row)) == read
 
 
-def test_people_are_compared_with_the_nearest_whatever_their_order(tmp_path, monkeypatch):
+def test_people_are_compared_with_the_nearest_whatever_their_order():
     """Another order is the same; so is one other in a hundred, but not seven, nor a tenth less."""
     random = np.random.default_rng(0)
     scores = np.sort(random.uniform(0.1, 1, (1, 100)))[:, ::-1]
     boxes, shuffled = random.uniform(0, 1, (1, 100, 4)), random.permutation(100)
 
-    def compared(others: tuple[Any, Any], scores_too: Any = scores) -> float:
-        monkeypatch.setattr(export, "both", lambda *given: (others, (boxes, scores_too)))
-        return export.difference_of_people(None, None, None, tmp_path, scores=1)
+    def compared(others: list[Any]) -> float:
+        return agreement.difference_of_people(others, [boxes, scores], scores=1)
 
-    assert compared((boxes[:, shuffled], scores[:, shuffled])) == 0
+    assert compared([boxes[:, shuffled], scores[:, shuffled]]) == 0
     few, many = boxes.copy(), boxes.copy()
     few[:, 7], many[:, :7] = 5, 5
-    assert compared((few, scores)) == 0
-    assert compared((many, scores)) > 1
-    assert compared((boxes[:, :90], scores[:, :90])) == np.inf
-    assert compared((boxes[:, :0], scores[:, :0])) == np.inf
+    assert compared([few, scores]) == 0
+    assert compared([many, scores]) > 1
+    assert compared([boxes[:, :90], scores[:, :90]]) == np.inf
+    assert compared([boxes[:, :0], scores[:, :0]]) == np.inf

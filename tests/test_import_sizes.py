@@ -30,11 +30,6 @@ Shapes = dict[str, tuple[int, ...]]
 COUNTERS = "num_batches_tracked"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
-
-
 # --- published names and shapes of other sizes
 
 
@@ -173,6 +168,37 @@ def of_larger_crops(width: int, height: int) -> Shapes:
     return shapes("vitpose_s") | {"backbone.pos_embed": (1, places, 384)}
 
 
+def small_hrnet() -> Shapes:
+    """The authors' pose network of half the widths of W32, two blocks and one module a stage: its
+    stage 1 is that of W32, and its last module has one answer, as W32's last.
+    """
+    made: Shapes = {}
+    for name, shape in shapes("hrnet_w32").items():
+        name = name.replace("stage4.0.", "stage4.9.").replace("stage4.2.", "stage4.0.")
+        if re.match(r"stage\d\.[^0]|stage\d\.0\.branches\.\d\.[23]\.", name):
+            continue
+        outside = name.startswith(("conv", "bn", "layer1"))
+        halved = [n if outside or n in (3, 17) else n // 2 for n in shape[:2]]
+        if name.startswith("transition1") and len(shape) > 1:
+            halved[1] = shape[1]
+        made[name] = (*halved, *shape[2:])
+    return made
+
+
+def posenet(multiplier: float) -> Shapes:
+    """Of less width: no layer has more than 512 · multiplier channels."""
+
+    def width(channels: int) -> int:
+        return channels if channels in (1, 3) else int(min(channels, 512) * multiplier)
+
+    return {
+        name: (*(width(n) for n in shape[:2]), *shape[2:])
+        if name.startswith("features.")
+        else (shape[0], *(width(n) for n in shape[1:2]), *shape[2:])
+        for name, shape in shapes("posenet_mobilenet_101").items()
+    }
+
+
 def fastpose() -> Shapes:
     return deeper(shapes("fastpose_r50"), {"preact.layer2.": 8, "preact.layer3.": 36})
 
@@ -223,6 +249,9 @@ OTHER: dict[str, tuple[str, str | None, Callable[[], Shapes]]] = {
     "vitpose-b": ("vitpose-b", None, lambda: vitpose("vitpose_s")),
     "vitpose-b simple": ("vitpose-b", None, lambda: vitpose("vitpose_s_simple")),
     "vitpose-s of larger crops": ("vitpose-s", "288x384", lambda: of_larger_crops(288, 384)),
+    "hrnet-w18-small": ("hrnet-w18-small", None, small_hrnet),
+    "posenet of half": ("posenet-mobilenet", None, lambda: posenet(0.5)),
+    "posenet of three quarters": ("posenet-mobilenet", None, lambda: posenet(0.75)),
     "dekr-w48": ("dekr-w48", None, lambda: like("dekr_w32", "dekr-w48")),
     "rtmo-t": ("rtmo-t", None, lambda: like("rtmo_s", "rtmo-t")),
     "videopose3d of 81": ("videopose3d", None, lambda: videopose(81)),

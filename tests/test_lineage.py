@@ -19,7 +19,7 @@ from everybody.codecs import Heatmap, Integral, Regression, SimCC, WholeBody, ma
 from everybody.errors import DataError, OptionError  # noqa: E402
 from everybody.models import MODELS, Model  # noqa: E402
 from everybody.runtime import Port  # noqa: E402
-from everybody.train import export, pose  # noqa: E402
+from everybody.train import agreement, export, pose  # noqa: E402
 from everybody.train.recipe import Recipe  # noqa: E402
 from everybody.train.recipes import BASE, RECIPES, recipe  # noqa: E402
 from everybody.train.task import codec_of, encoded  # noqa: E402
@@ -53,11 +53,6 @@ FAMILIES: dict[str, dict] = {
 }
 LARGE = {"deeppose-tiny": (96, 128)}  # crops, where 64 x 64 leave its layers too little
 RATES = dict.fromkeys(("tinypose", "tinypose-cells"), 1e-3)  # their normalisation is folded
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
 
 
 def thin(name: str) -> Model:
@@ -205,7 +200,7 @@ def test_the_export_is_the_network(name, tmp_path):
     net.eval()
     path = tmp_path / "net.onnx"
     export.write_graph(net, model, codec.size, path)
-    assert export.distance(net, model, codec.size, path) <= export.CLOSE
+    assert agreement.difference_on_pictures(net, model, codec.size, path) <= agreement.CLOSE
 
 
 @pytest.mark.parametrize("name", CROPS)

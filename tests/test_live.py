@@ -5,18 +5,24 @@ comes back.
 from __future__ import annotations
 
 import http.server
+import io
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from everybody import schedule
 from everybody.errors import EverybodyError
+from everybody.estimator import Estimator
 from everybody.media import live
 from everybody.media.live import newest, reconnected
 from everybody.media.read import read
+from everybody.media.sources import flows
 from everybody.people import Frame
+from everybody.run import Outputs, run
 
 from .movies import grey, number
 
@@ -155,3 +161,42 @@ def test_motion_jpeg_over_http_is_live(monkeypatch):
     assert numbers == sorted(set(numbers))
     assert [number(one) for one in frames] == pytest.approx(numbers, abs=1)
     assert len(frames) + sum(dropped) == numbers[-1] + 1
+
+
+@pytest.mark.parametrize(
+    ("source", "flowing"),
+    [
+        (0, True),
+        ("0", True),
+        ("rtsp://camera/stream", True),
+        (["a.mp4", "RTSPS://camera/stream"], True),
+        (["a.mp4", "b.mp4"], False),
+        ("http://camera/stream.mjpg", False),  # known when it is opened
+        (Path("a.mp4"), False),
+        (PICTURE, False),
+        (True, False),
+    ],
+)
+def test_cameras_and_streams_are_known_by_their_names(source, flowing):
+    assert flows(source) is flowing
+
+
+def test_a_file_that_is_called_0_is_no_camera(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("0").write_bytes(b"")
+    assert not flows("0")
+
+
+@pytest.mark.parametrize("source", ["rtsp://127.0.0.1:9/none", "none.mp4"])
+def test_nothing_is_read_ahead_of_a_stream_without_saying_so(source, monkeypatch):
+    asked: list[bool] = []
+
+    def noted(stages, frames, *, workers, live=False):
+        asked.append(live)
+        yield from ()
+
+    monkeypatch.setattr(schedule, "run", noted)
+    estimator = Estimator(model="fast", threads=1)
+    assert not list(estimator.stream(source))
+    run(source, estimator, Outputs(out=io.BytesIO()))
+    assert asked == [flows(source)] * 2

@@ -23,11 +23,6 @@ from tests import golden, network_laws  # noqa: E402
 TINY = VARIANTS["dekr-tiny"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
-
-
 def test_it_says_what_the_published_one_says():
     net = DekrNet(**VARIANTS["dekr-w32"]).eval()
     net.load_state_dict(published(golden.state("dekr_w32")))

@@ -17,6 +17,7 @@ PLAIN = {
     "deformable": (False,) * 4,
     "modulated": True,
     "upsampling": ((), (1024,), (512,), ()),
+    "kernel": 3,
 }
 DEFORMABLE = {**VARIANTS["fastpose-tiny"], "deformable": (False, True, True, True)}
 
@@ -51,6 +52,12 @@ def test_the_first_version_of_deformable_convolutions_is_known_by_its_shape():
         assert renamed.keys() != ours.keys()
         assert list(published(renamed)) == list(ours)
     assert layout(ours) == {k: v for k, v in numbers.items() if k != "width"}
+
+
+def test_a_last_convolution_of_one_cell_is_known_by_its_shape():
+    net = FastPoseNet(5, **VARIANTS["fastpose-tiny"], kernel=1).eval()
+    assert layout(net.state_dict())["kernel"] == 1
+    assert net(torch.zeros(1, 3, 64, 32)).shape == (1, 5, 16, 8)
 
 
 def test_weights_of_other_networks_are_refused():

@@ -39,6 +39,8 @@ def test_published_weights_give_the_published_answers(name):
 def test_two_blocks_a_resolution_are_counted():
     net = HourglassNet(3, **{**VARIANTS["hourglass-tiny"], "blocks": 2})
     assert layout(net.state_dict()) == {"front": (16, 16, 32), "blocks": 2}
+    before = {name.split(".")[2] for name in net.state_dict() if name.startswith("front.")}
+    assert before == {"0"}, "pytorch-pose has one block each before the first hourglass"
 
 
 def test_other_weights_are_refused():

@@ -7,7 +7,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from everybody.errors import ModelError  # noqa: E402
-from everybody.models.hrnet import VARIANTS, HRNet, HRNetBackbone, published  # noqa: E402
+from everybody.models.hrnet import (  # noqa: E402
+    VARIANTS,
+    HRNet,
+    HRNetBackbone,
+    numbers,
+    published,
+)
 from tests import golden, network_laws  # noqa: E402
 
 
@@ -46,6 +52,14 @@ def test_the_small_one_has_the_published_widths():
     with torch.device("meta"):
         net = HRNet(17, **VARIANTS["hrnet-w18-small"])
     assert net.channels == (16, 32, 64, 128)
+
+
+@pytest.mark.parametrize("variant", ["hrnet-tiny", "hrnet-w18-small", "hrnet-w32"])
+def test_weights_tell_how_deep_their_network_is(variant):
+    with torch.device("meta"):
+        state = HRNet(17, **VARIANTS[variant]).state_dict()
+        again = HRNet(17, width=VARIANTS[variant]["width"], **numbers(state)).state_dict()
+    assert {k: v.shape for k, v in again.items()} == {k: v.shape for k, v in state.items()}
 
 
 def test_a_backbone_answers_at_all_strides():

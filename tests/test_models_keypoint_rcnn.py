@@ -41,11 +41,6 @@ TINY = VARIANTS["keypoint-rcnn-small"] | {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def net():
     net = KeypointRCNN().eval()

@@ -22,11 +22,6 @@ from tests import network_laws  # noqa: E402
 TINY = {"width": 8, "depths": (1, 1, 1, 1), "grow": 2, "hidden": 16}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
-
-
 def test_the_laws_of_networks(tmp_path):
     torch.manual_seed(0)
     net, images = MoveNet(5, **TINY), torch.randn(2, 3, 64, 96)

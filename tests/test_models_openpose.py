@@ -67,6 +67,29 @@ def test_published_posenet():
     golden.check("posenet_mobilenet_101", {str(i): maps for i, maps in enumerate(said)})
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "last"), [("posenet-050", 16, 256), ("posenet-075", 24, 384)]
+)
+def test_posenets_of_less_width_end_as_they_went_on(name, first, last):
+    """As published: no seventh stride, so nothing is dilated, and no layer of 1024 · multiplier."""
+    net = posenet.PoseNet(17, **posenet.VARIANTS[name])
+    assert posenet.numbers(net.state_dict()) == posenet.VARIANTS[name] | {"edges": 16}
+    layers = [m for m in net.features.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert all(layer.dilation == (1, 1) for layer in layers)
+    assert len(layers) == 1 + 2 * 13
+    assert len(net.features.conv0.conv.weight) == first
+    ends = [len(net.features[n].pointwise.weight) for n in range(6, 14)]
+    assert ends == [last] * 8
+    assert net(torch.zeros(1, 3, 65, 33))[0].shape == (1, 17, 5, 3)
+
+
+def test_the_posenet_of_full_width_widens_and_is_dilated_at_its_end():
+    net = posenet.PoseNet(17, **posenet.VARIANTS["posenet-100"])
+    assert posenet.numbers(net.state_dict()) == {"edges": 16, "multiplier": 1, "wide": True}
+    assert net.features.conv12.depthwise.dilation == (1, 1)
+    assert net.features.conv13.depthwise.dilation == (2, 2)
+
+
 def test_caffe_names_with_and_without_the_groups_of_the_port_are_ours():
     ours = openpose.BodyNet(3, limbs=2, stages=2, width=8).state_dict()
     caffe = {name.removeprefix("layers."): value for name, value in ours.items()}

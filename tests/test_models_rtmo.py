@@ -27,11 +27,6 @@ TINY = {"width": 8, "inner": 16, "maps": 32, "group": 2, "pose": 16, "encoder": 
 SIGMAS = torch.tensor(COCO17.sigmas)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
-
-
 # --- as published
 
 

@@ -20,7 +20,6 @@ from tests import golden  # noqa: E402
     ],
 )
 def test_the_published_numbers_give_the_published_answers(name, layers, joints):
-    torch.set_num_threads(1)
     net = SimpleBaselineNet(joints, layers=layers).eval()
     net.load_state_dict(golden.state(name))
     with torch.no_grad():

@@ -23,11 +23,6 @@ TINY = {"width": 8, "inner": 16, "maps": 32, "group": 2, "pose": 16, "encoder": 
 SIGMAS = torch.tensor(COCO17.sigmas)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
-
-
 def test_yolox_says_what_the_published_one_says():
     net = YoloxNet(**yolox.VARIANTS["yolox-nano"]).eval()
     net.load_state_dict(golden.state("yolox_nano"))

@@ -13,7 +13,8 @@ from everybody.data.dataset import Dataset, Picture, with_margin
 from everybody.errors import DataError, OptionError
 from everybody.geometry import iou
 from everybody.skeletons import COCO17
-from everybody.train import curves, proposals
+from everybody.train import curves, proposals, wrong_boxes
+from everybody.train.mixture import fit_mixture
 
 STAND = np.array(
     [
@@ -119,7 +120,7 @@ def test_each_person_gets_the_offsets_of_their_own_pose(planted):
     _, _, fitted = planted
     rng = np.random.default_rng(3)
     data = people(np.stack([STAND, REACH] * 300), rng)
-    found = proposals.named("uniform", 0.0, COCO17)(data.keypoints, rng)
+    found = wrong_boxes.wrong_boxes("uniform", 0.0, COCO17)(data.keypoints, rng)
     assert not found.any()
     atoms = fitted.of(data.keypoints, COCO17)
     assert atoms.tolist() == [0, 1] * 300
@@ -131,7 +132,7 @@ def test_each_person_gets_the_offsets_of_their_own_pose(planted):
 def test_a_mixture_integrates_to_one_and_follows_its_data():
     rng = np.random.default_rng(4)
     x = np.concatenate([rng.normal(-0.2, 0.02, (500, 1)), rng.normal(0.1, 0.04, (1500, 1))])
-    mixture = proposals.fit_mixture(x, 2, rng)
+    mixture = fit_mixture(x, 2, rng)
     at = np.linspace(-1, 1, 4001)[:, None]
     assert abs(mixture.density(at).sum() * 0.0005 - 1) < 1e-3
     assert np.allclose(np.sort(mixture.means[:, 0]), [-0.2, 0.1], atol=0.02)
@@ -150,10 +151,10 @@ def test_offsets_by_hand():
 def test_the_baselines_keep_their_promises(planted):
     rng = np.random.default_rng(5)
     unit = np.array([[0.0, 0, 1, 1]])
-    kept = proposals.jittered(500, planted[2].anybody, rng)
+    kept = wrong_boxes.jittered(500, planted[2].anybody, rng)
     assert kept.shape == (500, 4)
     assert (iou(unit, unit + kept) > 0.5).all()
-    drawn = proposals.uniform(2000, 0.3, rng)
+    drawn = wrong_boxes.uniform(2000, 0.3, rng)
     middle, log = (drawn[:, :2] + drawn[:, 2:]) / 2, np.log(1 + drawn[:, 2:] - drawn[:, :2])
     assert np.abs(middle).max() <= 0.3
     assert np.abs(log).max() <= 0.45 + 1e-9
@@ -186,9 +187,9 @@ def test_saved_and_loaded_is_the_same_and_other_files_are_refused(planted, tmp_p
         with pytest.raises(DataError, match=name):
             proposals.load(tmp_path / name)
     with pytest.raises(OptionError, match="unknown proposals"):
-        proposals.named("gaussian", 0.1, COCO17)
+        wrong_boxes.wrong_boxes("gaussian", 0.1, COCO17)
     with pytest.raises(DataError, match=r"missing\.json"):
-        proposals.named(f"pgpg:{tmp_path / 'missing.json'}", 0.1, COCO17)
+        wrong_boxes.wrong_boxes(f"pgpg:{tmp_path / 'missing.json'}", 0.1, COCO17)
 
 
 def test_too_little_to_fit_is_said(planted):

@@ -28,10 +28,20 @@ from everybody.models import turn_net as turn  # noqa: E402
 from everybody.options import Engine  # noqa: E402
 from everybody.people import People  # noqa: E402
 from everybody.skeletons import COCO17  # noqa: E402
-from everybody.train import augment, checkpoint, export, log, loop, shards  # noqa: E402
+from everybody.train import (  # noqa: E402
+    agreement,
+    augment,
+    checkpoint,
+    compress,
+    export,
+    log,
+    loop,
+    shards,
+)
 from everybody.train.pose import PoseTask  # noqa: E402
 from everybody.train.recipe import UNCHANGED  # noqa: E402
 from everybody.train.recipes import recipe  # noqa: E402
+from everybody.train.regions import Regions  # noqa: E402
 from everybody.train.rmpe import RmpeTask, SstnTask  # noqa: E402
 from everybody.train.tasks import network  # noqa: E402
 from synthetic import nets  # noqa: E402
@@ -68,7 +78,6 @@ WHOLE = replace(
 
 @pytest.fixture(autouse=True, scope="module")
 def small_models():
-    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         sstn = {"width": 4, "hidden": 8}
         build = {
@@ -241,15 +250,19 @@ def test_the_way_there_and_back_is_differentiable_in_theta_and_pose():
 # --- learning
 
 
+class Sized(Regions):
+    kind = SstnTask.kind
+
+
 def test_known_turns_and_wrong_boxes_give_the_theta_that_puts_them_right():
     """The region that the wanted θ finds in the crop is the upright person, whatever the turn and
     the box.
     """
-    task = SstnTask(replace(SEEN, near=90.0, anywhere=0.5, noise=0.3, flip=0.5), bodies(30))
     size = (120, 160)
-    images, keypoints, views = task.drawn(
-        torch.arange(len(task)), torch.Generator().manual_seed(0), size, size
-    )
+    disturbed = replace(SEEN, near=90.0, anywhere=0.5, noise=0.3, flip=0.5)
+    task = Sized(disturbed, bodies(30), crop=size, region=size)
+    rows, rng = torch.arange(len(task)), torch.Generator().manual_seed(0)
+    images, keypoints, views = task.drawn(rows, rng)
     theta = views.theta(size, size)
     region = affine.sample(images, theta, size)
     right = affine.move(keypoints, views.region)
@@ -392,9 +405,9 @@ def test_a_run_is_trained_judged_and_exported(tmp_path, kind):
     names = {"right", "turned", "placed"} if kind is SstnTask else {"oks", "upright", "turned"}
     (judged,) = [row for row in progress.rows if names <= row.keys()]
     assert all(0 <= judged[name] <= 1 for name in names)
-    assert export.export(tmp_path / "best.safetensors", tmp_path / "net.onnx") <= export.CLOSE
+    assert export.export(tmp_path / "best.safetensors", tmp_path / "net.onnx") <= agreement.CLOSE
     with pytest.raises(OptionError, match="--int8"):
-        next(export.calibration(tmp_path / "best.safetensors", [tmp_path]))
+        next(compress.calibration(tmp_path / "best.safetensors", [tmp_path]))
 
 
 @pytest.mark.parametrize("proposals", ["uniform", "pgpg", "jitter"])

@@ -22,6 +22,7 @@ from everybody.models.detector import cells_of  # noqa: E402
 from everybody.models.rtmdet import Pool, RTMDet  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
 from everybody.train import (  # noqa: E402
+    agreement,
     augment,
     checkpoint,
     detect,
@@ -42,11 +43,6 @@ from .loaded import load_detector  # noqa: E402
 
 RECIPE = RECIPES["rtmdet-nano"]
 ROW = MODELS["rtmdet-nano"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +91,7 @@ def test_the_export_finds_what_the_public_file_finds_also_many_at_once(public, s
     checkpoint.save_weights(
         tmp_path / "w.safetensors", net.state_dict(), {"recipe": chosen.to_json()}
     )
-    assert export.export(tmp_path / "w.safetensors", tmp_path / "w.onnx") <= export.CLOSE
+    assert export.export(tmp_path / "w.safetensors", tmp_path / "w.onnx") <= agreement.CLOSE
     images = [
         np.array(Image.open(path))
         for path in sorted((shared / "data/coco_train/images").iterdir())[:4]

@@ -29,18 +29,19 @@ from everybody.people import Frame, People
 from everybody.results.journal import read_journal
 from everybody.results.records import Record
 from everybody.results.table import read_parquet
-from everybody.run import Outputs, run
+from everybody.run import Messages, Outputs, run
 from everybody.scale import report, simulate, store
 from everybody.scale.actors import EstimateChunks, Tries, tried
 from everybody.scale.chunks import Part, groups, parts
 from everybody.scale.cluster import Cluster, Room, connected
-from everybody.scale.driver import Asked, Run, _in_order, claim
+from everybody.scale.driver import claim, in_order
 from everybody.scale.job import Job, Planned, chunk_id, digest, film_folder
 from everybody.scale.join import join
 from everybody.scale.keyframes import index
 from everybody.scale.notes import Notes, check, evidence
 from everybody.scale.plan import plan
 from everybody.scale.remote import best_batch
+from everybody.scale.run import Run
 from everybody.scale.sources import Film, films
 from everybody.scale.work import Done, Worker, chunk_path, table
 from everybody.scale.worklist import Worklist
@@ -68,8 +69,8 @@ class Finder:
     def models(self) -> list[dict[str, str]]:
         return []
 
-    def frames(self, frames: Any) -> Any:
-        return schedule.run(self.method.stages, frames, workers=1)
+    def frames(self, frames: Any, *, live: bool = False) -> Any:
+        return schedule.run(self.method.stages, frames, workers=1, live=live)
 
 
 def person(x: float, y: float = 20.0, ids: list[int] | None = None) -> People:
@@ -202,7 +203,7 @@ def test_the_plan_as_an_array_and_back() -> None:
 
 def test_plans_that_come_in_any_order() -> None:
     plans = [Planned(Film(str(n), ())) for n in range(5)]
-    assert list(_in_order((n, plans[n]) for n in (3, 0, 1, 4, 2))) == plans
+    assert list(in_order((n, plans[n]) for n in (3, 0, 1, 4, 2))) == plans
 
 
 # Commit
@@ -368,8 +369,8 @@ def test_a_full_store_ends_the_run_with_its_own_error(tmp_path: Path) -> None:
     worker._tries = Tries(str(tmp_path), "one")
     said = worker({"id": np.arange(2)})
     assert said["chunk"] == [0]
-    room, asked = Room(1, 1, 1, 0), Asked()
-    driver = Run(job(tmp_path), COCO17, work, room, Cluster(), report.Report(), asked)
+    room, told = Room(1, 1, 1, 0), Messages()
+    driver = Run(job(tmp_path), COCO17, work, room, Cluster(), report.Report(), told)
     with pytest.raises(OutputError, match="the disk is full"):
         driver._take({name: column[0] for name, column in said.items()})
 
@@ -711,9 +712,9 @@ def test_digests_do_not_depend_on_the_order_of_keys() -> None:
 
 
 def test_a_frame_of_the_join_takes_no_memory() -> None:
-    from everybody.scale.join import _blank
+    from everybody.scale.join import blank
 
-    picture = _blank(Record("a", 0, 0.0, 4000, 3000, People.empty(COCO17)))
+    picture = blank(Record("a", 0, 0.0, 4000, 3000, People.empty(COCO17)))
     assert Frame(picture).size == (4000, 3000)
     assert picture.base is not None
     assert picture.strides[:2] == (0, 0)

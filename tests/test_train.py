@@ -37,8 +37,10 @@ from everybody.models import (  # noqa: E402
 from everybody.people import People  # noqa: E402
 from everybody.skeletons import COCO17, LSP14  # noqa: E402
 from everybody.train import (  # noqa: E402
+    agreement,
     augment,
     checkpoint,
+    compress,
     detect,
     distill,
     export,
@@ -48,6 +50,7 @@ from everybody.train import (  # noqa: E402
     shards,
     spoil,
     squares,
+    teachers,
 )
 from everybody.train.recipe import UNCHANGED, Recipe  # noqa: E402
 from everybody.train.recipes import BASE, RECIPES, recipe  # noqa: E402
@@ -84,10 +87,7 @@ MOVED = replace(STILL, near=40.0, anywhere=0.5, scale=0.3, shift=0.1, flip=0.5)
 
 @pytest.fixture(autouse=True, scope="module")
 def small_models():
-    """The same architectures, thin: the laws do not depend on the width. One thread: tests run side
-    by side.
-    """
-    torch.set_num_threads(1)
+    """The same architectures, thin: the laws do not depend on the width."""
     with pytest.MonkeyPatch.context() as patch:
         thin = {"width": 8, "head": 8, "depths": (1, 1, 1, 1)}
         builds = {
@@ -376,7 +376,7 @@ def test_a_teacher_says_which_way_up_people_are(tmp_path):
     image[..., 1:] = 0
     image[:40, :, 2] = 255
     turned = np.stack([np.ascontiguousarray(np.rot90(image, -quarter)) for quarter in range(4)])
-    scores = distill.turn_scores(teacher, turned, np.tile(np.float32([0, 0, 127, 127]), (4, 1)))
+    scores = teachers.turn_scores(teacher, turned, np.tile(np.float32([0, 0, 127, 127]), (4, 1)))
     assert scores.shape == (4, 4)
     assert scores[0].argmax() == 0
     assert scores[0, 0] > scores[0, 1:].max() + 0.1
@@ -493,8 +493,8 @@ def test_a_network_laid_out_for_engines_is_the_same_function(tmp_path):
     checkpoint.save_weights(
         weights, net.state_dict(), {"recipe": chosen.to_json(), "skeleton": "coco-17"}
     )
-    assert export.export(weights, tmp_path / "net.onnx") < export.CLOSE
-    export.halve(tmp_path / "net.onnx", tmp_path / "half.onnx")
+    assert export.export(weights, tmp_path / "net.onnx") < agreement.CLOSE
+    compress.halve(tmp_path / "net.onnx", tmp_path / "half.onnx")
     for name, close in (
         ("net.onnx", 0.0),
         ("half.onnx", 1e-3),
@@ -692,7 +692,7 @@ def test_a_detector_learns_a_few_scenes_by_heart_and_its_export_finds_them(tmp_p
     found = [row["loss"] for row in progress.rows if "loss" in row]
     assert found[-1] < found[0] / 2
     difference = export.export(tmp_path / "last.safetensors", tmp_path / "net.onnx")
-    assert difference <= export.CLOSE
+    assert difference <= agreement.CLOSE
     finder = load_detector(tmp_path / "net.onnx", size=(128, 128), score=0.05)
     assert isinstance(finder.codec, PicodetBoxes)
     assert len(finder([task.learnt.images[0], task.learnt.images[1]])) == 2
@@ -1168,12 +1168,12 @@ def test_teachers_that_agree_are_believed_and_others_less():
         for dx in (-30, 30)
     ]
     boxes = People.from_boxes([[0, 0, 100, 100]])
-    close, apart = distill.combined(views, boxes), distill.combined(far, boxes)
+    close, apart = teachers.combined(views, boxes), teachers.combined(far, boxes)
     assert np.allclose(close.keypoints[..., :2], [50, 40], atol=1e-3)
     assert close.keypoints[0, 5, 2] > 0.75
     assert apart.keypoints[0, 5, 2] < 0.2
     assert (
-        len(distill.combined([People.empty(COCO17)] * 2, People.from_boxes(np.zeros((0, 4))))) == 0
+        len(teachers.combined([People.empty(COCO17)] * 2, People.from_boxes(np.zeros((0, 4))))) == 0
     )
 
 
@@ -1184,7 +1184,7 @@ def test_teachers_that_agree_are_believed_and_others_less():
 def test_an_exported_sppe_is_the_trained_one_and_runs_as_any_other(tmp_path):
     run(tmp_path / "run", steps=3)
     difference = export.export(tmp_path / "run/last.safetensors", tmp_path / "net.onnx")
-    assert difference <= export.CLOSE
+    assert difference <= agreement.CLOSE
     sppe = load_sppe(
         tmp_path / "net.onnx",
         skeleton="coco-17",
@@ -1293,7 +1293,7 @@ def test_half_is_half_as_large_and_says_the_same(tmp_path):
     )
     whole, small = tmp_path / "whole.onnx", tmp_path / "half.onnx"
     export.export(tmp_path / "w.safetensors", whole)
-    export.halve(whole, small)
+    compress.halve(whole, small)
     assert small.stat().st_size < 0.55 * whole.stat().st_size
     image = torch.randn(3, 3, 64, 48, generator=rng()).numpy()
     for engine in set(runtime.engines()) - {"litert"}:  # which runs no ONNX files
@@ -1327,8 +1327,8 @@ def test_int8_is_smaller_and_says_nearly_the_same(tmp_path, task):
     writer.flush()
     whole, small = tmp_path / "whole.onnx", tmp_path / "int8.onnx"
     export.export(tmp_path / "w.safetensors", whole)
-    batches = list(export.calibration(tmp_path / "w.safetensors", [tmp_path / "shards"]))
-    export.quantise(whole, small, iter(batches))
+    batches = list(compress.calibration(tmp_path / "w.safetensors", [tmp_path / "shards"]))
+    compress.quantise(whole, small, iter(batches))
     assert small.stat().st_size < 0.5 * whole.stat().st_size
     wanted, found = (runtime.load(path, device="cpu")(batches[0]) for path in (whole, small))
     for a, b in zip(wanted, found, strict=True):

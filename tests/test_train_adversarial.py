@@ -34,7 +34,6 @@ NOSE, LEFT, RIGHT = 0, COCO17.joints.index("left_wrist"), COCO17.joints.index("r
 
 @pytest.fixture(autouse=True, scope="module")
 def thin():
-    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
 
         def build(joints, codec):

@@ -25,7 +25,7 @@ from everybody.models.picture_truth import Truth  # noqa: E402
 from everybody.models.rtmdet import RTMDet  # noqa: E402
 from everybody.people import Frame  # noqa: E402
 from everybody.skeletons import COCO17, LSP14, mapping  # noqa: E402
-from everybody.train import checkpoint, export, loop, people, shards  # noqa: E402
+from everybody.train import agreement, checkpoint, export, loop, people, shards  # noqa: E402
 from everybody.train.about import About  # noqa: E402
 from everybody.train.recipe import UNCHANGED  # noqa: E402
 from everybody.train.recipes import recipe  # noqa: E402
@@ -36,11 +36,6 @@ from .test_bottomup_by_heart import pictures  # noqa: E402
 
 SMALL = [name for name, numbers in VARIANTS.items() if len(numbers["heads"]) == 1]
 SIZE = (192, 160)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
 
 
 def crossing(skeleton) -> np.ndarray:
@@ -286,7 +281,7 @@ def test_from_a_run_of_all_heads_to_each_method(tmp_path, name):
     done = loop.train(task.recipe, task, tmp_path / "run")
     assert done.step == 2
     file = tmp_path / f"{name}.onnx"
-    assert export.export(tmp_path / "run/last.safetensors", file, model=name) < export.CLOSE
+    assert export.export(tmp_path / "run/last.safetensors", file, model=name) < agreement.CLOSE
     method = MODELS[name].told_of["method"]
     frame = Frame(np.full((200, 240, 3), 90, np.uint8))
     by_file = Estimator(method=file, threads=1, det_score=0.0)([frame])[0].people

@@ -36,7 +36,6 @@ FROG = Skeleton(
 
 @pytest.fixture(autouse=True, scope="module")
 def small_models():
-    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         builds = {
             "thin": ("sppe-fast", lambda k, codec: sppe.SppeNet(k, sigma=codec.sigma, **THIN)),

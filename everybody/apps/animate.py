@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..atomic import replacing
 from ..data.motions import holds_motion, read_motions
 from ..data.npz import read_npz
 from ..data.poses import names_in
 from ..errors import DataError, OptionError, unknown
+from ..geometry import Array
 from ..lift.body import Animation, tree_skeleton
 from ..lift.floor import ANKLE, Floor, FloorFinder
 from ..lift.inverse import solve
@@ -32,8 +32,6 @@ from ..skeletons import H36M17
 from .contacts import contacts, kept, slide
 from .retarget import resampled, retarget
 from .rig import Rig
-
-Array = NDArray[np.floating[Any]]
 
 TALLEST, SMALLEST = 100.0, 0.05  # metres, of a character
 FASTEST = 1000.0  # frames per second

@@ -10,15 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..geometry import Array
 from ..lift.body import Body
-
-Array = NDArray[np.floating[Any]]
 
 # parts of a person, each called by the joint where its bone begins; {} is the side
 MIDDLE = ("pelvis", "spine", "chest", "upper_chest", "neck", "head")

@@ -24,11 +24,9 @@ from statistics import median
 import numpy as np
 
 from ..geometry import Array
-from ..people import Poses3D
 from .exercise import FAINT, UNITS, Body, Exercise, Rule
 
 UP_IN_PICTURES = (0.0, -1.0)
-UP_IN_SPACE = {"camera": (0.0, -1.0, 0.0), "world": (0.0, 0.0, 1.0)}
 REMEMBERED = 10.0  # seconds in which a person's lengths are looked for
 LONG = 0.9  # quantile of a length that counts as whole: the longest ones are errors
 HELD = 0.3  # seconds for which a joint that is not seen stays where it was
@@ -321,8 +319,3 @@ def recognise(coaches: Mapping[str, Coach]) -> str | None:
         ),
         default=None,
     )
-
-
-def up_of(poses: Poses3D) -> tuple[float, float, float]:
-    """The direction that is up where these poses are."""
-    return UP_IN_SPACE[poses.frame]

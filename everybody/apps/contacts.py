@@ -8,12 +8,11 @@ Schreiner and Gleicher 2002). Between contacts corrections go over into each oth
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
+from ..geometry import Array
 from ..lift.body import Animation
 from ..lift.floor import Feet
 from ..lift.knees import thigh
@@ -22,7 +21,6 @@ from ..skeletons import H36M17
 from .characters import SIDES, Character
 from .retarget import smallest_turn
 
-Array = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
 SHORTEST = 0.1  # seconds that a contact lasts at least

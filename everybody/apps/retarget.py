@@ -9,17 +9,13 @@ are in `contacts.py`).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from ..geometry import Array
 from ..lift.body import Animation, Body
 from ..lift.floor import ANKLE
 from ..lift.rotations import exp, log
 from .characters import SIDES, Character
-
-Array = NDArray[np.floating[Any]]
 
 TRUNK = ("spine", "chest", "upper_chest")
 # where a part's bone ends, if its direction counts

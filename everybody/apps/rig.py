@@ -15,18 +15,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ..data.bvh import read_bvh
 from ..errors import DataError, OptionError, unknown
+from ..geometry import Array
 from ..lift.body import Animation, Body
 from ..lift.motion import AXES
 from ..results.gltf import BINARY_CHUNK, JSON_CHUNK, MAGIC, GltfFile, glb
 from .characters import NEEDED, TABLES, Character, parts_of
 from .stick import stick
 
-Array = NDArray[np.floating[Any]]
 UP = AXES["world"]  # ours -> the file's
 
 

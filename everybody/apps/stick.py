@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry import Array
 from ..results.gltf import INDICES, VERTICES, GltfFile
 from .characters import TABLES
-
-Array = NDArray[np.floating[Any]]
 
 HEIGHT = 1.75
 # bone, the bone it hangs on, where it begins from there, as shares of the height: left, up, forward

@@ -70,18 +70,13 @@ def _frames(
 ) -> Iterable[Frame] | Iterable[Record]:
     """Frames of results, or of a film as its people are found."""
     from ..estimator import Estimator
-    from ..follow import Follow
     from ..results.formats import read_results
 
     path = Path(source)
     if path.is_dir() or path.suffix in (".json", ".jsonl", ".csv", ".parquet"):
         return read_results(path, fps=fps, say=complain)
     estimator = Estimator(model=model)
-    return estimator.stream(
-        source,
-        problem=complaints,
-        track=Follow(live=source.isdecimal()) if everyone else False,
-    )
+    return estimator.stream(source, problem=complaints, track=everyone)
 
 
 def _follow(lesson: Lesson, frames: Iterable[Frame] | Iterable[Record], quiet: bool) -> None:

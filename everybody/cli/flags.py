@@ -300,11 +300,11 @@ class Tracking:
     def follow(self, sources: list[str], *, lifted: bool = False) -> Follow | None:
         """None unless something was asked for that needs ids, as lifting does."""
         from ..follow import Follow
+        from ..media.sources import flows
 
         asked = (self.track, self.appearance, self.smooth, self.keep, self.flow, self.propagate)
         if not any((*asked, self.live, lifted)) and self.detect_every == "auto":
             return None
-        flows = (source.isdecimal() or source.startswith(("rtsp:", "rtsps:")) for source in sources)
         return Follow(
             appearance=self.appearance,
             detect_every=looks(self.detect_every),
@@ -312,7 +312,7 @@ class Tracking:
             keep=self.keep,
             flow=self.flow,
             propagate=self.propagate,
-            live=self.live or any(flows),
+            live=self.live or (flows(sources) and not self.flow),
         )
 
 

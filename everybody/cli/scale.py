@@ -150,21 +150,22 @@ def scale(
 
 def _done(driver: Any, sources: list[str], job: Job, cluster: Cluster, planning: Planning) -> None:
     """Plan or do it, and say what came of it. Raises typer.Exit where not all was done."""
+    from ..run import Messages
 
     def say(text: str) -> None:
         if not planning.quiet:
             complain(text, prefix="")
 
-    asked = driver.Asked(say=say, warn=complain)
+    messages = Messages(say=say, warn=complain)
     if planning.plan:
         with redirect_stdout(sys.stderr):  # Ray prints there, too, when a worker dies
             said = driver.forecasted(
-                sources, job, cluster, rate=planning.rate, price=planning.price, asked=asked
+                sources, job, cluster, rate=planning.rate, price=planning.price, messages=messages
             )
         print(json.dumps(said, indent=None if planning.as_json else 1))
         return
     with redirect_stdout(sys.stderr):
-        report = driver.scale(sources, job, cluster, price=planning.price, asked=asked)
+        report = driver.scale(sources, job, cluster, price=planning.price, messages=messages)
     if planning.as_json:
         print(json.dumps(report.to_dict()))
     if report.failures or report.problems:

@@ -64,7 +64,7 @@ def label(
     from ..methods.detector import open_detector
     from ..methods.topdown import open_sppe
     from ..options import Engine, FindOptions, PoseOptions
-    from ..train.distill import Teachers
+    from ..train.teachers import Teachers
 
     sizes = [pair(size, "--det-size") for size in det_sizes or []] or [None]
     engine = Engine(threads=1)
@@ -161,7 +161,7 @@ def pack(
             raise OptionError("--turns is for crops, not for --pictures")
         from ..methods.topdown import open_sppe
         from ..options import PoseOptions
-        from ..train.distill import turn_scores
+        from ..train.teachers import turn_scores
 
         scores = partial(turn_scores, open_sppe(PoseOptions(model=turns)))
     options = Packing(
@@ -306,14 +306,15 @@ def export(
 ) -> None:
     """Write trained weights as ONNX, proven equal to torch, and as int8."""
     needs_torch()
+    from ..train import compress
     from ..train import export as exporting
 
     difference = exporting.export(weights, out, mix=mix, model=model)
     _say(f"{out}: differs from torch by {difference:.1e} of the greatest output")
     if half:
-        exporting.halve(out, out)
+        compress.halve(out, out)
     if int8 is not None:
         if not data:
             raise OptionError("int8 needs pictures to calibrate on: --data FOLDER of shards")
-        exporting.quantise(out, int8, exporting.calibration(weights, data))
+        compress.quantise(out, int8, compress.calibration(weights, data))
         _say(f"{int8}: int8, {int8.stat().st_size / out.stat().st_size:.0%} of the size")

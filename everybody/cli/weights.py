@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ..atomic import replacing
 from ..errors import ModelError, OptionError
 from .options import pair
 from .train import needs_torch
@@ -84,16 +85,17 @@ def import_weights(
     for key in ("licence", "origin"):
         if done.row[key] == importing.UNKNOWN:
             _say(f"{out}: its {key} is unknown: say it with --{key}, before you pass the file on")
-    _add(importing.table(out.stem, done.row), manifest, f"row '{out.stem}'", first=not rows)
+    _add(importing.table(out.stem, done.row), manifest, f"row '{out.stem}'")
 
 
-def _add(text: str, manifest: Path | None, what: str, *, first: bool) -> None:
+def _add(text: str, manifest: Path | None, what: str) -> None:
     """A row's text at the end of a manifest, or on stdout."""
     if manifest is None:
         print(text, end="")
         return
-    with manifest.open("a", encoding="utf-8") as file:
-        file.write(text if first else f"\n{text}")
+    with replacing(manifest) as part:
+        before = manifest.read_text("utf-8") if manifest.exists() else ""
+        part.write_text(f"{before}\n{text}" if before else text, "utf-8")
     _say(f"{manifest}: {what} added")
 
 
@@ -112,9 +114,12 @@ def _rows(manifest: Path | None) -> dict[str, object]:
     if manifest is None or not manifest.exists():
         return {}
     try:
-        return tomllib.loads(manifest.read_text("utf-8")).get("model", {})
+        rows = tomllib.loads(manifest.read_text("utf-8")).get("model", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ModelError(f"{manifest}: not a readable manifest ({error})") from error
+    if not isinstance(rows, dict):
+        raise ModelError(f"{manifest}: 'model' is {rows!r}; expected a table [model.NAME] per row")
+    return rows
 
 
 def _say(text: str) -> None:

@@ -26,15 +26,16 @@ def soft_argmax(logits: Array, *, beta: float = 1.0, debias: bool = False) -> tu
     """
     *_, height, width = logits.shape
     scores = np.asarray(logits, np.float64).reshape(*logits.shape[:-2], height * width)
-    mass = np.exp(beta * (scores - scores.max(-1, keepdims=True)))
+    highest = scores.max(-1, keepdims=True)
+    mass = np.exp(beta * (scores - highest))
     mass /= mass.sum(-1, keepdims=True)
     grid = mass.reshape(logits.shape)
     x = (grid.sum(-2) * np.arange(width)).sum(-1)
     y = (grid.sum(-1) * np.arange(height)).sum(-1)
     mean = np.stack([x, y], -1)
     if debias:
-        total = np.exp(scores).sum(-1)[..., None]
-        mean = total / (total - 1) * (mean - np.array([width, height]) / (2 * total))
+        share = np.exp(-highest) / np.exp(scores - highest).sum(-1, keepdims=True)  # 1 / C
+        mean = (mean - share * np.array([width, height]) / 2) / (1 - share)
     return mean, mass.max(-1)
 
 

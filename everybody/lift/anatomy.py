@@ -8,14 +8,10 @@ within the forearm, at another place in each subject: they are put where anatomy
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from ..geometry import Array
 from ..skeletons import CMU24, COCO17, H36M17, Skeleton
-
-Array = NDArray[np.floating[Any]]
 
 # Joints of Human3.6M whose names or places CMU's bodies do not share: what they are the mean of.
 H36M_OF_CMU = {

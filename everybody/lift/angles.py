@@ -16,15 +16,12 @@ a segment about itself is told by the joints beyond: of the upper arm only where
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from ..geometry import Array
 from .body import Animation, Body
-
-Array = NDArray[np.floating[Any]]
 
 # Forward, up and right as columns, of who looks along x in the world, or into the camera.
 UPRIGHT: dict[str, Array] = {

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from ..errors import OptionError
+from ..geometry import Array
 
-Array = NDArray[np.floating[Any]]
 Group = dict[int, int]  # view -> place of the person in that view
 
 

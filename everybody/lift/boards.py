@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, OptionError, unknown
+from ..geometry import Array
 from ..media.read import Selection, read
 
-Array = NDArray[np.floating[Any]]
 Image = NDArray[np.uint8]
 
 DICTIONARIES = {

@@ -13,15 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry import Array
 from ..skeletons import Skeleton
 from .motion import Motion
-
-Array = NDArray[np.floating[Any]]
 
 # Where the trunk turns against the pelvis: at the pelvis, as in CMU's and Human3.6M's bodies.
 TRUNK = "torso"

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.sparse import lil_matrix
 from scipy.spatial.transform import Rotation
 
 from ..errors import DataError
+from ..geometry import Array
 from .boards import Board, Sighting
 from .cameras import Camera, moved
 
-Array = NDArray[np.floating[Any]]
 Sightings = Mapping[int, Sighting]  # by moment
 
 VIEWS = 4  # pictures of the board that a lens needs

@@ -19,16 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ..atomic import replacing
 from ..errors import DataError
+from ..geometry import Array
 from ..typed import read_bytes
 from .cameras import Camera
 from .opencv_yaml import parse
-
-Array = NDArray[np.floating[Any]]
 
 LARGEST = 64 << 20  # bytes of a file of cameras
 

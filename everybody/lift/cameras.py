@@ -11,14 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import DataError, OptionError
-
-Array = NDArray[np.floating[Any]]
+from ..geometry import Array
 
 LENGTHS = (0, 1, 2, 4, 5, 8)  # numbers of coefficients that a lens may have
 FARTHEST = 1e5  # metres

@@ -6,19 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from ..geometry import Array
 from ..skeletons import Skeleton
 from .associate import Group, Rays, assigned, consistent, grouped
 from .cameras import Camera
 from .triangulate import from_slopes
 from .view import Rules
-
-Array = NDArray[np.floating[Any]]
 
 
 @dataclass(slots=True)

@@ -9,17 +9,15 @@ say little of how it tilts. Camera coordinates (`Poses3D`) become a world with z
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..geometry import Array
 from ..people import Poses3D
 from ..skeletons import H36M17
 from .knees import LEGS, thigh
-
-Array = NDArray[np.floating[Any]]
 
 ANKLES = [H36M17.joints.index(name) for name in ("left_ankle", "right_ankle")]
 PELVIS, THORAX = H36M17.joints.index("pelvis"), H36M17.joints.index("thorax")

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import DataError, OptionError
+from ..geometry import Array
 from .angles import segment_axes
 from .body import TRUNK, Animation, Body
 from .cameras import Camera
@@ -26,8 +25,6 @@ from .rotations import nearest
 from .rules import RULES, Rules
 from .steps import costs, least
 from .terms import Limits, Picture, Places, Rest, State, Term
-
-Array = NDArray[np.floating[Any]]
 
 WINDOW, MARGIN = 240, 12  # frames that are solved together, and more on both sides
 # Joints that bend about one axis: the sign of that turn about the upper segment's axis to the right

@@ -12,14 +12,10 @@ which nothing meets where θ is small; there it goes over smoothly into straight
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from ..geometry import Array
 from ..skeletons import H36M17
-
-Array = NDArray[np.floating[Any]]
 
 SHORTER = 0.98  # share of the length of CMU's legs
 SOFT = 0.02  # of the squared sine of half the bend, within which legs go over into straight ones

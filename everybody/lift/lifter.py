@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError, OptionError
+from ..geometry import Array
 from ..media.clock import Films
 from ..options import Engine
 from ..people import Frame, People, Poses3D
@@ -33,8 +34,6 @@ from .exif import picture_fov
 from .floor import Upright
 from .knees import as_in_gait
 from .track import KEPT, RATE, Track, scores
-
-Array = NDArray[np.floating[Any]]
 
 FOV = 60.0  # degrees across the longer side where nothing is known: a phone's main camera
 AHEAD = 13  # frames

@@ -7,17 +7,14 @@ face, feet) keep the median place that they have in axes which they span themsel
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..geometry import Array
 from ..skeletons import MIDPOINTS, Skeleton
 from .body import TRUNK, Body, tree_skeleton
 from .motion import Motion
-
-Array = NDArray[np.floating[Any]]
 
 # The joint that a joint hangs on: the first of these that there is.
 HANGS_ON = {

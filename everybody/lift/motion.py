@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..geometry import Array
 from ..people import Poses3D
 from ..skeletons import Skeleton
-
-Array = NDArray[np.floating[Any]]
 
 # Rows: x, y and z of a file whose y points up (BVH, glTF, TRC, OpenSim), in terms of ours.
 AXES: dict[str, Array] = {

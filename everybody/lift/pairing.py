@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ..errors import DataError
+from ..messages import Say
 from .cameras import Camera
 from .view import View
-
-Say = Callable[[str], None]
 
 CROPPED = 0.02  # share by which a picture may differ from the calibrated one and still be the same
 

@@ -12,16 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
 from ..errors import OptionError
+from ..geometry import Array
 from .cameras import NEAREST, Camera, stacked
-
-Array = NDArray[np.floating[Any]]
 
 _STEPS, _STILL = 8, 1e-6  # steps at most; metres below which a step is the last
 _HUBER = 1.5  # usual deviations from which a view counts less

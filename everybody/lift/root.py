@@ -8,14 +8,10 @@ Zisserman 2004, § 7.1). Errors then count by depth; a second pass divides by it
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from ..geometry import Array
 from ..skeletons import COCO17, H36M17
-
-Array = NDArray[np.floating[Any]]
 
 NEAREST = 0.3  # metres from the camera to the nearest joint, at least
 FARTHEST = 200.0

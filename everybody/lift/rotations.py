@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-Array = NDArray[np.floating[Any]]
+from ..geometry import Array
 
 
 def exp(vectors: Array) -> Array:

@@ -20,13 +20,12 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
 from ..errors import DataError
+from ..geometry import Array
 from ..people import People, Poses3D
 from ..typed import read_bytes
 from .body import Animation, Body
 from .rotations import nearest
 from .terms import Turns
-
-Array = NDArray[np.floating[Any]]
 
 # Bone -> the joint that turns it, the first that the body has; {} is the side.
 BONES: dict[str, tuple[str, ...]] = {

@@ -7,15 +7,13 @@ ellipse that is deeper than wide by `TRUNK_DEPTH` (NASA 1978, chest depth by bre
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry import Array
 from .body import Animation
 from .cameras import Camera
-
-Array = NDArray[np.floating[Any]]
 
 # Segment -> its ends; {} is the side.
 SEGMENTS = {

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
+from ..geometry import Array
 from .body import Body
 from .rotations import log
 from .rules import Rules
 from .terms import State, Term
-
-Array = NDArray[np.floating[Any]]
 
 FREE = 30.0  # added to the slopes' squares where these are damped, in 1/radian²
 

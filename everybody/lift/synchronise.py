@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..geometry import Array
 from .associate import NEARNESS, Nearness, Rays, passing
-
-Array = NDArray[np.floating[Any]]
 
 ENOUGH = 10  # frames in which both cameras must see people
 FRAMES = 120  # frames that are looked at, spread over the film

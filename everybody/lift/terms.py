@@ -11,18 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry import Array
 from .angles import Found, decompose, joints_of, relative, segment_axes
 from .body import Body
 from .cameras import Camera
 from .limits import LIMITS
 from .rotations import exp, log, log_slope
-
-Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,16 +6,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..geometry import Array
 from ..skeletons import COCO17, H36M17
 from .anatomy import PROPORTIONS, bones, stature
 from .floor import Planted
-
-Array = NDArray[np.floating[Any]]
 
 RATE = 30.0  # frames a second of a clip, whatever the source has
 BRIDGED = 0.25  # seconds between two frames that are joined by a line

@@ -13,15 +13,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, OptionError
+from ..geometry import Array
 from .cameras import NEAREST, Camera, stacked
 
-Array = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
 _SHIFT = 1e-13  # of the normal matrix's trace: makes it invertible where views agree exactly

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import DataError, OptionError
+from ..geometry import Array
 from ..people import Frame, People
 from ..skeletons import Skeleton
 from .associate import NEARNESS, Nearness
 from .refine import SMOOTHNESS, Smoothness
 from .triangulate import TRUST, Trust
-
-Array = NDArray[np.floating[Any]]
 
 
 class Pictured(Protocol):

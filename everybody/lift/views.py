@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..geometry import Array
 from .associate import Rays
 from .cameras import Camera
 from .crowd import Track, follow
@@ -27,7 +27,6 @@ from .view import RULES, Rules, View
 
 __all__ = ["RULES", "Rules", "Scene", "Seen", "View", "paired", "triangulate_views"]
 
-Array = NDArray[np.floating[Any]]
 
 BRIDGED = 0.01  # score of a joint that no two views see at that moment
 MOST_FRAMES = 1 << 22

@@ -10,14 +10,13 @@ A ray is x / z, y / z of a point: a pixel less the centre of the picture, by the
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry import Array
 from ..skeletons import COCO17
-
-Array = NDArray[np.floating[Any]]
 
 # How much a joint says of where the person is: the trunk moves least.
 TRUNK = np.array(

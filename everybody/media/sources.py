@@ -76,6 +76,21 @@ def items(source: Any, ask: Asking, *, flat: bool = False) -> Iterator[Item]:
         yield from _object(source, ask, flat=flat)
 
 
+def flows(source: Any) -> bool:
+    """Whether a source does not wait until it is read, by its name: cameras, rtsp:// and its kind.
+    (What http:// gives is known when it is opened.)
+    """
+    if isinstance(source, Item):
+        return source.kind in ("camera", "live")
+    if isinstance(source, (list, tuple)):
+        return any(map(flows, source))
+    if isinstance(source, (str, Path)):
+        name = os.fspath(source)
+        camera = name.isascii() and name.isdecimal() and not os.path.exists(name)
+        return camera or ("://" in name and name.partition("://")[0].lower() in _LIVE)
+    return isinstance(source, (int, np.integer)) and not isinstance(source, bool)
+
+
 def _object(source: Any, ask: Asking, *, flat: bool) -> Iterator[Item]:
     """Sources that are neither names nor lists."""
     if isinstance(source, Frame):

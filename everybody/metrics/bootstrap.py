@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+from ..geometry import Array
+
 Figure = Callable[[Array], float]  # how often each picture counts [P] -> the figure
 
 

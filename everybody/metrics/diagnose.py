@@ -26,12 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
-from ..geometry import iou
+from ..geometry import Array, iou
 from . import oks
 from .matching import similarities
 from .sensitivity import Slice, slices
 
-Array = NDArray[np.floating]
 Rows = NDArray[np.int64]
 
 KINDS = ("good", "jitter", "inversion", "swap", "miss")

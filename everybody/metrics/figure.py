@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[np.floating]
+from ..geometry import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
 from ..errors import OptionError
+from ..geometry import Array
 from . import oks, tracks
 from .figure import Figure
 from .matching import By
@@ -24,8 +25,6 @@ from .single import DEFAULT_ALPHA, Pairs, single
 
 if TYPE_CHECKING:
     import hotcoco
-
-Array = NDArray[np.floating]
 
 
 def defaults(truth: Dataset) -> list[str]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry import Array
 from .pck import Rates
 
-Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 

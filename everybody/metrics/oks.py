@@ -19,12 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..data.dataset import UNKNOWN, Dataset
 from ..data.records import collector_at_rest
-from ..geometry import xywh
+from ..geometry import Array, xywh
 
 if TYPE_CHECKING:
     import hotcoco
 
-Array = NDArray[np.floating]
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_PEOPLE = 20  # found people per picture that count, best first

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..geometry import Array
 from ..skeletons import Skeleton
 
-Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 TORSO = ("left_shoulder", "right_hip")

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
+from ..geometry import Array
 from .matching import similarities
-
-Array = NDArray[np.floating]
 
 LABELLED = 0.1  # OKS from which somebody found stands for a labelled person, wherever the region is
 

@@ -7,13 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
-from ..geometry import iou
+from ..geometry import Array, iou
 from .oks import THRESHOLDS
-
-Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)

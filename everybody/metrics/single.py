@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from ..data.dataset import Dataset
 from ..errors import OptionError
+from ..geometry import Array
 from . import oks, pck
 from .figure import Figure
 from .matching import By, match
-
-Array = NDArray[np.floating]
 
 DEFAULT_ALPHA = {
     "PCKh": 0.5, "PCK": 0.2, "PCKb": 0.2, "PDJ": 0.2, "PCP": 0.5, "PCPl": 0.5, "AUC": 0.5,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..data.joints import skeleton_of
 from ..data.poses import PosesFile, holds_poses, read_poses
 from ..errors import DataError, OptionError
+from ..geometry import Array
 from .compare import Judged
 from .figure import Figure
 from .mpjpe import auc3d, mpjpe, n_mpjpe, pa_mpjpe, pck3d
@@ -26,7 +27,6 @@ from .tables import About
 
 __all__ = ["holds_poses", "judge_files", "read_poses"]
 
-Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 ROOTS = ("pelvis", "hip", "root")  # what poses are moved together by; else the first joint

@@ -232,7 +232,8 @@ MODELS: dict[str, Model] = {
     **family(rtmpose.RtmPoseNet, rtmpose.VARIANTS, codec=RTMPOSE, loss=sharp_bins,
              told=rtmpose.numbers, **AXES),
     **family(vitpose.VitPoseNet, vitpose.VARIANTS,
-             **UDP_HEATMAPS, codec_numbers=("size",), told=vitpose.numbers),
+             **UDP_HEATMAPS, codec_numbers=("size",), published=vitpose.published,
+             told=vitpose.numbers),
     **family(detector.DetectorNet, detector.VARIANTS, **BOXES),
     **family(rtmdet.RTMDet, rtmdet.VARIANTS, read=rtmdet.RTMDet.from_onnx, **BOXES),
     **{

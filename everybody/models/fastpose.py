@@ -77,8 +77,8 @@ class FastPoseNet(nn.Module):
     """Crop [B, 3, H, W], normalised; H, W multiples of 32 -> heatmaps [B, K, H / 4, W / 4].
 
     upsampling: output channels of the convolutions before the first pixel shuffle, after the first,
-    after the second and after the third. deformable: whether stages 1 to 4 of the ResNet are;
-    modulated: by the second version (Zhu et al. 2019).
+    after the second and after the third. kernel: of the last convolution. deformable: whether
+    stages 1 to 4 of the ResNet are; modulated: by the second version (Zhu et al. 2019).
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class FastPoseNet(nn.Module):
         deformable: Sequence[bool] = (False, False, False, False),
         modulated: bool = True,
         upsampling: Groups = SHUFFLED,
+        kernel: int = 3,
     ) -> None:
         super().__init__()
 
@@ -116,7 +117,7 @@ class FastPoseNet(nn.Module):
                 layers.append(_conv(channels, outputs))
                 channels = outputs
         self.duc = nn.ModuleList(layers)
-        self.conv_out = nn.Conv2d(channels, joints, 3, padding=1)
+        self.conv_out = nn.Conv2d(channels, joints, kernel, padding=kernel // 2)
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.preact(image)[-1]
@@ -224,4 +225,5 @@ def layout(state: dict[str, Tensor]) -> dict[str, Any]:
         ),
         "modulated": all(len(weight) == 27 for weight in offsets),
         "upsampling": tuple(tuple(group) for group in groups),
+        "kernel": state["conv_out.weight"].shape[-1],
     }

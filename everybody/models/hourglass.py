@@ -77,7 +77,8 @@ class Hourglass(nn.Module):
 class HourglassNet(nn.Module):
     """Crop [B, 3, H, W]; H, W multiples of 4 -> one [B, K, H / 4, W / 4] per stack, in order.
 
-    front: channels after each of the three residual blocks before the first hourglass.
+    front: channels after each of the three residual blocks before the first hourglass; blocks: how
+    many there are, one after the other, wherever an hourglass has one.
     """
 
     def __init__(
@@ -95,10 +96,10 @@ class HourglassNet(nn.Module):
         first, second, third = front
         self.stem = nn.Sequential(nn.Conv2d(3, stem, 7, 2, 3), nn.BatchNorm2d(stem), nn.ReLU())
         self.front = nn.Sequential(
-            _widening(stem, first, blocks),
+            nn.Sequential(Residual(stem, first)),
             nn.MaxPool2d(2),
-            _widening(first, second, blocks),
-            _widening(second, third, blocks),
+            nn.Sequential(Residual(first, second)),
+            nn.Sequential(Residual(second, third)),
         )
 
         def head() -> nn.Sequential:
@@ -128,11 +129,6 @@ class HourglassNet(nn.Module):
     def answer(self, said: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The last stack's heatmaps."""
         return (said[-1],)
-
-
-def _widening(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
-    """Residual blocks, the first of which changes the number of channels."""
-    return nn.Sequential(Residual(inputs, outputs), *residuals(blocks - 1, outputs))
 
 
 VARIANTS: dict[str, dict[str, Any]] = {

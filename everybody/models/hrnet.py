@@ -173,7 +173,8 @@ class HRNet(HRNetBackbone):
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "hrnet-tiny": {"width": 8, "inner": 16, "modules": (1, 1, 1), "blocks": (1, 1, 1, 1)},
-    # Published as "W18-small-v1", though its branches are 16 to 128 wide.
+    # Published as "W18-small-v1", though its branches are 16 to 128 wide; `numbers` takes the
+    # authors' pose network of these widths, too, whose stage 1 is always that of the large ones.
     "hrnet-w18-small": {"width": 16, "inner": 32, "modules": (1, 1, 1), "blocks": (1, 2, 2, 2)},
     "hrnet-w32": {"width": 32},
     "hrnet-w48": {"width": 48},
@@ -183,3 +184,20 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The authors' names, or mmpose's -> ours."""
     return renamed(state, (r"^(backbone|keypoint_head|head)\.", ""))
+
+
+def numbers(state: dict[str, Tensor]) -> dict[str, Any]:
+    """Weights under our names -> what they tell of the network's depth; raises KeyError for those
+    of other networks.
+    """
+
+    def count(prefix: str) -> int:
+        return len({name[len(prefix) :].split(".")[0] for name in state if name.startswith(prefix)})
+
+    stages = (2, 3, 4)
+    _ = [state[f"stage{n}.0.branches.0.0.conv1.weight"] for n in stages]
+    return {
+        "inner": len(state["layer1.0.conv1.weight"]),
+        "modules": tuple(count(f"stage{n}.") for n in stages),
+        "blocks": (count("layer1."), *(count(f"stage{n}.0.branches.0.") for n in stages)),
+    }

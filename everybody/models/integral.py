@@ -39,14 +39,14 @@ def mean_cell(mass: Tensor) -> Tensor:
 def soft_argmax(logits: Tensor, *, beta: float = 1.0, debias: bool = False) -> Tensor:
     """[..., h, w] -> the mean cell [..., 2] (x, y) under the softmax of beta · logits.
 
-    debias: by the sum of the exponentials of the logits without beta, as mmpose has it.
+    debias: by the sum C of the exponentials of the logits without beta, as mmpose has it.
     """
     height, width = logits.shape[-2:]
     flat = logits.float().flatten(-2)
     cells = mean_cell((beta * flat).softmax(-1).reshape(logits.shape))
     if debias:
-        total = flat.exp().sum(-1)[..., None]
-        cells = total / (total - 1) * (cells - cells.new_tensor([width, height]) / (2 * total))
+        share = (-flat.logsumexp(-1))[..., None].exp()  # 1 / C, where C itself may be too large
+        cells = (cells - share * cells.new_tensor([width, height]) / 2) / (1 - share)
     return cells
 
 

@@ -4,7 +4,9 @@ Papandreou et al., "PersonLab: person pose estimation and instance segmentation 
 part-based, geometric embedding model", ECCV 2018, Sec. 3.1: heatmaps of discs around the joints,
 short-range offsets from a cell to its joint, mid-range displacements from one joint of an edge to
 the other, both ways. On MobileNetV1 (Howard et al. 2017) with its normalisation folded into the
-convolutions, as published; the last layers are dilated where the stride asked for is below 32.
+convolutions, as published; where the stride asked for is below 32, what follows the stride not
+taken is dilated. The published networks of half and three quarters of the width have no such
+stride: their last two layers are as those before.
 
 Cell c lies at pixel c · stride of an input of n · stride + 1 pixels (`alignment="udp"`);
 displacements and offsets are in pixels, all y channels first, then all x channels.
@@ -28,9 +30,8 @@ MOBILENET = (
     (256, 1),
     (512, 2),
     *(5 * ((512, 1),)),
-    (1024, 2),
-    (1024, 1),
 )
+WIDE, ALIKE = ((1024, 2), (1024, 1)), ((512, 1), (512, 1))  # the two last ones
 
 
 class First(nn.Module):
@@ -66,16 +67,24 @@ def started(layer: nn.Conv2d) -> None:
 
 class PoseNet(nn.Module):
     def __init__(
-        self, joints: int, *, edges: int = 16, multiplier: float = 1.0, stride: int = 16
+        self,
+        joints: int,
+        *,
+        edges: int = 16,
+        multiplier: float = 1.0,
+        stride: int = 16,
+        wide: bool = True,
     ) -> None:
-        """`multiplier` scales every width; `stride` is 8, 16 or 32."""
+        """`multiplier` scales every width; `stride` is 8, 16 or 32; `wide`: the last two layers
+        are twice as wide as those before.
+        """
         super().__init__()
         inputs = int(32 * multiplier)
         self.features = nn.Sequential()
         self.features.add_module("conv0", First(inputs))
 
         reached, dilation = 2, 1
-        for place, (outputs, step) in enumerate(MOBILENET, 1):
+        for place, (outputs, step) in enumerate(MOBILENET + (WIDE if wide else ALIKE), 1):
             outputs = int(outputs * multiplier)
             here = step if reached * step <= stride else 1
             layer = Separable(inputs, outputs, here, dilation)
@@ -132,16 +141,18 @@ def posenet_loss(
 
 
 def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What a published state says of its network: edges and multiplier, not the stride."""
+    """What a published state says of its network: edges and widths, not the stride."""
+    before, last = (len(state[f"features.conv{n}.pointwise.weight"]) for n in (11, 13))
     return {
         "edges": len(state["displacement_fwd.weight"]) // 2,
         "multiplier": len(state["features.conv0.conv.weight"]) / 32,
+        "wide": last > before,
     }
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "posenet-050": {"multiplier": 0.5},
-    "posenet-075": {"multiplier": 0.75},
+    "posenet-050": {"multiplier": 0.5, "wide": False},
+    "posenet-075": {"multiplier": 0.75, "wide": False},
     "posenet-100": {"multiplier": 1.0},
     "posenet-100-stride-8": {"multiplier": 1.0, "stride": 8},
 }

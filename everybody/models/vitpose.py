@@ -7,9 +7,10 @@ them; the last features F are a map of stride 16. Two decoders bring it to heatm
     classic  K = conv1×1(deconv(deconv(F)))
     simple   K = conv3×3(bilinear(relu(F)))
 
-Parameter names are the published ones (ViTAE-Transformer/ViTPose, Apache-2.0), and so are two
-habits: patches are padded by 2 on each side, and the position of a class token, which is not there,
-is added to every patch.
+Parameter names are the authors' (ViTAE-Transformer/ViTPose, Apache-2.0), and so are two habits:
+patches are padded by 2 on each side, and the position of a class token, which is not there, is
+added to every patch. `published` takes their files, and those of mmpose (Apache-2.0), which have
+other names and no such position.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor, nn, zeros
+import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import OptionError
 from .deconvolution_head import DeconvolutionHead
+from .published_names import renamed
 from .transformer import Attention, Mlp
 
 PATCH = 16
@@ -61,7 +64,7 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         patches = (size[0] // PATCH) * (size[1] // PATCH)
-        self.pos_embed = nn.Parameter(zeros(1, 1 + patches, width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + patches, width))
         self.patch_embed = Patches(width)
         self.blocks = nn.ModuleList(Block(width, heads, ratio) for _ in range(depth))
         self.last_norm = nn.LayerNorm(width, eps=1e-6)
@@ -132,6 +135,31 @@ class VitPoseNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """[B, 3, H, W] -> heatmaps [B, K, H / 4, W / 4], peaks of 1."""
         return self.keypoint_head(self.backbone(image))
+
+
+UNUSED = ("backbone.cls_token", "backbone.mask_token", "associate_keypoint_heads.")
+MMPOSE = (  # names of mmpose's backbone -> ours
+    (r"^head\.", "keypoint_head."),
+    (r"\.patch_embed\.projection\.", ".patch_embed.proj."),
+    (r"^backbone\.ln1\.", "backbone.last_norm."),
+    (r"\.layers\.(\d+)\.ln(\d)\.", r".blocks.\1.norm\2."),
+    (r"\.layers\.(\d+)\.ffn\.layers\.0\.0\.", r".blocks.\1.mlp.fc1."),
+    (r"\.layers\.(\d+)\.ffn\.layers\.1\.", r".blocks.\1.mlp.fc2."),
+    (r"\.layers\.(\d+)\.attn\.", r".blocks.\1.attn."),
+)
+
+
+def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The authors' names, or mmpose's -> ours, without what only pretraining and other data sets
+    need: tokens, experts and heads of theirs.
+    """
+    kept = {k: v for k, v in state.items() if not k.startswith(UNUSED) and ".experts." not in k}
+    ours = renamed(kept, *MMPOSE)
+    positions = ours.get("backbone.pos_embed")
+    if "backbone.ln1.weight" in state and positions is not None:
+        none = torch.zeros_like(positions[:, :1])
+        ours["backbone.pos_embed"] = torch.cat([none, positions], 1)
+    return ours
 
 
 def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:

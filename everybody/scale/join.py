@@ -183,7 +183,7 @@ def _tracked(tracker: Tracker, chunks: dict[int, _Chunk]) -> Generator[Frame, No
         assert chunk.notes
         for record, known in evidence(chunk.notes, list(chunk.records())):
             people = tracker.again(known, record.time)
-            yield Frame(_blank(record), record.index, record.time, record.source, people)
+            yield Frame(blank(record), record.index, record.time, record.source, people)
 
 
 def _seen_before(picture: Any, boxes: Array) -> Array:
@@ -191,6 +191,6 @@ def _seen_before(picture: Any, boxes: Array) -> Array:
     raise AssertionError("no picture is looked at when a film is joined")
 
 
-def _blank(record: Record) -> Any:
+def blank(record: Record) -> Any:
     """A picture of the right size that takes no memory: smoothing looks at none."""
     return np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (record.height, record.width, 3))

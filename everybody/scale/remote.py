@@ -104,5 +104,7 @@ class RemoteEstimator:
     def skeleton(self) -> Skeleton:
         return self.method.skeleton
 
-    def frames(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
-        return schedule.run(self.method.stages, frames, workers=self.workers)
+    def frames(
+        self, frames: Iterable[Frame], *, live: bool = False
+    ) -> Generator[Frame, None, None]:
+        return schedule.run(self.method.stages, frames, workers=self.workers, live=live)

@@ -23,7 +23,8 @@ from ..people import Frame, People
 from .affinity import assigned, likeness
 from .colours import colours
 from .rules import Rules
-from .tracker import Tracker, inside
+from .tracker import Tracker
+from .tracks import inside
 
 SHORT = 0.1  # seconds that a track goes on unseen before it is left to stitching
 SPEED = 0.5  # seconds over which a flow's velocity at its ends is taken

@@ -9,8 +9,7 @@ a frame lists its people.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +21,10 @@ from ..skeletons import BOX, Skeleton
 from .affinity import affinity, assigned, with_appearance
 from .camera_motion import IDENTITY, Camera
 from .colours import colours
-from .gallery import Gallery, Known
-from .motion import Motion, boxes, size
+from .gallery import Gallery
 from .observation import Observation, observe, refitted
 from .rules import Rules
+from .tracks import Tracks, units
 
 Embed = Callable[[Image, Array], Array]  # picture, boxes [N, 4] -> unit vectors [N, D]
 Rows = NDArray[np.intp]
@@ -33,42 +32,9 @@ Rows = NDArray[np.intp]
 FRAME_TIME = 0.04  # seconds between frames whose times do not tell, as those of pictures
 LONGEST = 1.0  # seconds over which a velocity means anything
 RECENT = 0.25  # seconds for which an unseen person is still expected at the predicted place
-LEARNING = 0.2  # share of the present frame in the remembered scores and looks
 DUPLICATE = 0.7  # affinity to a track that was found already: a person so similar is not new
-EDGE = 0.1  # of a box's width: nearer to the left or right edge, people may come in or go out
 LEAST = 0.3  # least mean score of joints, in frames without a detection
 FADED = 0.5  # share of a person's usual joint score: less, without a detection, is a miss
-
-
-@dataclass(slots=True, eq=False)
-class _Tracks:
-    """One row per track; those of id 0 have no id yet."""
-
-    motion: Motion
-    ids: NDArray[np.int64]
-    hits: NDArray[np.int64]
-    misses: NDArray[np.int64]  # frames since last seen
-    seen: Array  # [T] seconds, by the tracker's clock, when last seen
-    joints: Array  # [T, K] scores
-    boxes: Array  # [T] scores
-    looks: Array  # [T, D]
-    kinds: NDArray[np.str_]  # [T] categories, as last seen
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, rows: NDArray[Any]) -> _Tracks:
-        return replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
-
-    def joined(self, other: _Tracks) -> _Tracks:
-        both = {
-            name: np.concatenate([getattr(self, name), getattr(other, name)])
-            for name in _COLUMNS[1:]
-        }
-        return _Tracks(self.motion.joined(other.motion), **both)
-
-
-_COLUMNS = tuple(field.name for field in fields(_Tracks))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,13 +50,6 @@ class Evidence:
     looks: Array | None = None
     moved: Array | None = None
     width: int = 0
-
-
-def _begun(seen: Observation, clock: float) -> _Tracks:
-    ids, hits, misses = np.zeros((3, len(seen)), np.int64)
-    motion, now = Motion.starting(seen.points, seen.variances), np.full(len(seen), clock)
-    scores = seen.joints, seen.box_scores
-    return _Tracks(motion, ids, hits, misses, now, *scores, seen.looks, seen.kinds)
 
 
 class Tracker:
@@ -127,7 +86,7 @@ class Tracker:
         self._width = np.inf  # of the picture
         self._skeleton: Skeleton | None = None
         self._named = False  # people have categories
-        self._tracks = _begun(observe(People.from_boxes([])), 0.0)
+        self._tracks = Tracks.starting(observe(People.from_boxes([])), now=0.0)
         self._clock = 0.0  # seconds of all steps so far, which never goes back
         self._time = -np.inf
         self._step = FRAME_TIME
@@ -183,7 +142,7 @@ class Tracker:
         people, detected = evidence.people, evidence.detected
         if self._skeleton != people.skeleton.core:
             self._skeleton = people.skeleton.core
-            self._tracks = _begun(observe(People.empty(self._skeleton)), 0.0)
+            self._tracks = Tracks.starting(observe(People.empty(self._skeleton)), now=0.0)
         self._named |= people.categories is not None
         elapsed = time - self._time
         if not 0 < elapsed < np.inf:
@@ -251,14 +210,14 @@ class Tracker:
         self.missed = (self.missed and not detected) or bool(lost.any())
         if not detected:
             seen = self._fitted(seen, track, person)
-        self._correct(track, seen[person], detected)
+        tracks.correct(track, seen[person], now=self._clock, detected=detected)
 
         if detected:
             begun = self._strangers(seen, person, near[track])
             track = np.concatenate([track, len(tracks) + np.arange(len(begun))])
             person = np.concatenate([person, begun])
             if len(begun):
-                self._tracks = tracks.joined(_begun(seen[begun], self._clock))
+                self._tracks = tracks.joined(Tracks.starting(seen[begun], now=self._clock))
         self._tracks.hits[track] += 1
         self._name(track, seen.scores[person])
         return track, person, seen
@@ -315,28 +274,6 @@ class Tracker:
         expected[person] = tracks.motion.position[track]
         return refitted(seen, expected)
 
-    def _correct(self, track: Rows, seen: Observation, detected: bool) -> None:
-        tracks = self._tracks
-        # Without a detection, tracks without an id were not looked for.
-        tracks.misses += detected | (tracks.ids > 0)
-        tracks.misses[track] = 0
-        tracks.seen[track] = self._clock
-        whole = len(track) == len(tracks) and bool((track == np.arange(len(track))).all())
-        if whole:  # the usual case needs no copies
-            tracks.motion = tracks.motion.corrected(seen.points, seen.variances)
-        else:
-            corrected = tracks.motion[track].corrected(seen.points, seen.variances)
-            tracks.motion = tracks.motion.replaced(track, corrected)
-
-        tracks.joints[track] += LEARNING * (seen.joints - tracks.joints[track])
-        tracks.boxes[track] += LEARNING * (seen.box_scores - tracks.boxes[track])
-        tracks.kinds = tracks.kinds.astype(np.result_type(tracks.kinds, seen.kinds))
-        tracks.kinds[track] = seen.kinds
-        if seen.looks.shape[1]:
-            before = tracks.looks[track]
-            share = np.where(before.any(1, keepdims=True), LEARNING, 1.0)
-            tracks.looks[track] = _units(before + share * (seen.looks - before))
-
     def _name(self, track: Rows, scores: Array) -> None:
         """Gives ids to tracks that were seen often or well enough."""
         tracks, rules = self._tracks, self.rules
@@ -347,8 +284,8 @@ class Tracker:
             return
 
         hidden = (tracks.ids > 0) & (self._clock - tracks.seen > RECENT)
-        before = self._known(tracks[hidden])
-        ids = self._gallery.recognised(self._known(tracks[new]), self._clock, before)
+        before = tracks[hidden].known(self._width)
+        ids = self._gallery.recognised(tracks[new].known(self._width), self._clock, before)
         tracks.ids[hidden & np.isin(tracks.ids, ids)] = 0  # which ends them
 
         strangers = ids == 0
@@ -363,7 +300,7 @@ class Tracker:
 
     def _bury(self, gone: NDArray[np.bool_]) -> None:
         if gone.any():
-            self._gallery.add(self._known(self._tracks[gone]))
+            self._gallery.add(self._tracks[gone].known(self._width))
             self._tracks = self._tracks[~gone]
 
     def _end(self) -> None:
@@ -378,31 +315,9 @@ class Tracker:
         clothes = colours(image, people)
         if self._embed is None:
             return clothes
-        return _units(np.concatenate([clothes, self._embed(image, people.boxes)], axis=1))
-
-    def _known(self, tracks: _Tracks) -> Known:
-        points = tracks.motion.position
-        return Known(
-            tracks.ids,
-            tracks.seen,
-            tracks.looks,
-            points[:, 0],
-            size(points),
-            inside(boxes(points), self._width),
-        )
+        return units(np.concatenate([clothes, self._embed(image, people.boxes)], axis=1))
 
 
 def _order(people: People) -> Rows:
     """Rows, the most confident first: the same people in whatever order they are given."""
     return np.lexsort((*people.boxes.T[::-1], -people.scores))
-
-
-def inside(boxes: Array, width: float) -> NDArray[np.bool_]:
-    """[N, 4] xyxy -> [N]: away from the left and the right edge of a picture."""
-    margin = EDGE * (boxes[:, 2] - boxes[:, 0])
-    return (boxes[:, 0] > margin) & (boxes[:, 2] < width - 1 - margin)
-
-
-def _units(vectors: Array) -> Array:
-    """[N, D] -> [N, D] of length 1; zeros stay zeros."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)

@@ -11,11 +11,12 @@ from torch import Generator, Tensor
 
 from ..data.dataset import with_margin
 from ..errors import DataError
-from . import augment, proposals, spoil
+from . import augment, spoil
 from .augment import normalised
 from .recipe import Recipe
 from .shards import Pack, held_back
 from .task import OneNetwork
+from .wrong_boxes import wrong_boxes
 
 UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "neck", "head")
 TURNS = 4
@@ -44,11 +45,10 @@ class Crops(OneNetwork):
         self.held = pack.subset(back)
         self._pack, self._learnt = pack, ~back
         self.mirror = torch.tensor(pack.skeleton.mirror)
-        joints = range(
-            len(pack.skeleton)
-        )  # where there are no limbs, what is around a joint counts
-        self.limbs = torch.tensor(pack.skeleton.limbs or list(zip(joints, joints, strict=True)))
-        self.wrong = proposals.named(recipe.proposals, recipe.noise, pack.skeleton)
+        # Where there are no limbs, what is around a joint counts.
+        limbs = pack.skeleton.limbs or [(joint, joint) for joint in range(len(pack.skeleton))]
+        self.limbs = torch.tensor(limbs)
+        self.wrong = wrong_boxes(recipe.proposals, recipe.noise, pack.skeleton)
         self.upper = torch.tensor(
             [any(part in name for part in UPPER) for name in pack.skeleton.joints]
         )

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..atomic import replacing
-from .proposals import BODY, Mixture, Proposals
+from .mixture import Mixture
+from .proposals import BODY, Proposals
 
 
 def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:

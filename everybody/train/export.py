@@ -1,4 +1,4 @@
-"""Trained weights → ONNX that `everybody run` takes, proven equal to torch; and to int8.
+"""Trained weights → ONNX that `everybody run` takes, proven equal to torch (`agreement`).
 
 Batch normalisation is folded into the convolutions; the batch is dynamic. What the file answers is
 what the codec decodes, by the network's row (`models/model.py`); what it says of itself, by its
@@ -9,31 +9,27 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .. import runtime
 from ..atomic import replacing
-from ..errors import DataError, ModelError, OptionError
+from ..errors import DataError
 from ..models.model import Model
-from . import checkpoint, shards
+from . import agreement, checkpoint
 from .about import About
-from .augment import normalised
-from .recipe import UNCHANGED, Recipe
+from .recipe import Recipe
 from .task import codec_of
 from .tasks import task_of
-
-CLOSE = 1e-4
 
 
 class Answer(nn.Module):
@@ -115,7 +111,7 @@ def export(weights: Path, out: Path, *, mix: float = 1.0, model: str = "") -> fl
     multiples of 32. mix: see `mixed`. model: see `load`.
 
     Returns the greatest difference to torch on random pictures, relative to the greatest output.
-    Raises ModelError if it is above `CLOSE`; nothing is written then.
+    Raises ModelError if it is above `agreement.CLOSE`; nothing is written then.
     """
     recipe, net = load(weights, model)
     if mix != 1:
@@ -130,12 +126,11 @@ def export(weights: Path, out: Path, *, mix: float = 1.0, model: str = "") -> fl
             write(net, row, clips[:2], {0: torch.export.Dim("batch")}, part)
         lean(part, task.told(recipe, about(weights)))
         if clips is None:
-            apart = distance(net, row, size, part)
+            difference = agreement.difference_on_pictures(net, row, size, part)
         else:
-            apart = difference(net, row, clips, part)
-        if not apart <= CLOSE:
-            raise ModelError(f"{out}: differs from torch by {apart:.1e}, more than {CLOSE}")
-    return apart
+            difference = agreement.difference(net, row, clips, part)
+        agreement.demand_close(difference, out)
+    return difference
 
 
 def write_graph(net: nn.Module, model: Model, size: tuple[int, int], path: Path) -> None:
@@ -162,8 +157,7 @@ def write(
     """A network, an input and which of its axes vary (`torch.export.Dim`) -> ONNX. The exporter's
     optimiser takes minutes for graphs of thousands of nodes; engines have their own.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own insides
+    with _quiet():
         torch.onnx.export(
             Answer(folded(net, model), model).eval(),
             (example,),
@@ -178,94 +172,18 @@ def write(
         )
 
 
-def distance(net: nn.Module, model: Model, size: tuple[int, int], path: Path) -> float:
-    """`difference` on three pictures."""
-    width, height = size
-    other = (height + 32, max(64, width - 32)) if model.dynamic else (height, width)
-    # Smooth, as pictures are: an SSTN finds no turn in noise, and there its smallest change moves
-    # every sample.
-    random = torch.Generator().manual_seed(1)
-    coarse = torch.randn(3, model.channels(net), 8, 6, generator=random)
-    batch = 2 * functional.interpolate(coarse, size=other, mode="bicubic")
-    if model.surest is not None:
-        return difference_of_people(net, model, batch, path, scores=model.surest)
-    return difference(net, model, batch, path)
-
-
-def difference(net: nn.Module, model: Model, batch: Tensor, path: Path) -> float:
-    """The greatest difference between an ONNX file and the network on some input, relative to the
-    greatest output.
-    """
-    return max(
-        float(np.abs(f - w).max() / max(np.abs(w).max(), 1e-12))
-        for f, w in zip(*both(net, model, batch, path), strict=True)
-    )
-
-
-def both(
-    net: nn.Module, model: Model, batch: Tensor, path: Path
-) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    """What an ONNX file and the network answer to some input."""
-    with torch.no_grad():
-        wanted = [output.numpy() for output in Answer(net, model)(batch)]
-    return runtime.load(path, device="cpu", engine="onnxruntime")(batch.numpy()), wanted
-
-
-def difference_of_people(
-    net: nn.Module, model: Model, batch: Tensor, path: Path, *, scores: int
-) -> float:
-    """`difference` of outputs [..., N, …] that are of N people each, the surest first: of each
-    person to the nearest. People as sure as the last one may differ, and so may one in fifty,
-    because rounding decides which of two suppresses the other. `scores`: the output [..., N] that
-    says how sure. Infinite where one finds more people than the other.
-    """
-    found, wanted = both(net, model, batch, path)
-    axes = wanted[scores].ndim - 1
-
-    def groups(answers: list[NDArray[Any]]) -> list[NDArray[Any]]:
-        """[..., N, …] -> [G, N, …]"""
-        return [a.reshape(int(np.prod(a.shape[:axes])), *a.shape[axes:]) for a in answers]
-
-    found, wanted = groups(found), groups(wanted)
-    sure = found[scores], wanted[scores]
-    most = max(people.shape[1] for people in sure)
-    if abs(sure[0].shape[1] - sure[1].shape[1]) > most // 50:
-        return np.inf
-
-    last = max((least.min() for least in sure if least.size), default=0.0)
-    nearest: list[float] = []
-    for group, person in np.argwhere(sure[0] > last + CLOSE):
-        apart = np.zeros(sure[1].shape[1])
-        for f, w in zip(found, wanted, strict=True):
-            away = np.abs(w[group] - f[group, person]).reshape(len(apart), -1).max(1)
-            apart = np.maximum(apart, away / max(np.abs(w).max(), 1e-12))
-        nearest.append(float(apart.min(initial=np.inf)))
-    kept = sorted(nearest)[: len(nearest) - len(nearest) // 50]
-    return max(kept, default=0.0)
-
-
-def halve(onnx: Path, out: Path) -> None:
-    """The same ONNX with its weights stored as float16: half the size. Engines convert them to
-    float32 once, when they load the file, and compute as before.
-    """
-    from onnx import TensorProto, helper, load, numpy_helper, save
-
-    model = load(onnx)
-    casts = []
-    for value in model.graph.initializer:
-        if value.data_type == TensorProto.FLOAT and np.prod(value.dims) > 16:
-            name, small = (
-                value.name,
-                numpy_helper.from_array(numpy_helper.to_array(value).astype(np.float16)),
-            )
-            value.CopyFrom(small)
-            value.name = f"{name}_half"
-            casts.append(helper.make_node("Cast", [value.name], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    with replacing(out) as part:
-        save(model, part)
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter says of its own insides, as of packages that it could use."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def lean(path: Path, about: dict[str, Any] | None) -> None:
@@ -281,61 +199,3 @@ def lean(path: Path, about: dict[str, Any] | None) -> None:
     if about is not None:
         model.metadata_props.add(key=runtime.ABOUT, value=json.dumps(about))
     onnx.save(model, path)
-
-
-def calibration(
-    weights: Path, folders: Sequence[Path], count: int = 256
-) -> Iterator[NDArray[np.float32]]:
-    """Batches of 8 pictures from shards, unchanged, as the network of these weights gets them.
-    Raises OptionError for networks with an SSTN: a grid of 8 bits would move every pixel.
-    """
-    recipe, _ = load(weights)
-    kind: Any = task_of(recipe)
-    if not kind.quantisable:
-        raise OptionError(
-            f"{weights}: an SSTN says where to look, which 8 bits cannot: leave --int8 out"
-        )
-    task = kind(replace(recipe, **UNCHANGED), shards.load(folders))
-    rng = torch.Generator().manual_seed(0)
-    for start in range(0, min(count, len(task)), 8):
-        rows = torch.arange(start, min(start + 8, len(task)))
-        yield normalised(task.augmented(rows, rng)[0]).numpy()
-
-
-def quantise(onnx: Path, out: Path, crops: Iterator[NDArray[np.float32]]) -> None:
-    """float32 ONNX -> int8 (static, per channel; weights symmetric), calibrated on batches [B, 3,
-    h, w] as the network gets them. The last layers, from the logits on, stay float32: scores need
-    their resolution.
-    """
-    runtime.keep_private()
-    from onnx import load as load_onnx
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-
-    class Reader(CalibrationDataReader):
-        def get_next(self) -> dict[str, Any] | None:  # type: ignore[override]
-            batch = next(crops, None)
-            return None if batch is None else {"image": batch}
-
-    nodes = list(load_onnx(onnx).graph.node)
-    convolutions = [node.name for node in nodes if node.op_type in ("Conv", "Gemm")]
-    keep = [
-        convolutions[-1],
-        *(node.name for node in nodes if node.op_type in ("Softmax", "Resize", "Mul")),
-    ]
-    with replacing(out) as part:
-        quantize_static(
-            onnx,
-            part,
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=keep,
-            reduce_range=True,  # weights of 7 bits: CPUs without VNNI add pairs of products in 16
-        )

@@ -19,8 +19,9 @@ from torch import Tensor
 from ..errors import DataError
 
 KEYS = ("state_dict", "model_state_dict", "model", "weights", "model_pos", "net", "network",
-        "model_traj")  # fmt: skip
+        "model_traj", "ema_state_dict", "model_ema", "ema")  # fmt: skip
 WRAPPERS = ("module.", "_orig_mod.", "model.", "net.")
+STEPS = ("steps", "n_averaged")  # what averaging over training counts, beside the network
 
 
 class _PassedOver:
@@ -66,6 +67,18 @@ def read(path: Path, key: str | None = None) -> dict[str, Tensor]:
     return tensors(content if key is None else _part(content, key, path), path)
 
 
+def is_safetensors(path: Path) -> bool:
+    """Whether a file is of safetensors, whatever it is called: the length of a header in JSON, and
+    the header.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+        return start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
+    except OSError:  # whoever reads all of it will say why
+        return False
+
+
 def tensors(content: Any, path: Path) -> dict[str, Tensor]:
     """What a checkpoint holds -> its tensors by their names."""
     state = content
@@ -102,10 +115,11 @@ def _named(state: Mapping[Any, Any]) -> dict[str, Tensor]:
 
 def unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state without the prefix that all of its names share with a wrapper."""
+    inner = {name: value for name, value in state.items() if name not in STEPS}
     for prefix in WRAPPERS:
-        if all(name.startswith(prefix) for name in state):
-            return unwrapped({name.removeprefix(prefix): value for name, value in state.items()})
-    return state
+        if inner and all(name.startswith(prefix) for name in inner):
+            return unwrapped({name.removeprefix(prefix): value for name, value in inner.items()})
+    return inner
 
 
 def _not_tensors(path: Path, error: UnpicklingError) -> DataError:

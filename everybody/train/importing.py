@@ -7,6 +7,7 @@ manifest would say.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from ..codecs import make_codec
 from ..errors import DataError, ModelError, OptionError, unknown
 from ..models.model import State
 from ..skeletons import SKELETONS, skeleton
-from . import checkpoint, export, foreign
+from ..weights.manifest import LONGEST
+from . import agreement, checkpoint, export, foreign
 from .publications import PUBLICATIONS, Publication
 
 UNKNOWN = "unknown"
@@ -66,7 +68,7 @@ def read(
     if name not in PUBLICATIONS:
         raise unknown("network to import", name, PUBLICATIONS)
     publication = PUBLICATIONS[name]
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" or foreign.is_safetensors(path):
         if key is not None:
             raise OptionError(f"--key {key}: {path} holds one state dict only; leave --key out")
         theirs = foreign.unwrapped(checkpoint.read_weights(path)[0])
@@ -83,6 +85,7 @@ def read(
         wanted = publication.model.build(joints, codec, **told).state_dict()
     ours = {k: v for k, v in ours.items() if k in wanted or not k.endswith(COUNTER)}
     _fit(wanted, ours, theirs, name, path)
+    _demand_numbers(wanted, ours, theirs, path)
 
     net = publication.model.build(joints, codec, **told)
     net.load_state_dict(net.state_dict() | ours)
@@ -106,8 +109,8 @@ def onnx(
     licence: str = UNKNOWN,
     origin: str = UNKNOWN,
 ) -> Imported:
-    """Write the ONNX file. Raises OptionError for a skeleton of other joints, ModelError if the
-    file differs from torch; nothing is written then.
+    """Write the ONNX file. Raises OptionError for a skeleton of other joints, DataError for weights
+    whose answer is NaN, ModelError if the file differs from torch; nothing is written then.
     """
     publication, model = found.publication, found.publication.model
     row: dict[str, Any] = dict(publication.said)
@@ -126,10 +129,11 @@ def onnx(
         )  # fmt: skip
         export.lean(part, row)
         difference = publication.difference(found.net, examples.other, part)
-        if not difference <= export.CLOSE:
-            raise ModelError(
-                f"{out}: differs from torch by {difference:.1e}, more than {export.CLOSE}"
+        if math.isnan(difference):
+            raise DataError(
+                f"{found.path}: answers with NaN: its weights are broken; fetch it again"
             )
+        agreement.demand_close(difference, out)
     written = {"file": out.name, "sha256": runtime.sha256(out), "bytes": out.stat().st_size}
     return Imported(row=row | written, difference=difference)
 
@@ -197,10 +201,10 @@ def _size(
     """The crop's (width, height)."""
     size = given or of_weights or publication.size
     step = publication.step
-    if any(side < step or side % step for side in size):
+    if any(side < step or side % step or side > LONGEST for side in size):
         raise OptionError(
-            f"--input-size {size[0]}x{size[1]}: {name} takes sides that are multiples of {step}, "
-            f"as {publication.size[0]}x{publication.size[1]}"
+            f"--input-size {size[0]}x{size[1]}: {name} takes sides that are multiples of {step} "
+            f"up to {LONGEST}, as {publication.size[0]}x{publication.size[1]}"
         )
     if of_weights and size != of_weights:
         raise OptionError(
@@ -230,6 +234,24 @@ def _fit(wanted: State, state: State, theirs: State, name: str, path: Path) -> N
         raise _other(path, name, expected, found)
 
 
+def _demand_numbers(wanted: State, state: State, theirs: State, path: Path) -> None:
+    """Raises DataError for a parameter that is sparse, quantised, without data or not finite."""
+    published = {id(value): key for key, value in theirs.items()}
+    for key, value in state.items():
+        name = published.get(id(value), key)
+        plain = value.layout == torch.strided and not (value.is_quantized or value.is_meta)
+        if not plain or value.is_floating_point() != wanted[key].is_floating_point():
+            raise DataError(
+                f"{path}: '{name}' holds {value.dtype} ({value.layout}, on {value.device}), "
+                "expected plain floating numbers: save the state dict so"
+            )
+        if not value.isfinite().all():
+            raise DataError(
+                f"{path}: '{name}' holds NaN or infinite numbers: fetch the file again, or give a "
+                "checkpoint from before training went wrong"
+            )
+
+
 def _other(path: Path, name: str, expected: str, found: str) -> DataError:
     return DataError(
         f"{path}: of another architecture than {name}: expected {expected}, found {found}; "
@@ -249,10 +271,10 @@ def _toml(value: Any) -> str:
 
 
 def _text(value: str) -> str:
-    """A basic string of TOML."""
+    """A basic string of TOML; halves of characters, as of bytes that are no text, become "?"."""
     escaped = (
-        c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" if ord(c) < 65536 else "?"
-        for c in value
+        c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}"
+        for c in value.encode("utf-8", "replace").decode()
     )
     return f'"{"".join(escaped)}"'
 

@@ -18,7 +18,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -29,13 +29,12 @@ from torch import Generator, Tensor
 
 from ..atomic import replacing
 from ..errors import EverybodyError, OptionError
+from ..messages import Say
 from . import checkpoint, curves, log, parameters
 from .players import Player, only, players_of
 from .progress import Progress, describe, resume
 from .recipe import Recipe
 from .task import Task
-
-Say = Callable[[str], None]
 
 
 class Diverged(EverybodyError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +11,9 @@ import numpy as np
 from ..data.dataset import Dataset
 from ..data.read import read
 from ..errors import DataError
+from ..messages import Say
 from ..skeletons import Skeleton
 from . import distill, shards, squares
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,10 @@
-"""Wrong boxes to learn from: pose-guided proposals (PGPG, Fang et al. 2017, section 3.4), and
-simpler ways to make them.
+"""Pose-guided proposals of boxes that are as wrong as a detector's (PGPG, Fang et al. 2017, section
+3.4).
 
 How a detector is wrong depends on the pose: it cuts off raised arms and wide stances. So poses of
 equal torso length are gathered into atomic ones (k-means, Lloyd 1982, started as k-means++). For
-each, a mixture of Gaussians models the offsets of detected from true boxes (EM, Dempster et al.
-1977). Sampling gives any number of proposals for a person. `uniform` and `jittered` are baselines:
-boxes that are wrong in any way, and the paper's, detected boxes of any pose, jittered and kept
-above IoU .5.
+each, a mixture of Gaussians models the offsets of detected from true boxes. Sampling gives any
+number of proposals for a person.
 
 An offset is of the four sides x0, y0, x1, y1, in widths (x) and heights (y) of the true box.
 """
@@ -24,11 +22,12 @@ from scipy.cluster.vq import kmeans2
 
 from ..atomic import replacing
 from ..data.dataset import Dataset
-from ..errors import DataError, InputError, OptionError
+from ..errors import DataError, InputError
 from ..geometry import Array, iou
 from ..media.images import decode
 from ..methods.detector import Detector
 from ..skeletons import Skeleton, mapping
+from .mixture import FEWEST, Mixture, fit_mixture
 
 JOINTS = tuple(
     f"{side}_{part}"
@@ -55,15 +54,10 @@ BODY = Skeleton(
         (9, 11),
     ),
 )
-FITTED = Path(__file__).with_name(
-    "proposals.json"
-)  # of coco_train and LSP-extended's training pictures
+# Fitted to coco_train and LSP-extended's training pictures.
+FITTED = Path(__file__).with_name("proposals.json")
 LEAST_TORSO = 0.05  # of the pose's extent: seen along the torso, its length measures nothing
 MATCH = 0.3  # least IoU of a detected box with the person it is of
-FLOOR = 1e-4  # least variance of an offset, in squared sides
-JITTER = 0.3  # of the paper's baseline, in sides
-
-Offsets = Callable[[Array, np.random.Generator], Array]  # keypoints [N, K, 3] -> offsets [N, 4]
 
 
 def aligned(keypoints: Array, of: Skeleton) -> tuple[Array, NDArray[np.bool_]]:
@@ -105,63 +99,6 @@ def nearest(poses: Array, known: NDArray[np.bool_], atoms: Array) -> NDArray[np.
     """
     away = np.linalg.norm(poses[:, None] - atoms, axis=-1) * known[:, None]
     return np.where(known.any(1), away.sum(2).argmin(1), -1)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Mixture:
-    """Gaussians of offsets: weights [M], means [M, D], covariances [M, D, D]."""
-
-    weights: Array
-    means: Array
-    covariances: Array
-
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """[n, D]."""
-        which = rng.choice(len(self.weights), n, p=self.weights)
-        normal = rng.standard_normal((n, self.means.shape[1]))
-        return self.means[which] + np.einsum(
-            "nij,nj->ni", np.linalg.cholesky(self.covariances)[which], normal
-        )
-
-    def moments(self) -> tuple[Array, Array]:
-        """The mean [D] and covariance [D, D] of the whole."""
-        mean = self.weights @ self.means
-        off = self.means - mean
-        spread = self.covariances + off[:, :, None] * off[:, None, :]
-        return mean, np.einsum("m,mij->ij", self.weights, spread)
-
-    def density(self, x: Array) -> Array:
-        """[N, D] -> [N]."""
-        return np.exp(_log_densities(x, self.weights, self.means, self.covariances)).sum(1)
-
-
-def _log_densities(x: Array, weights: Array, means: Array, covariances: Array) -> Array:
-    """[N, D] -> [N, M]: the log of each Gaussian's share."""
-    off = x[:, None] - means
-    distance = np.einsum("nmi,mij,nmj->nm", off, np.linalg.inv(covariances), off)
-    _, logs = np.linalg.slogdet(covariances)
-    return np.log(weights) - (distance + logs + x.shape[1] * np.log(2 * np.pi)) / 2
-
-
-def fit_mixture(x: Array, count: int, rng: np.random.Generator, *, steps: int = 100) -> Mixture:
-    """[N, D] -> a mixture of at most `count` Gaussians, fewer where there are less than 20 offsets
-    for each.
-    """
-    count = max(1, min(count, len(x) // 20))
-    floor = FLOOR * np.eye(x.shape[1])
-    means, labels = kmeans2(x, count, minit="++", rng=rng)
-    share = np.eye(count)[labels]
-    weights = covariances = np.zeros(0)
-    for _ in range(steps):
-        mass = share.sum(0) + 1e-9
-        weights, means = mass / mass.sum(), share.T @ x / mass[:, None]
-        off = x[:, None] - means
-        covariances = np.einsum("nm,nmi,nmj->mij", share, off, off) / mass[:, None, None] + floor
-        logs = _log_densities(x, weights, means, covariances)
-        before, share = share, np.exp(logs - np.logaddexp.reduce(logs, 1, keepdims=True))
-        if np.abs(share - before).max() < 1e-4:
-            break
-    return Mixture(weights, means, covariances)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -252,9 +189,9 @@ def fit(
     offsets = np.concatenate([some for _, some in found])
     seen = ~np.isnan(offsets).any(1)
     counts = np.bincount(labels[seen & (labels >= 0)], minlength=atoms)
-    if counts.min() < 20:
+    if counts.min() < FEWEST:
         raise DataError(
-            f"only {counts.min()} detected people of some atomic pose (20 needed): give more "
+            f"only {counts.min()} detected people of some atomic pose ({FEWEST} needed): give more "
             f"pictures, or ask for fewer than {atoms} atoms"
         )
     mixtures = tuple(
@@ -300,45 +237,3 @@ def offsets_of(true: Array, found: Array) -> Array:
     off = (found[overlap.argmax(1)] - true) / np.maximum(np.concatenate([extent, extent], 1), 1e-9)
     known = (overlap.max(1) >= MATCH) & (extent > 0).all(axis=1)
     return np.where(known[:, None], off, np.nan)
-
-
-# --- the simpler ways, and the choice among all
-
-
-def uniform(n: int, noise: float, rng: np.random.Generator) -> Array:
-    """[n, 4]: boxes shifted by up to ± noise and resized, each axis by itself, by factors of up to
-    exp(± 1.5 noise), each box by a share of the noise of its own.
-    """
-    most = noise * rng.uniform(size=(n, 1))
-    shift = rng.uniform(-1, 1, (n, 2)) * most
-    half = (np.exp(rng.uniform(-1.5, 1.5, (n, 2)) * most) - 1) / 2
-    return np.concatenate([shift - half, shift + half], 1)
-
-
-def jittered(n: int, detections: Mixture, rng: np.random.Generator) -> Array:
-    """[n, 4]: the paper's baseline: offsets of anybody's detections, each side jittered, kept above
-    IoU .5.
-    """
-    kept = np.zeros((0, 4))
-    unit = np.array([[0.0, 0, 1, 1]])
-    while len(kept) < n:
-        tried = detections.sample(2 * n + 8, rng) + rng.uniform(-JITTER, JITTER, (2 * n + 8, 4))
-        kept = np.concatenate([kept, tried[iou(unit, unit + tried)[0] > 0.5]])
-    return kept[:n]
-
-
-def named(kind: str, noise: float, of: Skeleton) -> Offsets:
-    """How a recipe makes boxes wrong: not at all (empty), `uniform` (by its noise), `pgpg`,
-    `jitter`, or `pgpg:FILE`, `jitter:FILE` for ones of your own. Raises OptionError, DataError.
-    """
-    way, _, file = kind.partition(":")
-    if not kind or (way == "uniform" and not file):
-        return lambda keypoints, rng: uniform(len(keypoints), noise if kind else 0.0, rng)
-    if way not in ("pgpg", "jitter"):
-        raise OptionError(
-            f"unknown proposals '{kind}': known are uniform, pgpg, jitter, pgpg:FILE, jitter:FILE"
-        )
-    fitted = load(file or FITTED)
-    if way == "jitter":
-        return lambda keypoints, rng: jittered(len(keypoints), fitted.anybody, rng)
-    return lambda keypoints, rng: fitted.sample(fitted.of(keypoints, of), rng)

@@ -93,7 +93,7 @@ class Recipe:
     occlude: float = 0.15
     paste: float = 0.15
 
-    # How boxes are wrong, beside scale and shift: uniform, pgpg or jitter (`proposals.named`).
+    # How boxes are wrong, beside scale and shift: uniform, pgpg or jitter (`wrong_boxes`).
     proposals: str = ""
     noise: float = 0.0  # of uniform proposals, in sides of the box
     # Padding of the true box to the region that an SSTN should find: the SPPE's own.

@@ -8,7 +8,7 @@ learning with the trunk in front.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..atomic import replacing
+from ..messages import Say
 from ..skeletons import BODY23, COCO17, HALPE26
 from . import checkpoint, shards
 from .about import About
@@ -29,7 +30,6 @@ from .task import encoded
 
 NEAR = 0.06
 PART = 512  # crops of a file
-Say = Callable[[str], None]
 
 
 class MoreTask(PoseTask):

@@ -17,13 +17,13 @@ from .. import geometry
 from ..data.dataset import Dataset
 from ..errors import InputError
 from ..media.images import decode
+from ..messages import Say
 from ..people import Image
 from .shards import Writer
 
 CONTEXT = 1.6  # side of a crop, in longer sides of its box: room for turns, scales and shifts
 FILL = 114
 SIDE = 416  # of packed pictures
-Say = Callable[[str], None]
 Turns = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
 
 

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from .. import onnx_part
 from ..codecs import PICTURE_CODECS, Heatmap, make_codec
-from ..follow import CLEAR
+from ..follow.as_needed import CLEAR
 from ..methods import orientation
 from ..nms import PoseNms
 from ..nms.parametric import part_weights

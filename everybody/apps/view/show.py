@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from ...data.motions import holds_motion, read_motions
 from ...errors import DataError
+from ...geometry import Array
 from ...kinematics import angle_names
 from ...lift.body import tree_skeleton
 from ...lift.motion import Motion
@@ -28,7 +28,6 @@ from ...results.records import Record
 from ...results.spatial import Record3D, read, spatial_file
 from ...skeletons import SKELETONS, Skeleton
 
-Array = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
 # Rows: x, y and z of what is shown.
