@@ -97,7 +97,9 @@ ENTRIES: dict[str, Entry] = {
     "hourglass": Entry(
         "hourglass-slim", "Stacked Hourglass, 2 stacks", 2016, HEATMAPS, ".726 1 stack, 256²"
     ),
-    "rle": Entry("deeppose-resnet-slim-rle", "RLE, DeepPose on a ResNet", 2021, {}, ".706 ResNet-50"),
+    "rle": Entry(
+        "deeppose-resnet-slim-rle", "RLE, DeepPose on a ResNet", 2021, {}, ".706 ResNet-50"
+    ),
     "simcc": Entry("simcc-slim", "SimCC", 2022, {}, ".721 ResNet-50"),
     "tompson": Entry("tompson-slim", "Efficient Object Localization", 2015, {}, "–"),
     "cpm": Entry("cpm-slim", "Convolutional Pose Machines", 2016, HEATMAPS, ".623 6 stages"),

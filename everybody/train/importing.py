@@ -7,7 +7,6 @@ manifest would say.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -122,6 +121,11 @@ def onnx(
     row |= {"paper": publication.paper} if publication.paper else {}
 
     examples = publication.examples(found.net, found.joints, found.size)
+    with torch.no_grad():
+        answer = export.Answer(found.net, model)(examples.other)
+    if any(part.isnan().any() for part in answer):
+        raise DataError(f"{found.path}: answers with NaN: its weights are broken; fetch it again")
+
     with replacing(out) as part:
         export.write(
             found.net, model, examples.example, examples.dynamic, part,
@@ -129,10 +133,6 @@ def onnx(
         )  # fmt: skip
         export.lean(part, row)
         difference = publication.difference(found.net, examples.other, part)
-        if math.isnan(difference):
-            raise DataError(
-                f"{found.path}: answers with NaN: its weights are broken; fetch it again"
-            )
         agreement.demand_close(difference, out)
     written = {"file": out.name, "sha256": runtime.sha256(out), "bytes": out.stat().st_size}
     return Imported(row=row | written, difference=difference)
