@@ -7,9 +7,12 @@ line prints the line alone (`--debug` adds the traceback) and exits with 1.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Generic, TypeVar
 
 from .messages import clean
+
+T = TypeVar("T")
 
 
 class EverybodyError(Exception):
@@ -40,6 +43,26 @@ class OptionError(EverybodyError):
 
 class OutputError(EverybodyError):
     """A result that cannot be written."""
+
+
+class Unbroken(Generic[T]):
+    """The items before an error, which `end` raises: for who holds items back, and must hand them
+    on before it.
+    """
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items, self._error = items, None
+
+    def __iter__(self) -> Iterator[T]:
+        try:
+            yield from self._items
+        except Exception as error:  # whatever it is, it belongs to the consumer
+            self._error = error
+
+    def end(self) -> None:
+        """After what was held back: raises the error, if there was one."""
+        if self._error is not None:
+            raise self._error
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> OptionError:

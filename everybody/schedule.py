@@ -23,11 +23,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import cv2
 
-from .errors import EverybodyError
+from .errors import EverybodyError, Unbroken
 from .method import Stage
 from .people import Frame
 
@@ -90,7 +90,8 @@ def guided(
     """
     waiting: deque[Future[Any]] = deque()
     with _workers(min(workers, most)) as pool, closing(ahead(frames, most)) as incoming:
-        for frame in incoming:
+        unbroken = Unbroken(incoming)
+        for frame in unbroken:
             if guide.waits(frame):
                 while waiting:
                     yield guide.finished(waiting.popleft().result())
@@ -99,6 +100,7 @@ def guided(
                 yield guide.finished(waiting.popleft().result())
         while waiting:
             yield guide.finished(waiting.popleft().result())
+        unbroken.end()
 
 
 def prompt(guide: Guide, frames: Iterable[Frame], *, workers: int) -> Generator[Frame, None, None]:
@@ -116,10 +118,11 @@ def prompt(guide: Guide, frames: Iterable[Frame], *, workers: int) -> Generator[
                 yield guide.finished(waiting.popleft().result())
                 continue
             assert coming is not None
-            frame, coming = coming.result(), None
-            if frame is None or guide.waits(frame):
+            ends = coming.exception() is not None or coming.result() is None
+            if ends or guide.waits(cast(Frame, coming.result())):
                 while waiting:
                     yield guide.finished(waiting.popleft().result())
+            frame, coming = coming.result(), None
             if frame is None:
                 return
             waiting.append(pool.submit(guide.work(frame)))
@@ -287,16 +290,20 @@ def mapped(
 
 
 def grouped(items: Iterable[T], full: Callable[[list[T]], bool]) -> Iterator[list[T]]:
-    """Items gathered into lists that end as soon as `full(list)`; the last may be shorter."""
+    """Items gathered into lists that end as soon as `full(list)`; the last may be shorter, and so
+    may the one before an error.
+    """
     group: list[T] = []
+    unbroken = Unbroken(items)
     try:
-        for item in items:
+        for item in unbroken:
             group.append(item)
             if full(group):
                 yield group
                 group = []
         if group:
             yield group
+        unbroken.end()
     finally:
         _close(items)
 

@@ -146,12 +146,34 @@ def test_live_each_answer_comes_before_the_next_frame_does(whole, every):
     assert all(event.is_set() for event in answered)
 
 
-def test_live_an_error_of_the_source_comes_after_the_frames_before_it():
+HOLDING = {  # what holds frames back: work in hand, smoothing's window, hindsight
+    "live": {"live": True},
+    "as needed": {},
+    "every frame": {"detect_every": 1},
+    "smooth": {"smooth": "kalman"},
+    "flow": {"flow": True},
+    "all": {"flow": True, "smooth": "kalman"},
+}
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("how", HOLDING.values(), ids=HOLDING)
+def test_an_error_of_the_source_comes_after_all_frames_before_it(how, whole):
+    """However late the frames are: here the source breaks while the first is looked at."""
+    broken = threading.Event()
+
     def source():
         yield from film(3)
+        broken.set()
         raise OSError("unplugged")
 
-    frames = Follow(live=True, camera=False)(Scripted(walking), source())
+    def people(index: int) -> People:
+        broken.wait(1)
+        return walking(index)
+
+    estimator = Scripted(people, whole=whole)
+    estimator.workers = 4
+    frames = Follow(camera=False, **how)(estimator, source())
     assert [next(frames).index for _ in range(3)] == [0, 1, 2]
     with pytest.raises(OSError, match="unplugged"):
         next(frames)

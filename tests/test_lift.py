@@ -69,6 +69,17 @@ def test_every_frame_comes_out_once_in_order_with_its_people(model):
     assert all(poses.skeleton is H36M17 for _, poses in out)
 
 
+def test_an_error_of_the_source_comes_after_the_frames_before_it(model):
+    def source():
+        yield from film(keypoints(5))
+        raise OSError("unplugged")
+
+    poses = Lifting(Lift(model=model)).poses(source())
+    assert [next(poses)[0].index for _ in range(5)] == list(range(5))
+    with pytest.raises(OSError, match="unplugged"):
+        next(poses)
+
+
 def test_a_mirrored_film_gives_mirrored_poses(model):
     straight = keypoints(30)
     other = straight[:, list(COCO17.mirror)].copy()

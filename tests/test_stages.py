@@ -120,6 +120,13 @@ def test_closing_early_closes_the_source(pool):
     assert closed.wait(5)
 
 
+def test_an_unfinished_group_comes_before_the_error_that_ends_it():
+    groups = grouped(failing(5), lambda group: len(group) == 3)
+    assert [next(groups), next(groups)] == [[0, 1, 2], [3, 4]]
+    with pytest.raises(KeyError, match="the source broke"):
+        next(groups)
+
+
 def test_groups_end_when_they_are_full():
     assert list(grouped(range(7), lambda group: len(group) == 3)) == [[0, 1, 2], [3, 4, 5], [6]]
     assert list(grouped([], lambda group: True)) == []

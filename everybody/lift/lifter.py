@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelError, OptionError
+from ..errors import ModelError, OptionError, Unbroken
 from ..geometry import Array
 from ..media.clock import Films
 from ..options import Engine
@@ -117,12 +117,14 @@ class Lifting:
         """Frames or records -> the same, in order, each with its people in space."""
         films, film = Films(), None
         reel = Reel(self.lift, self._net)
-        for frame in frames:
+        unbroken = Unbroken(frames)
+        for frame in unbroken:
             if film != (film := films(frame.source, frame.index)):
                 yield from reel.rest()
                 reel = Reel(self.lift, self._net)
             yield from reel.add(frame)
         yield from reel.rest()
+        unbroken.end()
 
 
 class Network:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..errors import Unbroken
 from ..media.clock import Films
 from ..people import Frame, People
 from .filters import Filter
@@ -40,7 +41,8 @@ def windowed(
         return replace(frame, people=people)
 
     films, film = Films(), ""
-    for frame in frames:
+    unbroken = Unbroken(frames)
+    for frame in unbroken:
         last = waiting[-1] if waiting else past[-1] if past else None
         before, film = film, films(frame.source, frame.index)
         if last is not None and (film != before or frame.time <= last.time):
@@ -52,6 +54,7 @@ def windowed(
             yield finish()
     while waiting:
         yield finish()
+    unbroken.end()
 
 
 def _smoothed(

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import Unbroken
 from ..geometry import Array, area, oks
 from ..media.clock import Films
 from ..people import Frame, People
@@ -102,13 +103,15 @@ class Stitch:
         self._waiting_films: deque[str] = deque()
 
     def __call__(self, frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+        unbroken = Unbroken(frames)
         try:
-            for frame in frames:
+            for frame in unbroken:
                 self._observe(frame)
                 while self._due():
                     yield self._settled()
             while self._waiting:
                 yield self._settled()
+            unbroken.end()
         finally:
             if isinstance(frames, Generator):
                 frames.close()
