@@ -199,10 +199,11 @@ def missed(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
             "missed": int(lost.sum()),
             "found now": int((chance.likeness[lost] >= 0.5).sum()),
             "added per picture": round(len(added.picture) / len(truth), 3),
-            "of them nobody": round(float((chance.best < 0.1).sum() / len(truth)), 3),
+            "nobody per picture": round(float((chance.best < 0.1).sum() / len(truth)), 3),
         }
 
-    return {name: (lambda name=name: of(name)) for name in methods if "method" in methods[name]}
+    finders = [n for n, one in methods.items() if one.get("method", IN_BOXES[0]) not in IN_BOXES]
+    return {name: (lambda name=name: of(name)) for name in finders}
 
 
 # --- rare poses
