@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..skeletons import WHOLEBODY133, Skeleton
+from ..skeletons.names import plain_names
 from ..typed import Id, decode, read_bytes
 from .categories import Category, Choice, choose
 from .dataset import UNKNOWN, Dataset, Picture, extents, image_folder
-from .joints import plain_names, recognise
+from .joints import recognise
 from .records import FARTHEST, GREATEST, Array, Records, identities
 
 # COCO's areas are of masks; where a set has none, this share of the box stands in (CrowdPose, Li et
