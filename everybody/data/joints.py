@@ -143,9 +143,15 @@ def recognise(
         return skeleton_of(f"{where.stem}-{count}", names, ends)
     if not names and count in _BY_COUNT:
         return _BY_COUNT[count]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    said = (
+        f"names the joint {', '.join(twice)} twice"
+        if twice
+        else f"has {len(names) or 'no'} joint names for {count} joints in each record"
+    )
     raise DataError(
-        f"{where}: {len(names)} joint names for {count} joints in each record: "
-        f"say which format it is with --skeleton ({', '.join(SKELETONS)})"
+        f"{where}: {said}: correct 'keypoints' of its categories, or say whose joints they are "
+        f"with --skeleton: a file of your own, or one of {', '.join(SKELETONS)}"
     )
 
 
