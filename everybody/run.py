@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from .errors import DataError, EverybodyError
 from .follow import Follow, Following
-from .lift.lifter import Lift, Lifting
+from .lift.lifter import Lift, Lifting, flat
 from .media.read import Selection, read
 from .media.sources import flows
 from .messages import Say
@@ -101,6 +101,8 @@ def run(
         sinks = writing.sinks(estimator.skeleton, record)
         if lifting:  # first, so that no line of the journal lacks its line in space
             sinks.insert(0, writing.spatial())
+            if left_out := flat(estimator.skeleton):
+                messages.say(left_out)
         told = _Told(summary, messages, strict)
         begun = time.perf_counter()
         with _interruptible(summary):
