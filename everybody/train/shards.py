@@ -205,10 +205,7 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
                     f"{file}: its pictures or joints are not those of {files[0]}: "
                     "train on one kind at a time"
                 )
-            own = _said(part, "categories") or PEOPLE
-            categories = tuple(dict.fromkeys([*categories, *own]))
-            places = np.array([categories.index(name) for name in own], np.int64)
-            part["kinds"] = places[part["kinds"]]
+            categories = _together(categories, part)
             part["picture"] = part["picture"] + start
             start += len(decoded)
             images.append(decoded)
@@ -236,6 +233,14 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
         hidden=column("hidden") if all("hidden" in part for part in parts) else None,
         others=column("others") if all("others" in part for part in parts) else None,
     )
+
+
+def _together(known: tuple[str, ...], part: dict[str, Any]) -> tuple[str, ...]:
+    """The known categories and a shard's, whose people then have their places among all."""
+    own = _said(part, "categories") or PEOPLE
+    all_ = tuple(dict.fromkeys([*known, *own]))
+    part["kinds"] = np.array([all_.index(name) for name in own], np.int64)[part["kinds"]]
+    return all_
 
 
 def _opened(file: Path, pool: ThreadPoolExecutor) -> tuple[dict[str, Any], NDArray[np.uint8]]:
