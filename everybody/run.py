@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from .errors import DataError, EverybodyError
 from .follow import Follow, Following
-from .lift.lifter import Lift, Lifting
+from .lift.lifter import Lift, Lifting, flat
 from .media.read import Selection, read
 from .media.sources import flows
 from .messages import Say
@@ -88,7 +88,7 @@ def run(
         follow = _going_on(follow, earlier, messages.say) if follow else None
         # To follow people, finding and posing must come apart: it takes an Estimator.
         following = Following(follow, cast("Estimator", estimator)) if follow else None
-        lifting = _lifting(lift, estimator) if lift else None
+        lifting = _lifting(lift, estimator, messages.say) if lift else None
         record = {
             "options": options or {},
             "settings": settings(estimator, select, follow, max_pixels, lift),
@@ -138,9 +138,14 @@ def _going_on(follow: Follow, earlier: Earlier, say: Say) -> Follow:
     return replace(follow, first=max(follow.first, first))
 
 
-def _lifting(lift: Lift, estimator: Poses) -> Lifting:
-    """With the engine and on the device of the estimator, where it is one that has them."""
+def _lifting(lift: Lift, estimator: Poses, say: Say) -> Lifting:
+    """With the engine and on the device of the estimator, where it is one that has them. What
+    joints are left out is said.
+    """
     from .estimator import Estimator
+
+    if left_out := flat(estimator.skeleton):
+        say(left_out)
 
     engine = estimator.options.engine if isinstance(estimator, Estimator) else None
     return Lifting(lift, engine)

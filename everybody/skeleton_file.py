@@ -6,9 +6,10 @@
     mirror = [["left_front_foot", "right_front_foot"]]      # left out: by left_ and right_
     sigmas = { left_front_foot = 0.1 }                       # left out: .079, or the joint's own
 
-Joints are called by their names. A list `mirror` of pairs, or one number per joint; `sigmas` a
-table, or one number per joint. What the library writes itself, into shards and models, is read as
-well: limbs and mirror by the places of the joints.
+Joints are called by their names; Left Ear and ear_left are left_ear, as in data. A list `mirror`
+of pairs, or one number per joint; `sigmas` a table, or one number per joint. What the library
+writes itself, into shards and models, is read as well: limbs and mirror by the places of the
+joints.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import msgspec
 
 from .errors import EverybodyError, OptionError
 from .skeletons import SIGMAS, SKELETONS, Skeleton, skeleton
+from .skeletons.names import plain_names
 from .typed import convert, decode, read_bytes
 
 DEFAULT_SIGMA = 0.079  # of a joint that nobody has published one for
@@ -45,8 +47,11 @@ class Shape(msgspec.Struct, forbid_unknown_fields=True):
 
 def chosen(name: str) -> Skeleton:
     """A known skeleton by its name, or the one in a file (.json, .toml). Raises OptionError."""
-    if Path(name).suffix.lower() in SUFFIXES:
-        return read(Path(name))
+    path = Path(name)
+    if path.suffix.lower() in SUFFIXES:
+        return read(path)
+    if path.is_file():
+        raise OptionError(f"{name}: a skeleton is read from JSON or TOML: call it .json or .toml")
     try:
         return skeleton(name)
     except OptionError as error:
@@ -56,6 +61,8 @@ def chosen(name: str) -> Skeleton:
 def read(path: Path) -> Skeleton:
     """The skeleton in a file. Raises OptionError that names what is wrong in it."""
     data = read_bytes(path, OptionError)
+    if not data.strip():
+        raise OptionError(f"{path}: is empty; expected at least name = ... and joints = [...]")
     if path.suffix.lower() == ".json":
         shape = decode(data, Shape, path, OptionError)
     else:
@@ -65,10 +72,49 @@ def read(path: Path) -> Skeleton:
             raise OptionError(f"{path}: not a readable TOML file ({error})") from error
         shape = convert(table, Shape, path, OptionError)
 
+    shape = _plain(shape)
     known = SKELETONS.get(shape.name)
     if known and known.joints != tuple(shape.joints):
         raise OptionError(f"{path}: '{shape.name}' is the name of another skeleton: choose another")
-    return made(shape, path)
+    found = made(shape, path)
+    if shape.mirror is None and (alone := without_partner(found)):
+        raise OptionError(
+            f"{path}: {alone[0]} has no partner on the other side: correct the name, or say with "
+            "mirror which joints exchange places (mirror = []: none)"
+        )
+    return found
+
+
+def _plain(shape: Shape) -> Shape:
+    """The same with all names as data have them (`plain_names`): so joints are found in data, and
+    left and right are known.
+    """
+
+    def plain(joint: str | int) -> Any:
+        return plain_names([joint])[0] if isinstance(joint, str) else joint
+
+    mirror, sigmas = shape.mirror, shape.sigmas
+    return msgspec.structs.replace(
+        shape,
+        joints=list(plain_names(shape.joints)),
+        limbs=[(plain(a), plain(b)) for a, b in shape.limbs],
+        mirror=mirror
+        and [one if isinstance(one, int) else (plain(one[0]), plain(one[1])) for one in mirror],
+        sigmas={plain(joint): sigma for joint, sigma in sigmas.items()}
+        if isinstance(sigmas, dict)
+        else sigmas,
+    )
+
+
+def without_partner(skeleton: Skeleton) -> list[str]:
+    """Joints of one side that are their own mirror image, though their name says otherwise: in a
+    mirrored picture they are the other side's.
+    """
+    return [
+        joint
+        for place, joint in enumerate(skeleton.joints)
+        if joint.startswith(tuple(SIDES)) and skeleton.mirror[place] == place
+    ]
 
 
 def to_text(skeleton: Skeleton) -> str:
@@ -118,10 +164,12 @@ def made(shape: Shape, where: Path | str) -> Skeleton:
     if not joints or len(place) < len(joints):
         twice = sorted({joint for joint in joints if joints.count(joint) > 1})
         raise OptionError(
-            f"{where}: joints {', '.join(twice)} are there twice"
+            f"{where}: joints {', '.join(twice)} are there twice: each needs a name of its own"
             if twice
             else f"{where}: a skeleton needs at least one joint"
         )
+    if not all(joints):
+        raise OptionError(f"{where}: joint {joints.index('') + 1} has no name")
 
     if not shape.name:
         raise OptionError(f"{where}: a skeleton needs a name")
@@ -141,6 +189,7 @@ def made(shape: Shape, where: Path | str) -> Skeleton:
         )
     if shape.parents and len(shape.parents) != len(joints):
         raise OptionError(f"{where}: {len(shape.parents)} parents for {len(joints)} joints")
+    _check_tree(shape.parents, joints, where)
     limbs = tuple((at(a, "limbs"), at(b, "limbs")) for a, b in shape.limbs)
     if alone := [joints[a] for a, b in limbs if a == b]:
         raise OptionError(f"{where}: limbs join {alone[0]} to itself")
@@ -184,6 +233,22 @@ def _mirror(
     return tuple(found)
 
 
+def _check_tree(parents: Sequence[int], joints: Sequence[str], where: Path | str) -> None:
+    """Raises OptionError for a parent that is no joint, and for joints that hang on themselves."""
+    for joint, parent in enumerate(parents):
+        if not -1 <= parent < len(joints):
+            raise OptionError(
+                f"{where}: parents: {joints[joint]} hangs on joint {parent}, expected -1 to "
+                f"{len(joints) - 1}"
+            )
+    for joint in range(len(parents)):
+        above = joint
+        for _ in parents:
+            above = parents[above] if above >= 0 else -1
+        if above >= 0:
+            raise OptionError(f"{where}: parents: {joints[joint]} hangs on itself")
+
+
 def _check_sides(mirror: Sequence[int], joints: Sequence[str], where: Path | str) -> None:
     """Left and right exchange places. Raises OptionError for names that say otherwise."""
     for joint, partner in zip(joints, mirror, strict=True):
@@ -191,7 +256,8 @@ def _check_sides(mirror: Sequence[int], joints: Sequence[str], where: Path | str
         other = SIDES[side] + joint.removeprefix(side) if side else None
         if other in joints and joints[partner] != other:
             raise OptionError(
-                f"{where}: mirror: {joint} becomes {joints[partner]}, expected {other}"
+                f"{where}: mirror: {joint} becomes {joints[partner]}, expected {other}: list every "
+                "pair, or leave mirror out where left_ and right_ tell it"
             )
 
 

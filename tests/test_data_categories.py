@@ -156,6 +156,16 @@ def test_results_of_other_categories_are_taken_left_out_or_refused_with_a_word(
         read_results(write(tmp_path, mixed, "results.json"), truth)
 
 
+def test_categories_that_the_truth_lacks_are_told_by_name(tmp_path: Path) -> None:
+    content = document(tmp_path, (1, "person"), (3, "referee"))
+    truth = read(write(tmp_path, content), category="person")
+    found = results(content, [0.0])
+    for one in found:
+        one["category"] = "person" if one["category_id"] == 1 else "referee"
+    joined = read_results(write(tmp_path, found, "results.json"), truth)
+    assert "(referee) are left out" in joined.notes[-1]
+
+
 def test_results_that_do_not_say_their_category_are_judged_over_all(tmp_path: Path) -> None:
     content = document(tmp_path, (1, "player"), (2, "referee"))
     truth = read(write(tmp_path, content))

@@ -196,3 +196,140 @@ def test_species_of_different_joints_are_not_one_data_set(picture):
     with pytest.raises(DataError, match=r"several skeletons: bird \(3 joints\), fish \(2 joints\)"):
         packed(picture, document)
     assert len(packed(picture, document, category="bird").picture) == 1
+
+
+def said_of(picture, document, name="annotations.json", **options):
+    """What packing says of labels, and how many crops it makes."""
+    path = picture / name
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    said = []
+    options = packing.Packing(**options)
+    count = packing.pack_all([path], picture / "shards", options, say=said.append)
+    return count, "\n".join(said)
+
+
+def several(number, **changes):
+    """COCO labels of one picture with so many birds; `changes` are of the last."""
+    document = coco()
+    bird = document["annotations"][0]
+    document["annotations"] = [bird | {"id": n} for n in range(1, number + 1)]
+    document["annotations"][-1] |= changes
+    return document
+
+
+FLAT = [v for x, y in POINTS.values() for v in (x, y, 2)]
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (several(3, bbox=[0, 0, 20, 20]), "left out of 3: 1 with a box below 48 pixels"),
+        (several(3, bbox=[0, 0, -90, 90]), "1 of 3 boxes have no size"),
+        (several(3, keypoints=[50, 20, 2] + [0] * 6), "left out of 3: 1 with fewer than 3 joints"),
+        (several(3, iscrowd=1), "left out of 3: 1 in crowds or without a joint"),
+        (several(3, keypoints=[250, 20, 2, *FLAT[3:]]), "1 of 9 joints are labelled outside"),
+        (several(3, category_id=7), "left out: 1 of category 7"),
+    ],
+)
+def test_what_is_left_out_or_odd_is_said_with_counts(picture, document, said):
+    count, told = said_of(picture, document)
+    assert said in told
+    assert count == 3 if "outside" in said else count == 2
+
+
+def test_categories_that_do_not_count_are_said(picture):
+    document = several(3, category_id=2)
+    document["categories"].append({"id": 2, "name": "fish", "keypoints": ["fin", "tail"]})
+    count, told = said_of(picture, document, category="bird")
+    assert count == 2
+    assert "left out: 1 of fish; --category NAME chooses" in told
+
+
+def test_boxes_of_a_category_without_key_points_are_said(picture):
+    document = several(3, category_id=2, keypoints=None)
+    document["categories"].append({"id": 2, "name": "egg"})
+    count, told = said_of(picture, document)
+    assert count == 2
+    assert "left out: 1 without key points (egg)" in told
+
+
+def test_a_joint_that_is_missing_on_one_side_is_said(picture):
+    count, told = said_of(picture, coco(("beak", "left_wing", "rigth_wing")))
+    assert count == 1
+    assert "left_wing without a partner" in told
+
+
+def test_joints_of_a_file_are_found_by_name_in_a_skeleton_of_fewer(picture):
+    fewer = Skeleton(
+        name="bird-2", joints=("right_wing", "beak"), limbs=(), mirror=(0, 1), sigmas=(0.1,) * 2
+    )
+    whole = packed(picture, coco())
+    part = packed(picture, coco(), skeleton=fewer)
+    assert np.array_equal(part.keypoints, whole.keypoints[:, (2, 0)])
+    assert any("left out: the joints left_wing" in note for note in part.notes)
+
+
+@pytest.mark.parametrize(
+    ("joints", "said"),
+    [
+        (("left_wing", "beak", "tail"), "has the joint left_wing where bird-3 has beak"),
+        (("beak", "beak", "left_wing"), "has the joint beak where bird-3 has left_wing"),
+    ],
+)
+def test_names_that_contradict_places_are_refused(picture, joints, said):
+    with pytest.raises(DataError, match=said):
+        packed(picture, coco(joints), skeleton=BIRD)
+
+
+def test_other_names_at_the_same_places_are_said(picture):
+    """A file of another tongue; and one of fewer joints is refused."""
+    named = packed(picture, coco(("pico", "left_wing", "right_wing")), skeleton=BIRD)
+    assert named.notes[0] == "joints taken by their places: pico as beak"
+    document = coco(("beak", "left_wing"))
+    document["annotations"][0]["keypoints"] = FLAT[:6]
+    with pytest.raises(DataError, match="has no joint right_wing for bird-3"):
+        packed(picture, document, skeleton=BIRD)
+
+
+def test_joints_that_a_category_names_twice_or_not_are_refused(picture):
+    with pytest.raises(DataError, match="names the joint beak twice"):
+        packed(picture, coco(("beak", "beak", "wing")))
+    with pytest.raises(DataError, match="has no joint names for 3 joints in each record"):
+        packed(picture, coco(()))
+
+
+def test_sizes_of_pictures_count_as_they_are(picture):
+    """Where labels say no size, the picture's own tells what is far outside; where they say
+    another, that is said."""
+    bare = coco(far=1000.0)
+    bare["images"][0] = {"id": 1, "file_name": "a.png"}
+    with pytest.raises(DataError, match="far outside the picture of 200 × 100"):
+        said_of(picture, bare)
+    larger = coco()
+    larger["images"][0] |= {"width": 400, "height": 200}
+    _, told = said_of(picture, larger)
+    assert "1 of 1 pictures have another size" in told
+    assert "a.png is 200 × 100, its labels say 400 × 200" in told
+
+
+def test_pictures_that_are_not_there_are_one_error(picture):
+    document = coco()
+    document["images"] = [{"id": 1, "file_name": "b.png", "width": 200, "height": 100}]
+    with pytest.raises(DataError, match=r"its pictures are not there: put 'b\.png'"):
+        said_of(picture, document)
+    document["images"].append({"id": 2, "file_name": "a.png", "width": 200, "height": 100})
+    document["annotations"].append(document["annotations"][0] | {"id": 6, "image_id": 2})
+    count, told = said_of(picture, document)
+    assert count == 1
+    assert "1 of 2 pictures could not be read" in told
+
+
+def test_labels_of_nothing_and_files_cut_off_are_errors(picture):
+    with pytest.raises(DataError, match="nothing to pack"):
+        said_of(picture, coco() | {"images": [], "annotations": []})
+    with pytest.raises(DataError, match="is the file complete"):
+        said_of(picture, '{"images": [')
+    (picture / "labels").mkdir()
+    (picture / "labels" / "labels.json").write_text("[]")
+    with pytest.raises(DataError, match=r"if .*labels\.json holds the labels, name that file"):
+        read(picture / "labels")

@@ -15,14 +15,16 @@ from everybody.lift import root, window
 from everybody.lift.anatomy import HEIGHT, PROPORTIONS, STATURE, bones, stature
 from everybody.lift.exif import picture_fov
 from everybody.lift.knees import SHORTER
-from everybody.lift.lifter import Lift, Lifting, Network, Reel
+from everybody.lift.lifter import Lift, Lifting, Network, Reel, flat
 from everybody.lift.track import Track, rebuilt, sampled
 from everybody.people import Frame, People
 from everybody.results.records import Record
 from everybody.runtime import load
-from everybody.skeletons import COCO17, H36M17
+from everybody.skeletons import BLAZEPOSE33, COCO17, H36M17, HALPE26
 from synthetic import nets
 from tests import motion
+
+SIDES = ("left", "right")
 
 SIZE = (640, 480)
 FOV = math.degrees(2 * math.atan(SIZE[0] / 2 / 600.0))  # of motion.filmed
@@ -199,6 +201,14 @@ def tall(joints: np.ndarray) -> np.ndarray:
     legs = [f"{side}_{part}" for side in ("left", "right") for part in ("knee", "ankle")]
     longer = bones(joints)[..., [H36M17.joints.index(leg) for leg in legs]].sum(-1) / 2
     return stature(joints) + STATURE * longer * (1 / SHORTER - 1)
+
+
+def test_what_stays_in_the_plane_of_the_picture_is_said():
+    assert flat(COCO17) == flat(H36M17) == ""
+    feet = [f"{side}_{part}" for part in ("big_toe", "small_toe", "heel") for side in SIDES]
+    assert flat(HALPE26).endswith(": " + ", ".join(feet))
+    assert flat(HALPE26).startswith("6 joints are not put into space")
+    assert flat(BLAZEPOSE33).endswith(", ...")
 
 
 def test_height_scales_the_body_and_its_distance(model):

@@ -69,6 +69,14 @@ def test_every_skeleton_gets_through_text_and_back(name):
         ('name = "coco-17"', "'coco-17' is the name of another skeleton"),
         ('colour = "red"', "colour"),
         ("limbs = [[", "not a readable TOML file"),
+        ('mirror = [["left_front", "right_front"]]', "left_back becomes left_back.*every pair"),
+        ("parents = [9, 0, 0, 0, 0]", "left_front hangs on joint 9"),
+        ("parents = [-1, 2, 1, 0, 0]", "right_front hangs on itself"),
+        (
+            'joints = ["left_front", "rigth_front", "left_back", "right_back", "seat"]',
+            "left_front has no partner",
+        ),
+        ('joints = ["left_front", "right_front", "left_back", "right_back", " "]', "has no name"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(tmp_path, more, said):
@@ -78,6 +86,29 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, more, said):
     with pytest.raises(OptionError, match=said) as error:
         skeleton_file.read(path)
     assert str(path) in str(error.value)
+
+
+def test_names_are_read_as_data_have_them(tmp_path):
+    """Left and right are known however they are written; so the mirror is."""
+    text = TOML.replace("left_front", "Left Front").replace("right_back", "Back-Right")
+    spelt = skeleton_file.read(written(tmp_path, text))
+    assert spelt == skeleton_file.read(written(tmp_path, TOML))
+
+
+def test_one_side_alone_is_said_to_be_meant(tmp_path):
+    text = 'name = "arm"\njoints = ["left_wrist", "base"]\nmirror = []'
+    mine = skeleton_file.read(written(tmp_path, text))
+    assert mine.mirror == (0, 1)
+    assert skeleton_file.without_partner(mine) == ["left_wrist"]
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".json"])
+def test_an_empty_file_and_one_of_another_kind_are_named(tmp_path, suffix):
+    with pytest.raises(OptionError, match="is empty; expected at least"):
+        skeleton_file.read(written(tmp_path, " \n", suffix))
+    other = written(tmp_path, "name: chair", ".yaml")
+    with pytest.raises(OptionError, match=r"call it \.json or \.toml"):
+        skeleton_file.chosen(str(other))
 
 
 def test_joints_that_are_there_twice_and_unknown_names_are_errors(tmp_path):

@@ -132,10 +132,24 @@ def test_shards_hold_skeletons_that_nobody_knows(tmp_path):
     assert pack.categories == ("frog", "toad")
     assert pack.kinds.tolist() == [1]
 
-    other = shards.Writer(tmp_path / "more", FROG, ("newt",))
-    other.add(np.zeros((16, 16, 3), np.uint8), "b", **columns | {"kinds": np.array([0])})
+    # Another export lists its categories in another order, and has one more: names tell.
+    other = shards.Writer(tmp_path / "more", FROG, ("newt", "toad"))
+    for name, kind in (("b", 0), ("c", 1)):
+        image = np.zeros((16, 16, 3), np.uint8)
+        other.add(image, name, **columns | {"kinds": np.array([kind])})
     other.flush()
-    with pytest.raises(DataError, match="joints or categories are not those of"):
+    both = shards.load([tmp_path])
+    assert both.categories == ("frog", "toad", "newt")
+    assert [both.categories[kind] for kind in both.kinds] == ["toad", "newt", "toad"]
+
+    third = shards.Writer(tmp_path / "third", COCO17)
+    third.add(
+        np.zeros((16, 16, 3), np.uint8),
+        "d",
+        **columns | {"keypoints": np.ones((1, 17, 3), np.float32)},
+    )
+    third.flush()
+    with pytest.raises(DataError, match="pictures or joints are not those of"):
         shards.load([tmp_path])
 
 

@@ -57,7 +57,7 @@ def triangulate(
     from ..lift.triangulate import Trust
     from ..lift.views import Rules, triangulate_views
     from ..results.scene import FORMATS, NAME, write_scene
-    from ..skeletons import skeleton as known_skeleton
+    from ..skeleton_file import chosen
 
     wanted = listed(formats or [])
     if wrong := [name for name in wanted if name not in FORMATS]:
@@ -73,7 +73,7 @@ def triangulate(
         raise OptionError(f"{len(sources)} view: triangulating takes two cameras or more")
     cameras = read_calibration(calibration)
     options = _options(finding, posing, running)
-    skeleton = known_skeleton(posing.skeleton) if posing.skeleton else None
+    skeleton = chosen(posing.skeleton) if posing.skeleton else None
     select = choosing.selection()
     views = [
         _view(source, name, out, options, select, skeleton)

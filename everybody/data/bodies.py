@@ -10,8 +10,9 @@ import numpy as np
 
 from ..errors import DataError
 from ..skeletons import Skeleton
+from ..skeletons.names import plain_names
 from .dataset import MARGIN, Dataset, Picture, extents, image_folder
-from .joints import plain_names, recognise
+from .joints import recognise
 
 Box = tuple[float, float, float, float]
 

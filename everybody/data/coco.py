@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..skeletons import WHOLEBODY133, Skeleton
+from ..skeletons.names import plain_names
 from ..typed import Id, decode, read_bytes
 from .categories import Category, Choice, choose
 from .dataset import UNKNOWN, Dataset, Picture, extents, image_folder
-from .joints import plain_names, recognise
+from .joints import recognise
 from .records import FARTHEST, GREATEST, Array, Records, identities
 
 # COCO's areas are of masks; where a set has none, this share of the box stands in (CrowdPose, Li et
@@ -100,10 +101,12 @@ def read_coco(
     counted, categories, notes = _counted(everybody, choice)
     category_numbers = [numbers_of[key] for key in categories]
     people = everybody.keep(counted.tolist())
-    keypoints, skeleton, blank = keypoints_of(people, skeleton, choice)
+    keypoints, skeleton, blank, note = keypoints_of(people, skeleton, choice)
     boxes = boxes_of(people, keypoints, keypoints[..., 2] > 0)
     areas, estimated = _areas(people, boxes)
     crowd = np.array([bool(value) for value in people.values("iscrowd")], bool)
+    if note:
+        notes.append(note)
     if blank:
         notes.append(f"{blank} people have no keypoints: they are neither to find nor false")
     if estimated:
@@ -145,13 +148,18 @@ def _counted(
     counted = np.array([key in choice.chosen for key in given], bool)
 
     left: dict[str, int] = {}
+    blank: dict[str, int] = {}  # of categories without key points
     for key, record in zip(given, people.records, strict=True):
-        if key not in choice.chosen and (record.keypoints or key not in choice.left_out):
+        if key not in choice.chosen:
             known = choice.left_out.get(key)
             called = f"category {key}" if known is None else known.called
-            left[called] = left.get(called, 0) + 1
+            counts = left if record.keypoints or known is None else blank
+            counts[called] = counts.get(called, 0) + 1
     names = ", ".join(f"{count} of {called}" for called, count in left.items())
     notes = [f"left out: {names}; --category NAME chooses"] if left else []
+    if blank:
+        some = ", ".join([*blank][:5]) + (", ..." if len(blank) > 5 else "")
+        notes.append(f"left out: {sum(blank.values())} without key points ({some})")
     return counted, [key for key, kept in zip(given, counted, strict=True) if kept], notes
 
 
@@ -235,9 +243,9 @@ def _areas(people: Records, boxes: Array) -> tuple[Array, int]:
 
 def keypoints_of(
     people: Records, skeleton: Skeleton | None, choice: Choice | None
-) -> tuple[Array, Skeleton, int]:
-    """[N, K, 3], whose joints they are, and how many people have none; the parts of COCO-WholeBody
-    are put together.
+) -> tuple[Array, Skeleton, int, str]:
+    """[N, K, 3], whose joints they are, how many people have none, and what is to be said of how
+    the joints were found; the parts of COCO-WholeBody are put together.
     """
     rows: list[Any] = [record.keypoints or [] for record in people.records]
     if people.records and all(record.foot_kpts is not None for record in people.records):
@@ -253,23 +261,55 @@ def keypoints_of(
             + (f", and the category {bare} names none" if bare else "")
             + ": is this the keypoint file?"
         )
+    places, note = None, ""
     if skeleton is None:
         count = len(names) if given is None else len(given) // 3
         skeleton = recognise(names, count, people.path, choice.limbs if choice else ())
+        count = len(skeleton)
+    elif given is not None and len(names) == len(given) // 3:
+        places, note = _places_of(skeleton, plain_names(names), people.path)
+        count = len(names)
+    else:
+        count = len(skeleton)
 
-    names = plain_names(choice.joints) if choice else ()
-    order = [names.index(joint) for joint in skeleton.joints] if differ(names, skeleton) else None
     blank = sum(not row for row in rows)
-    nothing = [0.0] * (3 * len(skeleton))
-    what = f"keypoints ({len(skeleton)} joints of {skeleton.name})"
-    flat = people.numbers([row or nothing for row in rows], 3 * len(skeleton), what)
-    keypoints = flat.reshape(len(rows), len(skeleton), 3)
-    return keypoints if order is None else keypoints[:, order], skeleton, blank
+    nothing = [0.0] * (3 * count)
+    what = f"keypoints ({count} joints of {skeleton.name})"
+    flat = people.numbers([row or nothing for row in rows], 3 * count, what)
+    keypoints = flat.reshape(len(rows), count, 3)
+    return keypoints if places is None else keypoints[:, places], skeleton, blank, note
 
 
-def differ(names: tuple[str, ...], skeleton: Skeleton) -> bool:
-    """Whether a file's joints are those of a skeleton, in another order."""
-    return names != skeleton.joints and sorted(names) == sorted(skeleton.joints)
+def _places_of(
+    skeleton: Skeleton, names: tuple[str, ...], where: Path
+) -> tuple[list[int] | None, str]:
+    """Where a file whose joints have these names holds those of a skeleton that was asked for, and
+    what is to be said of it. They are found by their names; a file may have more. None: they lie as
+    they are, some under other names.
+
+    Raises DataError where the file lacks joints, and where names contradict places.
+    """
+    lacking = [joint for joint in skeleton.joints if joint not in names]
+    if not lacking and len(set(names)) == len(names):
+        more = ", ".join(name for name in names if name not in skeleton.joints)
+        note = f"left out: the joints {more}, which {skeleton.name} does not have" if more else ""
+        return [names.index(joint) for joint in skeleton.joints], note
+    if len(names) != len(skeleton):
+        raise DataError(
+            f"{where}: has no joint {', '.join(lacking[:9])} for {skeleton.name}; "
+            f"its joints are {', '.join(names)}"
+        )
+
+    pairs = [(name, joint) for name, joint in zip(names, skeleton.joints, strict=True)]
+    renamed = [(name, joint) for name, joint in pairs if name != joint]
+    for name, joint in renamed:
+        if name in skeleton.joints or joint in names:
+            raise DataError(
+                f"{where}: has the joint {name} where {skeleton.name} has {joint}, and no joint "
+                f"{', '.join(lacking[:9])}: give both the same names"
+            )
+    said = ", ".join(f"{name} as {joint}" for name, joint in renamed)
+    return None, f"joints taken by their places: {said}"
 
 
 def _whole_bodies(people: Records) -> list[list[float]]:

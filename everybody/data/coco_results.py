@@ -31,7 +31,7 @@ def read_coco_results(path: Path, data: bytes | None = None, *, skeleton: Skelet
     found = decode(read_bytes(path) if data is None else data, list[Result], path)
     people = Records.of(path, "results", found)
     pictures, picture = _named_pictures(people)
-    keypoints, skeleton, blank = keypoints_of(people, skeleton, None)
+    keypoints, skeleton, blank, _ = keypoints_of(people, skeleton, None)
     if blank:
         row = next(row for row, one in enumerate(people.records) if not one.keypoints)
         raise people.fail(row, f"has no keypoints, expected {3 * len(skeleton)} numbers")

@@ -148,6 +148,8 @@ class Dataset:
 
     def rows(self) -> list[NDArray[np.int64]]:
         """The rows of the people, one array per picture, in their order."""
+        if not len(self):
+            return []
         order = np.argsort(self.picture, kind="stable")
         return np.split(order, np.searchsorted(self.picture[order], np.arange(1, len(self))))
 
@@ -247,14 +249,13 @@ def with_margin(boxes: NDArray[Any], keypoints: NDArray[Any]) -> Array:
 
 def image_folder(path: Path, pictures: tuple[Picture, ...]) -> Path | None:
     """Where the pictures of an annotation file lie: in 'images' beside it, beside it, or the same
-    one level up.
+    one level up; where the first is that is there, of a few.
     """
-    if not pictures or not pictures[0].name:
-        return None
     beside, above = path.parent, path.parent.parent
     places = (beside / "images", beside, above / "images", above)
-    first = pictures[0].name
-    return next((place for place in places if _is_file(place_of(first, place))), None)
+    names = [one.name for one in pictures[:20] if one.name]
+    there = (at for name in names for at in places if _is_file(place_of(name, at)))
+    return next(there, None)
 
 
 def place_of(name: str, folder: Path) -> Path:

@@ -66,14 +66,16 @@ def _in_categories(results: Dataset, truth: Dataset) -> Dataset:
     """Results of the categories that the truth has. What has one category is not left out for
     calling it otherwise.
     """
+    called = dict(results.categories)
     if results.categories and set(results.categories.values()) & set(truth.categories.values()):
-        results = _renumbered(results, truth)
+        results, called = _renumbered(results, truth)
     given, known = np.unique(results.category), list(truth.categories)
     foreign = ~np.isin(results.category, [*known, UNKNOWN])
     if not known or not foreign.any():
         return results
     names = ", ".join(f"{key} ({name})" for key, name in truth.categories.items())
-    numbers = ", ".join(str(key) for key in np.unique(results.category[foreign]))
+    strange = np.unique(results.category[foreign]).tolist()
+    numbers = ", ".join(f"{key} ({called[key]})" if key in called else str(key) for key in strange)
     if len(given) == 1 and len(known) == 1:
         note = f"{results.name}: category {numbers} is taken for {names} of {truth.name}"
         category = np.full_like(results.category, known[0])
@@ -87,15 +89,16 @@ def _in_categories(results: Dataset, truth: Dataset) -> Dataset:
     return replace(results.select(~foreign), notes=(*results.notes, note))
 
 
-def _renumbered(results: Dataset, truth: Dataset) -> Dataset:
+def _renumbered(results: Dataset, truth: Dataset) -> tuple[Dataset, dict[int, str]]:
     """Results whose categories have names, with the truth's numbers for them; others get numbers
-    that the truth does not have.
+    that the truth does not have. And the names by their numbers now.
     """
     number = {name: key for key, name in truth.categories.items()}
     new = max(number.values(), default=0) + 1
     table = {key: number.get(name, new + key) for key, name in results.categories.items()}
     category = [table.get(key, key) for key in results.category.tolist()]
-    return replace(results, category=np.array(category, np.int64))
+    names = {table[key]: name for key, name in results.categories.items()}
+    return replace(results, category=np.array(category, np.int64)), names
 
 
 def common(results: Dataset, truth: Dataset, *, mapped: bool = False) -> tuple[Dataset, Dataset]:
@@ -113,7 +116,8 @@ def common(results: Dataset, truth: Dataset, *, mapped: bool = False) -> tuple[D
     if not shared:
         raise DataError(f"{names}: they share no joint")
     left_out = ", ".join(name for name in truth.skeleton.joints if name not in table.copied)
-    joints = f"the {len(shared)} joints that both have (without {left_out})"
+    joints = f"the {len(shared)} joints that both have"
+    joints += f" (without {left_out})" if left_out else ""
     if not mapped:
         raise DataError(f"{names}: say --map to judge {joints}")
     note = f"{names}: judged on {joints}"

@@ -6,7 +6,6 @@ AIC: sigmas of the AI Challenger keypoint track (Wu et al. 2017). PoseTrack18 (A
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ..skeletons import (
     WHOLEBODY133,
     Skeleton,
 )
+from ..skeletons.names import plain_names
 
 
 def skeleton_of(
@@ -114,7 +114,6 @@ ANIMALPOSE20 = skeleton_of(
     [ANIMAL20.sigmas[place] for place in _PLACES],
 )
 
-_OTHER_NAMES = {"head_bottom": "upper_neck", "hear_top": "head_top"}  # of the same points
 _BY_NAMES = {s.joints: s for s in (*SKELETONS.values(), AIC14, POSETRACK17, ANIMALPOSE20)}
 _BY_COUNT = {len(s): s for s in (HALPE26, WHOLEBODY133, HALPE136)}  # where a file names no joints
 
@@ -144,28 +143,16 @@ def recognise(
         return skeleton_of(f"{where.stem}-{count}", names, ends)
     if not names and count in _BY_COUNT:
         return _BY_COUNT[count]
-    raise DataError(
-        f"{where}: {len(names)} joint names for {count} joints in each record: "
-        f"say which format it is with --skeleton ({', '.join(SKELETONS)})"
+    twice = sorted({name for name in names if names.count(name) > 1})
+    said = (
+        f"names the joint {', '.join(twice)} twice"
+        if twice
+        else f"has {len(names) or 'no'} joint names for {count} joints in each record"
     )
-
-
-def plain_names(joints: Sequence[str]) -> tuple[str, ...]:
-    """Names of joints as this library writes them: Left Eye, L_Eye and Eye_Left are left_eye, and
-    Animal-Pose's L_F_EarBase would be left_front_ear.
-    """
-    names = []
-    for joint in joints:
-        name = re.sub(r"[\s-]+", "_", joint.strip().lower())
-        name = re.sub(r"^(.+)_(left|right)$", r"\2_\1", name)
-        name = re.sub(r"^(l|r)_", lambda side: _SHORT[side[1]], name)
-        name = re.sub(r"^(left|right)_(f|b)_", lambda m: f"{m[1]}_{_SHORT[m[2]]}", name)
-        name = re.sub(r"_earbase$", "_ear", name)
-        names.append(_OTHER_NAMES.get(name, name))
-    return tuple(names)
-
-
-_SHORT = {"l": "left_", "r": "right_", "f": "front_", "b": "back_"}
+    raise DataError(
+        f"{where}: {said}: correct 'keypoints' of its categories, or say whose joints they are "
+        f"with --skeleton: a file of your own, or one of {', '.join(SKELETONS)}"
+    )
 
 
 def _is_limb(pair: Sequence[float], count: int) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..skeletons import Skeleton
-from ..typed import read_bytes, without_mark
+from ..typed import decode, read_bytes, without_mark
 from .coco import read_coco
 from .coco_results import read_coco_results
 from .cvat import read_cvat
@@ -78,8 +78,12 @@ def _file(path: Path) -> Path:
         if (path / name).is_file():
             return path / name
     if labels_folder(path) is None:
+        files = [one for one in sorted(path.iterdir()) if one.suffix.lower() in (".json", ".xml")]
+        hint = (
+            f": if {files[0]} holds the labels, name that file" if files else f": expected {KNOWN}"
+        )
         raise DataError(
-            f"{path}: has no frames.jsonl, no annotations.json and no .txt labels: expected {KNOWN}"
+            f"{path}: has no frames.jsonl, no annotations.json or .xml, and no .txt labels{hint}"
         )
     return path
 
@@ -131,6 +135,7 @@ def _read_mat(path: Path) -> tuple[Dataset, ...]:
 def _read_coco(path: Path, skeleton: Skeleton | None, category: str | None) -> Dataset:
     data = read_bytes(path)
     if b'"images"' not in data or b'"annotations"' not in data:
+        decode(data, dict, path)  # a file that is cut off is not complete, rather than unknown
         raise DataError(f"{path}: is JSON, but no labelled data that is known ({KNOWN})")
     return read_coco(path, data, skeleton=skeleton, category=category)
 

@@ -25,7 +25,7 @@ from ..media.clock import Films
 from ..options import Engine
 from ..people import Frame, People, Poses3D
 from ..runtime import Session, describe
-from ..skeletons import COCO17, H36M17, mapping
+from ..skeletons import COCO17, H36M17, Skeleton, mapping
 from ..weights.locate import opened
 from . import root, window
 from .anatomy import HEIGHT
@@ -125,6 +125,18 @@ class Lifting:
             yield from reel.add(frame)
         yield from reel.rest()
         unbroken.end()
+
+
+def flat(skeleton: Skeleton) -> str:
+    """What to say of the joints that stay in the picture's plane, since lifters are not told them:
+    feet, faces, hands. "" where there are none.
+    """
+    known = {*COCO17.joints, *mapping(H36M17, skeleton).copied, *mapping(H36M17, skeleton).derived}
+    names = [joint for joint in skeleton.joints if joint not in known]
+    if not names:
+        return ""
+    some = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    return f"{len(names)} joints are not put into space, which the lifter does not know: {some}"
 
 
 class Network:

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..atomic import replacing
 from ..errors import DataError
 from ..lift.floor import Floor, FloorFinder, grounded
-from ..lift.lifter import Lifting
+from ..lift.lifter import Lifting, flat
 from ..media.clock import Films
 from ..messages import Say
 from .records import Results
@@ -35,6 +35,8 @@ def lifted_file(
     world: find the floor of each film, and put its people on it; a film where nobody stands stays
     in camera coordinates, which is said.
     """
+    if left_out := flat(results.skeleton):
+        say(left_out)
     finders: dict[str, FloorFinder] = {}
     films, count = Films(), 0
     with closing(Journal3D(folder)) as journal:

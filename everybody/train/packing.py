@@ -14,6 +14,7 @@ from ..errors import DataError
 from ..messages import Say
 from ..skeletons import Skeleton
 from . import distill, shards, squares
+from .slips import check_places, odd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,48 +52,31 @@ def pack_all(data: Sequence[Path], out: Path, options: Packing, *, say: Say) -> 
             size = options.size or 256
             total += squares.pack_crops(labels, folder, size=size, turns=options.turns, say=say)
     if total == 0:
-        raise DataError(
-            f"{', '.join(map(str, data))}: nothing to pack: no labelled person is large enough"
-        )
+        raise DataError(f"{', '.join(map(str, data))}: nothing to pack: no picture or body is left")
     return total
 
 
-def _read(path: Path, options: Packing) -> Dataset:
-    """A data set in the joints that are asked for. Raises DataError for a label that no picture can
-    have.
+def _read(path: Path, options: Packing, say: Say) -> Dataset:
+    """A data set in the joints that are asked for; what is odd about it is said. Raises DataError
+    for pictures that are not there, and for a label that no picture can have.
     """
     labels = read(path, skeleton=options.skeleton, category=options.category)
     if options.skeleton is not None:
         labels = labels.to(options.skeleton)
+    for note in (*labels.notes, *odd(labels)):
+        say(f"{path}: {note}")
+    if len(labels) and labels.folder is None and not labels.path(0).is_file():
+        raise DataError(
+            f"{path}: its pictures are not there: put '{labels.pictures[0].name}' and the others "
+            "into a folder images beside it"
+        )
     check_places(labels)
     return labels
 
 
-def check_places(labels: Dataset) -> None:
-    """Raises DataError for a joint or box that is labelled farther outside its picture than the
-    picture is large: a slip that would teach nonsense.
-    """
-    sizes = np.array([(one.width, one.height) for one in labels.pictures], float).reshape(-1, 2)
-    size = sizes[labels.picture][:, None]  # [N, 1, 2]
-    points = np.concatenate([labels.keypoints[..., :2], labels.boxes.reshape(-1, 2, 2)], 1)
-    known = np.pad(labels.labelled, ((0, 0), (0, 2)), constant_values=True)
-    far = ((points < -size) | (points > 2 * size)).any(-1) & known & (size > 0).all(-1)
-    if not far.any():
-        return
-    row, place = np.argwhere(far)[0]
-    what = [*labels.skeleton.joints, "the box", "the box"][place]
-    picture = labels.pictures[labels.picture[row]]
-    x, y = points[row, place]
-    raise DataError(
-        f"{labels.name}: picture '{picture.name}', annotation {labels.ids[row]}: "
-        f"{what} is labelled at ({x:g}, {y:g}), far outside the picture "
-        f"of {picture.width} × {picture.height}: correct it, or mark it as not labelled"
-    )
-
-
 def prepared(path: Path, options: Packing, teachers: Dataset | None, say: Say) -> Dataset:
     """A data set as it is packed: without what is held out or judged on, with what teachers add."""
-    labels = distill.nobody(path) if options.nobody else _read(path, options)
+    labels = distill.nobody(path) if options.nobody else _read(path, options, say)
     if options.hold_out:
         names = [squares.name_of(labels.path(i)) for i in range(len(labels))]
         labels = labels.subset(np.flatnonzero(~shards.held_back(names, options.hold_out)))

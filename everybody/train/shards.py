@@ -177,8 +177,8 @@ class Writer:
 def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
     """All shards of the folders (or single shard files), decoded, in the order of their names.
 
-    Raises DataError for a folder without shards, for shards of different sizes or skeletons, and
-    for a broken one.
+    Categories are those of all, told by their names. Raises DataError for a folder without shards,
+    for shards of different sizes or skeletons, and for a broken one.
     """
     files: list[Path] = []
     for folder in map(Path, folders):
@@ -191,6 +191,7 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
         files += found
     parts: list[dict[str, Any]] = []
     images: list[NDArray[np.uint8]] = []
+    categories: tuple[str, ...] = ()
     start = 0
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         for file in files:
@@ -198,12 +199,13 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
             part.setdefault("kinds", np.zeros(len(part["picture"]), np.int64))
             if images and (
                 decoded.shape[1:] != images[0].shape[1:]
-                or any(_said(part, what) != _said(parts[0], what) for what in _ONE)
+                or _said(part, "skeleton") != _said(parts[0], "skeleton")
             ):
                 raise DataError(
-                    f"{file}: its pictures, joints or categories are not those of {files[0]}: "
+                    f"{file}: its pictures or joints are not those of {files[0]}: "
                     "train on one kind at a time"
                 )
+            categories = _together(categories, part)
             part["picture"] = part["picture"] + start
             start += len(decoded)
             images.append(decoded)
@@ -226,11 +228,19 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
         ignored=column("ignored"),
         skeleton=of_text(_said(parts[0], "skeleton")[0], str(files[0])),
         kinds=column("kinds"),
-        categories=_said(parts[0], "categories") or PEOPLE,
+        categories=categories,
         turns=column("turns") if all("turns" in part for part in parts) else None,
         hidden=column("hidden") if all("hidden" in part for part in parts) else None,
         others=column("others") if all("others" in part for part in parts) else None,
     )
+
+
+def _together(known: tuple[str, ...], part: dict[str, Any]) -> tuple[str, ...]:
+    """The known categories and a shard's, whose people then have their places among all."""
+    own = _said(part, "categories") or PEOPLE
+    all_ = tuple(dict.fromkeys([*known, *own]))
+    part["kinds"] = np.array([all_.index(name) for name in own], np.int64)[part["kinds"]]
+    return all_
 
 
 def _opened(file: Path, pool: ThreadPoolExecutor) -> tuple[dict[str, Any], NDArray[np.uint8]]:
@@ -242,9 +252,6 @@ def _opened(file: Path, pool: ThreadPoolExecutor) -> tuple[dict[str, Any], NDArr
         return part, np.stack(list(pool.map(_decode, pieces)))
     except (OSError, ValueError, KeyError, cv2.error) as error:
         raise DataError(f"{file}: not a shard of packed pictures ({error})") from error
-
-
-_ONE = ("skeleton", "categories")  # what is the same in all shards of a run
 
 
 def _said(part: Mapping[str, Any], what: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from ..media.images import decode
 from ..messages import Say
 from ..people import Image
 from .shards import Writer
+from .slips import check_picture
 
 CONTEXT = 1.6  # side of a crop, in longer sides of its box: room for turns, scales and shifts
 FILL = 114
@@ -39,13 +40,12 @@ def pack_crops(
 ) -> int:
     """Square crops around each person of the data set into shards: how many. People whose box is
     shorter than `least` pixels, or with fewer than four labelled joints, teach little and are left
-    out. Broken pictures are left out, and named. turns: crops [N, S, S, 3] and boxes [N, 4] in them
-    -> the column of that name.
+    out, and counted. Broken pictures are left out, and named. turns: crops [N, S, S, 3] and boxes
+    [N, 4] in them -> the column of that name.
     """
     categories, kinds = data.kinds()
     writer = Writer(folder, data.skeleton, categories)
-    sides = (data.boxes[:, 2:] - data.boxes[:, :2]).max(1, initial=0)
-    enough = ~data.ignored & (sides >= least) & (data.labelled.sum(1) >= min(4, len(data.skeleton)))
+    enough = _enough(data, least, say)
     data, kinds = data.select(enough), kinds[enough]
     hidden = hidden_joints(data.keypoints[..., 2])
     for name, image, rows in _pictures(data, say):
@@ -81,6 +81,26 @@ def pack_crops(
             )
     writer.flush()
     return writer.pictures
+
+
+def _enough(data: Dataset, least: float, say: Say) -> NDArray[np.bool_]:
+    """[N]: who can teach an SPPE; how many cannot is said, each for the first reason."""
+    sides = data.boxes[:, 2:] - data.boxes[:, :2]
+    joints = min(4, len(data.skeleton))
+    reasons = {
+        "in crowds or without a joint": data.ignored,
+        f"with a box below {least:g} pixels": (sides.max(1, initial=0) < least)
+        | (sides.min(1, initial=least) <= 0),
+        f"with fewer than {joints} joints": data.labelled.sum(1) < joints,
+    }
+    enough = np.ones(len(sides), bool)
+    counts = []
+    for reason, out in reasons.items():
+        counts += [f"{(out & enough).sum()} {reason}"] * bool((out & enough).any())
+        enough &= ~out
+    if counts:
+        say(f"{data.name}: left out of {len(sides)}: {', '.join(counts)}")
+    return enough
 
 
 def in_crops(keypoints: NDArray[Any], matrices: NDArray[Any]) -> NDArray[np.float32]:
@@ -165,19 +185,29 @@ def name_of(path: Path) -> str:
 
 
 def _pictures(data: Dataset, say: Say) -> Iterator[tuple[str, Image, NDArray[np.int64]]]:
-    """(set/file, picture, rows of its people); broken pictures are named, skipped and counted."""
-    broken = 0
+    """(set/file, picture, rows of its people); broken pictures are named, skipped and counted, as
+    are those of another size than their labels say.
+    """
+    broken, other = 0, []
     for index, rows in enumerate(data.rows()):
         path = data.path(index)
         try:
             image = decode(path.read_bytes(), str(path))
         except (InputError, OSError) as error:
             broken += 1
-            say(f"skipped: {error}")
+            reason = error if isinstance(error, InputError) else f"{path}: {error.strerror}"
+            say(f"skipped: {reason}")
             continue
+        height, width = image.shape[:2]
+        other += [slip] if (slip := check_picture(data, index, width, height)) else []
         yield name_of(path), image, rows
     if broken:
-        say(f"{data.name}: {broken} of {len(data)} pictures are broken and were skipped")
+        say(f"{data.name}: {broken} of {len(data)} pictures could not be read and were skipped")
+    if other:
+        say(
+            f"{data.name}: {len(other)} of {len(data)} pictures have another size than when they "
+            f"were labelled ({other[0]}): are these the right ones?"
+        )
 
 
 def warp(image: Image, matrix: NDArray[Any], size: int) -> Image:
