@@ -450,14 +450,14 @@ def test_a_missing_torch_is_told(cpm, monkeypatch):
 
 
 PROMISED = {
-    "simple-baseline": ("18", "34", "50", "101", "152"),
+    "simple-baseline": ("18", "34", "50", "101", "152", "50-caffe"),
     "hrnet": ("w18-small", "w32", "w48"),
     "hourglass": ("1", "2", "4", "8"),
     "cpm": ("3", "6"),
     "fastpose": ("50", "152", "unshuffle-50"),
     "deeppose": ("18", "18-rle", "50", "50-rle"),
     "integral": ("50",),
-    "simcc": ("18", "50"),
+    "simcc": ("18", "50", "101", "152"),
     "rtmpose": ("t", "s", "m", "l"),
     "vitpose": ("s", "b"),
     "openpose": ("body", "body25", "hand", "face", "light"),

@@ -9,8 +9,12 @@ them; the last features F are a map of stride 16. Two decoders bring it to heatm
 
 Parameter names are the authors' (ViTAE-Transformer/ViTPose, Apache-2.0), and so are two habits:
 patches are padded by 2 on each side, and the position of a class token, which is not there, is
-added to every patch. `published` takes their files, and those of mmpose (Apache-2.0), which have
-other names and no such position.
+added to every patch. `published` takes their files, those of mmpose (Apache-2.0), which have other
+names and no such position, and those of Hugging Face's transformers (Apache-2.0), which have other
+names.
+
+In ViTPose+ (Xu et al. 2023, arXiv 2212.04246) a last part of each layer's features is of an expert
+for the data set; the first one, COCO's, is taken.
 """
 
 from __future__ import annotations
@@ -138,7 +142,7 @@ class VitPoseNet(nn.Module):
 
 
 UNUSED = ("backbone.cls_token", "backbone.mask_token", "associate_keypoint_heads.")
-MMPOSE = (  # names of mmpose's backbone -> ours
+MMPOSE = (  # names of mmpose's network -> ours
     (r"^head\.", "keypoint_head."),
     (r"\.patch_embed\.projection\.", ".patch_embed.proj."),
     (r"^backbone\.ln1\.", "backbone.last_norm."),
@@ -147,19 +151,60 @@ MMPOSE = (  # names of mmpose's backbone -> ours
     (r"\.layers\.(\d+)\.ffn\.layers\.1\.", r".blocks.\1.mlp.fc2."),
     (r"\.layers\.(\d+)\.attn\.", r".blocks.\1.attn."),
 )
+TRANSFORMERS = (  # names of transformers' network -> ours
+    (r"^backbone\.embeddings\.patch_embeddings\.projection\.", "backbone.patch_embed.proj."),
+    (r"^backbone\.embeddings\.position_embeddings$", "backbone.pos_embed"),
+    (r"^backbone\.layernorm\.", "backbone.last_norm."),
+    (r"\.encoder\.layer\.", ".blocks."),
+    (r"\.layernorm_before\.", ".norm1."),
+    (r"\.layernorm_after\.", ".norm2."),
+    (r"\.attention\.output\.dense\.", ".attn.proj."),
+    (r"\.attention\.attention\.", ".attn."),
+    (r"\.mlp\.experts\.experts\.", ".mlp.experts."),
+    (r"^head\.conv\.", "keypoint_head.final_layer."),
+    (r"^head\.deconv1\.", "keypoint_head.deconv_layers.0."),
+    (r"^head\.batchnorm1\.", "keypoint_head.deconv_layers.1."),
+    (r"^head\.deconv2\.", "keypoint_head.deconv_layers.3."),
+    (r"^head\.batchnorm2\.", "keypoint_head.deconv_layers.4."),
+)
 
 
 def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The authors' names, or mmpose's -> ours, without what only pretraining and other data sets
-    need: tokens, experts and heads of theirs.
+    """The authors' names, mmpose's, or those of transformers -> ours, without what only pretraining
+    and other data sets need: tokens, experts and heads of theirs.
     """
-    kept = {k: v for k, v in state.items() if not k.startswith(UNUSED) and ".experts." not in k}
-    ours = renamed(kept, *MMPOSE)
+    kept = {name: value for name, value in state.items() if not name.startswith(UNUSED)}
+    ours = with_experts(with_one_layer(renamed(kept, *TRANSFORMERS, *MMPOSE)))
     positions = ours.get("backbone.pos_embed")
     if "backbone.ln1.weight" in state and positions is not None:
         none = torch.zeros_like(positions[:, :1])
         ours["backbone.pos_embed"] = torch.cat([none, positions], 1)
     return ours
+
+
+def with_one_layer(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Three layers for queries, keys and values -> one, as ours; others' states as they are."""
+    found: dict[str, Tensor] = {}
+    for name, value in state.items():
+        block, part, leaf = name.rpartition(".query.")
+        if part:
+            three = (state.get(f"{block}.{kind}.{leaf}", value) for kind in ("key", "value"))
+            found[f"{block}.qkv.{leaf}"] = torch.cat([value, *three])
+        elif not name.endswith((".key.weight", ".key.bias", ".value.weight", ".value.bias")):
+            found[name] = value
+    return found
+
+
+def with_experts(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The features that all data sets share, then those of the first expert; others' states as they
+    are.
+    """
+    found = {name: value for name, value in state.items() if ".experts." not in name}
+    for name, value in state.items():
+        layer, first, leaf = name.partition(".experts.0.")
+        if first and f"{layer}.fc2.{leaf}" in found:
+            found[f"{layer}.fc2.{leaf}"] = torch.cat([found[f"{layer}.fc2.{leaf}"], value])
+    return found
 
 
 def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:

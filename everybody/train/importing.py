@@ -41,6 +41,7 @@ class Checkpoint:
     joints: int
     size: tuple[int, int]
     input: Mapping[str, Any]
+    codec: Mapping[str, Any]  # a row; {}: has none
     told: Mapping[str, Any]  # by its parameters
 
     @property
@@ -78,7 +79,8 @@ def read(
     told = publication.model.numbers_in(ours)
     of_weights = told.pop("size", None)
     size = _size(size, of_weights, publication, name, path)
-    codec = make_codec(publication.model.codec, size) if publication.model.codec else None
+    row = {**publication.model.codec, **told.pop("codec", {})}
+    codec = make_codec(row, size) if row else None
     joints = max(publication.model.joints_in(ours, codec, **told), 0) or 17
     with torch.device("meta"):  # no numbers are drawn for what may not fit
         wanted = publication.model.build(joints, codec, **told).state_dict()
@@ -96,6 +98,7 @@ def read(
         joints=joints,
         size=size,
         input=publication.fed_with(theirs),
+        codec=row,
         told=told,
     )
 
@@ -115,8 +118,8 @@ def onnx(
     row: dict[str, Any] = dict(publication.said)
     if publication.skeleton and (joints := skeleton_of(found, skeleton)):
         row["skeleton"] = joints
-    if model.codec:
-        row["codec"] = dict(model.codec)
+    if found.codec:
+        row["codec"] = dict(found.codec)
     row |= {"input": {"size": found.size, **found.input}, "licence": licence, "origin": origin}
     row |= {"paper": publication.paper} if publication.paper else {}
 
@@ -143,7 +146,7 @@ def reheaded(found: Checkpoint, out: Path, name: str, about: dict[str, str]) -> 
     (`--set start=OUT`): parameters that depend on the joints are new. Returns their names.
     """
     model = found.publication.model
-    codec = make_codec(model.codec, found.size) if model.codec else None
+    codec = make_codec(found.codec, found.size) if found.codec else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = model.build(len(skeleton(name)), codec, **found.told)
