@@ -266,6 +266,10 @@ PUBLICATIONS: dict[str, Publication] = {
     **rows(["cpm-3", "cpm-6"], step=8, paper=PAPERS["cpm"]),
     **rows(["fastpose-50", "fastpose-152", "fastpose-unshuffle-50", "fastpose-dcn-50",
             "fastpose-duc-152"], input=FASTPOSE, paper=PAPERS["fastpose"]),
+    **rows(["fastpose-50-whole-body", "fastpose-152-whole-body"], input=FASTPOSE,
+           paper=PAPERS["fastpose"],
+           untold="parameters do not tell how maps are read: joints of hands and face are taken "
+           "as means of their maps; for networks trained on heatmaps alone, leave -whole-body out"),
     **rows(["deeppose-18", "deeppose-50", "deeppose-101", "deeppose-152"], step=1,
            paper=PAPERS["deeppose"]),
     **rows(["deeppose-18-rle", "deeppose-50-rle", "deeppose-101-rle", "deeppose-152-rle"],
