@@ -231,7 +231,8 @@ def test_a_manifest_is_made_where_it_is_wanted_and_a_broken_one_is_told(cpm, tmp
 def test_all_containers_give_the_same_file(cpm, tmp_path):
     state = foreign.read(cpm)
     torch.save(state, tmp_path / "plain.pt")
-    torch.save({"model": {"state_dict": state}, "lr": 0.1}, tmp_path / "nested.pth")
+    figures = {"lr": 0.1, "best_acc": torch.tensor(0.9)}  # as pytorch-pose's, beside the state
+    torch.save({"model": {"state_dict": state}, **figures}, tmp_path / "nested.pth")
     save_file(state, tmp_path / "safe.safetensors")
     outs = []
     for file in (
