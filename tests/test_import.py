@@ -29,6 +29,7 @@ from everybody.methods.topdown import open_sppe  # noqa: E402
 from everybody.models import MODELS, hrnet  # noqa: E402
 from everybody.models.openpose import BodyNet  # noqa: E402
 from everybody.models.posenet import PoseNet  # noqa: E402
+from everybody.models.vitpose import VitPoseNet  # noqa: E402
 from everybody.options import Options, PoseOptions  # noqa: E402
 from everybody.train import agreement, foreign, importing  # noqa: E402
 from everybody.train.publications import PUBLICATIONS, openpose_joints, others, rows  # noqa: E402
@@ -315,6 +316,37 @@ def test_another_architecture_is_named_by_its_first_differences(cpm, tmp_path):
         )
     unknown = refusal(str(cpm), "--as", "hrnet-32")
     assert "unknown network to import 'hrnet-32': did you mean hrnet-w32" in unknown
+
+
+@pytest.mark.parametrize(
+    ("size", "given", "expected"),
+    [
+        ((48, 64), "64x48", (64, 48)),
+        ((48, 64), None, (48, 64)),
+        ((128, 256), "128x256", (128, 256)),
+    ],
+)
+def test_positions_of_patches_fit_crops_of_as_many(size, given, expected, tmp_path):
+    """Of 3 to 4, unless another size with as many patches is given."""
+    net = VitPoseNet(17, size=size)
+    torch.save(net.state_dict(), tmp_path / "vit.pth")
+    pair = tuple(int(side) for side in given.split("x")) if given else None
+    assert importing.read(tmp_path / "vit.pth", "vitpose-s", pair).size == expected
+    with pytest.raises(DataError if size == (128, 256) else OptionError, match=r"vit\.pth: "):
+        importing.read(tmp_path / "vit.pth", "vitpose-s", (256, 256))
+
+
+def test_weights_of_another_size_of_the_same_network_are_told_which(tmp_path):
+    for made, said, fits in (
+        ("deeppose-18", "deeppose-18-rle", "deeppose-18"),
+        ("simple-baseline-50-caffe", "simple-baseline-18", "simple-baseline-50 or simple-base"),
+        ("cpm-3", "cpm-6", "cpm-3"),
+    ):
+        with torch.device("meta"):
+            state = MODELS[made].build(17, None).state_dict()
+        file = tmp_path / f"{made}.pth"
+        torch.save({name: torch.zeros(value.shape) for name, value in state.items()}, file)
+        assert f"; its parameters fit --as {fits}" in refusal(str(file), "--as", said)
 
 
 class Code:

@@ -21,6 +21,7 @@ SMALL = {"size": (48, 64), "width": 32, "depth": 2, "heads": 4}
 def test_published_answers(name, decoder):
     state = golden.state(name)
     told = numbers(state)
+    assert told.pop("size") == (192, 256)
     assert told == {"joints": 17, "decoder": decoder}
     net = VitPoseNet(**told, **VARIANTS["vitpose-s"]).eval()
     net.load_state_dict(state)
@@ -54,7 +55,7 @@ def test_names_of_mmpose_are_ours_and_it_has_no_position_of_a_token(decoder):
 
     found = published(theirs)
     assert found.keys() == state.keys()
-    assert numbers(found) == {"joints": 5, "decoder": decoder}
+    assert numbers(found) == {"joints": 5, "decoder": decoder, "size": (48, 64)}
     assert found["backbone.pos_embed"].shape == state["backbone.pos_embed"].shape
     assert torch.equal(found["backbone.pos_embed"][:, 1:], positions)
     assert not found["backbone.pos_embed"][:, 0].any()
@@ -115,6 +116,16 @@ def test_of_experts_the_first_is_taken_and_what_only_others_need_goes(names):
     found = published(theirs)
     assert found.keys() == state.keys()
     assert all(torch.equal(found[name], value) for name, value in state.items())
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [((288, 384), (288, 384)), ((256, 256), (256, 256)), ((128, 256), None), ((64, 48), (48, 64))],
+)
+def test_positions_tell_a_crop_of_a_published_shape(size, told):
+    with torch.device("meta"):
+        state = VitPoseNet(5, **(SMALL | {"size": size})).state_dict()
+    assert numbers(state).get("size") == told
 
 
 @pytest.mark.parametrize(

@@ -61,5 +61,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """mmpose's names -> ours."""
-    return renamed(state, (r"^(backbone|keypoint_head|head)\.", ""))
+    """mmpose's names -> ours; its head of visibility, where it has one, goes."""
+    kept = {name: value for name, value in state.items() if not name.startswith("head.vis_head.")}
+    return renamed(kept, (r"^(backbone|keypoint_head|head(\.pose_head)?)\.", ""))

@@ -19,6 +19,7 @@ for the data set; the first one, COCO's, is taken.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -208,14 +209,21 @@ def with_experts(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What a published state says of its network: joints and decoder (only the classic one has
-    deconvolutions).
+    """What a published state says of its network: joints, decoder (only the classic one has
+    deconvolutions), and the crop's (width, height), if it is as published: 3 to 4, or a square.
     """
     classic = any(name.startswith("keypoint_head.deconv_layers.") for name in state)
-    return {
+    told: dict[str, Any] = {
         "joints": len(state["keypoint_head.final_layer.weight"]),
         "decoder": "classic" if classic else "simple",
     }
+    patches = state["backbone.pos_embed"].shape[1] - 1
+    for wide, high in ((3, 4), (1, 1)):
+        times = math.isqrt(patches // (wide * high))
+        if times and times * times * wide * high == patches:
+            told["size"] = (wide * times * PATCH, high * times * PATCH)
+            break
+    return told
 
 
 VARIANTS: dict[str, dict[str, Any]] = {

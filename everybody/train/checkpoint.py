@@ -126,6 +126,8 @@ def read_state(path: Path, net: nn.Module, model: Model | None) -> Found:
     read = READERS.get(path.suffix, of_safetensors)
     try:
         return read(path, net, model)
+    except ModelError as error:
+        raise DataError(f"{path}: {error}") from error
     except (KeyError, IndexError) as error:
         raise DataError(
             f"{path}: of another architecture, or other joints, than {type(net).__name__}"
