@@ -5,6 +5,7 @@ else is given is refused in a line that says why.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typer.testing import CliRunner  # noqa: E402
 
 from everybody import runtime  # noqa: E402
 from everybody.cli import app  # noqa: E402
-from everybody.codecs import soft_argmax  # noqa: E402
+from everybody.codecs import make_codec, soft_argmax  # noqa: E402
 from everybody.errors import DataError, ModelError, OptionError  # noqa: E402
 from everybody.inputs import IMAGENET  # noqa: E402
 from everybody.methods import open_method  # noqa: E402
@@ -281,6 +282,22 @@ def test_whole_pictures_of_any_size_by_their_method(monkeypatch, tmp_path):
     lab = open_personlab(Options(pose=PoseOptions(model=tmp_path / "posenet.onnx")))
     assert lab.input.size == (513, 513)
     assert len(lab([picture])) == 1
+
+
+def test_bins_to_a_pixel_and_colours_of_simccs_authors_are_in_the_file(monkeypatch, tmp_path):
+    """Their names; 3 bins to a pixel; blue first."""
+    row = rows(["simcc-slim"], fed=PUBLICATIONS["simcc-50"].fed)["simcc-slim"]
+    monkeypatch.setitem(PUBLICATIONS, "simcc-slim", row)
+    net = row.model.build(17, make_codec({"type": "simcc", "split": 3.0}, (64, 64)))
+    state = {
+        re.sub(r"^(backbone|head(\.deconv_head)?)\.", "module.", name): value
+        for name, value in net.state_dict().items()
+    }
+    torch.save(state, tmp_path / "theirs.pth")
+    imported(tmp_path / "theirs.pth", "simcc-slim", tmp_path / "simcc.onnx")
+    sppe = open_sppe(PoseOptions(model=tmp_path / "simcc.onnx"))
+    assert sppe.input.channels == "bgr"
+    assert (sppe.codec.size, sppe.codec.split, sppe.codec.bins) == ((64, 64), 3, (192, 192))
 
 
 # --- what cannot be imported
