@@ -133,7 +133,7 @@ MMPOSE = (  # names of mmpose's network -> ours; `branches` are those of all joi
     (r"^heatmap_conv_layers\.2\.", "head_heatmap.1."),
     (r"^(offset|displacement)_conv_layers\.0\.conv\.", "transition_offset.0."),
     (r"^(offset|displacement)_conv_layers\.0\.bn\.", "transition_offset.1."),
-    (r"^(offset|displacement)_conv_layers\.", "branches."),
+    (r"^(offset|displacement)_conv_layers\.(?=[123]\.)", "branches."),
     (r"^(branches\.\d)\.norm\.", r"\1.bn."),
 )
 

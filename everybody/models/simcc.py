@@ -148,12 +148,14 @@ def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
     bins = tuple(len(state[f"head.mlp_head_{axis}.weight"]) for axis in "xy")
     for split in SPLITS:
         size = tuple(count / split for count in bins)
-        per_joint = values / (math.prod(side / STRIDE for side in size) * 4 ** len(ups))
-        whole = not any(side % STRIDE for side in size) and per_joint == int(per_joint)
-        if whole and maps % per_joint == 0 and (per_joint == 1 or not ups):
-            told = {"deconvolutions": tuple(ups), "per_joint": int(per_joint)}
-            joints, crop = maps // int(per_joint), tuple(int(side) for side in size)
-            return {"joints": joints, "size": crop, "codec": {"split": split}, **told}
+        if any(side < STRIDE or side % STRIDE for side in size):
+            continue
+        cells = math.prod(int(side) // STRIDE for side in size) * 4 ** len(ups)
+        per_joint = values // cells
+        if not per_joint or values % cells or maps % per_joint or (ups and per_joint > 1):
+            continue
+        told = {"deconvolutions": tuple(ups), "per_joint": per_joint, "codec": {"split": split}}
+        return {"joints": maps // per_joint, "size": tuple(int(side) for side in size), **told}
     raise ValueError(f"{bins} bins of {values} values are of no published split")
 
 

@@ -185,14 +185,13 @@ def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def with_one_layer(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Three layers for queries, keys and values -> one, as ours; others' states as they are."""
-    found: dict[str, Tensor] = {}
-    for name, value in state.items():
+    found = dict(state)
+    for name in state:
         block, part, leaf = name.rpartition(".query.")
-        if part:
-            three = (state.get(f"{block}.{kind}.{leaf}", value) for kind in ("key", "value"))
-            found[f"{block}.qkv.{leaf}"] = torch.cat([value, *three])
-        elif not name.endswith((".key.weight", ".key.bias", ".value.weight", ".value.bias")):
-            found[name] = value
+        three = [f"{block}.{kind}.{leaf}" for kind in ("query", "key", "value")]
+        shapes = {state[key].shape if key in state else None for key in three}
+        if part and len(shapes) == 1:
+            found[f"{block}.qkv.{leaf}"] = torch.cat([found.pop(key) for key in three])
     return found
 
 
@@ -203,8 +202,9 @@ def with_experts(state: dict[str, Tensor]) -> dict[str, Tensor]:
     found = {name: value for name, value in state.items() if ".experts." not in name}
     for name, value in state.items():
         layer, first, leaf = name.partition(".experts.0.")
-        if first and f"{layer}.fc2.{leaf}" in found:
-            found[f"{layer}.fc2.{leaf}"] = torch.cat([found[f"{layer}.fc2.{leaf}"], value])
+        shared = found.get(f"{layer}.fc2.{leaf}")
+        if first and shared is not None and shared.shape[1:] == value.shape[1:]:
+            found[f"{layer}.fc2.{leaf}"] = torch.cat([shared, value])
     return found
 
 
