@@ -165,7 +165,7 @@ def of_onnx(path: Path, net: nn.Module, model: Model | None) -> Found:
     return {name: numbers[name] for name in names}, {}
 
 
-READERS = {".onnx": of_onnx, ".pth": of_pickle, ".pt": of_pickle}
+READERS = {".onnx": of_onnx, **dict.fromkeys((".pth", ".pt", ".bin", ".tar"), of_pickle)}
 
 
 def renamed(state: dict[str, Tensor], net: nn.Module, model: Model | None) -> dict[str, Tensor]:
