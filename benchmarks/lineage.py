@@ -94,7 +94,7 @@ ENTRIES: dict[str, Entry] = {
     ),
     "deeppose": Entry("deeppose-slim", "DeepPose, AlexNet", 2014, {}, "–"),
     "deeppose-resnet": Entry(
-        "deeppose-resnet-slim", "DeepPose, ResNet", 2014, {}, ".528 ResNet-50"
+        "deeppose-resnet-slim", "DeepPose, ResNet", 2014, {}, ".541 ResNet-50"
     ),
     "hourglass": Entry(
         "hourglass-slim", "Stacked Hourglass, 2 stacks", 2016, HEATMAPS, ".726 1 stack, 256²"

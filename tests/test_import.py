@@ -5,6 +5,7 @@ else is given is refused in a line that says why.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typer.testing import CliRunner  # noqa: E402
 
 from everybody import runtime  # noqa: E402
 from everybody.cli import app  # noqa: E402
-from everybody.codecs import soft_argmax  # noqa: E402
+from everybody.codecs import make_codec, soft_argmax  # noqa: E402
 from everybody.errors import DataError, ModelError, OptionError  # noqa: E402
 from everybody.inputs import IMAGENET  # noqa: E402
 from everybody.methods import open_method  # noqa: E402
@@ -29,6 +30,7 @@ from everybody.methods.topdown import open_sppe  # noqa: E402
 from everybody.models import MODELS, hrnet  # noqa: E402
 from everybody.models.openpose import BodyNet  # noqa: E402
 from everybody.models.posenet import PoseNet  # noqa: E402
+from everybody.models.vitpose import VitPoseNet  # noqa: E402
 from everybody.options import Options, PoseOptions  # noqa: E402
 from everybody.train import agreement, foreign, importing  # noqa: E402
 from everybody.train.publications import PUBLICATIONS, openpose_joints, others, rows  # noqa: E402
@@ -231,7 +233,8 @@ def test_a_manifest_is_made_where_it_is_wanted_and_a_broken_one_is_told(cpm, tmp
 def test_all_containers_give_the_same_file(cpm, tmp_path):
     state = foreign.read(cpm)
     torch.save(state, tmp_path / "plain.pt")
-    torch.save({"model": {"state_dict": state}, "lr": 0.1}, tmp_path / "nested.pth")
+    figures = {"lr": 0.1, "best_acc": torch.tensor(0.9)}  # as pytorch-pose's, beside the state
+    torch.save({"model": {"state_dict": state}, **figures}, tmp_path / "nested.pth")
     save_file(state, tmp_path / "safe.safetensors")
     outs = []
     for file in (
@@ -281,6 +284,22 @@ def test_whole_pictures_of_any_size_by_their_method(monkeypatch, tmp_path):
     assert len(lab([picture])) == 1
 
 
+def test_bins_to_a_pixel_and_colours_of_simccs_authors_are_in_the_file(monkeypatch, tmp_path):
+    """Their names; 3 bins to a pixel; blue first."""
+    row = rows(["simcc-slim"], fed=PUBLICATIONS["simcc-50"].fed)["simcc-slim"]
+    monkeypatch.setitem(PUBLICATIONS, "simcc-slim", row)
+    net = row.model.build(17, make_codec({"type": "simcc", "split": 3.0}, (64, 64)))
+    state = {
+        re.sub(r"^(backbone|head(\.deconv_head)?)\.", "module.", name): value
+        for name, value in net.state_dict().items()
+    }
+    torch.save(state, tmp_path / "theirs.pth")
+    imported(tmp_path / "theirs.pth", "simcc-slim", tmp_path / "simcc.onnx")
+    sppe = open_sppe(PoseOptions(model=tmp_path / "simcc.onnx"))
+    assert sppe.input.channels == "bgr"
+    assert (sppe.codec.size, sppe.codec.split, sppe.codec.bins) == ((64, 64), 3, (192, 192))
+
+
 # --- what cannot be imported
 
 OTHERS = [  # one of each file of networks
@@ -314,6 +333,37 @@ def test_another_architecture_is_named_by_its_first_differences(cpm, tmp_path):
         )
     unknown = refusal(str(cpm), "--as", "hrnet-32")
     assert "unknown network to import 'hrnet-32': did you mean hrnet-w32" in unknown
+
+
+@pytest.mark.parametrize(
+    ("size", "given", "expected"),
+    [
+        ((48, 64), "64x48", (64, 48)),
+        ((48, 64), None, (48, 64)),
+        ((128, 256), "128x256", (128, 256)),
+    ],
+)
+def test_positions_of_patches_fit_crops_of_as_many(size, given, expected, tmp_path):
+    """Of 3 to 4, unless another size with as many patches is given."""
+    net = VitPoseNet(17, size=size)
+    torch.save(net.state_dict(), tmp_path / "vit.pth")
+    pair = tuple(int(side) for side in given.split("x")) if given else None
+    assert importing.read(tmp_path / "vit.pth", "vitpose-s", pair).size == expected
+    with pytest.raises(DataError if size == (128, 256) else OptionError, match=r"vit\.pth: "):
+        importing.read(tmp_path / "vit.pth", "vitpose-s", (256, 256))
+
+
+def test_weights_of_another_size_of_the_same_network_are_told_which(tmp_path):
+    for made, said, fits in (
+        ("deeppose-18", "deeppose-18-rle", "deeppose-18"),
+        ("simple-baseline-50-caffe", "simple-baseline-18", "simple-baseline-50 or simple-base"),
+        ("cpm-3", "cpm-6", "cpm-3"),
+    ):
+        with torch.device("meta"):
+            state = MODELS[made].build(17, None).state_dict()
+        file = tmp_path / f"{made}.pth"
+        torch.save({name: torch.zeros(value.shape) for name, value in state.items()}, file)
+        assert f"; its parameters fit --as {fits}" in refusal(str(file), "--as", said)
 
 
 class Code:
@@ -450,14 +500,14 @@ def test_a_missing_torch_is_told(cpm, monkeypatch):
 
 
 PROMISED = {
-    "simple-baseline": ("18", "34", "50", "101", "152"),
+    "simple-baseline": ("18", "34", "50", "101", "152", "50-caffe"),
     "hrnet": ("w18-small", "w32", "w48"),
     "hourglass": ("1", "2", "4", "8"),
     "cpm": ("3", "6"),
     "fastpose": ("50", "152", "unshuffle-50"),
     "deeppose": ("18", "18-rle", "50", "50-rle"),
     "integral": ("50",),
-    "simcc": ("18", "50"),
+    "simcc": ("18", "50", "101", "152"),
     "rtmpose": ("t", "s", "m", "l"),
     "vitpose": ("s", "b"),
     "openpose": ("body", "body25", "hand", "face", "light"),

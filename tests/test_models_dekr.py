@@ -34,6 +34,85 @@ def test_it_says_what_the_published_one_says():
     )
 
 
+def of_mmpose(state, joints, head, branch):
+    """A state by mmpose's names: the joints' layers in groups, linear map and shift in one."""
+    theirs = {}
+    for name, value in state.items():
+        if name.startswith(("offset_feature", "offset_final")):
+            continue
+        for ours, other in (
+            ("transition_heatmap.0.", "heatmap_conv_layers.0.conv."),
+            ("transition_heatmap.1.", "heatmap_conv_layers.0.bn."),
+            ("head_heatmap.0.0.", "heatmap_conv_layers.1."),
+            ("head_heatmap.1.", "heatmap_conv_layers.2."),
+            ("transition_offset.0.", f"{branch}.0.conv."),
+            ("transition_offset.1.", f"{branch}.0.bn."),
+        ):
+            name = name.replace(ours, f"{head}.{other}")
+        theirs[name if name.startswith(head) else f"backbone.{name}"] = value
+
+    def together(form):
+        return torch.cat([state[form.format(joint)] for joint in range(joints)])
+
+    sign = -1 if branch.startswith("displacement") else 1
+    for kind in ("weight", "bias"):
+        theirs[f"{head}.{branch}.3.{kind}"] = sign * together(f"offset_final_layer.{{}}.{kind}")
+        for layer in (1, 2):
+            rows = []
+            for joint in range(joints):
+                block = f"offset_feature_layers.{joint}.{layer - 1}."
+                matrix = state[f"{block}transform_matrix_conv.{kind}"].unflatten(0, (2, 2))
+                matrix = matrix - torch.eye(2) if kind == "bias" else matrix
+                shift = state[f"{block}translation_conv.{kind}"][:, None]
+                rows.append(torch.cat([matrix, shift], 1).flatten(0, 1))
+            theirs[f"{head}.{branch}.{layer}.transform_matrix_conv.{kind}"] = torch.cat(rows)
+    for layer in (1, 2):
+        block = f"offset_feature_layers.{{}}.{layer - 1}."
+        theirs[f"{head}.{branch}.{layer}.adapt_conv.weight"] = together(f"{block}adapt_conv.weight")
+        for leaf in ("weight", "bias", "running_mean", "running_var"):
+            theirs[f"{head}.{branch}.{layer}.norm.{leaf}"] = together(f"{block}bn.{leaf}")
+        counter = "num_batches_tracked"
+        theirs[f"{head}.{branch}.{layer}.norm.{counter}"] = state[f"{block.format(0)}bn.{counter}"]
+        grid = state[f"{block.format(0)}regular_matrix"]
+        theirs[f"{head}.{branch}.{layer}.regular_matrix"] = torch.cat([grid, torch.ones(1, 9)])
+    return theirs
+
+
+@pytest.mark.parametrize(
+    ("head", "branch"),
+    [("head", "displacement_conv_layers"), ("keypoint_head", "offset_conv_layers")],
+)
+def test_names_and_groups_of_mmpose_are_ours(head, branch):
+    torch.manual_seed(0)
+    state = DekrNet(4, **(TINY | {"channels": 3})).state_dict()
+    theirs = of_mmpose(state, 4, head, branch)
+    theirs["head.rescore_net.l1.weight"] = torch.zeros(1)
+    if head == "keypoint_head":  # the centres' heatmap comes first
+        for kind in ("weight", "bias"):
+            value = theirs[f"{head}.heatmap_conv_layers.2.{kind}"]
+            theirs[f"{head}.heatmap_conv_layers.2.{kind}"] = torch.cat([value[-1:], value[:-1]])
+    ours = published(theirs)
+    assert ours.keys() == state.keys()
+    for name, value in state.items():
+        torch.testing.assert_close(ours[name], value, msg=name)
+
+
+def test_places_of_mmpose_are_ours():
+    """It multiplies [A - 1 | t] with the grid and a row of ones."""
+    block = AdaptiveBlock(3)
+    theirs = torch.randn(6)
+    grid = torch.cat([block.regular_matrix, torch.ones(1, 9)])
+    wanted = theirs.reshape(2, 3) @ grid
+    parts = published({
+        "head.displacement_conv_layers.1.transform_matrix_conv.bias": theirs,
+        "head.displacement_conv_layers.3.bias": torch.zeros(2),
+    })  # fmt: skip
+    matrix = parts["offset_feature_layers.0.0.transform_matrix_conv.bias"].reshape(2, 2)
+    shift = parts["offset_feature_layers.0.0.translation_conv.bias"]
+    found = matrix @ block.regular_matrix - block.regular_matrix + shift[:, None]
+    torch.testing.assert_close(found, wanted)
+
+
 def test_w48_has_about_the_published_number_of_parameters():
     """The paper's table 1 counts 65.7 million."""
     with torch.device("meta"):

@@ -6,7 +6,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from everybody.models.resnet_published import VARIANTS, BasicBlock, ResNet  # noqa: E402
+from everybody.models.resnet_published import (  # noqa: E402
+    VARIANTS,
+    BasicBlock,
+    Bottleneck,
+    ResNet,
+)
 from tests import golden  # noqa: E402
 
 CLASSIFIER = {
@@ -43,6 +48,19 @@ def test_names_and_shapes_are_the_published_ones(name, layers):
     with torch.device("meta"):
         net = ResNet(**VARIANTS[layers])
     assert {key: tuple(value.shape) for key, value in net.state_dict().items()} == published
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_a_bottleneck_that_halves_early_sees_every_other_cell_alone(early):
+    """As Caffe's; parameters look the same."""
+    torch.manual_seed(0)
+    block = Bottleneck(8, 2, 2, early=early).eval()
+    x = torch.randn(1, 8, 6, 6)
+    others = x.clone()
+    others[..., 1::2, :], others[..., 1::2] = 9, 9
+    assert torch.equal(block(x), block(others)) == early
+    usual = {name: value.shape for name, value in Bottleneck(8, 2, 2).state_dict().items()}
+    assert {name: value.shape for name, value in block.state_dict().items()} == usual
 
 
 def test_a_block_of_another_kind_takes_the_place_of_the_usual_ones():

@@ -9,7 +9,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from everybody.errors import OptionError  # noqa: E402
-from everybody.models.simcc import VARIANTS, SimccNet, divergence, numbers  # noqa: E402
+from everybody.models.simcc import (  # noqa: E402
+    VARIANTS,
+    SimccNet,
+    divergence,
+    numbers,
+    published,
+)
 from tests import golden, network_laws  # noqa: E402
 
 SMALL = {"size": (64, 96), "layers": 18, "width": 8}
@@ -22,13 +28,51 @@ def test_published_answers(name, deconvolutions):
     state = golden.state(name)
     told = numbers(state)
     assert told.pop("size") == (192, 256)
-    assert told == {"joints": 17, "deconvolutions": deconvolutions}
+    assert told.pop("codec") == {"split": 2}
+    assert told == {"joints": 17, "deconvolutions": deconvolutions, "per_joint": 1}
     net = SimccNet(**told, **VARIANTS["simcc-50"]).eval()
     net.load_state_dict(state)
     with torch.no_grad():
         features = net.backbone(golden.image(name))[-1]
         x, y = net.head(features)
     golden.check(name, {"features": features, "x": x, "y": y})
+
+
+PUBLISHED = [  # of the authors: crop, maps per joint without deconvolutions or None, split
+    ((64, 64), None, 3.0), ((128, 128), None, 2.0), ((256, 256), None, 2.0),
+    ((288, 384), None, 2.0), ((288, 384), None, 1.5),
+    ((64, 64), 32, 3.0), ((128, 128), 32, 3.0), ((192, 256), 28, 2.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("size", "per_joint", "split"), PUBLISHED)
+def test_the_authors_names_are_ours_and_tell_crop_maps_and_bins(size, per_joint, split):
+    ups = () if per_joint else (8, 8, 8)
+    numbers_of = {"deconvolutions": ups, "per_joint": per_joint or 1, "split": split}
+    with torch.device("meta"):
+        state = SimccNet(17, **(SMALL | {"size": size}), **numbers_of).state_dict()
+    theirs = {
+        name.removeprefix("backbone.").removeprefix("head.").removeprefix("deconv_head."): value
+        for name, value in state.items()
+    }
+    assert theirs.keys() != state.keys()
+    ours = published(theirs)
+    assert ours.keys() == state.keys()
+    assert published(ours).keys() == state.keys()
+    told = numbers(ours)
+    assert (told["joints"], told["size"], told["codec"]) == (17, size, {"split": split})
+    assert (told["deconvolutions"], told["per_joint"]) == (ups, per_joint or 1)
+
+
+def test_several_maps_of_a_joint_are_its_own():
+    net = SimccNet(3, deconvolutions=(), per_joint=2, **SMALL).head
+    features, changed = torch.randn(1, 64, 3, 2), []
+    for channel in range(6):
+        before = net(features)[0]
+        with torch.no_grad():
+            net.final_layer.bias[channel] += 1
+        changed.append((net(features)[0] - before).abs().amax((0, 2)).argmax().item())
+    assert changed == [0, 0, 1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(

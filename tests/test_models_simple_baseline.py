@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from everybody.models import MODELS  # noqa: E402
-from everybody.models.simple_baseline import SimpleBaselineNet  # noqa: E402
+from everybody.models.simple_baseline import SimpleBaselineNet, published  # noqa: E402
 from tests import golden  # noqa: E402
 
 
@@ -34,3 +34,17 @@ def test_the_published_sizes_are_variants_by_number(layers, millions):
         net = MODELS[f"simple-baseline-{layers}"].build(17, None)
     count = sum(parameter.numel() for parameter in net.parameters()) / 1e6
     assert count == pytest.approx(millions, abs=0.05)
+
+
+@pytest.mark.parametrize("head", ["", "keypoint_head.", "head.", "head.pose_head."])
+def test_names_of_all_editions_are_ours(head):
+    """Those of mmpose's last edition may stand beside a head of visibility, which goes."""
+    with torch.device("meta"):
+        state = SimpleBaselineNet(5, layers=18, width=8).state_dict()
+    body = "backbone." if head else ""
+    theirs = {
+        (head if name.startswith(("deconv", "final")) else body) + name: value
+        for name, value in state.items()
+    }
+    more = {"head.vis_head.0.weight": torch.zeros(5)} if "pose" in head else {}
+    assert list(published(theirs | more)) == list(state)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
@@ -19,6 +21,7 @@ SMALL = {"size": (48, 64), "width": 32, "depth": 2, "heads": 4}
 def test_published_answers(name, decoder):
     state = golden.state(name)
     told = numbers(state)
+    assert told.pop("size") == (192, 256)
     assert told == {"joints": 17, "decoder": decoder}
     net = VitPoseNet(**told, **VARIANTS["vitpose-s"]).eval()
     net.load_state_dict(state)
@@ -52,7 +55,7 @@ def test_names_of_mmpose_are_ours_and_it_has_no_position_of_a_token(decoder):
 
     found = published(theirs)
     assert found.keys() == state.keys()
-    assert numbers(found) == {"joints": 5, "decoder": decoder}
+    assert numbers(found) == {"joints": 5, "decoder": decoder, "size": (48, 64)}
     assert found["backbone.pos_embed"].shape == state["backbone.pos_embed"].shape
     assert torch.equal(found["backbone.pos_embed"][:, 1:], positions)
     assert not found["backbone.pos_embed"][:, 0].any()
@@ -61,14 +64,68 @@ def test_names_of_mmpose_are_ours_and_it_has_no_position_of_a_token(decoder):
     )
 
 
-def test_what_only_pretraining_and_other_data_sets_need_goes():
+TRANSFORMERS = {  # ours -> those of transformers
+    ".patch_embed.proj.": ".embeddings.patch_embeddings.projection.",
+    ".pos_embed": ".embeddings.position_embeddings",
+    ".last_norm.": ".layernorm.",
+    ".blocks.": ".encoder.layer.",
+    ".norm1.": ".layernorm_before.",
+    ".norm2.": ".layernorm_after.",
+    ".attn.proj.": ".attention.output.dense.",
+    "keypoint_head.deconv_layers.0.": "head.deconv1.",
+    "keypoint_head.deconv_layers.1.": "head.batchnorm1.",
+    "keypoint_head.deconv_layers.3.": "head.deconv2.",
+    "keypoint_head.deconv_layers.4.": "head.batchnorm2.",
+    "keypoint_head.final_layer.": "head.conv.",
+}
+
+
+@pytest.mark.parametrize("decoder", ["classic", "simple"])
+def test_names_of_transformers_are_ours_and_its_three_layers_are_one(decoder):
+    state = VitPoseNet(5, decoder=decoder, **SMALL).state_dict()
+    theirs = {}
+    for name, value in state.items():
+        block, three, leaf = name.partition(".attn.qkv.")
+        if three:
+            kinds = zip(("query", "key", "value"), value.chunk(3), strict=True)
+            theirs |= {f"{block}.attention.attention.{kind}.{leaf}": part for kind, part in kinds}
+            continue
+        for ours, other in TRANSFORMERS.items():
+            name = name.replace(ours, other)
+        theirs[name] = value
+    theirs = {name.replace(".blocks.", ".encoder.layer."): v for name, v in theirs.items()}
+    assert not [name for name in theirs if re.search(r"qkv|keypoint|blocks|\.norm\d|embed\.", name)]
+
+    found = published(theirs)
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[name], value) for name, value in state.items())
+
+
+@pytest.mark.parametrize("names", [".mlp.experts.", ".mlp.experts.experts."])
+def test_of_experts_the_first_is_taken_and_what_only_others_need_goes(names):
     state = VitPoseNet(5, **SMALL).state_dict()
-    more = {
+    theirs = {
         "backbone.cls_token": torch.zeros(1, 1, 32),
-        "backbone.blocks.0.mlp.experts.2.weight": torch.zeros(8, 128),
         "associate_keypoint_heads.0.final_layer.bias": torch.zeros(14),
     }
-    assert list(published(state | more)) == list(state)
+    for name, value in state.items():
+        block, part, leaf = name.partition(".mlp.fc2.")
+        theirs[name] = value[:24] if part else value
+        if part:
+            theirs |= {f"{block}{names}{n}.{leaf}": value[24:] + n for n in range(3)}
+    found = published(theirs)
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[name], value) for name, value in state.items())
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [((288, 384), (288, 384)), ((256, 256), (256, 256)), ((128, 256), None), ((64, 48), (48, 64))],
+)
+def test_positions_tell_a_crop_of_a_published_shape(size, told):
+    with torch.device("meta"):
+        state = VitPoseNet(5, **(SMALL | {"size": size})).state_dict()
+    assert numbers(state).get("size") == told
 
 
 @pytest.mark.parametrize(

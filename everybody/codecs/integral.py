@@ -51,11 +51,12 @@ class Integral:
     alignment: Alignment = "corner"
     beta: float = 1.0  # of the softmax
     debias: bool = False
+    target: str = "gaussian"  # a key of TARGETS
 
     @property
     def grid(self) -> Heatmap:
         """The cells and how they lie in the crop."""
-        return Heatmap(self.size, self.stride, self.sigma, self.alignment)
+        return Heatmap(self.size, self.stride, self.sigma, self.alignment, target=self.target)
 
     @property
     def axis(self) -> float:

@@ -22,13 +22,15 @@ def none(maps: Array, cell: Cells, sigma: float) -> Array:
 
 
 def quarter(maps: Array, cell: Cells, sigma: float) -> Array:
-    """±0.25 towards the higher neighbour (Newell et al. 2016); 0 at the border."""
+    """±0.25 towards the higher neighbour (Newell et al. 2016), along each axis by itself; 0 at the
+    border of that axis.
+    """
     m, height, width = maps.shape
     rows, x, y = np.arange(m), cell[:, 0], cell[:, 1]
     left, right = maps[rows, y, np.maximum(x - 1, 0)], maps[rows, y, np.minimum(x + 1, width - 1)]
     up, down = maps[rows, np.maximum(y - 1, 0), x], maps[rows, np.minimum(y + 1, height - 1), x]
-    inner = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1)
-    return 0.25 * np.stack([np.sign(right - left), np.sign(down - up)], 1) * inner[:, None]
+    inner = (cell > 0) & (cell < np.array([width, height]) - 1)
+    return 0.25 * np.stack([np.sign(right - left), np.sign(down - up)], 1) * inner
 
 
 def dark(maps: Array, cell: Cells, sigma: float) -> Array:

@@ -2,13 +2,14 @@
 
 The first stage reads belief maps (heatmaps) b off the picture x around each place. Every later
 stage t sees features x′ of the picture, and the beliefs of the stage before around the same place,
-in a window that large kernels make wide:
+in a window that large kernels make wide (Eq. 1 and 3):
 
     b_1 = g_1(x),    b_t = g_t(x′, b_{t-1})
 
 so that a joint which is easy to see helps to find those which are not. The loss of a stage is the
-squared error of its maps, f_t = Σ_joints Σ_cells |b_t - b*|² with Gaussians b* at the true joints;
-the losses of all stages are added up (intermediate supervision), so each has a gradient of its own.
+squared error of its maps (Eq. 4), f_t = Σ_joints Σ_cells |b_t - b*|² with Gaussians b* at the true
+joints; the losses of all stages are added up (Eq. 5, intermediate supervision), so each has a
+gradient of its own.
 
 The paper's net has a map of the background too, and takes a map of the person's centre; what mmpose
 (Apache-2.0) publishes has neither and normalises batches (weights trained on MPII, COCO and JHMDB,

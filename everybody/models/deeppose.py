@@ -2,17 +2,17 @@
 joints are, as numbers.
 
 Section 3.1: AlexNet (Krizhevsky et al. 2012) sees a crop of 220 × 220 and says x / W and y / H of
-K joints; the loss is their squared distance from the true ones, Σ |said - true|². In the paper's
-notation, C(55 × 55 × 96) - LRN - P - C(27 × 27 × 256) - LRN - P - C(13 × 13 × 384) -
-C(13 × 13 × 384) - C(13 × 13 × 256) - P - F(4096) - F(4096): C is a convolution and the shape of its
-output, LRN local response normalisation, P pooling, F a fully connected layer; filters of 11, 5
-and 3, dropout 0.6 behind each F.
+K joints (Eq. 1 and 2 count from the box's middle instead); the loss is their squared distance from
+the true ones, Σ |said - true|² (Eq. 3). In the paper's notation, C(55 × 55 × 96) - LRN - P -
+C(27 × 27 × 256) - LRN - P - C(13 × 13 × 384) - C(13 × 13 × 384) - C(13 × 13 × 256) - P - F(4096) -
+F(4096): C is a convolution and the shape of its output, LRN local response normalisation, P
+pooling, F a fully connected layer; filters of 11, 5 and 3, dropout 0.6 behind each F.
 
-Section 3.2, the cascade: networks of later stages have the same shape and weights of their own.
-They see a smaller box around one joint as it was found before, at a higher resolution, and say
-where in it the joint is; of their K answers only that joint's counts (`own`). Its distance from the
-middle of the box is the displacement. The boxes' size is a share of the person's diameter, left
-shoulder to right hip. The loop over stages is `methods/cascade.py`.
+Section 3.2, the cascade (Eq. 4 to 6): networks of later stages have the same shape and weights of
+their own. They see a smaller box around one joint as it was found before, at a higher resolution,
+and say where in it the joint is; of their K answers only that joint's counts (`own`). Its distance
+from the middle of the box is the displacement. The boxes' size is a share of the person's diameter,
+left shoulder to right hip. The loop over stages is `methods/cascade.py`.
 
 The codec is `Regression`, unit "corner". No weights were published by the authors.
 """

@@ -9,7 +9,7 @@ of its own (§ 3.2, Fig. 3) and looks where the joint may be: adaptive convoluti
 
 Every cell says the vectors from each joint to itself: pose = cell - offset, in cells of stride 4.
 How maps become people: `everybody.methods.dekr`. Parameter names are the authors' (HRNet/DEKR,
-MIT).
+MIT); `published` takes mmpose's too (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -125,9 +125,64 @@ def poses(offsets: Tensor) -> Tensor:
     return cell.repeat(offsets.shape[1] // 2, 1, 1) - offsets
 
 
+MMPOSE = (  # names of mmpose's network -> ours; `branches` are those of all joints together
+    (r"^(backbone|keypoint_head|head)\.", ""),
+    (r"^heatmap_conv_layers\.0\.conv\.", "transition_heatmap.0."),
+    (r"^heatmap_conv_layers\.0\.bn\.", "transition_heatmap.1."),
+    (r"^heatmap_conv_layers\.1\.", "head_heatmap.0.0."),
+    (r"^heatmap_conv_layers\.2\.", "head_heatmap.1."),
+    (r"^(offset|displacement)_conv_layers\.0\.conv\.", "transition_offset.0."),
+    (r"^(offset|displacement)_conv_layers\.0\.bn\.", "transition_offset.1."),
+    (r"^(offset|displacement)_conv_layers\.(?=[123]\.)", "branches."),
+    (r"^(branches\.\d)\.norm\.", r"\1.bn."),
+)
+
+
 def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The authors' names, or mmpose's backbone in front of them -> ours."""
-    return renamed(state, (r"^backbone\.", ""))
+    """The authors' names, or mmpose's -> ours. mmpose's layers are those of all joints in groups;
+    its second edition says vectors from a cell to the joints, its first has the centres' heatmap
+    before the others. What it judges poses with (`rescore_net`) goes.
+    """
+    second = any(".displacement_conv_layers." in name for name in state)
+    kept = {name: value for name, value in state.items() if "rescore_net." not in name}
+    ours = renamed(kept, *MMPOSE)
+    joints = len(ours.get("branches.3.bias", ())) // 2
+    if not joints:
+        return ours
+    found: dict[str, Tensor] = {}
+    for name, value in ours.items():
+        branch, layer, leaf = [*name.split(".", 2), ""][:3]
+        if branch == "branches":
+            found |= _of_each(joints, int(layer), leaf, value, sign=-1 if second else 1)
+        elif name.startswith("head_heatmap.1.") and not second:
+            found[name] = torch.cat([value[1:], value[:1]])
+        else:
+            found[name] = value
+    return found
+
+
+def _of_each(joints: int, layer: int, leaf: str, value: Tensor, *, sign: int) -> dict[str, Tensor]:
+    """A parameter of all joints in groups, of layer 1 or 2 (adaptive) or 3 (the vectors) -> that of
+    each joint.
+
+    One convolution tells linear map and shift, row by row, less the regular grid: [A - 1 | t].
+    """
+    found: dict[str, Tensor] = {}
+    shared = value[:2] if leaf == "regular_matrix" else value if value.ndim == 0 else None
+    parts = value.chunk(joints) if shared is None else [shared] * joints
+    kind = leaf.removeprefix("transform_matrix_conv.")
+    for joint, part in enumerate(parts):
+        block = f"offset_feature_layers.{joint}.{layer - 1}."
+        if layer == 3:
+            found[f"offset_final_layer.{joint}.{leaf}"] = sign * part
+        elif kind != leaf and len(part) == 6:
+            rows = part.unflatten(0, (2, 3))
+            regular = torch.eye(2).flatten() if kind == "bias" else 0
+            found[f"{block}{leaf}"] = rows[:, :2].flatten(0, 1) + regular
+            found[f"{block}translation_conv.{kind}"] = rows[:, 2]
+        else:
+            found[f"{block}{leaf}"] = part
+    return found
 
 
 def heatmap_loss(said: Tensor, wanted: Tensor, weight: Tensor) -> Loss:

@@ -2,7 +2,7 @@
 picture and its own last guess, and says how to correct it.
 
 The guess y_t is rendered as one Gaussian per joint, g(y_t), and stacked onto the picture's channels
-I (⊕); the network f says a correction ε; the corrected guess goes in again:
+I (⊕); the network f says a correction ε; the corrected guess goes in again (Eq. 1 to 3):
 
     ε_t = f(x_t)
     y_{t+1} = y_t + ε_t
@@ -14,8 +14,10 @@ consolidation trains it: the guesses that it sees are those of perfect correctio
 y_{t+1} = y_t + e(y, y_t), so that no target moves while it learns. y_0 is the median pose of the
 training pictures.
 
-The paper's f is GoogLeNet; ours is the slim ResNet of `resnet.py` with a first layer for 3 + K
-channels.
+Three things are not the paper's. Its f is GoogLeNet; ours is the slim ResNet of `resnet.py` with a
+first layer for 3 + K channels. It learns the first step for some epochs, then the second as well,
+and so on; ours learns all steps of a path in one batch. It bounds what the network learns from;
+ours also bounds what it says.
 """
 
 from __future__ import annotations

@@ -70,7 +70,8 @@ class Model:
     restore: Callable[[Any, State], State] | None = None  # (network, deployed numbers) -> its state
     read: Callable[[Any, Path], State] | None = None  # (network, a public ONNX file) -> its state
     published: Callable[[State], State] | None = None  # published parameter names -> ours
-    # (a state by our names) -> the numbers of its network, where published layouts differ.
+    # (a state by our names) -> the numbers of its network, where published layouts differ; `size`,
+    # the crop's, and `codec`, options of the codec, where weights are of one.
     told: Callable[[State], dict[str, Any]] | None = None
 
     def channels(self, net: Any) -> int:
@@ -88,8 +89,7 @@ class Model:
 
     def numbers_in(self, state: State) -> dict[str, Any]:
         """What a state by our names tells of its network beside its joints: for `build`, where the
-        row leaves it open, and `size`, the crop's, where weights are of one. {} for states of
-        others.
+        row leaves it open, and `size` and `codec` as of `told`. {} for states of others.
         """
         if self.told is None:
             return {}

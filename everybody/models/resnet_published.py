@@ -4,7 +4,9 @@ simple baselines, SimCC, FastPose and Keypoint R-CNN.
 
 Parameter names are those of torchvision (BSD-3), which the published pose checkpoints share:
 `conv1`, `bn1`, `layer1.0.conv1`, …, `layer4.2.downsample.1`. In a bottleneck the 3 × 3 convolution
-carries the stride. `resnet.py` is our own slim network; its stem and its names are others.
+carries the stride, as in torchvision; in the paper, and in weights trained with Caffe, the first
+1 × 1 convolution does (`early`). `resnet.py` is our own slim network; its stem and its names are
+others.
 """
 
 from __future__ import annotations
@@ -37,15 +39,24 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1 × 1, 3 × 3, 1 × 1 convolution: [B, inputs, H, W] -> [B, 4 width, H / stride, …]."""
+    """1 × 1, 3 × 3, 1 × 1 convolution: [B, inputs, H, W] -> [B, 4 width, H / stride, …]. early: the
+    first carries the stride, not the second.
+    """
 
     def __init__(
-        self, inputs: int, width: int, stride: int = 1, *, norm: Norm = nn.BatchNorm2d
+        self,
+        inputs: int,
+        width: int,
+        stride: int = 1,
+        *,
+        norm: Norm = nn.BatchNorm2d,
+        early: bool = False,
     ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        first, second = (stride, 1) if early else (1, stride)
+        self.conv1 = nn.Conv2d(inputs, width, 1, first, bias=False)
         self.bn1 = norm(width)
-        self.conv2: nn.Module = nn.Conv2d(width, width, 3, stride, 1, bias=False)
+        self.conv2: nn.Module = nn.Conv2d(width, width, 3, second, 1, bias=False)
         self.bn2 = norm(width)
         self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
         self.bn3 = norm(4 * width)
@@ -71,7 +82,7 @@ class ResNet(nn.Module):
     """Image [B, 3, H, W] -> features [B, C, H / s, W / s] for s in 4, 8, 16, 32; C in `channels`.
 
     `block` (inputs, width, stride) builds blocks of another kind, of as many channels as those it
-    stands for.
+    stands for; `early` as of `Bottleneck`.
     """
 
     def __init__(
@@ -82,6 +93,7 @@ class ResNet(nn.Module):
         width: int = 64,
         norm: Norm = nn.BatchNorm2d,
         block: Callable[[int, int, int], nn.Module] | None = None,
+        early: bool = False,
     ) -> None:
         super().__init__()
         self.channels = tuple(width * 2**level * (4 if bottleneck else 1) for level in range(4))
@@ -89,12 +101,12 @@ class ResNet(nn.Module):
         self.bn1 = norm(width)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
 
-        usual = Bottleneck if bottleneck else BasicBlock
+        def usual(inputs: int, width: int, stride: int) -> nn.Module:
+            if bottleneck:
+                return Bottleneck(inputs, width, stride, norm=norm, early=early)
+            return BasicBlock(inputs, width, stride, norm=norm)
 
-        def build(inputs: int, width: int, stride: int) -> nn.Module:
-            return (
-                block(inputs, width, stride) if block else usual(inputs, width, stride, norm=norm)
-            )
+        build = block or usual
 
         def layer(level: int) -> nn.Sequential:
             inputs = self.channels[level - 1] if level else width

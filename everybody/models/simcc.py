@@ -1,15 +1,19 @@
 """SimCC (Li et al., ECCV 2022, arXiv 2107.03332): a coordinate is a class among bins finer than
 pixels.
 
-A backbone gives one map per joint; each map, flattened, represents its joint; one linear layer says
-the bins of x and another the bins of y (§ 3). The maps come straight from the coarsest features, or
-by three deconvolutions. The loss is the Kullback–Leibler divergence from a Gaussian over the bins.
+A backbone gives one map per joint, or several; flattened, they represent the joint; one linear
+layer says the bins of x and another the bins of y (§ 3). The maps come straight from the coarsest
+features, or by three deconvolutions. The loss is the Kullback–Leibler divergence from a Gaussian
+over the bins.
 
-Parameter names are the published ones (open-mmlab/mmpose, Apache-2.0).
+Parameter names are mmpose's (Apache-2.0); `published` takes the authors' names too (leeyegy/SimCC,
+without a licence: names and numbers taken, no code). Their networks have 1 to 3 bins to a pixel,
+and without deconvolutions they have up to 32 maps per joint.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,8 +23,10 @@ from torch.nn import functional
 from ..errors import OptionError
 from . import resnet_published
 from .deconvolution_head import DeconvolutionHead
+from .published_names import renamed
 
 STRIDE = 32
+SPLITS = (2.0, 3.0, 1.5, 1.0)  # bins to a pixel of published networks, the usual first
 
 
 class Head(nn.Module):
@@ -34,20 +40,22 @@ class Head(nn.Module):
         cells: tuple[int, int],
         bins: tuple[int, int],
         deconvolutions: Sequence[int],
+        per_joint: int,
     ) -> None:
         super().__init__()
-        self.rises = bool(deconvolutions)
+        self.joints, self.rises = joints, bool(deconvolutions)
+        maps = joints * per_joint
         if self.rises:
-            self.deconv_head = DeconvolutionHead(inputs, joints, widths=deconvolutions)
+            self.deconv_head = DeconvolutionHead(inputs, maps, widths=deconvolutions)
         else:
-            self.final_layer = nn.Conv2d(inputs, joints, 1)
-        values = cells[0] * cells[1] * 4 ** len(deconvolutions)
+            self.final_layer = nn.Conv2d(inputs, maps, 1)
+        values = per_joint * cells[0] * cells[1] * 4 ** len(deconvolutions)
         self.mlp_head_x = nn.Linear(values, bins[0])
         self.mlp_head_y = nn.Linear(values, bins[1])
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         maps = self.deconv_head(x) if self.rises else self.final_layer(x)
-        joints = maps.flatten(2)
+        joints = maps.unflatten(1, (self.joints, -1)).flatten(2)
         return self.mlp_head_x(joints), self.mlp_head_y(joints)
 
 
@@ -56,7 +64,7 @@ class SimccNet(nn.Module):
     OptionError for others.
 
     `split` bins go to each pixel; `deconvolutions` are the widths of the head's deconvolutions, ()
-    for none; `width` is the backbone's.
+    for none; `per_joint` maps represent a joint; `width` is the backbone's.
     """
 
     def __init__(
@@ -67,6 +75,7 @@ class SimccNet(nn.Module):
         layers: int = 50,
         width: int = 64,
         deconvolutions: Sequence[int] = (256, 256, 256),
+        per_joint: int = 1,
         split: float = 2.0,
     ) -> None:
         super().__init__()
@@ -82,6 +91,7 @@ class SimccNet(nn.Module):
             cells=(size[0] // STRIDE, size[1] // STRIDE),
             bins=(round(size[0] * split), round(size[1] * split)),
             deconvolutions=deconvolutions,
+            per_joint=per_joint,
         )
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,9 +122,21 @@ def divergence(
     return (per_joint * weights).sum(), weights.sum()
 
 
+def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The authors' names, whose backbone stands beside its head, or mmpose's -> ours."""
+    rises = any(name.startswith("deconv_layers.") for name in state)
+    return renamed(
+        state,
+        (r"^(conv1|bn1|layer\d)\.", r"backbone.\1."),
+        (r"^(deconv_layers|final_layer)\.", rf"head.{'deconv_head.' * rises}\1."),
+        (r"^mlp_head_", "head.mlp_head_"),
+    )
+
+
 def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What a published state says of its network: joints, the widths of its deconvolutions, and the
-    crop's (width, height) at two bins to a pixel.
+    """What a published state says of its network: joints, the widths of its deconvolutions, how
+    many maps it has per joint, the crop's (width, height), and how many bins go to a pixel, as an
+    option of the codec. ValueError if no published number of bins fits.
     """
     ups = [
         state[f"head.deconv_head.deconv_layers.{3 * index}.weight"].shape[1]
@@ -122,12 +144,25 @@ def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
         if f"head.deconv_head.deconv_layers.{3 * index}.weight" in state
     ]
     last = "head.deconv_head.final_layer.weight" if ups else "head.final_layer.weight"
-    size = tuple(len(state[f"head.mlp_head_{axis}.weight"]) // 2 for axis in "xy")
-    return {"joints": len(state[last]), "deconvolutions": tuple(ups), "size": size}
+    maps, values = len(state[last]), state["head.mlp_head_x.weight"].shape[1]
+    bins = tuple(len(state[f"head.mlp_head_{axis}.weight"]) for axis in "xy")
+    for split in SPLITS:
+        size = tuple(count / split for count in bins)
+        if any(side < STRIDE or side % STRIDE for side in size):
+            continue
+        cells = math.prod(int(side) // STRIDE for side in size) * 4 ** len(ups)
+        per_joint = values // cells
+        if not per_joint or values % cells or maps % per_joint or (ups and per_joint > 1):
+            continue
+        told = {"deconvolutions": tuple(ups), "per_joint": per_joint, "codec": {"split": split}}
+        return {"joints": maps // per_joint, "size": tuple(int(side) for side in size), **told}
+    raise ValueError(f"{bins} bins of {values} values are of no published split")
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "simcc-slim": {"layers": 18, "width": 32, "deconvolutions": (64, 64, 64)},
     "simcc-18": {"layers": 18},
     "simcc-50": {"layers": 50},
+    "simcc-101": {"layers": 101},
+    "simcc-152": {"layers": 152},
 }

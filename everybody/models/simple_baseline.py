@@ -6,7 +6,9 @@ deconvolutions.
 then a 1 × 1 convolution to one heatmap per joint, at a quarter of the crop's size. The loss is the
 mean squared error between heatmaps.
 
-Parameter names are the published ones (microsoft/human-pose-estimation.pytorch, MIT).
+Parameter names are the published ones (microsoft/human-pose-estimation.pytorch, MIT). The authors
+also trained ResNets as Caffe's, whose bottlenecks halve the resolution one convolution earlier:
+their parameters look the same.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ from .resnet_published import ResNet
 class SimpleBaselineNet(ResNet):
     """Crop [B, 3, H, W], normalised; H, W multiples of 32 -> heatmaps [B, K, H / 4, W / 4].
 
-    `layers` is that of the published ResNet, `width` its channels in the first stage, `widths`
-    those of the deconvolutions.
+    `layers` is that of the published ResNet, `width` its channels in the first stage, `early` where
+    its bottlenecks halve, `widths` those of the deconvolutions.
     """
 
     def __init__(
@@ -35,9 +37,10 @@ class SimpleBaselineNet(ResNet):
         *,
         layers: int = 50,
         width: int = 64,
+        early: bool = False,
         widths: Sequence[int] = (256, 256, 256),
     ) -> None:
-        super().__init__(width=width, **RESNETS[layers])
+        super().__init__(width=width, early=early, **RESNETS[layers])
         head = DeconvolutionHead(self.channels[-1], joints, widths=widths)
         # The published names have no head: its layers stand beside the backbone's.
         self.deconv_layers, self.final_layer = head.deconv_layers, head.final_layer
@@ -50,9 +53,14 @@ class SimpleBaselineNet(ResNet):
 VARIANTS: dict[str, dict[str, Any]] = {
     "simple-baseline-slim": {"layers": 18, "width": 32, "widths": (64, 64, 64)},
     **{f"simple-baseline-{layers}": {"layers": layers} for layers in RESNETS},
+    **{
+        f"simple-baseline-{layers}-caffe": {"layers": layers, "early": True}
+        for layers in (50, 101, 152)
+    },
 }
 
 
 def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """mmpose's names -> ours."""
-    return renamed(state, (r"^(backbone|keypoint_head|head)\.", ""))
+    """mmpose's names -> ours; its head of visibility, where it has one, goes."""
+    kept = {name: value for name, value in state.items() if not name.startswith("head.vis_head.")}
+    return renamed(kept, (r"^(backbone|keypoint_head|head(\.pose_head)?)\.", ""))

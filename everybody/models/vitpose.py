@@ -9,12 +9,17 @@ them; the last features F are a map of stride 16. Two decoders bring it to heatm
 
 Parameter names are the authors' (ViTAE-Transformer/ViTPose, Apache-2.0), and so are two habits:
 patches are padded by 2 on each side, and the position of a class token, which is not there, is
-added to every patch. `published` takes their files, and those of mmpose (Apache-2.0), which have
-other names and no such position.
+added to every patch. `published` takes their files, those of mmpose (Apache-2.0), which have other
+names and no such position, and those of Hugging Face's transformers (Apache-2.0), which have other
+names.
+
+In ViTPose+ (Xu et al. 2023, arXiv 2212.04246) a last part of each layer's features is of an expert
+for the data set; the first one, COCO's, is taken.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -138,7 +143,7 @@ class VitPoseNet(nn.Module):
 
 
 UNUSED = ("backbone.cls_token", "backbone.mask_token", "associate_keypoint_heads.")
-MMPOSE = (  # names of mmpose's backbone -> ours
+MMPOSE = (  # names of mmpose's network -> ours
     (r"^head\.", "keypoint_head."),
     (r"\.patch_embed\.projection\.", ".patch_embed.proj."),
     (r"^backbone\.ln1\.", "backbone.last_norm."),
@@ -147,14 +152,30 @@ MMPOSE = (  # names of mmpose's backbone -> ours
     (r"\.layers\.(\d+)\.ffn\.layers\.1\.", r".blocks.\1.mlp.fc2."),
     (r"\.layers\.(\d+)\.attn\.", r".blocks.\1.attn."),
 )
+TRANSFORMERS = (  # names of transformers' network -> ours
+    (r"^backbone\.embeddings\.patch_embeddings\.projection\.", "backbone.patch_embed.proj."),
+    (r"^backbone\.embeddings\.position_embeddings$", "backbone.pos_embed"),
+    (r"^backbone\.layernorm\.", "backbone.last_norm."),
+    (r"\.encoder\.layer\.", ".blocks."),
+    (r"\.layernorm_before\.", ".norm1."),
+    (r"\.layernorm_after\.", ".norm2."),
+    (r"\.attention\.output\.dense\.", ".attn.proj."),
+    (r"\.attention\.attention\.", ".attn."),
+    (r"\.mlp\.experts\.experts\.", ".mlp.experts."),
+    (r"^head\.conv\.", "keypoint_head.final_layer."),
+    (r"^head\.deconv1\.", "keypoint_head.deconv_layers.0."),
+    (r"^head\.batchnorm1\.", "keypoint_head.deconv_layers.1."),
+    (r"^head\.deconv2\.", "keypoint_head.deconv_layers.3."),
+    (r"^head\.batchnorm2\.", "keypoint_head.deconv_layers.4."),
+)
 
 
 def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The authors' names, or mmpose's -> ours, without what only pretraining and other data sets
-    need: tokens, experts and heads of theirs.
+    """The authors' names, mmpose's, or those of transformers -> ours, without what only pretraining
+    and other data sets need: tokens, experts and heads of theirs.
     """
-    kept = {k: v for k, v in state.items() if not k.startswith(UNUSED) and ".experts." not in k}
-    ours = renamed(kept, *MMPOSE)
+    kept = {name: value for name, value in state.items() if not name.startswith(UNUSED)}
+    ours = with_experts(with_one_layer(renamed(kept, *TRANSFORMERS, *MMPOSE)))
     positions = ours.get("backbone.pos_embed")
     if "backbone.ln1.weight" in state and positions is not None:
         none = torch.zeros_like(positions[:, :1])
@@ -162,15 +183,47 @@ def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return ours
 
 
+def with_one_layer(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Three layers for queries, keys and values -> one, as ours; others' states as they are."""
+    found = dict(state)
+    for name in state:
+        block, part, leaf = name.rpartition(".query.")
+        three = [f"{block}.{kind}.{leaf}" for kind in ("query", "key", "value")]
+        shapes = {state[key].shape if key in state else None for key in three}
+        if part and len(shapes) == 1:
+            found[f"{block}.qkv.{leaf}"] = torch.cat([found.pop(key) for key in three])
+    return found
+
+
+def with_experts(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The features that all data sets share, then those of the first expert; others' states as they
+    are.
+    """
+    found = {name: value for name, value in state.items() if ".experts." not in name}
+    for name, value in state.items():
+        layer, first, leaf = name.partition(".experts.0.")
+        shared = found.get(f"{layer}.fc2.{leaf}")
+        if first and shared is not None and shared.shape[1:] == value.shape[1:]:
+            found[f"{layer}.fc2.{leaf}"] = torch.cat([shared, value])
+    return found
+
+
 def numbers(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What a published state says of its network: joints and decoder (only the classic one has
-    deconvolutions).
+    """What a published state says of its network: joints, decoder (only the classic one has
+    deconvolutions), and the crop's (width, height), if it is as published: 3 to 4, or a square.
     """
     classic = any(name.startswith("keypoint_head.deconv_layers.") for name in state)
-    return {
+    told: dict[str, Any] = {
         "joints": len(state["keypoint_head.final_layer.weight"]),
         "decoder": "classic" if classic else "simple",
     }
+    patches = state["backbone.pos_embed"].shape[1] - 1
+    for wide, high in ((3, 4), (1, 1)):
+        times = math.isqrt(patches // (wide * high))
+        if times and times * times * wide * high == patches:
+            told["size"] = (wide * times * PATCH, high * times * PATCH)
+            break
+    return told
 
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -126,6 +126,8 @@ def read_state(path: Path, net: nn.Module, model: Model | None) -> Found:
     read = READERS.get(path.suffix, of_safetensors)
     try:
         return read(path, net, model)
+    except ModelError as error:
+        raise DataError(f"{path}: {error}") from error
     except (KeyError, IndexError) as error:
         raise DataError(
             f"{path}: of another architecture, or other joints, than {type(net).__name__}"
@@ -163,7 +165,7 @@ def of_onnx(path: Path, net: nn.Module, model: Model | None) -> Found:
     return {name: numbers[name] for name in names}, {}
 
 
-READERS = {".onnx": of_onnx, ".pth": of_pickle, ".pt": of_pickle}
+READERS = {".onnx": of_onnx, **dict.fromkeys((".pth", ".pt", ".bin", ".tar"), of_pickle)}
 
 
 def renamed(state: dict[str, Tensor], net: nn.Module, model: Model | None) -> dict[str, Tensor]:

@@ -81,14 +81,7 @@ def is_safetensors(path: Path) -> bool:
 
 def tensors(content: Any, path: Path) -> dict[str, Tensor]:
     """What a checkpoint holds -> its tensors by their names."""
-    state = content
-    while isinstance(state, Mapping) and not _named(state):
-        inner = [state[key] for key in KEYS if isinstance(state.get(key), Mapping)]
-        if not inner:
-            break
-        state = inner[0]
-
-    found = _named(state) if isinstance(state, Mapping) else {}
+    found = _state(content)
     if not found:
         held = ", ".join(map(str, list(content)[:8])) if isinstance(content, Mapping) else ""
         raise DataError(
@@ -109,8 +102,16 @@ def _part(content: Any, key: str, path: Path) -> Any:
     return held[key]
 
 
-def _named(state: Mapping[Any, Any]) -> dict[str, Tensor]:
-    return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+def _state(content: Any) -> dict[str, Tensor]:
+    """The state dict under the first usual key that has one, at any depth, else the tensors that
+    stand there; figures of training may be tensors too, and stand beside it. {}: there are none.
+    """
+    if not isinstance(content, Mapping):
+        return {}
+    for key in KEYS:
+        if found := _state(content.get(key)):
+            return found
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
 
 
 def unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,8 @@ from . import agreement, checkpoint, export, foreign
 from .publications import PUBLICATIONS, Publication
 
 UNKNOWN = "unknown"
-COUNTER = "num_batches_tracked"  # of no use to a trained network; some files lack them
+COUNTER = "num_batches_tracked"
+OTHER_NAME = "give its own --as NAME; a wrong name lists all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class Checkpoint:
     joints: int
     size: tuple[int, int]
     input: Mapping[str, Any]
+    codec: Mapping[str, Any]  # a row; {}: has none
     told: Mapping[str, Any]  # by its parameters
 
     @property
@@ -75,29 +77,56 @@ def read(
         theirs = foreign.read(path, key)
     ours = _ours(theirs, publication, path)
 
-    told = publication.model.numbers_in(ours)
-    of_weights = told.pop("size", None)
-    size = _size(size, of_weights, publication, name, path)
-    codec = make_codec(publication.model.codec, size) if publication.model.codec else None
-    joints = max(publication.model.joints_in(ours, codec, **told), 0) or 17
-    with torch.device("meta"):  # no numbers are drawn for what may not fit
-        wanted = publication.model.build(joints, codec, **told).state_dict()
-    ours = {k: v for k, v in ours.items() if k in wanted or not k.endswith(COUNTER)}
-    _fit(wanted, ours, theirs, name, path)
-    _demand_numbers(wanted, ours, theirs, path)
+    of_weights = publication.model.numbers_in(ours).get("size")
+    size = _size(size or of_weights or publication.size, publication, name)
+    shape = _shape(ours, publication, size)
+    ours = _without_unused_counters(ours, shape)
+    try:
+        _fit(shape.wanted, ours, theirs, name, path)
+    except DataError as error:
+        if of_weights and size != of_weights:
+            raise OptionError(
+                f"{path}: these weights are of inputs of {of_weights[0]}x{of_weights[1]}, not "
+                f"{size[0]}x{size[1]}: leave --input-size out"
+            ) from error
+        raise DataError(f"{error}; {_what_to_do(name, shape.wanted, ours, size)}") from error
+    _demand_numbers(shape.wanted, ours, theirs, path)
 
-    net = publication.model.build(joints, codec, **told)
+    net = publication.model.build(shape.joints, shape.codec, **shape.told)
     net.load_state_dict(net.state_dict() | ours)
     return Checkpoint(
         path=path,
         name=name,
         publication=publication,
         net=net.eval(),
-        joints=joints,
+        joints=shape.joints,
         size=size,
         input=publication.fed_with(theirs),
-        told=told,
+        codec=shape.row,
+        told=shape.told,
     )
+
+
+class Shape(NamedTuple):
+    """What a publication's network is for a state: as many joints, as deep and wide as it tells."""
+
+    joints: int
+    row: Mapping[str, Any]  # of the codec; {}: has none
+    codec: Any
+    told: Mapping[str, Any]
+    wanted: State  # without data
+
+
+def _shape(ours: State, publication: Publication, size: tuple[int, int]) -> Shape:
+    model = publication.model
+    told = model.numbers_in(ours)
+    told.pop("size", None)
+    row = {**model.codec, **told.pop("codec", {})}
+    codec = make_codec(row, size) if row else None
+    joints = max(model.joints_in(ours, codec, **told), 0) or 17
+    with torch.device("meta"):  # no numbers are drawn for what may not fit
+        wanted = model.build(joints, codec, **told).state_dict()
+    return Shape(joints, row, codec, told, wanted)
 
 
 def onnx(
@@ -115,8 +144,8 @@ def onnx(
     row: dict[str, Any] = dict(publication.said)
     if publication.skeleton and (joints := skeleton_of(found, skeleton)):
         row["skeleton"] = joints
-    if model.codec:
-        row["codec"] = dict(model.codec)
+    if found.codec:
+        row["codec"] = dict(found.codec)
     row |= {"input": {"size": found.size, **found.input}, "licence": licence, "origin": origin}
     row |= {"paper": publication.paper} if publication.paper else {}
 
@@ -143,7 +172,7 @@ def reheaded(found: Checkpoint, out: Path, name: str, about: dict[str, str]) -> 
     (`--set start=OUT`): parameters that depend on the joints are new. Returns their names.
     """
     model = found.publication.model
-    codec = make_codec(model.codec, found.size) if model.codec else None
+    codec = make_codec(found.codec, found.size) if found.codec else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = model.build(len(skeleton(name)), codec, **found.told)
@@ -188,28 +217,36 @@ def _ours(theirs: State, publication: Publication, path: Path) -> State:
         return publication.model.published(theirs)
     except ModelError as error:
         found = ", ".join(f"'{name}'" for name in list(theirs)[:3])
-        raise DataError(f"{path}: {error}; found {found}, …") from error
+        raise DataError(f"{path}: {error}; found {found}, …; {OTHER_NAME}") from error
 
 
-def _size(
-    given: tuple[int, int] | None,
-    of_weights: tuple[int, int] | None,
-    publication: Publication,
-    name: str,
-    path: Path,
-) -> tuple[int, int]:
-    """The crop's (width, height)."""
-    size = given or of_weights or publication.size
+def _without_unused_counters(state: State, shape: Shape) -> State:
+    """Counters are of no use to a trained network; some networks have none."""
+    return {k: v for k, v in state.items() if k in shape.wanted or not k.endswith(COUNTER)}
+
+
+def _what_to_do(name: str, wanted: State, ours: State, size: tuple[int, int]) -> str:
+    """For weights that do not fit `name`: which networks of the same kind they fit."""
+    mine, fitting = PUBLICATIONS[name], []
+    if 2 * len(ours.keys() & wanted.keys()) < min(len(ours), len(wanted)):
+        return OTHER_NAME
+    for other, publication in PUBLICATIONS.items():
+        same_names = publication.model.published is mine.model.published
+        alike = mine.model.published is not None or publication.paper == mine.paper
+        if other != name and same_names and alike:
+            shape = _shape(ours, publication, size)
+            if _differing(shape.wanted, _without_unused_counters(ours, shape)) == (None, None):
+                fitting.append(other)
+    return f"its parameters fit --as {' or '.join(fitting)}" if fitting else OTHER_NAME
+
+
+def _size(size: tuple[int, int], publication: Publication, name: str) -> tuple[int, int]:
+    """The crop's (width, height), if the network takes it."""
     step = publication.step
     if any(side < step or side % step or side > LONGEST for side in size):
         raise OptionError(
             f"--input-size {size[0]}x{size[1]}: {name} takes sides that are multiples of {step} "
             f"up to {LONGEST}, as {publication.size[0]}x{publication.size[1]}"
-        )
-    if of_weights and size != of_weights:
-        raise OptionError(
-            f"{path}: these weights are of inputs of {of_weights[0]}x{of_weights[1]}, not "
-            f"{size[0]}x{size[1]}: leave --input-size out"
         )
     return size
 
@@ -223,15 +260,25 @@ def _fit(wanted: State, state: State, theirs: State, name: str, path: Path) -> N
     def shown(key: str, value: Tensor) -> str:
         return f"'{published.get(id(value), key)}' {list(value.shape)}"
 
+    missing, more = _differing(wanted, state)
+    if missing is None and more is None:
+        return
+    expected = f"'{missing}' {list(wanted[missing].shape)}" if missing else "nothing more"
+    found = shown(more, state[more]) if more else "nothing by that name"
+    raise DataError(
+        f"{path}: of another architecture than {name}: expected {expected}, found {found}"
+    )
+
+
+def _differing(wanted: State, state: State) -> tuple[str | None, str | None]:
+    """The first name of `wanted` whose shape a state has otherwise, twice; or the first that it
+    lacks and the first that it has more. Counters may be missing.
+    """
     for key, value in wanted.items():
         if key in state and state[key].shape != value.shape:
-            raise _other(path, name, f"'{key}' {list(value.shape)}", shown(key, state[key]))
+            return key, key
     missing = next((k for k in wanted if k not in state and not k.endswith(COUNTER)), None)
-    more = next((k for k in state if k not in wanted), None)
-    if missing or more:
-        expected = f"'{missing}' {list(wanted[missing].shape)}" if missing else "nothing more"
-        found = shown(more, state[more]) if more else "nothing by that name"
-        raise _other(path, name, expected, found)
+    return missing, next((k for k in state if k not in wanted), None)
 
 
 def _demand_numbers(wanted: State, state: State, theirs: State, path: Path) -> None:
@@ -250,13 +297,6 @@ def _demand_numbers(wanted: State, state: State, theirs: State, path: Path) -> N
                 f"{path}: '{name}' holds NaN or infinite numbers: fetch the file again, or give a "
                 "checkpoint from before training went wrong"
             )
-
-
-def _other(path: Path, name: str, expected: str, found: str) -> DataError:
-    return DataError(
-        f"{path}: of another architecture than {name}: expected {expected}, found {found}; "
-        f"give its own --as NAME (and --input-size, where weights are of one)"
-    )
 
 
 def table(name: str, row: Mapping[str, Any]) -> str:

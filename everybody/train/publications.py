@@ -157,9 +157,10 @@ def hourglass_input(state: State) -> Mapping[str, Any]:
     return unit if authors else unit | {"mean": (112.302, 113.22, 110.3385)}
 
 
-def simple_baseline_input(state: State) -> Mapping[str, Any]:
-    """The authors feed blue first, less the mean of red, by an oversight that their weights have
-    learnt; mmpose, whose names begin with its parts, feeds red first.
+def resnet_input(state: State) -> Mapping[str, Any]:
+    """The authors of Simple Baselines, and after them those of SimCC, feed blue first, less the
+    mean of red, by an oversight that their weights have learnt; mmpose, whose names begin with its
+    parts, feeds red first.
     """
     authors = any(name.startswith("conv1.") for name in state)
     return IMAGENET | ({"channels": "bgr"} if authors else {})
@@ -253,8 +254,9 @@ VIDEOPOSE: dict[str, Any] = {
 }
 
 PUBLICATIONS: dict[str, Publication] = {
-    **rows([f"simple-baseline-{layers}" for layers in (18, 34, 50, 101, 152)],
-           fed=simple_baseline_input, paper=PAPERS["simple-baseline"]),
+    **rows([f"simple-baseline-{layers}" for layers in
+            (18, 34, 50, 101, 152, "50-caffe", "101-caffe", "152-caffe")],
+           fed=resnet_input, paper=PAPERS["simple-baseline"]),
     **rows(["hrnet-w32", "hrnet-w48"], paper=PAPERS["hrnet"]),
     **others(hrnet.HRNet, {"hrnet-w18-small": {"width": 16}}, published=hrnet.published,
              told=hrnet.numbers, codec=MODELS["hrnet-w32"].codec, outputs=("heatmaps",),
@@ -264,6 +266,10 @@ PUBLICATIONS: dict[str, Publication] = {
     **rows(["cpm-3", "cpm-6"], step=8, paper=PAPERS["cpm"]),
     **rows(["fastpose-50", "fastpose-152", "fastpose-unshuffle-50", "fastpose-dcn-50",
             "fastpose-duc-152"], input=FASTPOSE, paper=PAPERS["fastpose"]),
+    **rows(["fastpose-50-whole-body", "fastpose-152-whole-body"], input=FASTPOSE,
+           paper=PAPERS["fastpose"],
+           untold="parameters do not tell how maps are read: joints of hands and face are taken "
+           "as means of their maps; for networks trained on heatmaps alone, leave -whole-body out"),
     **rows(["deeppose-18", "deeppose-50", "deeppose-101", "deeppose-152"], step=1,
            paper=PAPERS["deeppose"]),
     **rows(["deeppose-18-rle", "deeppose-50-rle", "deeppose-101-rle", "deeppose-152-rle"],
@@ -271,7 +277,8 @@ PUBLICATIONS: dict[str, Publication] = {
     **rows(["integral-18", "integral-50"], size=(256, 256), paper=PAPERS["integral"],
            untold="parameters do not tell the factor beta of the softmax: 1 is taken; for mmpose's "
            "debiased weights, add beta = 10 and debias = true to the row's codec"),
-    **rows(["simcc-18", "simcc-50"], paper=PAPERS["simcc"]),
+    **rows([f"simcc-{layers}" for layers in (18, 50, 101, 152)], fed=resnet_input,
+           paper=PAPERS["simcc"]),
     **rows([f"rtmpose-{size}" for size in "tsmlx"], paper=PAPERS["rtmpose"]),
     **rows([f"vitpose-{size}" for size in "sbl"], step=16, paper=PAPERS["vitpose"]),
     **others(openpose.BodyNet, {"openpose-body": {"limbs": 19}}, published=openpose.published,
