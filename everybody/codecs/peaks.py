@@ -83,7 +83,7 @@ def find_peaks(
 
     found = Peaks(part[high], x[high], y[high], value[high])
     peaks = _taken(found, np.lexsort((found.y, found.x, found.part)))
-    peaks = _strongest(peaks, most)
+    peaks = strongest(peaks, most)
     rank = np.arange(len(peaks.x)) if leftmost else np.argsort(np.argsort(-peaks.score))
     return _apart(peaks, radius, rank)
 
@@ -92,8 +92,8 @@ def _taken(peaks: Peaks, places: Array) -> Peaks:
     return Peaks(*(column[places] for column in peaks))
 
 
-def _strongest(peaks: Peaks, most: int) -> Peaks:
-    """At most that many peaks per part."""
+def strongest(peaks: Peaks, most: int) -> Peaks:
+    """At most that many peaks per part, the strongest."""
     counts = np.bincount(peaks.part)
     if counts.max(initial=0) <= most:
         return peaks
