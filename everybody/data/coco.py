@@ -134,8 +134,8 @@ def _counted(
     people: Records, choice: Choice
 ) -> tuple[NDArray[np.bool_], list[int | str], list[str]]:
     """Which annotations are of the chosen categories [N], the category of each of those, and notes
-    on what is left out. An annotation without category is of the first chosen one; in a file that
-    lists no categories, all are of one.
+    on what is left out: not on objects that have no joints, unless nobody is left. An annotation
+    without category is of the first chosen one; in a file that lists no categories, all are of one.
     """
     if not choice.chosen:
         return np.ones(len(people), bool), [1] * len(people), []
@@ -146,7 +146,8 @@ def _counted(
 
     left: dict[str, int] = {}
     for key, record in zip(given, people.records, strict=True):
-        if key not in choice.chosen and (record.keypoints or key not in choice.left_out):
+        bare = key in choice.left_out and not record.keypoints
+        if key not in choice.chosen and not (bare and counted.any()):
             known = choice.left_out.get(key)
             called = f"category {key}" if known is None else known.called
             left[called] = left.get(called, 0) + 1

@@ -149,7 +149,8 @@ class Dataset:
     def rows(self) -> list[NDArray[np.int64]]:
         """The rows of the people, one array per picture, in their order."""
         order = np.argsort(self.picture, kind="stable")
-        return np.split(order, np.searchsorted(self.picture[order], np.arange(1, len(self))))
+        parts = np.split(order, np.searchsorted(self.picture[order], np.arange(1, len(self))))
+        return parts[: len(self)]  # of no pictures, none
 
     def people(self, picture: int) -> People:
         """The people of one picture; joints that are not labelled score 0."""

@@ -21,6 +21,8 @@ from ..messages import Say
 from ..people import Image
 from .shards import Writer
 
+LEAST = 48.0  # pixels: longer side of a box that teaches something
+JOINTS = 4  # labelled, at least
 CONTEXT = 1.6  # side of a crop, in longer sides of its box: room for turns, scales and shifts
 FILL = 114
 SIDE = 416  # of packed pictures
@@ -33,19 +35,17 @@ def pack_crops(
     *,
     size: int = 256,
     context: float = CONTEXT,
-    least: float = 48.0,
+    least: float = LEAST,
     turns: Turns | None = None,
     say: Say = print,
 ) -> int:
-    """Square crops around each person of the data set into shards: how many. People whose box is
-    shorter than `least` pixels, or with fewer than four labelled joints, teach little and are left
-    out. Broken pictures are left out, and named. turns: crops [N, S, S, 3] and boxes [N, 4] in them
-    -> the column of that name.
+    """Square crops around each person of the data set into shards: how many. People who teach
+    little are left out (`unfit`), and broken pictures, which are named. turns: crops [N, S, S, 3]
+    and boxes [N, 4] in them -> the column of that name.
     """
     categories, kinds = data.kinds()
     writer = Writer(folder, data.skeleton, categories)
-    sides = (data.boxes[:, 2:] - data.boxes[:, :2]).max(1, initial=0)
-    enough = ~data.ignored & (sides >= least) & (data.labelled.sum(1) >= min(4, len(data.skeleton)))
+    enough = ~np.any(list(unfit(data, least).values()), 0)
     data, kinds = data.select(enough), kinds[enough]
     hidden = hidden_joints(data.keypoints[..., 2])
     for name, image, rows in _pictures(data, say):
@@ -81,6 +81,19 @@ def pack_crops(
             )
     writer.flush()
     return writer.pictures
+
+
+def unfit(data: Dataset, least: float = LEAST) -> dict[str, NDArray[np.bool_]]:
+    """Which people [N] are not cut out, by reason; the first reason of a person counts."""
+    labelled, needed = data.labelled.sum(1), min(JOINTS, len(data.skeleton))
+    sides = (data.boxes[:, 2:] - data.boxes[:, :2]).max(1, initial=0)
+    return {
+        "in crowds": data.crowd,
+        "without key points": labelled < min(1, needed),
+        f"with fewer than {needed} key points": labelled < needed,
+        "that are neither to find nor false": data.ignored,
+        f"too small (a box shorter than {least:g} pixels)": sides < least,
+    }
 
 
 def in_crops(keypoints: NDArray[Any], matrices: NDArray[Any]) -> NDArray[np.float32]:
