@@ -4,13 +4,15 @@
     python -m benchmarks.lineage pack --work WORK --labels LABELS
     python -m benchmarks.lineage run --work WORK  # hours; the same command goes on after a stop
     python -m benchmarks.lineage run --work WORK --only cpm --minutes 60
+    python -m benchmarks.lineage run --work WORK --only dsnt --seed 2    # after its row: once more
     python -m benchmarks.lineage table            # of docs/lineage/index.md, and curves.png
 
 Every network is trained by `everybody train`'s loop from nothing: 102,400 crops of 96 × 128 (3,200
 steps of 32), AdamW, the same augmentation, seed 1. Its learning rate is the best of `RATES` after
-10,240 crops each, by the mean OKS of the held-back twentieth of the pictures. All cost about the
-same, .1 to .15 billion multiplications a crop (`…-slim` in MODELS), so that published sizes play no
-part. What is judged on is neither trained nor chosen on.
+10,240 crops each, by the mean OKS of the held-back twentieth of the pictures; other seeds, for rows
+that are close, take the same rate. All cost about the same, .1 to .15 billion multiplications a
+crop (`…-slim` in MODELS), so that published sizes play no part. What is judged on is neither
+trained nor chosen on.
 
 A finished row is a file in docs/lineage/rows, with its figures, 95 % intervals (bootstrap over
 pictures), curve and machine. Rows that are there are not made again.
@@ -135,16 +137,22 @@ def pack(work: Path, labels: Sequence[Path]) -> None:
         say(f"{path}: {count} crops, {leaks} pictures left out")
 
 
-def recipe_of(entry: Entry, rate: float, steps: int) -> Any:
+def recipe_of(entry: Entry, rate: float, steps: int, seed: int = 1) -> Any:
     """The recipe of a run of so many steps."""
     from everybody.train.recipes import BASE
 
     numbers = CROPS | entry.settings | {"evaluate_every": steps // 8 if steps == FULL else steps}
-    return replace(BASE, model=entry.model, rate=rate, steps=steps, **numbers)
+    return replace(BASE, model=entry.model, rate=rate, steps=steps, seed=seed, **numbers)
 
 
 def trained(
-    entry: Entry, rate: float, steps: int, out: Path, packed: Callable[[], Any], until: float
+    entry: Entry,
+    rate: float,
+    steps: int,
+    out: Path,
+    packed: Callable[[], Any],
+    until: float,
+    seed: int = 1,
 ) -> dict[str, Any] | None:
     """Train in OUT, or go on there: the score, log and duration; None if time ran out."""
     from everybody.train import log, loop
@@ -153,7 +161,7 @@ def trained(
     done = out / "done.json"
     if done.is_file():
         return json.loads(done.read_text())
-    recipe = recipe_of(entry, rate, steps)
+    recipe = recipe_of(entry, rate, steps, seed)
     left = (until - time.monotonic()) / 60
     progress = loop.train(
         recipe, task(recipe, packed()), out, fabric=loop.on(recipe, "cpu"), minutes=left, say=say
@@ -216,6 +224,22 @@ def row_of(
     }
 
 
+def again(
+    name: str, seed: int, rate: float, work: Path, packed: Callable[[], Any], until: float
+) -> dict[str, Any] | None:
+    """An entry trained at a known rate with another seed, and judged; None if time ran out."""
+    from everybody.train.export import export
+
+    folder = work / "runs" / name / f"seed-{seed}"
+    run = trained(ENTRIES[name], rate, FULL, folder, packed, until, seed)
+    if run is None:
+        return None
+    onnx = folder / "net.onnx"
+    export(folder / "best.safetensors", onnx)
+    told = {"name": name, "seed": seed, "rate": rate, "seconds": round(run["seconds"])}
+    return {**told, "judged": judged(onnx, 0), "machine": environment()}
+
+
 def costs(entry: Entry, onnx: Path) -> dict[str, float]:
     """Parameters, multiplications of a crop, and its least milliseconds on one thread."""
     import torch
@@ -268,8 +292,8 @@ def verdict(truth: Dataset, figures: list[Figure]) -> dict[str, list[float | Non
     return {name: [found[name], *ends[name]] for name in kept if " mean of " not in name}
 
 
-def run(work: Path, rows: Path, only: str, minutes: float, limit: int) -> None:
-    """All rows that are missing, one after the other."""
+def run(work: Path, rows: Path, only: str, minutes: float, limit: int, seed: int) -> None:
+    """All rows that are missing, one after the other; another seed than 1 goes over known rows."""
     import torch
 
     from everybody.train import shards
@@ -284,15 +308,45 @@ def run(work: Path, rows: Path, only: str, minutes: float, limit: int) -> None:
 
     until = time.monotonic() + 60 * minutes
     for name in [name for name in ENTRIES if only in name]:
-        if (rows / f"{name}.json").is_file():
+        path, first = seeded(rows, name, seed), rows / f"{name}.json"
+        if path.is_file() or (seed != 1 and not first.is_file()):
             continue
         say(f"--- {name}")
-        made = row_of(name, work, packed, until, limit)
+        if seed == 1:
+            made = row_of(name, work, packed, until, limit)
+        else:
+            rate = json.loads(first.read_text("utf-8"))["rate"]
+            made = again(name, seed, rate, work, packed, until)
         if made is None:
             say(f"stopped in {name}; the same command goes on")
             return
-        write_json(rows / f"{name}.json", made | {"pictures": pictures(packed())})
+        write_json(path, made | {"pictures": pictures(packed())})
         say(f"{name}: done")
+
+
+def seeded(rows: Path, name: str, seed: int) -> Path:
+    """The file of a row."""
+    return rows / (f"{name}.json" if seed == 1 else f"{name}-seed-{seed}.json")
+
+
+def seeds(rows: Path) -> str:
+    """PCK@0.2 by seed, of the entries that were trained with several."""
+    known = [1, *sorted({json.loads(p.read_text("utf-8"))["seed"] for p in rows.glob("*-seed-*")})]
+    sets = ("coco, true boxes", "coco_val"), ("lsp, true boxes", "lspet/val")
+    lines = [head("", *(f"{title}, seed {seed}" for _, title in sets for seed in known))]
+    for name in sorted(ENTRIES, key=lambda name: ENTRIES[name].year):
+        paths = [seeded(rows, name, seed) for seed in known]
+        if all(path.is_file() for path in paths[:2]) and len(known) > 1:
+            made = [
+                json.loads(p.read_text("utf-8"))["judged"] if p.is_file() else {} for p in paths
+            ]
+            cells = [
+                f"{one[key]['PCK@0.2'][0]:.3f}".removeprefix("0") if one else "–"
+                for key, _ in sets
+                for one in made
+            ]
+            lines.append(row(ENTRIES[name].title, *cells))
+    return "\n".join(lines)
 
 
 def table(rows: Path, folder: Path) -> None:
@@ -342,7 +396,7 @@ def table(rows: Path, folder: Path) -> None:
         canvas.legend(loc="outside right upper", frameon=False, fontsize=8)
     canvas.savefig(folder / "curves.png", dpi=90)
     page = folder / "index.md"
-    parts = {"coco": "\n".join(lines), "lsp": "\n".join(sport)}
+    parts = {"coco": "\n".join(lines), "lsp": "\n".join(sport), "seeds": seeds(rows)}
     page.write_text(filled(page.read_text("utf-8"), parts), encoding="utf-8")
 
 
@@ -380,6 +434,7 @@ def main() -> None:
     train.add_argument("--work", type=Path, required=True, help="folder of shards and runs")
     train.add_argument("--rows", type=Path, default=ROWS, help="folder of finished rows")
     train.add_argument("--only", default="", help="rows whose name holds this")
+    train.add_argument("--seed", type=int, default=1, help="of training; not 1: at the row's rate")
     train.add_argument("--minutes", type=float, default=math.inf, help="stop after so long")
     train.add_argument("--limit", type=int, default=0, help="judge on the first so many pictures")
     tables = kinds.add_parser("table")
@@ -390,7 +445,7 @@ def main() -> None:
     if given.what == "pack":
         pack(given.work, given.labels)
     if given.what == "run":
-        run(given.work, given.rows, given.only, given.minutes, given.limit)
+        run(given.work, given.rows, given.only, given.minutes, given.limit, given.seed)
 
 
 if __name__ == "__main__":

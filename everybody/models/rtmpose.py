@@ -203,6 +203,13 @@ class Head(nn.Module):
         self.gau = GatedAttention(hidden, shared)
         self.cls_x = nn.Linear(hidden, bins[0], bias=False)
         self.cls_y = nn.Linear(hidden, bins[1], bias=False)
+        # As published. With torch's start the bins begin ten times as far apart (the loss has them
+        # times ten), and the network learns where joints usually are, and no more.
+        nn.init.normal_(self.final_layer.weight, std=0.001)
+        nn.init.zeros_(self.final_layer.bias)  # type: ignore[arg-type]
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.01)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         tokens = self.gau(self.mlp(self.final_layer(x).flatten(2)))
