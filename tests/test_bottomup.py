@@ -141,8 +141,8 @@ def test_an_answer_that_cannot_be_decoded_names_the_file(tmp_path, planting):
         estimator(planting, path)([blank()])
 
 
-@pytest.mark.parametrize("planting", PLANTINGS[2:], ids=["personlab", "deepcut"])
-@pytest.mark.parametrize(("rows", "columns"), [(slice(-5), slice(None)), (slice(None), slice(-5))])
+@EVERY
+@pytest.mark.parametrize(("rows", "columns"), [(slice(-2), slice(None)), (slice(None), slice(-2))])
 def test_maps_that_do_not_cover_the_input_name_the_file(tmp_path, planting, rows, columns):
     """Cells lie a stride apart: people of maps of another size would be elsewhere."""
     maps = planting.codec.encode(planted.seen(planting.crossing()), SIZE)
@@ -151,6 +151,24 @@ def test_maps_that_do_not_cover_the_input_name_the_file(tmp_path, planting, rows
     TERMS.save(path.with_suffix(".npz"))
     with pytest.raises(ModelError, match=r"less\.onnx: maps of .* for an input of 480 x 400"):
         estimator(planting, path)([blank()])
+
+
+def test_openpose_maps_are_as_large_as_the_input_and_the_stride_require(tmp_path):
+    """A row or column more or less is another size, and so are maps of half the stride; a side that
+    is no multiple of the stride may be rounded either way, and its people stay where they are.
+    """
+    codec, people = PartFields(BODY18), PLANTINGS[0].crossing()
+    whole = [some[None] for some in codec.encode(planted.seen(people), SIZE)]
+    ((wanted, _, _),) = codec.decode(whole, SIZE)
+    for size in ((480, 399), (480, 407), (473, 400), (487, 401)):
+        ((found, _, _),) = codec.decode(whole, size)
+        assert np.array_equal(found, wanted)
+    for size in ((480, 408), (488, 400), (480, 392), (240, 200)):
+        with pytest.raises(ModelError, match=f"maps of 60 x 50 cells.*expected {size[0] // 8} x"):
+            codec.decode(whole, size)
+    for some in ([whole[0], whole[1][:, :, :-1]], [whole[0][..., :-1], whole[1]]):
+        with pytest.raises(ModelError, match="expected 60 x 50, one cell each 8 pixels"):
+            codec.decode(some, SIZE)
 
 
 @EVERY

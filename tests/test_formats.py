@@ -357,6 +357,43 @@ def test_no_frames_at_all(tmp_path, name):
     assert list(FORMATS[name].read(tmp_path / name, None, quiet)) == []
 
 
+@pytest.mark.parametrize("video", [True, False])
+@pytest.mark.parametrize("name", FORMATS)
+def test_where_nobody_was_found_every_format_is_told_read_and_converted(tmp_path, name, video):
+    """Frames without people stay, but in lists of people, which have no place for them."""
+    places = [("a.mp4", n) for n in range(3)] if video else [("a.jpg", 0), ("b.jpg", 0)]
+    frames = [Record(s, n, n / 25, 640, 480, People.empty(COCO17)) for s, n in places]
+    source = tmp_path / name
+    FORMATS[name].write(Results.of(frames, COCO17), source, quiet)
+    assert tell(source) == ({"alphapose": "coco"} | ALSO).get(name, name)
+
+    results = read_results(source, say=quiet)
+    assert results.skeleton == ({**FOLDERS, "openpose-18": OPENPOSE25}).get(name, results.skeleton)
+    wanted = [] if name in LISTS else [(PurePath(s).stem, n, 0) for s, n in places]
+    for to in FORMATS:
+        target = tmp_path / f"to-{to}"
+        assert convert(source, target, to, say=quiet) == len(wanted)
+        if not wanted and to in FOLDERS:
+            with pytest.raises(DataError, match="an empty folder holds no results: name the"):
+                read_results(target)
+            continue
+        back = [(PurePath(r.source).stem, r.index, len(r.people)) for r in read_results(target)]
+        assert back == ([] if to in LISTS else wanted)
+
+
+def test_people_of_a_later_frame_tell_a_folder_whose_first_frames_have_none(tmp_path):
+    some = [Record("a.mp4", n, n / 25, 9, 9, people(n)) for n in range(2)]
+    for name in FOLDERS:
+        FORMATS[name].write(Results.of(some, COCO17), tmp_path / name, quiet)
+        results = read_results(tmp_path / name)
+        assert results.skeleton == FOLDERS[name]
+        assert [len(record.people) for record in results] == [0, 1]
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/letter.json").write_text('{"people": ["Anna"]}')
+    with pytest.raises(DataError, match="not results in a known format"):
+        tell(tmp_path / "other")
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_numbers_that_are_none_are_refused(tmp_path, name):
     found = people(1)

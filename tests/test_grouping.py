@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from everybody.codecs import grouping
-from everybody.codecs.grouping import BODY18, BODY25, Layout, assemble, find_limbs, group
+from everybody.codecs.grouping import (
+    BODY18,
+    BODY25,
+    Layout,
+    affordable,
+    assemble,
+    find_limbs,
+    group,
+)
 from everybody.codecs.part_fields import PartFields, gaussians
 from everybody.codecs.peaks import Peaks, between_cells, find_peaks
 from everybody.errors import ModelError
@@ -153,6 +161,35 @@ def test_500_peaks_of_one_part_are_grouped():
     bodies = assemble(peaks, find_limbs(peaks, fields, layout), layout, least_parts=2)
     assert len(bodies.peaks) == 500
     assert len(np.unique(bodies.peaks)) == 1000
+
+
+def everywhere(of_each: list[int]) -> Peaks:
+    """So many peaks of each part, of scores that are all different."""
+    rng, part = np.random.default_rng(0), np.repeat(np.arange(len(of_each)), of_each)
+    x, y = rng.integers(0, 100, (2, len(part)))
+    return Peaks(part, x, y, rng.permutation(len(part)) / len(part))
+
+
+def test_500_peaks_of_every_part_are_bounded_by_their_pairs():
+    """Of each part the strongest count, as many as can be afforded and not fewer."""
+    peaks, limbs = everywhere([500] * 18), np.array(BODY18.limbs)
+    counts = np.bincount(affordable(peaks, BODY18).part, minlength=18)
+    assert len(limbs) * counts[0] ** 2 <= grouping.PAIRS < len(limbs) * (counts[0] + 1) ** 2
+
+    some = affordable(everywhere([500, 3, 500] + [20] * 15), BODY18, pairs=9000)
+    counts = np.bincount(some.part, minlength=18)
+    assert counts[0] == counts[2] > 20
+    assert counts[1] == 3
+    assert (counts[limbs[:, 0]] * counts[limbs[:, 1]]).sum() <= 9000
+    assert some.score[some.part == 0].min() > 0.5
+
+
+def test_peaks_that_make_few_pairs_all_count():
+    """500 necks among 20 of each other joint are no more than a large crowd."""
+    for of_each in ([0] * 18, [7] * 18, [20] + [500] + [20] * 16):
+        peaks = everywhere(of_each)
+        kept = affordable(peaks, BODY18)
+        assert all(np.array_equal(*pair) for pair in zip(kept, peaks, strict=True))
 
 
 def test_maps_that_cannot_be_decoded_are_errors():

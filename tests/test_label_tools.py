@@ -183,6 +183,50 @@ def test_a_label_far_outside_its_picture_is_named(picture):
         packed(picture, document)
 
 
+@pytest.mark.parametrize(
+    ("change", "options", "said"),
+    [
+        ({"category_id": 7}, {}, "0 annotations; left out: 2 of category 7; --category NAME"),
+        ({}, {"category": "fish"}, "0 annotations; left out: 2 of bird; --category NAME chooses"),
+        ({"bbox": [0, 0, 30, 40]}, {}, "2 with a box below 48 pixels"),
+        ({"keypoints": [0] * 9}, {}, "2 annotations: 2 without key points"),
+        ({"keypoints": [9, 9, 2] + [0] * 6}, {}, "2 with fewer than 3 key points"),
+        ({"iscrowd": 1}, {}, "2 in crowds"),
+        ({}, {"hold_out": 1.0}, "0 pictures, 0 annotations.*; 1 pictures held out to be judged on"),
+    ],
+)
+def test_where_nothing_can_be_packed_it_is_said_what_was_left_out_and_why(
+    picture, change, options, said
+):
+    document = coco()
+    document["categories"].append({"id": 2, "name": "fish", "keypoints": list(BIRD.joints)})
+    (one,) = document["annotations"]
+    document["annotations"] = [one | change, one | change | {"id": 6}]
+    path = picture / "annotations.json"
+    path.write_text(json.dumps(document))
+    packs = packing.Packing(skeleton=BIRD, **options)
+    with pytest.raises(DataError, match=f"annotations.json: nothing to pack: .*{said}"):
+        packing.pack_all([path], picture / "shards", packs, say=print)
+
+
+def test_each_reason_is_counted_once_and_pictures_that_cannot_be_read_are_one(picture):
+    document = coco()
+    (one,) = document["annotations"]
+    more = [{"bbox": [0, 0, 30, 40]}, {"keypoints": [0] * 9, "bbox": [0, 0, 1, 1]}, {"iscrowd": 1}]
+    document["annotations"] = [one | {"id": 6 + n} | change for n, change in enumerate(more)]
+    (picture / "annotations.json").write_text(json.dumps(document))
+    reasons = "1 in crowds, 1 without key points, 1 with a box below 48 pixels"
+    with pytest.raises(DataError, match=f"1 pictures, 3 annotations: {reasons}"):
+        packing.pack_all([picture], picture / "shards", packing.Packing(skeleton=BIRD), say=print)
+
+    (picture / "annotations.json").write_text(json.dumps(coco()))
+    (picture / "images/a.png").write_bytes(b"no picture")
+    for pictures in (False, True):
+        options = packing.Packing(skeleton=BIRD, pictures=pictures)
+        with pytest.raises(DataError, match="1 annotations: the pictures cannot be read"):
+            packing.pack_all([picture], picture / "shards", options, say=print)
+
+
 def test_a_category_without_key_points_is_named(picture):
     document = coco(joints=())
     del document["annotations"][0]["keypoints"]
@@ -225,8 +269,11 @@ FLAT = [v for x, y in POINTS.values() for v in (x, y, 2)]
     [
         (several(3, bbox=[0, 0, 20, 20]), "left out of 3: 1 with a box below 48 pixels"),
         (several(3, bbox=[0, 0, -90, 90]), "1 of 3 boxes have no size"),
-        (several(3, keypoints=[50, 20, 2] + [0] * 6), "left out of 3: 1 with fewer than 3 joints"),
-        (several(3, iscrowd=1), "left out of 3: 1 in crowds or without a joint"),
+        (
+            several(3, keypoints=[50, 20, 2] + [0] * 6),
+            "left out of 3: 1 with fewer than 3 key points",
+        ),
+        (several(3, iscrowd=1), "left out of 3: 1 in crowds"),
         (several(3, keypoints=[250, 20, 2, *FLAT[3:]]), "1 of 9 joints are labelled outside"),
         (several(3, category_id=7), "left out: 1 of category 7"),
     ],

@@ -121,6 +121,28 @@ def test_pictures_together_are_as_one_by_one(tmp_path, planter):
 
 
 @pytest.mark.parametrize("method", methods.FLAGS)
+def test_pictures_of_several_sizes_in_one_run_are_as_in_runs_of_their_own(
+    tmp_path, monkeypatch, method
+):
+    """Also of the methods that look into boxes: each picture is scaled on its own."""
+    places, alone = tmp_path / "in", []
+    places.mkdir()
+    flags = ["--method", method, *methods.FLAGS[method](tmp_path), "--quiet", "-o"]
+    for name, (width, height) in (("a.png", methods.SIZE), ("b.png", (200, 250))):
+        cv2.imwrite(str(places / name), np.zeros((height, width, 3), np.uint8))
+        assert methods.call(monkeypatch, "run", places / name, *flags, tmp_path / name) == 0
+        alone += [record.people for record in read_results(tmp_path / name)]
+
+    assert methods.call(monkeypatch, "run", places, *flags, tmp_path / "both") == 0
+    together = [record.people for record in read_results(tmp_path / "both")]
+    assert [len(people) for people in alone] == [len(people) for people in together] == [1, 1]
+    assert not np.array_equal(alone[0].keypoints, alone[1].keypoints)
+    for one, other in zip(alone, together, strict=True):
+        assert np.array_equal(one.keypoints, other.keypoints)
+        assert np.array_equal(one.boxes, other.boxes)
+
+
+@pytest.mark.parametrize("method", methods.FLAGS)
 def test_a_run_that_goes_on_and_its_judgement(tmp_path, monkeypatch, capsys, method):
     """Of two pictures, the second comes after a stop; what was found is then judged as truth."""
     blank, pictures = np.zeros((methods.SIZE[1], methods.SIZE[0], 3), np.uint8), tmp_path / "in"

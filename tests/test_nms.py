@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everybody.errors import OptionError
-from everybody.geometry import iou
+from everybody.geometry import area, iou, oks
 from everybody.nms import (
     ALPHAPOSE,
     SUPPRESSORS,
@@ -97,6 +97,14 @@ def test_boxes_are_removed_as_by_comparing_all_with_all(seed, each, threshold, n
         people.scores[::3] = np.nan
     kept = greedy(iou(people.boxes, people.boxes), people.scores, threshold)
     assert box_nms(people, threshold).ids.tolist() == kept.tolist()
+
+
+@given(seed=st.integers(0, 10_000), each=st.integers(1, 9), threshold=st.floats(0.1, 0.9))
+def test_poses_are_removed_as_by_comparing_all_with_all(seed, each, threshold):
+    people = crowd(np.random.default_rng(seed), 5, each)
+    alike = oks(people.keypoints, people.keypoints, area(people.boxes), people.skeleton.sigmas)
+    kept = greedy(alike, people.scores, threshold)
+    assert oks_nms(people, threshold).ids.tolist() == kept.tolist()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ Thresholds and the rule of distance between peaks: Osokin 2018 (Lightweight Open
 
 All limbs and all their pairs of peaks are one array, so the time of a crowd is that of a few calls
 of numpy. A pair must have enough samples on the field; three samples reject most pairs before all
-are read, without changing any answer.
+are read, without changing any answer. Time and memory are bounded by the number of pairs (PAIRS).
 
 Coordinates are cells of the maps given here; a caller that shrinks or enlarges maps converts them.
 """
@@ -21,9 +21,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ModelError
-from .peaks import Array, Peaks, Places, between_cells, check_maps, find_peaks
+from .peaks import Array, Peaks, Places, between_cells, check_maps, find_peaks, strongest
 
-CHUNK = 200_000  # pairs looked at in one go: bounds the memory, not the answer
+PAIRS = 400_000  # at most, of all limbs: as many as 145 people of all joints have
+CHUNK = 50_000  # pairs looked at in one go: bounds the memory, not the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,17 @@ class Integral:
     def misses(self) -> int:
         """How many samples may fail."""
         return self.samples - math.floor(self.share * self.samples + 1e-9) - 1
+
+
+def affordable(peaks: Peaks, layout: Layout, pairs: int = PAIRS) -> Peaks:
+    """The strongest peaks of each part, of each part as many as there may be for at most so many
+    pairs of all limbs together; all peaks where they make no more.
+    """
+    counts = np.bincount(peaks.part, minlength=layout.joints)
+    from_, to = np.array(layout.limbs).T
+    kept = np.minimum(counts, np.arange(counts.max() + 1)[:, None])  # [most of a part, K]
+    made = (kept[:, from_] * kept[:, to]).sum(1)
+    return strongest(peaks, int(np.searchsorted(made, pairs, side="right")) - 1)
 
 
 def find_limbs(
@@ -250,8 +262,10 @@ def group(
     """Maps [K,H,W] or [K+1,H,W] (with the background), fields [2L,H,W] -> keypoints [P,K,3] in
     cells, scores [P] in [0,1].
 
-    Joints without a peak are zeros. A person's score is the mean of its peaks and limbs. Raises
-    ModelError for maps of another layout or size and for values that are not finite.
+    Joints without a peak are zeros. A person's score is the mean of its peaks and limbs. Of a
+    part, the 500 strongest peaks count; fewer where all parts have so many that they would make
+    more than PAIRS pairs. Raises ModelError for maps of another layout or size and for values that
+    are not finite.
     """
     check_maps(heatmaps, layout.joints + (len(heatmaps) == layout.joints + 1), "confidence maps")
     check_maps(fields, 2 * len(layout.limbs), "part affinity fields")
@@ -262,7 +276,7 @@ def group(
         )
 
     heatmaps = heatmaps[: layout.joints]
-    peaks = find_peaks(heatmaps)
+    peaks = affordable(find_peaks(heatmaps), layout)
     bodies = assemble(peaks, find_limbs(peaks, fields, layout, integral), layout)
 
     some = np.column_stack([between_cells(heatmaps, peaks), peaks.score])

@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import ModelError
 from ..geometry import box_around
 from .grouping import BODY18, Layout, group
-from .peaks import Array
+from .peaks import Array, check_cells
 
 if TYPE_CHECKING:
     from ..runtime import Port
@@ -76,11 +76,13 @@ class PartFields:
         self, outputs: Sequence[Array], size: tuple[int, int]
     ) -> list[tuple[Array, Array, Array]]:
         """A network's outputs -> per picture (keypoints, boxes, scores) in input pixels."""
-        found = []
-        for maps in zip(*self._kinds(outputs), strict=True):
+        both = self._kinds(outputs)
+        for some in both:
+            check_cells(some, size, self.stride, slack=1)
+        found, scale = [], self.stride / self.enlarge
+        for maps in zip(*both, strict=True):
             joints, fields = (enlarged(some, self.enlarge) for some in maps)
             keypoints, scores = group(joints, fields, self.layout)
-            scale = size[0] / joints.shape[2], size[1] / joints.shape[1]
             keypoints[..., :2] = (keypoints[..., :2] + 0.5) * scale - 0.5
             keypoints[keypoints[..., 2] == 0] = 0
             found.append((keypoints, box_around(keypoints), scores))

@@ -42,15 +42,18 @@ def check_maps(maps: Array, channels: int, what: str) -> None:
         )
 
 
-def check_cells(maps: Array, size: tuple[int, int], stride: int) -> None:
-    """Raises ModelError unless maps [..., H, W] have about as many cells as an input of `size`
-    (width, height) has strides: networks round up, some to a multiple of two.
+def check_cells(maps: Array, size: tuple[int, int], stride: int, slack: int = 2) -> None:
+    """Raises ModelError unless maps [..., H, W] have as many cells as an input of `size` (width,
+    height) has strides, to less than `slack`: 1 allows a network to round either way, 2 to a
+    multiple of two.
     """
     cells = maps.shape[:-3:-1]
-    if any(abs(n - side / stride) >= 2 for n, side in zip(cells, size, strict=True)):
+    if any(abs(n - side / stride) >= slack for n, side in zip(cells, size, strict=True)):
+        width, height = (-(-side // stride) for side in size)
         raise ModelError(
             f"maps of {cells[0]} x {cells[1]} cells for an input of {size[0]} x {size[1]} pixels: "
-            f"expected one cell each {stride} pixels: is this a file of that method?"
+            f"expected {width} x {height}, one cell each {stride} pixels: is this a file of that "
+            "method?"
         )
 
 
@@ -83,7 +86,7 @@ def find_peaks(
 
     found = Peaks(part[high], x[high], y[high], value[high])
     peaks = _taken(found, np.lexsort((found.y, found.x, found.part)))
-    peaks = _strongest(peaks, most)
+    peaks = strongest(peaks, most)
     rank = np.arange(len(peaks.x)) if leftmost else np.argsort(np.argsort(-peaks.score))
     return _apart(peaks, radius, rank)
 
@@ -92,8 +95,8 @@ def _taken(peaks: Peaks, places: Array) -> Peaks:
     return Peaks(*(column[places] for column in peaks))
 
 
-def _strongest(peaks: Peaks, most: int) -> Peaks:
-    """At most that many peaks per part."""
+def strongest(peaks: Peaks, most: int) -> Peaks:
+    """At most that many peaks per part, the strongest."""
     counts = np.bincount(peaks.part)
     if counts.max(initial=0) <= most:
         return peaks

@@ -137,8 +137,8 @@ def _counted(
     people: Records, choice: Choice
 ) -> tuple[NDArray[np.bool_], list[int | str], list[str]]:
     """Which annotations are of the chosen categories [N], the category of each of those, and notes
-    on what is left out. An annotation without category is of the first chosen one; in a file that
-    lists no categories, all are of one.
+    on what is left out: not on objects that have no joints, unless nobody is left. An annotation
+    without category is of the first chosen one; in a file that lists no categories, all are of one.
     """
     if not choice.chosen:
         return np.ones(len(people), bool), [1] * len(people), []

@@ -151,7 +151,8 @@ class Dataset:
         if not len(self):
             return []
         order = np.argsort(self.picture, kind="stable")
-        return np.split(order, np.searchsorted(self.picture[order], np.arange(1, len(self))))
+        parts = np.split(order, np.searchsorted(self.picture[order], np.arange(1, len(self))))
+        return parts[: len(self)]  # of no pictures, none
 
     def people(self, picture: int) -> People:
         """The people of one picture; joints that are not labelled score 0."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import OptionError
 from ..people import People
-from .greedy import box_nms, greedy, oks_nms, soft_oks_nms
+from .greedy import box_nms, distinct, distinct_boxes, greedy, oks_nms, soft_oks_nms
 from .parametric import ALPHAPOSE, PoseNms
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
     "PoseNms",
     "Suppressor",
     "box_nms",
+    "distinct",
+    "distinct_boxes",
     "greedy",
     "oks_nms",
     "pose_nms",

@@ -5,6 +5,7 @@ cannot hold, its file says at its top.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +23,9 @@ from .journal import read_journal, write_journal
 from .jsonlist import read_list
 from .lines import LINES
 from .records import Record, Results
+
+_NOBODY = re.compile(r'"(bodies|people)"\s*:\s*\[\s*\]')  # a frame of AlphaPose without people
+_FLAVOURS = {"bodies": "alphapose-cmu", "people": "alphapose-open"}
 
 __all__ = ["FORMATS", "Format", "convert", "read_results", "tell", "write_all"]
 
@@ -178,7 +182,10 @@ def tell(path: Path | str) -> str:
 def _tell_folder(path: Path) -> str | None:
     if (path / LINES).exists():
         return "jsonl"
-    for file in sorted(path.iterdir()):
+    files, nobody = sorted(path.iterdir()), None
+    if not files:
+        raise DataError(f"{path}: an empty folder holds no results: name the folder of a run")
+    for file in files:
         if file.name.endswith("_keypoints.json"):
             return "openpose"
         if file.suffix != ".json" or not file.is_file():
@@ -188,7 +195,9 @@ def _tell_folder(path: Path) -> str | None:
             return "alphapose-cmu"
         if '"pose_keypoints_2d"' in text:
             return "alphapose-open"
-    return None
+        empty = _NOBODY.search(text)
+        nobody = nobody or (_FLAVOURS[empty[1]] if empty else None)
+    return nobody
 
 
 def _tell_file(path: Path) -> str | None:

@@ -184,7 +184,10 @@ def read(path: Path, skeleton: Skeleton | None, say: Say, fps: float | None = No
     named = ((_frame(file.name), file) for file in path.iterdir() if file.suffix == ".json")
     files = sorted(named, key=lambda entry: (entry[0][0], entry[0][1] or 0, entry[1].name))
     first = next((person for _, file in files for person in _load(file)), Person())
-    body = OPENPOSE18 if len(first.pose_keypoints_2d) == 3 * len(OPENPOSE18) else OPENPOSE25
+    named_so = any(file.name.endswith(BODY_25.suffix) for _, file in files)
+    usual = OPENPOSE25 if named_so else OPENPOSE18  # where nobody is in any of the frames
+    numbers = len(first.pose_keypoints_2d) or 3 * len(usual)
+    body = OPENPOSE18 if numbers == 3 * len(OPENPOSE18) else OPENPOSE25
     told = HALPE136 if any(first.lists()[1:]) else body
     chosen = told if skeleton is None else skeleton
     found = (*body.joints, *(joint for joints in _PARTS.values() for joint in joints))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ def pack_all(data: Sequence[Path], out: Path, options: Packing, *, say: Say) -> 
     pictures or crops. Raises DataError if there is nothing to pack.
     """
     teachers = None if options.teacher is None else read(options.teacher)
-    total = 0
+    total, missed = 0, []
     for number, path in enumerate(data):
         labels = prepared(path, options, teachers, say)
         folder = out if len(data) == 1 else out / f"{number:02}"
@@ -51,9 +51,21 @@ def pack_all(data: Sequence[Path], out: Path, options: Packing, *, say: Say) -> 
         else:
             size = options.size or 256
             total += squares.pack_crops(labels, folder, size=size, turns=options.turns, say=say)
+        missed.append(f"{path}: nothing to pack: {left_out(labels, options.pictures)}")
     if total == 0:
-        raise DataError(f"{', '.join(map(str, data))}: nothing to pack: no picture or body is left")
+        raise DataError("; ".join(missed))
     return total
+
+
+def left_out(labels: Dataset, pictures: bool = False) -> str:
+    """What data hold of which nothing was packed, and how many were left out for which reason."""
+    reasons = {} if pictures else squares.unfit(labels)
+    counts = squares.counted(reasons) if reasons else []
+    if len(labels) and (pictures or not np.all(np.any(list(reasons.values()), 0))):
+        counts.append("the pictures cannot be read")
+
+    held = f"{len(labels)} pictures, {len(labels.picture)} annotations"
+    return "; ".join([f"{held}: {', '.join(counts)}" if counts else held, *labels.notes])
 
 
 def _read(path: Path, options: Packing, say: Say) -> Dataset:
@@ -74,12 +86,18 @@ def _read(path: Path, options: Packing, say: Say) -> Dataset:
     return labels
 
 
+def _noted(labels: Dataset, note: str) -> Dataset:
+    return replace(labels, notes=(*labels.notes, note))
+
+
 def prepared(path: Path, options: Packing, teachers: Dataset | None, say: Say) -> Dataset:
     """A data set as it is packed: without what is held out or judged on, with what teachers add."""
     labels = distill.nobody(path) if options.nobody else _read(path, options, say)
     if options.hold_out:
         names = [squares.name_of(labels.path(i)) for i in range(len(labels))]
-        labels = labels.subset(np.flatnonzero(~shards.held_back(names, options.hold_out)))
+        held = shards.held_back(names, options.hold_out)
+        part = labels.subset(np.flatnonzero(~held))
+        labels = _noted(part, f"{int(held.sum())} pictures held out to be judged on")
     if options.pictures:
         labels = labels if teachers is None else distill.with_others(labels, teachers)
         labels = distill.certain(labels, options.sure)
@@ -91,5 +109,7 @@ def prepared(path: Path, options: Packing, teachers: Dataset | None, say: Say) -
         say(f"{path}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
     labels, leaks = distill.without_leaks(labels, options.avoid)
     if leaks:
-        say(f"{path}: {leaks} pictures left out, near-duplicates of pictures that are judged on")
+        note = f"{leaks} pictures left out, near-duplicates of pictures that are judged on"
+        say(f"{path}: {note}")
+        labels = _noted(labels, note)
     return labels

@@ -5,7 +5,7 @@ detectors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from ..people import Image
 from .shards import Writer
 from .slips import check_picture
 
+LEAST = 48.0  # pixels: longer side of a box that teaches something
+JOINTS = 4  # labelled, at least
 CONTEXT = 1.6  # side of a crop, in longer sides of its box: room for turns, scales and shifts
 FILL = 114
 SIDE = 416  # of packed pictures
@@ -34,18 +36,20 @@ def pack_crops(
     *,
     size: int = 256,
     context: float = CONTEXT,
-    least: float = 48.0,
+    least: float = LEAST,
     turns: Turns | None = None,
     say: Say = print,
 ) -> int:
-    """Square crops around each person of the data set into shards: how many. People whose box is
-    shorter than `least` pixels, or with fewer than four labelled joints, teach little and are left
-    out, and counted. Broken pictures are left out, and named. turns: crops [N, S, S, 3] and boxes
-    [N, 4] in them -> the column of that name.
+    """Square crops around each person of the data set into shards: how many. People who teach
+    little are left out (`unfit`) and counted, and broken pictures, which are named. turns: crops
+    [N, S, S, 3] and boxes [N, 4] in them -> the column of that name.
     """
     categories, kinds = data.kinds()
     writer = Writer(folder, data.skeleton, categories)
-    enough = _enough(data, least, say)
+    reasons = unfit(data, least)
+    if counts := counted(reasons):
+        say(f"{data.name}: left out of {len(data.boxes)}: {', '.join(counts)}")
+    enough = ~np.any(list(reasons.values()), 0)
     data, kinds = data.select(enough), kinds[enough]
     hidden = hidden_joints(data.keypoints[..., 2])
     for name, image, rows in _pictures(data, say):
@@ -83,24 +87,28 @@ def pack_crops(
     return writer.pictures
 
 
-def _enough(data: Dataset, least: float, say: Say) -> NDArray[np.bool_]:
-    """[N]: who can teach an SPPE; how many cannot is said, each for the first reason."""
+def unfit(data: Dataset, least: float = LEAST) -> dict[str, NDArray[np.bool_]]:
+    """Which people [N] are not cut out, by reason."""
+    labelled, needed = data.labelled.sum(1), min(JOINTS, len(data.skeleton))
     sides = data.boxes[:, 2:] - data.boxes[:, :2]
-    joints = min(4, len(data.skeleton))
-    reasons = {
-        "in crowds or without a joint": data.ignored,
-        f"with a box below {least:g} pixels": (sides.max(1, initial=0) < least)
-        | (sides.min(1, initial=least) <= 0),
-        f"with fewer than {joints} joints": data.labelled.sum(1) < joints,
+    small = (sides.max(1, initial=0) < least) | (sides.min(1, initial=least) <= 0)
+    return {
+        "in crowds": data.crowd,
+        "without key points": labelled < min(1, needed),
+        f"with fewer than {needed} key points": labelled < needed,
+        "that are neither to find nor false": data.ignored,
+        f"with a box below {least:g} pixels": small,
     }
-    enough = np.ones(len(sides), bool)
-    counts = []
+
+
+def counted(reasons: Mapping[str, NDArray[np.bool_]]) -> list[str]:
+    """How many there are of each reason; who has several is counted for the first."""
+    counts, before = [], np.zeros(len(next(iter(reasons.values()))), bool)
     for reason, out in reasons.items():
-        counts += [f"{(out & enough).sum()} {reason}"] * bool((out & enough).any())
-        enough &= ~out
-    if counts:
-        say(f"{data.name}: left out of {len(sides)}: {', '.join(counts)}")
-    return enough
+        if number := int((out & ~before).sum()):
+            counts.append(f"{number} {reason}")
+        before |= out
+    return counts
 
 
 def in_crops(keypoints: NDArray[Any], matrices: NDArray[Any]) -> NDArray[np.float32]:
