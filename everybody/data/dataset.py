@@ -151,8 +151,7 @@ class Dataset:
         if not len(self):
             return []
         order = np.argsort(self.picture, kind="stable")
-        parts = np.split(order, np.searchsorted(self.picture[order], np.arange(1, len(self))))
-        return parts[: len(self)]  # of no pictures, none
+        return np.split(order, np.searchsorted(self.picture[order], np.arange(1, len(self))))
 
     def people(self, picture: int) -> People:
         """The people of one picture; joints that are not labelled score 0."""
