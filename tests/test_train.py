@@ -1044,7 +1044,7 @@ def test_packed_pictures_keep_their_keypoints(tmp_path):
     said: list[str] = []
     assert squares.pack_crops(data, tmp_path / "crops", size=128, least=10, say=said.append) == 5
     assert "3.png" in said[0]
-    assert "1 of 6 pictures are broken" in said[-1]
+    assert "1 of 6 pictures could not be read" in said[-1]
     assert squares.pack_pictures(data, tmp_path / "pictures", size=80, say=said.append) == 5
     for folder, side in (("crops", 128), ("pictures", 80)):
         pack = shards.load([tmp_path / folder])
@@ -1109,7 +1109,7 @@ def test_near_duplicates_of_what_is_judged_are_left_out(tmp_path):
     assert [picture.name for picture in again.pictures] == ["0.png", "1.png", "3.png", "4.png"]
     squares.pack_crops(again, tmp_path / "shards", say=said.append)
     assert sum("skipped:" in line for line in said) == 2
-    assert "2 of 4 pictures are broken" in said[-1]
+    assert "2 of 4 pictures could not be read" in said[-1]
     (judged / "same.jpg").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"same\.jpg: cannot be read"):
         distill.without_leaks(data, [judged])

@@ -126,8 +126,6 @@ def read_state(path: Path, net: nn.Module, model: Model | None) -> Found:
     read = READERS.get(path.suffix, of_safetensors)
     try:
         return read(path, net, model)
-    except ModelError as error:
-        raise DataError(f"{path}: {error}") from error
     except (KeyError, IndexError) as error:
         raise DataError(
             f"{path}: of another architecture, or other joints, than {type(net).__name__}"
@@ -140,12 +138,12 @@ Found = tuple[dict[str, Tensor], dict[str, str]]  # a state, and what the file i
 def of_safetensors(path: Path, net: nn.Module, model: Model | None) -> Found:
     """Numbers by our names, or by published ones."""
     state, about = read_weights(path)
-    return renamed(state, net, model), about
+    return renamed(state, net, model, path), about
 
 
 def of_pickle(path: Path, net: nn.Module, model: Model | None) -> Found:
     """A checkpoint of torch; no code in it is run."""
-    return renamed(foreign.read(path), net, model), {}
+    return renamed(foreign.read(path), net, model, path), {}
 
 
 def of_onnx(path: Path, net: nn.Module, model: Model | None) -> Found:
@@ -168,11 +166,16 @@ def of_onnx(path: Path, net: nn.Module, model: Model | None) -> Found:
 READERS = {".onnx": of_onnx, **dict.fromkeys((".pth", ".pt", ".bin", ".tar"), of_pickle)}
 
 
-def renamed(state: dict[str, Tensor], net: nn.Module, model: Model | None) -> dict[str, Tensor]:
-    """A state by our names, of one that may have published names."""
+def renamed(
+    state: dict[str, Tensor], net: nn.Module, model: Model | None, path: Path
+) -> dict[str, Tensor]:
+    """A state by our names, of one that may have published names. Raises DataError for others."""
     if model is None or model.published is None or state.keys() == net.state_dict().keys():
         return state
-    return model.published(state)
+    try:
+        return model.published(state)
+    except ModelError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def exported(path: Path) -> dict[str, Tensor] | None:
