@@ -48,6 +48,13 @@ def test_laws(tmp_path):
     network_laws.onnx_equals_torch(net, images, tmp_path / "net.onnx")
 
 
+def test_training_begins_with_level_bins():
+    """As published: the loss has the bins times ten, and softmax(10 · logits) favours none."""
+    torch.manual_seed(0)
+    for bins in RtmPoseNet(5, **SMALL)(torch.randn(2, 3, *reversed(SMALL["size"]))):
+        assert (10 * bins).softmax(-1).max() < 2 / bins.shape[-1]
+
+
 def test_joints_have_no_order_in_the_attention():
     """Permuting tokens permutes what the gated attention unit says."""
     torch.manual_seed(0)

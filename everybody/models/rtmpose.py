@@ -203,8 +203,8 @@ class Head(nn.Module):
         self.gau = GatedAttention(hidden, shared)
         self.cls_x = nn.Linear(hidden, bins[0], bias=False)
         self.cls_y = nn.Linear(hidden, bins[1], bias=False)
-        # As published. With torch's start the bins begin ten times as far apart (the loss has them
-        # times ten), and the network learns where joints usually are, and no more.
+        # As published: the bins begin level. The loss has them times ten, so with torch's start the
+        # network unlearns their chance differences first (docs/log/lineage.md).
         nn.init.normal_(self.final_layer.weight, std=0.001)
         nn.init.zeros_(self.final_layer.bias)  # type: ignore[arg-type]
         for layer in self.modules():
