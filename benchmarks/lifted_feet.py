@@ -1,24 +1,27 @@
 """How well feet are put into space that one camera sees, beside toes as deep as their ankles.
 
-    python -m benchmarks.lifted_feet [cmu trial] [--every 3]
+    python -m benchmarks.lifted_feet [cmu trial speed] [--every 3] [--noise 0 1]
 
 Of the toe, from the ankle: the mean, the median and the ninetieth of a hundred of how far it is
 off, in millimetres, and by how many degrees the angle of the ankle (knee, ankle, toe) is.
 
 cmu: held-out subjects, at most ten seconds of every third sequence, each before one of the twelve
-cameras of `benchmarks.coach`; the height is known. True 2D, and 2D with the errors of our models;
-toes are taken to be seen as well as ankles. Heels CMU has not.
+cameras of `benchmarks.coach`; the height is known. --noise: the share of films with the errors of
+our models, else 2D is true; toes are taken to be seen as well as ankles. CMU has no heels.
 
 trial: Pose2Sim's balancing trial, one person, each of four videos found and lifted alone by
 everybody-accurate, against others' markers, turned as the video's camera is. Their clocks are taken
 to be one: the man moves slowly. Heels too.
 
 "as feet usually lie": the picture of the feet is not looked at.
+
+speed: milliseconds of one core a frame of one person, of people without feet and with.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,7 +30,7 @@ import numpy as np
 
 from benchmarks.coach import VIEWS, camera, coco
 from benchmarks.common import DATA, head, parsed, parser, row
-from benchmarks.lifting import HELD_OUT
+from benchmarks.lifting import HELD_OUT, walker
 from benchmarks.views import MARKERS, MOTION, TRIAL, trial_cameras, trial_truth
 from everybody.data.cmu import Capture, read_captures
 from everybody.estimator import Estimator
@@ -47,7 +50,9 @@ FRAMES = 300  # of a sequence
 SEEN = {name: k for k, name in enumerate(HALPE26.joints)}
 PLACED = {name: k for k, name in enumerate(H36M29.joints)}
 ANKLES = [SEEN[f"{side}_ankle"] for side in SIDES]
-FEET = [k for name, k in SEEN.items() if name.endswith(("_toe", "_heel"))]
+# an end of a foot -> its ankle
+HANGING = {name: f"{name.split('_')[0]}_ankle" for name in SEEN if name.endswith(("_toe", "_heel"))}
+FEET = [SEEN[name] for name in HANGING]
 FLAT, USUAL, LOOKED = "as deep as the ankle", "as feet usually lie", "as it comes out"
 
 
@@ -106,11 +111,10 @@ def as_deep(record: Record, joints: Array, lift: Lift) -> Array:
     """Joints [29, 3] with feet that lie in the plane of the picture."""
     out, keypoints = joints.copy(), record.people.keypoints[largest(record.people)]
     length = focal((record.width, record.height), lift.fov or FOV)
-    for k in FEET:
-        ankle = f"{HALPE26.joints[k].split('_')[0]}_ankle"
-        away = (keypoints[k, :2] - keypoints[SEEN[ankle], :2]) / length
+    for end, ankle in HANGING.items():
+        away = (keypoints[SEEN[end], :2] - keypoints[SEEN[ankle], :2]) / length
         place = joints[PLACED[ankle]]
-        out[PLACED[HALPE26.joints[k]]] = place + np.append(away * place[2], 0)
+        out[PLACED[end]] = place + np.append(away * place[2], 0)
     return out
 
 
@@ -126,7 +130,8 @@ def told(name: str, errors: dict[str, Errors], parts: Iterable[str]) -> None:
 def cmu(given: Any) -> None:
     captures = read_captures(DATA / "motion3d/cmu/cmu24_30fps.npz")
     held = [one for one in captures if one.subject in HELD_OUT][:: given.every]
-    for noise, name in ((0.0, "true 2D"), (1.0, "noisy 2D")):
+    for noise in given.noise:
+        name = f"cmu, noise {noise:g}"
         errors: dict[str, Errors] = {}
         rng = np.random.default_rng(0)
         for number, capture in enumerate(held):
@@ -204,9 +209,8 @@ def trial(given: Any) -> None:
     for number, camera_ in enumerate(trial_cameras(), 1):
         video = MOTION / f"pose2sim/S00_P00_SingleParticipant/{TRIAL}/videos/cam0{number}.mp4"
         film = [Record.of(frame) for frame in estimator.stream(str(video), track=True)]
-        fov = math.degrees(
-            2 * math.atan(max(film[0].width, film[0].height) / 2 / camera_.matrix[0, 0])
-        )
+        longer = max(film[0].width, film[0].height)
+        fov = math.degrees(2 * math.atan(longer / 2 / camera_.matrix[0, 0]))
         for way, frames in ways(film, Lift(fov=fov)):
             for record, joints in frames:
                 if record.index < len(truth):
@@ -227,13 +231,33 @@ def measured(errors: Errors, found: Array, markers: Array) -> None:
             errors.add(part, way, true[end] - true[ankle], shins)
 
 
-PARTS: dict[str, Callable[[Any], None]] = {"cmu": cmu, "trial": trial}
+def speed(given: Any) -> None:
+    bare = list(walker(600))
+    for name, film in (("17 joints", bare), ("29 joints", [shod(record) for record in bare])):
+        for how, lift in (("13 frames ahead", Lift()), ("live", Lift(ahead=0))):
+            lifting, begun = Lifting(lift), time.process_time()
+            for _ in lifting.poses(film):
+                pass
+            spent = time.process_time() - begun
+            print(row("speed", name, how, f"{1000 * spent / len(film):.2f} ms"), flush=True)
+
+
+def shod(record: Record) -> Record:
+    """With a face, feet and all that Halpe-26 has, somewhere."""
+    people = record.people.to(HALPE26)
+    keypoints = people.keypoints.copy()
+    keypoints[:, FEET] = keypoints[:, [SEEN[ankle] for ankle in HANGING.values()]] + (0, 15, 0)
+    return replace(record, people=replace(people, keypoints=keypoints))
+
+
+PARTS: dict[str, Callable[[Any], None]] = {"cmu": cmu, "trial": trial, "speed": speed}
 
 
 def main() -> None:
     command = parser(__doc__)
     command.add_argument("parts", nargs="*", default=[], choices=[*PARTS, []])
     command.add_argument("--every", type=int, default=3, help="sequences of CMU")
+    command.add_argument("--noise", type=float, nargs="*", default=[0.0, 1.0])
     given = parsed(command)
     print(head("", "from the ankle", "", "mean", "median", "90 %", "ankle's angle"))
     for part in given.parts or PARTS:
