@@ -18,11 +18,20 @@ from everybody.lift.lifter import Lift, Lifting
 from everybody.lift.measure import fit_body
 from everybody.lift.motion import motions
 from everybody.lift.rigid import turned
-from everybody.lift.rotations import exp
+from everybody.lift.rotations import exp, exp_slope, log, log_slope
 from everybody.people import People, Poses3D
 from everybody.results.records import Record
 from everybody.results.spatial import FORMATS3D, Record3D, encode, read
-from everybody.skeletons import BODY23, COCO17, H36M17, H36M29, HALPE26, OPENPOSE25, mapping
+from everybody.skeletons import (
+    BODY23,
+    COCO17,
+    H36M17,
+    H36M29,
+    HALPE26,
+    OPENPOSE25,
+    SKELETONS,
+    mapping,
+)
 from synthetic import nets
 from tests import motion
 
@@ -184,6 +193,15 @@ def test_a_known_part_is_found_where_it_is(seed):
     assert np.allclose(moved, places, atol=0.05)  # points are seen beside each other
 
 
+def test_turns_go_on_as_their_slope_says():
+    random = np.random.default_rng(0)
+    vectors = random.normal(0, 1, (20, 3)) * np.repeat([1e-6, 0.3, 1.0, 2.0], 5)[:, None]
+    small = random.normal(0, 1e-5, (20, 3))
+    gap = log(exp(vectors + small) @ exp(vectors).mT)
+    assert np.allclose(gap, (exp_slope(vectors) @ small[..., None])[..., 0], atol=1e-9)
+    assert np.allclose(exp_slope(vectors) @ log_slope(vectors), np.eye(3), atol=1e-6)
+
+
 def test_of_two_depths_of_one_point_the_usual_one_is_found():
     length, base = 0.2, np.array([[0.0, 0, 50.0]])  # so far that rays are parallel
     shape = np.array([[[0.0, 0, 0], [length, 0, 0]]])
@@ -261,6 +279,14 @@ def test_bodies_keep_their_bones_and_get_feet(model):
     found = solve(body, whole).motion(H36M29).places
     feet = [AT[f"{side}_{part}"] for side in ("left", "right") for part in ("heel", "big_toe")]
     assert np.linalg.norm(found - whole.places, axis=-1)[:, feet].mean() < 0.03
+
+
+def test_of_every_format_halpe_26_begins_with_what_coco_is():
+    for skeleton in SKELETONS.values():
+        whole, alone = mapping(skeleton, HALPE26), mapping(skeleton, COCO17)
+        assert whole.parents[: len(COCO17)] == alone.parents
+        assert not whole.placed
+        assert not alone.placed
 
 
 def test_halpe_26_in_space_is_a_choice_of_the_joints(model):

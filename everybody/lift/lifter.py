@@ -2,6 +2,8 @@
 
     people with ids ─▶ clips of 27 frames ─▶ network ─▶ steady bones ─▶ root ─▶ Poses3D
 
+People whose feet are seen get these, faces and necks beside the 17 joints (`further`).
+
 A frame waits for the `ahead` frames after it (13 by default, .43 s; 0 for live), which make it more
 accurate; without them the network gets clips whose future is not known. Each person's clip is
 lifted together with its mirror image, and the two answers are averaged, so that mirrored people
@@ -185,7 +187,7 @@ class Reel:
     waiting: deque[Waiting] = field(default_factory=deque)
     tracks: dict[int, Track] = field(default_factory=dict)
     upright: Upright = field(default_factory=Upright)
-    feet: bool = False  # whether people have such
+    feet: bool = False  # whether people have some, so that 29 joints come out
 
     def add(self, frame: S) -> Iterator[tuple[S, Poses3D]]:
         """A new frame -> those that need not wait any more."""
@@ -226,9 +228,7 @@ class Reel:
         """The first so many waiting frames, lifted in one call."""
         now = [self.waiting.popleft() for _ in range(count)]
         clips = np.concatenate([self._clips(*one) for one in now])
-        body, others = (np.ascontiguousarray(clips[:, :, part]) for part in (BODY, OTHERS))
-        if self.lift.steady:
-            body, others = window.smoothed(body), window.smoothed(others)
+        body = self._smoothed(clips[:, :, BODY])
         poses, points = self.net(body), body[:, self.net.reach]
         found, start = [], 0
         for frame, _ in now:
@@ -236,10 +236,15 @@ class Reel:
             start = part.stop
             found.append(self._placed(frame, poses[part], points[part]))
         if self.feet:
-            every = np.concatenate([points, others[:, self.net.reach]], 1)
+            others = self._smoothed(clips[:, :, OTHERS])[:, self.net.reach]
+            every = np.concatenate([points, others], 1)
             found = with_further(found, every, self.lift.height or HEIGHT)
         yield from zip((frame for frame, _ in now), found, strict=True)
         self._forget(now[-1].frame.time)
+
+    def _smoothed(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
+        clips = np.ascontiguousarray(clips)
+        return window.smoothed(clips) if self.lift.steady else clips
 
     def _clips(self, frame: Seen, points: Array) -> NDArray[np.float32]:
         """[N, F, 26, 3] around a frame; of people without ids, the frame alone."""

@@ -5,7 +5,7 @@ A point p of the part lies at x = B + A R p, with B the joint, A the axes in whi
 lies, told by the bones beside it, and R the part's turn, of which Gauss and Newton's steps find the
 likeliest (maximum a posteriori): the least
 
-    Σ |z (u(x) - s - t)|² / d²  +  |log R / spread|²
+    Σ |z (u(x) - s - t)|² / d²  +  |r / spread|²,   R = exp r
 
 where u(x) is the ray of x, s that on which the point is seen and d how far off it may be, z the
 depth of B, and t what all of the part are off by: only where points lie to each other counts. A
@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..geometry import Array
-from .rotations import cross_matrix, exp, log, log_slope
+from .rotations import cross_matrix, exp, exp_slope
 
 STEPS = 6
 LONGEST = 0.6  # radians of a step
@@ -35,14 +35,14 @@ def turned(
     """
     if not len(base):
         return np.zeros_like(shape)
-    turns = np.broadcast_to(np.eye(3), axes.shape)
+    turn = np.zeros_like(base)
     for _ in range(STEPS):
-        turns = exp(_step(turns, base, axes, shape, rays, trust, spread)) @ turns
-    return base[:, None] + shape @ (axes @ turns).mT
+        turn = turn + _step(turn, base, axes, shape, rays, trust, spread)
+    return base[:, None] + shape @ (axes @ exp(turn)).mT
 
 
 def _step(
-    turns: Array,
+    turn: Array,
     base: Array,
     axes: Array,
     shape: Array,
@@ -50,23 +50,19 @@ def _step(
     trust: Array,
     spread: Array,
 ) -> Array:
-    """[M, 3]: by which rotation vectors, in the parts' axes, the turns become likelier."""
-    arms = shape @ turns.mT
+    """[M, 3]: by how much rotation vectors [M, 3] become likelier."""
+    arms = shape @ exp(turn).mT
     places = base[:, None] + arms @ axes.mT
     depth = np.maximum(places[..., 2:], NEAREST)
     seen = places[..., :2] / depth
-    moved = -axes[:, None] @ cross_matrix(arms)  # [M, P, 3, 3]: of places, by a small turn
+    moved = -axes[:, None] @ cross_matrix(arms) @ exp_slope(turn)[:, None]  # [M, P, 3, 3]
     slopes = (moved[..., :2, :] - seen[..., None] * moved[..., 2:, :]) / depth[..., None]
 
-    scale = base[:, 2, None, None]
-    off = _about_mean(scale * (seen - rays), trust)
-    slopes = _about_mean(scale[..., None] * slopes, trust)
-    off, slopes = off.reshape(len(off), -1), slopes.reshape(len(off), -1, 3)
-
-    turn = log(turns)
-    usual = log_slope(turn) / spread[..., None]
-    normal = slopes.mT @ slopes + usual.mT @ usual
-    pull = slopes.mT @ off[..., None] + usual.mT @ (turn / spread)[..., None]
+    count, scale = len(base), base[:, 2, None, None]
+    off = _about_mean(scale * (seen - rays), trust).reshape(count, -1, 1)
+    slopes = _about_mean(scale[..., None] * slopes, trust).reshape(count, -1, 3)
+    normal = slopes.mT @ slopes + np.eye(3) / spread[..., None] ** 2
+    pull = slopes.mT @ off + (turn / spread**2)[..., None]
     step = -np.linalg.solve(normal, pull)[..., 0]
     length = np.linalg.norm(step, axis=1, keepdims=True)
     return step * np.minimum(1, LONGEST / np.maximum(length, 1e-12))
