@@ -31,15 +31,17 @@ FOOT = {
     "big_toe": (0.111, 0.0, -0.03),
     "small_toe": (0.081, 0.03, -0.03),
 }
-# Degrees of a foot's mean turn against its shin: the toes up from a right angle, and outward; and
-# how far parts usually turn from their mean about their axes forward, left and up. Feet: CMU's
-# subjects that the lifter has learnt from; their joints do not tell how far soles tilt sideways:
-# half of the range of Boone and Azen (1979) is two deviations.
+# Degrees of a foot's mean turn against its shin, of CMU's subjects that the lifter has learnt from:
+# the toes up from a right angle, and outward.
 LIFTED, OUTWARD = 17.0, 7.0
+# How many degrees parts usually turn from that about their axes forward, left and up. Feet: the
+# same subjects, but their joints do not tell how soles tilt sideways: of the 55 degrees between the
+# extremes (Boone and Azen 1979) a bit more than a fifth. Heads of CMU turn by 20 from where the
+# shoulders look, and other people look around more; they tilt by what the lifter is off.
 FOOT_TURNS = (12.0, 17.0, 13.0)
 HEAD_TURNS = (15.0, 15.0, 40.0)
 STRAIGHT = 0.3  # sine of the bend of a knee at which the hips tell as much of where a leg looks
-NECK = 0.44  # of the way from the shoulders to the middle of the ears: as our networks have it
+NECK = 0.44  # of the way from the shoulders to the ears: our networks, on Pose2Sim's trial
 # How far off a joint in 2D may be along each axis, in heights of the body, where its score is 1:
 # faces as `train/joint_errors.py` says of our networks, feet and ankles as clicked feet do
 # (`benchmarks/feet.csv`); and with which power of the score that grows.
