@@ -246,6 +246,12 @@ RECIPES: dict[str, Recipe] = {
     "movenet-small": replace(WHOLE, model="movenet-small"),
     "one-stage-small": replace(WHOLE, model="one-stage-small", fresh=("heads",)),
     "many-small": replace(WHOLE, model="many-small"),  # all four at once, to be cut apart
+    "keypoint-rcnn-small": replace(
+        WHOLE,
+        model="keypoint-rcnn-small",
+        fresh=("backbone.fpn", "rpn", "roi_heads"),
+        freeze=("backbone.body.stem", "backbone.body.stages.0", "backbone.body.stages.1"),
+    ),
     "lifter": LIFTER,
     "lifter-1": replace(LIFTER, model="lifter-1", steps=4_000),
     "lifter-causal": replace(LIFTER, model="lifter-causal"),
