@@ -45,6 +45,7 @@ from . import (
     turn_net,
     videopose,
     vitpose,
+    yolox,
 )
 from .detection import detection_loss
 from .losses import Loss
@@ -247,6 +248,7 @@ MODELS: dict[str, Model] = {
              told=vitpose.numbers),
     **family(detector.DetectorNet, detector.VARIANTS, **BOXES),
     **family(rtmdet.RTMDet, rtmdet.VARIANTS, read=rtmdet.RTMDet.from_onnx, **BOXES),
+    **family(yolox.YoloxDetector, yolox.VARIANTS, read=yolox.YoloxDetector.from_onnx, **BOXES),
     **{
         name: row
         for name, numbers in many_heads.VARIANTS.items()
