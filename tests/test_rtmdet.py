@@ -20,7 +20,7 @@ from everybody.methods.detector import Detector  # noqa: E402
 from everybody.models import MODELS  # noqa: E402
 from everybody.models.detector import cells_of  # noqa: E402
 from everybody.models.rtmdet import Pool, RTMDet  # noqa: E402
-from everybody.skeletons import COCO17, LSP14  # noqa: E402
+from everybody.skeletons import ANIMAL20, COCO17, LSP14  # noqa: E402
 from everybody.train import (  # noqa: E402
     agreement,
     augment,
@@ -305,6 +305,26 @@ def test_a_folder_of_pictures_without_anybody(tmp_path):
     assert weight == 1
     with pytest.raises(DataError, match="no pictures here"):
         distill.nobody(tmp_path / "out")
+
+
+def test_pictures_of_nobody_are_of_no_category_and_of_any_joints(tmp_path):
+    """Backgrounds teach a detector of animals nothing but that nothing is there."""
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    writer = shards.Writer(tmp_path / "cows", ANIMAL20, ("cow", "dog"))
+    writer.add(
+        np.zeros((64, 64, 3), np.uint8),
+        "set/b.png",
+        keypoints=np.ones((1, len(ANIMAL20), 3), np.float32),
+        boxes=np.array([[2, 2, 40, 40]], np.float32),
+        ignored=np.zeros(1, bool),
+        kinds=np.ones(1, np.int64),
+    )
+    writer.flush()
+    squares.pack_pictures(distill.nobody(tmp_path, ANIMAL20), tmp_path / "none", size=64)
+    for folders in (("none", "cows"), ("cows", "none")):
+        pack = shards.load([tmp_path / name for name in folders])
+        assert (len(pack), pack.categories, pack.kinds.tolist()) == (2, ("cow", "dog"), [1])
+    assert shards.load([tmp_path / "none"]).categories == ("person",)
 
 
 def test_relative_steps_do_not_mind_the_size_of_a_channel():

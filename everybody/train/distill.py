@@ -16,7 +16,7 @@ from ..data import leak
 from ..data.dataset import COLUMNS, Array, Dataset, Picture, extents
 from ..errors import DataError
 from ..media.images import SUFFIXES
-from ..skeletons import COCO17
+from ..skeletons import COCO17, Skeleton
 
 ALMOST = 0.999  # the most that a teacher's joint counts
 SURE = 0.5  # a teacher's joint of this score may contradict a person
@@ -102,15 +102,15 @@ def trusted(labels: Dataset, least: float) -> Dataset:
     )
 
 
-def nobody(folder: Path) -> Dataset:
+def nobody(folder: Path, skeleton: Skeleton = COCO17) -> Dataset:
     """The pictures of a folder as a data set without people. Raises DataError if there are none."""
     names = sorted(path.name for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
     if not names:
         raise DataError(f"{folder}: no pictures here")
     pictures = tuple(Picture(name, number) for number, name in enumerate(names, 1))
-    none = np.zeros((0, len(COCO17), 3))
+    none = np.zeros((0, len(skeleton), 3))
     return Dataset(
-        skeleton=COCO17,
+        skeleton=skeleton,
         pictures=pictures,
         picture=np.zeros(0, np.int64),
         keypoints=none,

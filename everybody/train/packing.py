@@ -12,7 +12,7 @@ from ..data.dataset import Dataset
 from ..data.read import read
 from ..errors import DataError
 from ..messages import Say
-from ..skeletons import Skeleton
+from ..skeletons import COCO17, Skeleton
 from . import distill, shards, squares
 from .slips import check_places, odd
 
@@ -92,7 +92,10 @@ def _noted(labels: Dataset, note: str) -> Dataset:
 
 def prepared(path: Path, options: Packing, teachers: Dataset | None, say: Say) -> Dataset:
     """A data set as it is packed: without what is held out or judged on, with what teachers add."""
-    labels = distill.nobody(path) if options.nobody else _read(path, options, say)
+    if options.nobody:
+        labels = distill.nobody(path, options.skeleton or COCO17)
+    else:
+        labels = _read(path, options, say)
     if options.hold_out:
         names = [squares.name_of(labels.path(i)) for i in range(len(labels))]
         held = shards.held_back(names, options.hold_out)

@@ -228,7 +228,7 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
         ignored=column("ignored"),
         skeleton=of_text(_said(parts[0], "skeleton")[0], str(files[0])),
         kinds=column("kinds"),
-        categories=categories,
+        categories=categories or PEOPLE,
         turns=column("turns") if all("turns" in part for part in parts) else None,
         hidden=column("hidden") if all("hidden" in part for part in parts) else None,
         others=column("others") if all("others" in part for part in parts) else None,
@@ -236,7 +236,11 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
 
 
 def _together(known: tuple[str, ...], part: dict[str, Any]) -> tuple[str, ...]:
-    """The known categories and a shard's, whose people then have their places among all."""
+    """The known categories and a shard's, whose people then have their places among all. Pictures
+    of nobody are of no category.
+    """
+    if not len(part["kinds"]):
+        return known
     own = _said(part, "categories") or PEOPLE
     all_ = tuple(dict.fromkeys([*known, *own]))
     part["kinds"] = np.array([all_.index(name) for name in own], np.int64)[part["kinds"]]
