@@ -34,9 +34,7 @@ def _option(*names: str, help: str, panel: str | None = None) -> Any:
 
 Results = Annotated[
     list[Path],
-    typer.Argument(
-        help="Results: frames.jsonl or its folder, COCO's list of results, MPII's .mat."
-    ),
+    typer.Argument(help="Results of a run in any format, COCO's list of results, MPII's .mat."),
 ]
 Data = Annotated[
     Path, _option(help="The truth: COCO JSON, MPII, LSP, YOLO-pose …, told by content.")
