@@ -29,10 +29,10 @@ def quiet(text: str) -> None:
 
 def planted(count: int, seed: int) -> People:
     random = np.random.default_rng(seed)
-    points = random.uniform(5, 90, (count, 17, 3)).round(2)
+    points = random.uniform(5, 90, (count, 17, 3)).round(2).astype(np.float32)
     points[..., 2] = 0.9
     low, high = points[..., :2].min(1), points[..., :2].max(1)
-    scores = (0.5 + random.permutation(count) / 10).round(2)
+    scores = (0.5 + random.permutation(count) / 10).round(2).astype(np.float32)
     return People(points, np.concatenate([low, high], 1), scores, COCO17)
 
 
@@ -51,7 +51,7 @@ def of(records: list[Record], names: list[str]) -> Dataset:
         skeleton=COCO17,
         pictures=tuple(Picture(name, i, 100, 100) for i, name in enumerate(names)),
         picture=np.repeat(np.arange(len(people)), [len(some) for some in people]),
-        keypoints=np.concatenate([some.keypoints for some in people]),
+        keypoints=np.concatenate([some.keypoints for some in people], dtype=np.float64),
         name="labels",
     )
 

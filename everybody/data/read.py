@@ -36,12 +36,18 @@ HEAD = 1 << 16  # bytes that tell what a file is: more than the first record of 
 
 @collector_at_rest()
 def read(
-    path: str | Path, *, skeleton: Skeleton | None = None, category: str | None = None
+    path: str | Path,
+    *,
+    skeleton: Skeleton | None = None,
+    category: str | None = None,
+    joints: bool = True,
 ) -> Dataset:
     """The labelled data in a file or folder.
 
     skeleton: for files that do not say whose joints they hold. category: names or ids of the
-    categories to read from a COCO file, with commas between; by default those of people.
+    categories to read from a COCO file, with commas between; by default those of people. joints:
+    whether there must be any; else boxes alone will do, as for detectors (COCO, Label Studio,
+    CVAT).
 
     Raises DataError for a file that is none of the known forms, or is broken.
     """
@@ -49,20 +55,20 @@ def read(
     kind = _kind(path)
     if kind == "results":
         raise DataError(f"{path}: is a list of results, not labelled data: give it as RESULTS")
-    return _READERS[kind](path, skeleton, category)[0]
+    return _READERS[kind](path, skeleton, category, joints)[0]
 
 
 @collector_at_rest()
 def read_results(path: str | Path, truth: Dataset, *, skeleton: Skeleton | None = None) -> Dataset:
-    """What a method found on the pictures of `truth`: results of a run in any of its formats, a list
-    of results in COCO's form, MPII's predictions, or anything that `read` reads. COCO's list has
-    the joints of `skeleton`, if not given those of the truth.
+    """What a method found on the pictures of `truth`: results of a run in any of its formats, a
+    list in COCO's form, MPII's predictions, or anything that `read` reads. COCO's list has the
+    joints of `skeleton`, if not given those of the truth.
     """
     path = _file(Path(path), "name what `everybody run` wrote, or a list of results in COCO's form")
     kind = _kind(path)
     if kind == "results":
         return joined(read_coco_results(path, skeleton=skeleton or truth.skeleton), truth)
-    return joined(_READERS[kind](path, skeleton, None)[-1], truth)
+    return joined(_READERS[kind](path, skeleton, None, True)[-1], truth)
 
 
 def _file(path: Path, advice: str = LABELS) -> Path:
@@ -146,20 +152,22 @@ def _read_mat(path: Path) -> tuple[Dataset, ...]:
     )
 
 
-def _read_coco(path: Path, skeleton: Skeleton | None, category: str | None) -> Dataset:
+def _read_coco(
+    path: Path, skeleton: Skeleton | None, category: str | None, joints: bool
+) -> Dataset:
     data = read_bytes(path)
     if b'"images"' not in data or b'"annotations"' not in data:
         decode(data, dict, path)  # a file that is cut off is not complete, rather than unknown
         raise DataError(f"{path}: is JSON, but no labelled data that is known ({KNOWN})")
-    return read_coco(path, data, skeleton=skeleton, category=category)
+    return read_coco(path, data, skeleton=skeleton, category=category, joints=joints)
 
 
-_Reader = Callable[[Path, Skeleton | None, str | None], tuple[Dataset, ...]]
+_Reader = Callable[[Path, Skeleton | None, str | None, bool], tuple[Dataset, ...]]
 
 
 def _without_categories(reader: Callable[[Path, Skeleton | None], tuple[Dataset, ...]]) -> _Reader:
     def read_all(
-        path: Path, skeleton: Skeleton | None, category: str | None
+        path: Path, skeleton: Skeleton | None, category: str | None, joints: bool
     ) -> tuple[Dataset, ...]:
         if category is not None:
             raise DataError(f"{path}: has no categories, and --category {category} asks for one")
@@ -170,12 +178,12 @@ def _without_categories(reader: Callable[[Path, Skeleton | None], tuple[Dataset,
 
 # What is in a file -> its reader: the truth first, results last; mostly one and the same.
 _READERS: dict[str, _Reader] = {
-    "coco": lambda path, skeleton, category: (_read_coco(path, skeleton, category),),
-    "label studio": lambda path, skeleton, category: (
-        read_label_studio(path, skeleton=skeleton, category=category),
+    "coco": lambda *asked: (_read_coco(*asked),),
+    "label studio": lambda path, skeleton, category, joints: (
+        read_label_studio(path, skeleton=skeleton, category=category, joints=joints),
     ),
-    "cvat": lambda path, skeleton, category: (
-        read_cvat(path, skeleton=skeleton, category=category),
+    "cvat": lambda path, skeleton, category, joints: (
+        read_cvat(path, skeleton=skeleton, category=category, joints=joints),
     ),
     "mat": _without_categories(lambda path, skeleton: _read_mat(path)),
     "npz": _without_categories(lambda path, skeleton: (read_lsp_npz(path, read_bytes(path)),)),
