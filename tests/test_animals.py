@@ -331,3 +331,31 @@ def test_an_animal_is_drawn_with_its_species():
     plain = replace(animals, categories=None).draw(image)
     named = animals.draw(image)
     assert cv2.absdiff(plain, named).any()
+
+
+def test_feet_of_people_beside_animals():
+    """--skeleton is asked of the models that know it."""
+    method = open_method(
+        Options.of(model="accurate,animals", skeleton="halpe-26", workers=1, threads=1)
+    )
+    assert method.skeleton.name == "halpe-26+animal-20"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"model": "animals", "skeleton": "halpe-26"},
+            r"--skeleton halpe-26: everybody-animals finds the joints of animal-20; leave",
+        ),
+        (
+            {"model": "accurate", "skeleton": "animal-20"},
+            r"everybody-accurate finds the joints of coco-17, with --skeleton halpe-26 those too;",
+        ),
+        ({"model": "accurate,animals", "skeleton": "lsp-14"}, r"--skeleton lsp-14: everybody-"),
+        ({"model": "accurate", "skeleton": "wholebody-133"}, r"--skeleton wholebody-133: every"),
+    ],
+)
+def test_joints_that_a_model_does_not_find_are_refused_in_plain_words(options, said):
+    with pytest.raises(OptionError, match=said):
+        open_method(Options.of(**options, workers=1, threads=1))
