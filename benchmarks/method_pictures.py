@@ -6,9 +6,10 @@
 
 All are of the first frame of class.mp4. OpenPose, MoveNet and RTMO's cells are drawn from what the
 network says that has learnt this picture by heart; PoseNet, BlazePose and DeepCut's candidates from
-the public files and everybody's own. Of Mask R-CNN and DEKR no trained weights are here: their maps
-are what a perfect network would say of the people whom everybody-accurate found (the codecs'
-`encode`), and what is drawn after them is decoded from these maps.
+the public files and everybody's own; Mask R-CNN from WORK/keypoint-rcnn-small.safetensors, the
+weights of that recipe. Of DEKR no trained weights are here: its maps are what a perfect network
+would say of the people whom everybody-accurate found (the codec's `encode`), and what is drawn
+after them is decoded from these maps.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import torch
 
 from benchmarks.candidates import Told, candidates, learnt, partition
 from benchmarks.common import ROOT, parsed, parser
@@ -39,15 +41,19 @@ from everybody.geometry import box_around
 from everybody.inputs import crop, letterbox, normalise
 from everybody.methods import blazepose, dekr
 from everybody.methods.bottomup import BottomUp
-from everybody.methods.rcnn_decode import keypoints_from_heatmaps
+from everybody.methods.keypoint_rcnn import RegionMaps
 from everybody.models.many_heads import CELLS, ManyHeads
 from everybody.models.map_heads import STRIDE, OpenPoseHead
 from everybody.options import Engine, FindOptions
 from everybody.people import Frame, Image, People
 from everybody.skeletons import COCO17, OPENPOSE18, Skeleton
+from everybody.train.augment import normalised
+from everybody.train.export import load
+from everybody.train.people import SEEN, arrays
 
 FOLDER, WIDE = ROOT / "docs/lineage", 640
 WHITE, GREEN, GREY = (255, 255, 255), (90, 255, 120), (150, 150, 150)
+PROPOSED = 40  # of a region network that are drawn
 CELL = STRIDE * WIDE // LEARNT  # pixels of the picture that a cell of the learnt maps is wide
 Array = np.ndarray
 
@@ -267,37 +273,47 @@ def of_blazepose(seen: Scene) -> Panels:
 
 
 def of_keypoint_rcnn(seen: Scene) -> Panels:
-    """Boxes, where RoIAlign samples one of them, a joint's softmax over it, joints."""
-    boxes, cells = seen.people.boxes, 56
-    found = seen.dark
-    for number, box in enumerate(boxes):
-        a, b = (tuple(np.rint(corner).astype(int).tolist()) for corner in (box[:2], box[2:]))
-        cv2.rectangle(found, a, b, hue(number), 2)
+    """Proposals, where RoIAlign samples a box that was found, a joint's softmax over it, people: of
+    the small network that `everybody train keypoint-rcnn-small` made.
+    """
+    _, net = load(seen.work / "keypoint-rcnn-small.safetensors")
+    canvas, factors = letterbox(seen.image, (SEEN, SEEN), fill=114, tight=False)
+    image = normalised(torch.from_numpy(canvas).permute(2, 0, 1)[None].float())
+    height, width = image.shape[2:]
+    with torch.no_grad():
+        levels = net.backbone(image)
+        proposed, _ = net.propose(levels, (height, width), (height, width))
+        answers = arrays(net.answer(net(image)))
+    _, boxes, scores, _, logits = answers
+    sure = scores >= SURE
+    ((keypoints, _, _),) = RegionMaps().decode([part[sure] for part in answers], (width, height))
+    keypoints[..., :2] = (keypoints[..., :2] + 0.5) / factors - 0.5
+    keypoints[..., 2] = 1
+    scale = np.tile(1 / factors, 2)  # from the corner, as the network counts
 
-    box = boxes[0]
+    found = seen.dark
+    rows = [(box, GREY, 1) for box in proposed[0, :PROPOSED].numpy()]
+    rows += [(box, hue(number), 2) for number, box in enumerate(boxes[sure])]
+    for box, colour, thick in rows:
+        corners = np.rint(box * scale).astype(int)
+        cv2.rectangle(found, corners[:2].tolist(), corners[2:].tolist(), colour, thick)
+
+    box = boxes[0] * scale
     sampled = seen.image.copy()
     steps = (np.arange(14) + 0.5) / 14
     for x in box[0] + steps * (box[2] - box[0]):
         for y in box[1] + steps * (box[3] - box[1]):
             cv2.circle(sampled, (round(float(x)), round(float(y))), 1, GREEN, -1)
 
-    sides = (boxes[:, 2:] - boxes[:, :2])[:, None]
-    place = (seen.people.keypoints[..., :2] - boxes[:, None, :2]) / sides * cells - 0.5
-    y, x = np.mgrid[:cells, :cells]
-    away = np.hypot(x - place[..., 0, None, None], y - place[..., 1, None, None])
-    logits = (-np.square(away)).astype(np.float32)
-    joints = keypoints_from_heatmaps(logits, boxes)
-    keypoints = np.concatenate([joints[..., :2], np.ones_like(joints[..., :1])], -1)
-
-    knee = COCO17.joints.index("right_knee")
+    knee = logits[0, COCO17.joints.index("right_knee")]
     x0, y0, x1, y1 = np.rint(box).astype(int).tolist()
     softmax = np.zeros(seen.image.shape[:2], np.float32)
-    part = cv2.resize(np.exp(logits[0, knee] / 4), (x1 - x0, y1 - y0))
+    part = cv2.resize(np.exp(knee - knee.max()), (x1 - x0, y1 - y0))
     softmax[y0:y1, x0:x1] = part[: seen.size[1] - y0, : seen.size[0] - x0]
     return [
-        ("boxes", found),
+        (f"{PROPOSED} proposals, boxes found", found),
         ("RoIAlign: 14 × 14 of one box", sampled),
-        ("right knee: one cell of 56 × 56", over(seen.image, softmax)),
+        ("right knee: a softmax over 56 × 56", over(seen.image, softmax)),
         ("people", posed(seen.image, keypoints)),
     ]
 

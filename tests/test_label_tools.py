@@ -234,6 +234,13 @@ def test_a_category_without_key_points_is_named(picture):
         packed(picture, document)
 
 
+def test_a_category_of_nobody_and_without_key_points_is_named(picture):
+    document = coco()
+    document["categories"].append({"id": 2, "name": "egg"})
+    with pytest.raises(DataError, match="no annotation is of the category egg, which names no"):
+        packed(picture, document, category="egg")
+
+
 def test_species_of_different_joints_are_not_one_data_set(picture):
     document = coco()
     document["categories"].append({"id": 2, "name": "fish", "keypoints": ["fin", "tail"]})

@@ -27,13 +27,14 @@ from everybody.models.rcnn_losses import (  # noqa: E402
     rcnn_losses,
     sampled,
 )
-from everybody.models.roi_heads import regions  # noqa: E402
 from everybody.models.suppression import kept, overlap  # noqa: E402
 from tests import golden, network_laws  # noqa: E402
 
 NAME = "keypoint_rcnn_r50_fpn"
-TINY = VARIANTS["keypoint-rcnn-small"] | {
+TINY = {
     "width": 8,
+    "depths": (1, 1, 1, 1),
+    "norm": torch.nn.BatchNorm2d,
     "pyramid": 16,
     "proposals": 40,
     "most": 10,
@@ -63,10 +64,10 @@ def test_every_part_says_what_the_published_one_says(net):
             found[f"rpn.deltas.{level}"] = deltas
         found["anchors"] = torch.cat(net.rpn.anchors(levels, (256, 320)))
 
-        found["box_roi"] = regions(levels[:-1], boxes, zero, 7, 256)
+        found["box_roi"] = net.roi_heads.regions(levels[:-1], boxes, zero, 7, 256)
         found["box_features"] = net.roi_heads.box_head(found["box_roi"])
         found["class_logits"], found["box_regression"] = net.roi_heads.boxes(found["box_roi"])
-        found["keypoint_roi"] = regions(levels[:-1], boxes, zero, 14, 256)
+        found["keypoint_roi"] = net.roi_heads.regions(levels[:-1], boxes, zero, 14, 256)
         found["keypoint_logits"] = net.roi_heads.keypoints(found["keypoint_roi"])
 
     points = keypoints_from_heatmaps(found["keypoint_logits"].numpy(), boxes.numpy())
@@ -218,11 +219,15 @@ def test_nobody_is_found_where_nothing_is_sure():
 def test_who_an_anchor_belongs_to():
     people = torch.tensor([[0.0, 0, 10, 10], [100, 100, 104, 104]])
     anchors = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 20], [50, 50, 60, 60], [98, 98, 108, 108]])
-    found = matched(anchors, people, low=0.3, high=0.7)
+    truth = Truth(people, torch.ones(2, dtype=torch.long))
+    found = matched(anchors, truth, low=0.3, high=0.7)
     assert found.tolist() == [0, UNSURE, NOBODY, NOBODY]
-    found = matched(anchors, people, low=0.3, high=0.7, rescue=True)
+    found = matched(anchors, truth, low=0.3, high=0.7, rescue=True)
     assert found.tolist() == [0, UNSURE, NOBODY, 1]
-    assert matched(anchors, people[:0], low=0.3, high=0.7).tolist() == [NOBODY] * 4
+    nobody = truth._replace(boxes=people[:0], labels=truth.labels[:0])
+    assert matched(anchors, nobody, low=0.3, high=0.7).tolist() == [NOBODY] * 4
+    unsure = truth._replace(unsure=anchors[2:3])
+    assert matched(anchors, unsure, low=0.3, high=0.7).tolist() == [0, UNSURE, UNSURE, NOBODY]
 
     owner = torch.tensor([0] * 10 + [NOBODY] * 50 + [UNSURE] * 50)
     index = sampled(owner, 16, 0.25, torch.Generator().manual_seed(0))

@@ -6,16 +6,22 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
+from everybody import runtime  # noqa: E402
 from everybody.codecs import YoloxBoxes  # noqa: E402
-from everybody.models import yolox  # noqa: E402
+from everybody.errors import ModelError  # noqa: E402
+from everybody.models import MODELS, yolox  # noqa: E402
 from everybody.models.one_stage_losses import (  # noqa: E402
     NOBODY,
     assigned,
     yolox_losses,
 )
 from everybody.models.suppression import overlap  # noqa: E402
-from everybody.models.yolox import YoloxNet  # noqa: E402
+from everybody.models.yolox import YoloxDetector, YoloxNet  # noqa: E402
 from everybody.skeletons import COCO17  # noqa: E402
+from everybody.train import agreement, checkpoint, export  # noqa: E402
+from everybody.train.about import About  # noqa: E402
+from everybody.train.recipes import recipe  # noqa: E402
+from everybody.weights import fetch  # noqa: E402
 from tests import golden, network_laws  # noqa: E402
 from tests.one_stage_scene import scene, total  # noqa: E402
 
@@ -53,6 +59,71 @@ def test_yolox_keeps_the_laws_of_networks(tmp_path):
     network_laws.every_parameter_learns(net, images, lambda said: said.square().sum())
     network_laws.batched_equals_single(net, images)
     network_laws.onnx_equals_torch(net, images, tmp_path / "net.onnx")
+
+
+def test_a_detector_starts_as_the_file_that_it_is_read_from():
+    """The bundled file, which holds half precision, and the network with its numbers agree; with
+    fewer categories, those that both know by name.
+    """
+    row = fetch.row("yolox-nano-animals")
+    path = fetch.resolve(row)
+    net = YoloxDetector(80, **yolox.VARIANTS["yolox-nano"]).eval()
+    net.load_state_dict(net.from_onnx(path))
+    pixels = 255 * torch.rand(1, 3, 416, 416, generator=torch.Generator().manual_seed(0))
+    (grid,) = runtime.load(path, device="cpu", engine="onnxruntime")(pixels.numpy())
+    with torch.no_grad():
+        logits, boxes = net((pixels.flip(1) - net.mean) / net.std)
+    wanted = torch.from_numpy(grid[..., 4:5] * grid[..., 5:])
+    torch.testing.assert_close(logits.sigmoid(), wanted, rtol=1e-3, atol=1e-5)
+    ((_, found, _),) = YoloxBoxes(offset=0.0).decode([grid], (416, 416))
+    torch.testing.assert_close(boxes[0], torch.from_numpy(found).float(), rtol=1e-3, atol=0.05)
+
+    names = checkpoint.spoken(path, MODELS["yolox-nano"])
+    assert len(names) == 80
+    assert names[16] == "dog"
+    own = ("cow", "lorry", "dog")
+    few = MODELS["yolox-nano"].build(3, None).eval()
+    checkpoint.start("yolox-nano-animals", few, MODELS["yolox-nano"], speaks_of=own)
+    with torch.no_grad():
+        some, same = few((pixels.flip(1) - net.mean) / net.std)
+    torch.testing.assert_close(some[..., 0], logits[..., 19])
+    torch.testing.assert_close(some[..., 2], logits[..., 16])
+    assert torch.equal(same, boxes)
+
+
+def test_a_detector_keeps_the_laws_of_networks():
+    torch.manual_seed(0)
+    net = YoloxDetector(2, width=8)
+    images = torch.randn(2, 3, 64, 96)
+    network_laws.every_parameter_learns(net, images, lambda said: said[0].sum() + said[1].sum())
+    network_laws.batched_equals_single(net, images)
+
+
+@pytest.mark.slow
+def test_an_exported_detector_can_be_started_from_again(tmp_path):
+    """The file has the normalisation folded away; its boxes are those of `picodet`."""
+    model, about = MODELS["yolox-nano"], About(COCO17, ("cow", "dog"))
+    net = model.build(2, None).eval()
+    checkpoint.start("yolox-nano-animals", net, model, speaks_of=about.categories)
+    said = {"recipe": recipe("custom-detector").to_json()} | about.to_dict()
+    checkpoint.save_weights(tmp_path / "w.safetensors", net.state_dict(), said)
+    assert export.export(tmp_path / "w.safetensors", tmp_path / "net.onnx") < agreement.CLOSE
+    assert checkpoint.spoken(tmp_path / "net.onnx", model) == ("cow", "dog")
+    again = model.build(2, None).eval()
+    checkpoint.start(str(tmp_path / "net.onnx"), again, model, speaks_of=about.categories)
+    image = torch.randn(1, 3, 96, 128)
+    with torch.no_grad():
+        for ours, theirs in zip(again(image), net(image), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-3)
+
+
+def test_files_of_other_networks_are_refused():
+    net = YoloxDetector(80, **yolox.VARIANTS["yolox-nano"])
+    with pytest.raises(ModelError, match="convolutions, YOLOX 113"):
+        net.from_onnx(fetch.resolve(fetch.row("everybody-detector")))
+    other = YoloxDetector(80, **yolox.VARIANTS["yolox-nano"] | {"width": 8})
+    with pytest.raises(ModelError, match="a convolution is"):
+        other.from_onnx(fetch.resolve(fetch.row("yolox-nano-animals")))
 
 
 def test_cells_answer_for_the_people_they_describe():

@@ -17,9 +17,12 @@ from everybody.errors import DataError, OptionError  # noqa: E402
 from everybody.estimator import Estimator  # noqa: E402
 from everybody.geometry import box_around  # noqa: E402
 from everybody.methods import is_method  # noqa: E402
+from everybody.methods.keypoint_rcnn import RegionMaps  # noqa: E402
 from everybody.models import MODELS  # noqa: E402
 from everybody.models import picture_losses as losses  # noqa: E402
 from everybody.models.cells_head import CellsHead  # noqa: E402
+from everybody.models.keypoint_rcnn import VARIANTS as VARIANTS_RCNN  # noqa: E402
+from everybody.models.keypoint_rcnn import KeypointRCNN  # noqa: E402
 from everybody.models.many_heads import HEADS, VARIANTS, ManyHeads, many_losses  # noqa: E402
 from everybody.models.picture_truth import Truth  # noqa: E402
 from everybody.models.rtmdet import RTMDet  # noqa: E402
@@ -35,6 +38,7 @@ from .network_laws import batched_equals_single, every_parameter_learns  # noqa:
 from .test_bottomup_by_heart import pictures  # noqa: E402
 
 SMALL = [name for name, numbers in VARIANTS.items() if len(numbers["heads"]) == 1]
+REGIONS = "keypoint-rcnn-small"
 SIZE = (192, 160)
 
 
@@ -288,6 +292,104 @@ def test_from_a_run_of_all_heads_to_each_method(tmp_path, name):
     by_name = Estimator(method=method, pose=file, threads=1, det_score=0.0)([frame])[0].people
     assert by_file.skeleton.name == MODELS[name].told_of["skeleton"]
     assert np.array_equal(by_file.keypoints, by_name.keypoints)
+
+
+def regions(**numbers):
+    """The small network of regions, on the bundled detector's trunk."""
+    torch.manual_seed(0)
+    model = MODELS[REGIONS]
+    net = KeypointRCNN(17, **VARIANTS_RCNN[REGIONS] | numbers)
+    checkpoint.start("everybody-detector", net, model)
+    return net, model
+
+
+def test_the_region_network_starts_from_the_bundled_detector():
+    net, alone = regions()[0].eval(), RTMDet().eval()
+    checkpoint.start("everybody-detector", alone, MODELS["rtmdet-nano"])
+    image, _ = two()
+    with torch.no_grad():
+        fine, *neck = net.backbone.body(image)
+        levels = alone.levels(image)
+        wanted = [levels[0], *alone.joined(levels)]
+    for ours, theirs in zip((fine, *neck), wanted, strict=True):
+        assert torch.equal(ours, theirs)
+    assert [part.shape[1] for part in wanted] == list(net.backbone.body.channels)
+
+
+def test_regions_learn_from_people_counted_from_the_corner(tmp_path):
+    """The task shows its loss what `truths` says, half a pixel further, and unsure people too."""
+    pack = packed(tmp_path)
+    task = people.PeopleByRegionsTask(
+        replace(recipe(REGIONS), **UNCHANGED, padding=1.0, held_back=0.3, size=(192, 192)), pack
+    )
+    seen = []
+    task.model = replace(task.model, loss=lambda *given: seen.append(given))
+    rows = torch.arange(2)
+    task.loss(task.net, rows, torch.Generator().manual_seed(0))
+    ((net, pictures_, truth, _),) = seen
+    assert net is task.net
+    _, matrices = task.shown(rows, torch.Generator().manual_seed(0))
+    plain = people.truths(task.labels(rows), matrices, (192, 192))
+    assert pictures_.shape == (2, 3, 192, 192)
+    for own, law in zip(truth, plain, strict=True):
+        assert torch.equal(own.boxes, law.boxes + 0.5)
+        assert torch.equal(own.unsure, law.unsure + 0.5)
+        assert torch.equal(own.keypoints[..., :2], law.keypoints[..., :2] + 0.5)
+        assert torch.equal(own.keypoints[..., 2], law.keypoints[..., 2])
+
+
+def test_the_region_network_learns_all_that_it_has():
+    net, model = regions()
+    image, truth = two()
+    rng = torch.Generator().manual_seed(0)
+    cornered = [people.cornered(own._replace(unsure=own.boxes[:0])) for own in truth]
+    loss, weight = net(image, learn=lambda *some: model.loss(*some, cornered, rng))
+    assert weight == 2
+    loss.backward()
+    silent = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum()]
+    assert not [name for name in silent if not name.startswith("backbone.body.")]
+
+
+@pytest.mark.slow
+def test_regions_of_two_pictures_by_heart():
+    net, model = regions()
+    image, truth = two()
+    cornered = [people.cornered(own._replace(unsure=own.boxes[:0])) for own in truth]
+    rng = torch.Generator().manual_seed(0)
+    net.backbone.body.requires_grad_(False)
+    optimiser = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=2e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=200)
+    for _ in range(200):
+        loss, weight = net(image, learn=lambda *some: model.loss(*some, cornered, rng))
+        optimiser.zero_grad()
+        (loss / weight).backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimiser.step()
+        schedule.step()
+    with torch.no_grad():
+        answers = people.arrays(net.eval().answer(net(image)))
+    for (found, _, scores), own in zip(RegionMaps().decode(answers, SIZE), truth, strict=True):
+        sure = found[scores >= 0.5]
+        gaps = np.abs(sure[:, None, :, :2] - own.keypoints.numpy()[None, ..., :2]).max((2, 3))
+        assert (gaps.min(0) < 6).all()  # everybody is found
+        assert (gaps.min(1) < 12).all()  # and nobody else
+
+
+@pytest.mark.slow
+def test_from_a_run_of_regions_to_the_method(tmp_path):
+    base = replace(
+        recipe(REGIONS), **UNCHANGED, padding=1.0, held_back=0.3, steps=2, batch=2,
+        size=(128, 128), evaluate_every=2,
+    )  # fmt: skip
+    task = people.PeopleByRegionsTask(base, packed(tmp_path))
+    loop.train(replace(base, steps=1), task, tmp_path / "run")
+    assert loop.train(base, task, tmp_path / "run").step == 2
+    file = tmp_path / "regions.onnx"
+    assert export.export(tmp_path / "run/last.safetensors", file) < agreement.CLOSE
+    frame = Frame(np.full((200, 240, 3), 90, np.uint8))
+    by_file = Estimator(method=file, threads=1, det_score=0.0)([frame])[0].people
+    by_name = Estimator(method="keypoint_rcnn", pose=file, threads=1, det_score=0.0)([frame])[0]
+    assert np.array_equal(by_file.keypoints, by_name.people.keypoints)
 
 
 def test_what_is_no_part_of_a_network_is_said(tmp_path):

@@ -260,6 +260,11 @@ def keypoints_of(
         skeleton = skeleton or WHOLEBODY133
     given = next((row for row in rows if row), None)
     names = choice.joints if choice else ()
+    if choice and choice.chosen and not (people.records or names or skeleton):
+        called = ", ".join(one.called for one in choice.chosen.values())
+        raise DataError(
+            f"{people.path}: no annotation is of the category {called}, which names no 'keypoints'"
+        )
     if people.records and given is None:
         chosen = choice.chosen.values() if choice else ()
         bare = ", ".join(one.called for one in chosen if not one.joints)

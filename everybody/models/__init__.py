@@ -26,10 +26,12 @@ from . import (
     hrnet,
     ief,
     integral,
+    keypoint_rcnn,
     lifter,
     likelihood,
     losses,
     many_heads,
+    rcnn_losses,
     regression,
     rmpe,
     rtmdet,
@@ -43,6 +45,7 @@ from . import (
     turn_net,
     videopose,
     vitpose,
+    yolox,
 )
 from .detection import detection_loss
 from .losses import Loss
@@ -178,6 +181,14 @@ PEOPLE: dict[str, Any] = {
     "restore": many_heads.from_detector,
     "dynamic": True,
 }
+REGIONS: dict[str, Any] = {
+    "kind": "people by regions",
+    "loss": rcnn_losses.people_loss,
+    "restore": keypoint_rcnn.from_detector,
+    "outputs": ("picture", "boxes", "scores", "labels", "keypoints"),
+    "surest": 2,
+    "told_of": {"method": "keypoint_rcnn", "skeleton": "coco-17"},
+}
 WITH_FLOW = {name for name, numbers in regression.VARIANTS.items() if "likelihood" in numbers}
 
 
@@ -237,12 +248,15 @@ MODELS: dict[str, Model] = {
              told=vitpose.numbers),
     **family(detector.DetectorNet, detector.VARIANTS, **BOXES),
     **family(rtmdet.RTMDet, rtmdet.VARIANTS, read=rtmdet.RTMDet.from_onnx, **BOXES),
+    **family(yolox.YoloxDetector, yolox.VARIANTS, read=yolox.YoloxDetector.from_onnx, **BOXES),
     **{
         name: row
         for name, numbers in many_heads.VARIANTS.items()
         for row in family(many_heads.ManyHeads, {name: numbers}, **PEOPLE,
                           **many_heads.use_of(numbers["heads"])).values()
     },
+    **family(keypoint_rcnn.KeypointRCNN,
+             {"keypoint-rcnn-small": keypoint_rcnn.VARIANTS["keypoint-rcnn-small"]}, **REGIONS),
     **family(turn_net.TurnNet, turn_net.VARIANTS, kind="turns", joints=False, outputs=("turns",),
              loss=alone(losses.soft_cross_entropy), answer=lambda net, said: (said.softmax(1),)),
     **family(rmpe.Sstn, rmpe.VARIANTS, kind="regions", joints=False, outputs=("theta",),

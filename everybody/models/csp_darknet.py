@@ -84,7 +84,8 @@ class CSP(nn.Module):
         self.m = nn.Sequential(*(Bottleneck(half, layer, add=add) for _ in range(depth)))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv3(torch.cat([self.m(self.conv1(x)), self.conv2(x)], 1))
+        through, around = self.conv1(x), self.conv2(x)  # in the published order: `yolox.from_onnx`
+        return self.conv3(torch.cat([self.m(through), around], 1))
 
 
 class Pool(nn.Module):

@@ -14,7 +14,7 @@ half. Who decodes brings them to the coordinate law (`methods/rcnn_decode.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -25,8 +25,9 @@ from .box_deltas import HEAD_WEIGHTS, clipped, decoded
 from .fpn import FPN
 from .published_names import renamed
 from .resnet_published import Norm, ResNet
-from .roi_heads import BOX_CELLS, KEYPOINT_CELLS, MASK_CELLS, RoIHeads, regions
-from .rpn import RPN
+from .roi_heads import BOX_CELLS, KEYPOINT_CELLS, MASK_CELLS, USUAL, RoIHeads
+from .rpn import RPN, SIZES
+from .rtmdet import RTMDetFeatures
 from .suppression import kept
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -55,7 +56,7 @@ class FrozenBatchNorm2d(nn.Module):
 class Backbone(nn.Module):
     """Image [B, 3, H, W] -> five levels [B, width, H / s, W / s] at strides 4 to 64."""
 
-    def __init__(self, body: ResNet, width: int) -> None:
+    def __init__(self, body: ResNet | RTMDetFeatures, width: int) -> None:
         super().__init__()
         self.body = body
         self.fpn = FPN(body.channels, width)
@@ -80,6 +81,11 @@ class KeypointRCNN(nn.Module):
 
     joints 0: no keypoint head; masks: with the mask head (the published Mask R-CNN: joints 0,
     masks, classes 91). score: the least of a detection; nms: IoU; most: detections of one picture.
+
+    Of the published kind: depths, width and norm of the ResNet. finder: RTMDet's backbone and neck
+    in place of it, which a trained detector can lend. scale: how large pictures are against the
+    paper's, for the sides of anchors and the choice of levels. drawn: of each picture, how many
+    anchors and how many proposals are learnt from at a time.
     """
 
     def __init__(
@@ -88,27 +94,46 @@ class KeypointRCNN(nn.Module):
         *,
         classes: int = 2,
         masks: bool = False,
+        finder: bool = False,
         depths: Sequence[int] = (3, 4, 6, 3),
         width: int = 64,
         norm: Norm = FrozenBatchNorm2d,
         pyramid: int = 256,
+        scale: float = 1.0,
         proposals: int = 1000,
+        drawn: tuple[int, int] = (256, 512),
         heads: dict[str, int] | None = None,
         score: float = 0.05,
         nms: float = 0.5,
         most: int = 100,
     ) -> None:
         super().__init__()
-        self.backbone = Backbone(ResNet(depths=depths, width=width, norm=norm), pyramid)
-        self.rpn = RPN(pyramid, before=proposals, after=proposals)
+        body = RTMDetFeatures() if finder else ResNet(depths=depths, width=width, norm=norm)
+        self.backbone = Backbone(body, pyramid)
+        sizes = [side * scale for side in SIZES]
+        self.rpn = RPN(pyramid, sizes=sizes, before=proposals, after=proposals)
         self.roi_heads = RoIHeads(
-            pyramid, classes=classes, joints=joints, masks=masks, **(heads or {})
+            pyramid,
+            classes=classes,
+            joints=joints,
+            masks=masks,
+            usual=USUAL * scale,
+            **(heads or {}),
         )
-        self.score, self.nms, self.most = score, nms, most
+        self.score, self.nms, self.most, self.drawn = score, nms, most, drawn
 
-    def forward(self, image: Tensor, within: tuple[int, int] | None = None) -> Detections:
+    def forward(
+        self,
+        image: Tensor,
+        within: tuple[int, int] | None = None,
+        learn: Callable[[KeypointRCNN, Tensor], Any] | None = None,
+    ) -> Any:
         """within: (height, width) of the pictures, where they are filled up to the tensor's size:
-        no box reaches beyond."""
+        no box reaches beyond. learn: what is computed of network and pictures instead, as losses;
+        what wraps the network for training sees it only in here.
+        """
+        if learn is not None:
+            return learn(self, image)
         height, width = image.shape[2:]
         within = within or (height, width)
         levels = self.backbone(image)
@@ -116,7 +141,7 @@ class KeypointRCNN(nn.Module):
 
         batch, count = scores.shape
         image_of = torch.arange(batch, device=boxes.device)[:, None].expand(-1, count).flatten()
-        cut = regions(levels[:-1], boxes.flatten(0, 1), image_of, BOX_CELLS, height)
+        cut = self.roi_heads.regions(levels[:-1], boxes.flatten(0, 1), image_of, BOX_CELLS, height)
         logits, deltas = (said.unflatten(0, (-1, count)) for said in self.roi_heads.boxes(cut))
 
         found = self.chosen(logits, deltas, boxes, scores >= 0, within)
@@ -174,10 +199,10 @@ class KeypointRCNN(nn.Module):
         image, boxes, scores, labels = found
         keypoints = masks = None
         if self.roi_heads.joints:
-            cut = regions(levels[:-1], boxes, image, KEYPOINT_CELLS, height)
+            cut = self.roi_heads.regions(levels[:-1], boxes, image, KEYPOINT_CELLS, height)
             keypoints = self.roi_heads.keypoints(cut)
         if self.roi_heads.masks_too:
-            cut = regions(levels[:-1], boxes, image, MASK_CELLS, height)
+            cut = self.roi_heads.regions(levels[:-1], boxes, image, MASK_CELLS, height)
             every = self.roi_heads.masks(cut)
             masks = every[torch.arange(labels.shape[0], device=labels.device), labels]
         return Detections(image, boxes, scores, labels, keypoints, masks)
@@ -217,15 +242,22 @@ def published(state: dict[str, Tensor]) -> dict[str, Tensor]:
     )
 
 
+def from_detector(net: KeypointRCNN, numbers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The numbers of a detector -> a state of the network: its body's; all else as it is."""
+    state = dict(net.state_dict())
+    body = {f"backbone.body.{name}": value for name, value in numbers.items()}
+    return state | {name: value for name, value in body.items() if name in state}
+
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "keypoint-rcnn-r50": {},
     "mask-rcnn-r50": {"joints": 0, "masks": True, "classes": 91},
     "keypoint-rcnn-small": {
-        "width": 16,
-        "depths": (1, 1, 1, 1),
+        "finder": True,
         "pyramid": 64,
+        "scale": 0.5,
         "proposals": 200,
-        "norm": nn.BatchNorm2d,
-        "heads": {"hidden": 128, "width": 64, "depth": 4, "mask_width": 64, "mask_depth": 2},
+        "drawn": (128, 64),
+        "heads": {"hidden": 256, "width": 64, "depth": 4, "mask_width": 64, "mask_depth": 2},
     },
 }

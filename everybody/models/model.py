@@ -37,6 +37,7 @@ class Model:
         conditioned  as crops; the input has further channels that tell who is meant
         pictures  cells [A, 2], boxes [B, M, 4], real, ignored and categories [B, M]
         people    a `Truth` of each picture, the pictures' (width, height)
+        people by regions  the pictures in place of what it says, a `Truth` of each, a generator
         turns     wanted probabilities [B, 4], weights [B]
         regions   wanted θ [B, 2, 3], the crop's width / height
         sequences wanted poses [B, 1, K, 3]
@@ -44,7 +45,8 @@ class Model:
 
     # (number of joints or categories, codec, **what `told` tells) -> untrained
     build: Callable[..., nn.Module]
-    # of sample: crops, more, occluded, conditioned, pictures, people, turns, regions, sequences
+    # of sample: crops, more, occluded, conditioned, pictures, people, people by regions, turns,
+    # regions, sequences
     kind: str
     loss: Callable[..., Loss]  # (network, said, what the kind teaches …) -> (sum, weight)
     # (network, pictures, targets, weights) -> what else `forward` takes in training: networks that

@@ -25,7 +25,7 @@ from .box_deltas import HEAD_WEIGHTS, encoded
 from .keypoint_rcnn import KeypointRCNN
 from .picture_truth import Truth
 from .roi_align import roi_align
-from .roi_heads import BOX_CELLS, KEYPOINT_CELLS, MASK_CELLS, regions
+from .roi_heads import BOX_CELLS, KEYPOINT_CELLS, MASK_CELLS
 from .rpn import by_anchor
 from .suppression import overlap
 
@@ -34,16 +34,20 @@ NOBODY, UNSURE = -1, -2
 
 
 def matched(
-    anchors: Tensor, boxes: Tensor, *, low: float, high: float, rescue: bool = False
+    anchors: Tensor, truth: Truth, *, low: float, high: float, rescue: bool = False
 ) -> Tensor:
-    """Anchors [A, 4], boxes of people [P, 4] -> [A]: whose box each covers by at least `high` IoU;
-    NOBODY's below `low`, UNSURE between. rescue: the best anchor of everybody is theirs anyhow.
+    """Anchors [A, 4], who is there -> [A]: whose box each covers by at least `high` IoU; NOBODY's
+    below `low`, UNSURE between, and where it covers somebody by `low` who is neither to find nor
+    false. rescue: the best anchor of everybody is theirs anyhow.
     """
-    if not len(boxes):
-        return torch.full_like(anchors[:, 0], NOBODY, dtype=torch.long)
-    likeness = overlap(anchors, boxes)
+    found = torch.full_like(anchors[:, 0], NOBODY, dtype=torch.long)
+    if truth.unsure is not None and len(truth.unsure):
+        found[overlap(anchors, truth.unsure).max(1).values >= low] = UNSURE
+    if not len(truth.boxes):
+        return found
+    likeness = overlap(anchors, truth.boxes)
     best, owner = likeness.max(1)
-    found = torch.where(best >= high, owner, torch.where(best < low, NOBODY, UNSURE))
+    found = torch.where(best >= high, owner, torch.where(best < low, found, UNSURE))
     if rescue:
         top = likeness.max(0).values
         found = torch.where(((likeness == top) & (top > 0)).any(1), owner, found)
@@ -53,8 +57,12 @@ def matched(
 def sampled(owner: Tensor, count: int, share: float, rng: torch.Generator) -> Tensor:
     """Owners [A] -> indices of at most `count`, at most `share` of them of people."""
     some, none = (owner >= 0).nonzero()[:, 0], (owner == NOBODY).nonzero()[:, 0]
-    some = some[torch.randperm(len(some), generator=rng)[: int(count * share)]]
-    return torch.cat([some, none[torch.randperm(len(none), generator=rng)[: count - len(some)]]])
+
+    def shuffled(index: Tensor) -> Tensor:
+        return index[torch.randperm(len(index), generator=rng, device=index.device)]
+
+    some = shuffled(some)[: int(count * share)]
+    return torch.cat([some, shuffled(none)[: count - len(some)]])
 
 
 def box_loss(said: Tensor, wanted: Tensor, count: int, beta: float = 1 / 9) -> Loss:
@@ -98,30 +106,33 @@ def rpn_losses(
     deltas: Sequence[Tensor],
     anchors: Sequence[Tensor],
     truth: Sequence[Truth],
+    count: int,
     rng: torch.Generator,
 ) -> dict[str, Loss]:
-    """What the proposal network says of every level, who is there -> its two losses."""
+    """What the proposal network says of every level, who is there, how many anchors of each picture
+    are learnt from -> its two losses.
+    """
     logits = torch.cat([by_anchor(level, 1)[..., 0] for level in objectness], 1)
     moved = torch.cat([by_anchor(level, 4) for level in deltas], 1)
     every = torch.cat(list(anchors))
 
     said, wanted, shifts, targets = [], [], [], []
     for picture, own in enumerate(truth):
-        owner = matched(every, own.boxes, low=0.3, high=0.7, rescue=True)
-        index = sampled(owner, 256, 0.5, rng)
+        owner = matched(every, own, low=0.3, high=0.7, rescue=True)
+        index = sampled(owner, count, 0.5, rng)
         said.append(logits[picture, index])
         wanted.append((owner[index] >= 0).to(logits.dtype))
         index = index[owner[index] >= 0]
         shifts.append(moved[picture, index])
         targets.append(encoded(own.boxes[owner[index]], every[index]))
 
-    count = sum(map(len, said))
+    all_of_them = sum(map(len, said))
     loss = functional.binary_cross_entropy_with_logits(
-        torch.cat(said), torch.cat(wanted), reduction="sum"
+        torch.cat(said).float(), torch.cat(wanted).float(), reduction="sum"
     )
     return {
-        "objectness": (loss, logits.new_tensor(float(count))),
-        "proposals": box_loss(torch.cat(shifts), torch.cat(targets), count),
+        "objectness": (loss, loss.new_tensor(float(all_of_them))),
+        "proposals": box_loss(torch.cat(shifts), torch.cat(targets), all_of_them),
     }
 
 
@@ -135,15 +146,17 @@ class Sample(NamedTuple):
     targets: Tensor  # [N, 4] the owner's box
 
 
-def sample_of(proposals: Tensor, truth: Sequence[Truth], rng: torch.Generator) -> Sample:
-    """Proposals [B, P, 4], who is there -> 512 per picture, a quarter of them of people; the
+def sample_of(
+    proposals: Tensor, truth: Sequence[Truth], count: int, rng: torch.Generator
+) -> Sample:
+    """Proposals [B, P, 4], who is there -> `count` per picture, a quarter of them of people; the
     people's own boxes are proposals too.
     """
     rows = []
     for picture, own in enumerate(truth):
         boxes = torch.cat([proposals[picture], own.boxes])
-        owner = matched(boxes, own.boxes, low=0.5, high=0.5)
-        index = sampled(owner, 512, 0.25, rng)
+        owner = matched(boxes, own, low=0.5, high=0.5)
+        index = sampled(owner, count, 0.25, rng)
         boxes, owner = boxes[index], owner[index]
         theirs = owner.clamp(min=0)
         padded = torch.cat([own.boxes, own.boxes.new_zeros(1, 4)])  # nobody there: no index 0
@@ -160,16 +173,17 @@ def rcnn_losses(
     levels = net.backbone(image)
     objectness, deltas = net.rpn(levels)
     anchors = net.rpn.anchors(levels, size)
-    losses = rpn_losses(objectness, deltas, anchors, truth, rng)
+    of_anchors, of_proposals = net.drawn
+    losses = rpn_losses(objectness, deltas, anchors, truth, of_anchors, rng)
     with torch.no_grad():
         proposals, _ = net.rpn.proposals(objectness, deltas, anchors, size)
-    sample = sample_of(proposals, truth, rng)
+    sample = sample_of(proposals, truth, of_proposals, rng)
 
-    cut = regions(levels[:-1], sample.boxes, sample.image, BOX_CELLS, size[0])
+    cut = net.roi_heads.regions(levels[:-1], sample.boxes, sample.image, BOX_CELLS, size[0])
     logits, moved = net.roi_heads.boxes(cut)
     count = len(sample.labels)
     loss = functional.cross_entropy(logits.float(), sample.labels, reduction="sum")
-    losses["classes"] = loss, logits.new_tensor(float(count))
+    losses["classes"] = loss, loss.new_tensor(float(count))
     some = (sample.owner >= 0).nonzero()[:, 0]
     own = moved.unflatten(1, (-1, 4))[some, sample.labels[some]]
     wanted = encoded(sample.targets[some], sample.boxes[some], HEAD_WEIGHTS)
@@ -197,11 +211,21 @@ def described_losses(
     if not len(some):
         return losses
     if net.roi_heads.joints:
-        cut = regions(levels[:-1], boxes, image, KEYPOINT_CELLS, height)
+        cut = net.roi_heads.regions(levels[:-1], boxes, image, KEYPOINT_CELLS, height)
         said = net.roi_heads.keypoints(cut)
         losses["keypoints"] = keypoint_loss(said, of_owners("keypoints"), boxes)
     if net.roi_heads.masks_too:
-        cut = regions(levels[:-1], boxes, image, MASK_CELLS, height)
+        cut = net.roi_heads.regions(levels[:-1], boxes, image, MASK_CELLS, height)
         said = net.roi_heads.masks(cut)
         losses["masks"] = mask_loss(said, sample.labels[some], of_owners("masks"), boxes)
     return losses
+
+
+def people_loss(
+    net: KeypointRCNN, image: Tensor, truth: Sequence[Truth], rng: torch.Generator
+) -> Loss:
+    """As `rcnn_losses`, added up -> (sum, weight): the weight is the number of pictures."""
+    losses = rcnn_losses(net, image, truth, rng).values()
+    count = float(len(truth))
+    total = torch.stack([loss / weight.clamp(min=1) for loss, weight in losses]).sum()
+    return total * count, total.new_tensor(count)

@@ -16,6 +16,7 @@ from torch.nn import functional
 from .roi_align import level_of, roi_align
 
 BOX_CELLS, KEYPOINT_CELLS, MASK_CELLS = 7, 14, 14
+USUAL = 224.0  # of `level_of`, as published
 
 
 class BoxHead(nn.Module):
@@ -86,7 +87,9 @@ def mask_head(inputs: int, width: int, depth: int) -> nn.Sequential:
 
 
 class RoIHeads(nn.Module):
-    """All heads; keypoints where there are `joints`, masks where asked for."""
+    """All heads; keypoints where there are `joints`, masks where asked for. usual: as of
+    `level_of`, less where pictures are smaller than the paper's.
+    """
 
     def __init__(
         self,
@@ -100,8 +103,10 @@ class RoIHeads(nn.Module):
         depth: int = 8,
         mask_width: int = 256,
         mask_depth: int = 4,
+        usual: float = USUAL,
     ) -> None:
         super().__init__()
+        self.usual = usual
         self.box_head = BoxHead(inputs, hidden)
         self.box_predictor = BoxPredictor(hidden, classes)
         if joints:
@@ -111,6 +116,17 @@ class RoIHeads(nn.Module):
             self.mask_head = mask_head(inputs, mask_width, mask_depth)
             self.mask_predictor = MaskPredictor(mask_width, mask_width, classes)
         self.joints, self.masks_too = joints, masks
+
+    def regions(
+        self, levels: Sequence[Tensor], boxes: Tensor, image: Tensor, cells: int, height: int
+    ) -> Tensor:
+        """Levels [B, C, h, w] of pictures of `height`, boxes [N, 4], image [N] ->
+        [N, C, cells, cells]. A level's scale is taken as a power of two, whatever the rounding of
+        its size.
+        """
+        scales = [2.0 ** round(math.log2(level.shape[2] / height)) for level in levels]
+        level = level_of(boxes, len(levels), usual=self.usual)
+        return roi_align(levels, boxes, image, size=cells, scales=scales, level=level)
 
     def boxes(self, regions: Tensor) -> tuple[Tensor, Tensor]:
         """[N, C, 7, 7] -> class logits [N, classes], deltas [N, 4 classes]"""
@@ -123,15 +139,3 @@ class RoIHeads(nn.Module):
     def masks(self, regions: Tensor) -> Tensor:
         """[N, C, 14, 14] -> [N, classes, 28, 28]"""
         return self.mask_predictor(self.mask_head(regions))
-
-
-def regions(
-    levels: Sequence[Tensor], boxes: Tensor, image: Tensor, cells: int, height: int
-) -> Tensor:
-    """Levels [B, C, h, w] of pictures of `height`, boxes [N, 4], image [N] -> [N, C, cells, cells].
-
-    A level's scale is taken as a power of two, whatever the rounding of its size.
-    """
-    scales = [2.0 ** round(math.log2(level.shape[2] / height)) for level in levels]
-    level = level_of(boxes, len(levels))
-    return roi_align(levels, boxes, image, size=cells, scales=scales, level=level)

@@ -213,6 +213,22 @@ class RTMDet(nn.Module):
         return state
 
 
+class RTMDetFeatures(RTMDet):
+    """RTMDet without its heads: [B, 3, H, W] -> the backbone's map at stride 4 and the neck's at 8,
+    16 and 32; C in `channels`. For networks that start from a trained detector.
+    """
+
+    def __init__(self, **numbers: Any) -> None:
+        super().__init__(**numbers)
+        fine, neck = (self.stages[0][-1].join[0], self.outs[0][-1][0])  # type: ignore[index]
+        self.channels = (fine.out_channels, *[neck.out_channels] * len(STRIDES))
+        self.heads = nn.ModuleList()
+
+    def forward(self, image: Tensor) -> list[Tensor]:  # type: ignore[override]
+        levels = self.levels(image)
+        return [levels[0], *self.joined(levels)]
+
+
 def double(x: Tensor) -> Tensor:
     return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 

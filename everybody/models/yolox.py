@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .csp_darknet import CSP, Conv, CSPDarknet, Layer, Separable
-from .detector import PRIOR, STRIDES, centres
+from ..errors import ModelError
+from ..inputs import IMAGENET
+from .csp_darknet import CSP, EPS, Conv, CSPDarknet, Layer, Separable
+from .detector import PRIOR, STRIDES, DetectorNet, centres
 
 
 class PAFPN(nn.Module):
@@ -79,9 +82,10 @@ class Head(nn.Module):
         said = []
         for level, feature in enumerate(features):
             x = self.stems[level](feature)
+            kinds = self.cls_preds[level](self.cls_convs[level](x))
             box = self.reg_convs[level](x)
             parts = [self.reg_preds[level](box), self.obj_preds[level](box)]
-            said.append(torch.cat([*parts, self.cls_preds[level](self.cls_convs[level](x))], 1))
+            said.append(torch.cat([*parts, kinds], 1))
         return said
 
 
@@ -108,6 +112,100 @@ class YoloxNet(nn.Module):
     def answer(self, said: Tensor) -> Tensor:
         """What the codec `yolox` decodes: the same grid with probabilities in place of logits."""
         return torch.cat([said[..., :4], said[..., 4:].sigmoid()], -1)
+
+
+class YoloxDetector(YoloxNet):
+    """YOLOX as the other detectors that are trained here: picture [B, 3, H, W], RGB, normalised ->
+    logits [B, A, categories] of there being one of each, and boxes [B, A, 4] xyxy in its pixels
+    from its corner.
+
+    The probability that is meant is the product of the two that the head says, σ(o) σ(c), so the
+    logit is -log(e^-o + e^-c + e^(-o - c)).
+    """
+
+    MIDDLE = 0.5
+
+    def __init__(self, categories: int = 1, **numbers: Any) -> None:
+        super().__init__(classes=categories, **numbers)
+        for name in ("mean", "std"):
+            values = torch.tensor(IMAGENET[name])[:, None, None]
+            self.register_buffer(name, values, persistent=False)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        said = super().forward((image * self.std + self.mean).flip(1)).float()
+        thing, kinds = said[..., 4:5], said[..., 5:]
+        logits = -torch.stack([-thing.expand_as(kinds), -kinds, -thing - kinds]).logsumexp(0)
+        centre, sides = boxes(said, (image.shape[2], image.shape[3])).split(2, 2)
+        return logits, torch.cat([centre - sides / 2, centre + sides / 2], 2)
+
+    answer = DetectorNet.answer  # type: ignore[assignment]
+
+    def from_onnx(self, path: Path) -> dict[str, Tensor]:
+        """The numbers of a file that Megvii exported -> a state for this network. Its convolutions
+        stand in the order of the computation and hold the normalisation. Raises ModelError for
+        other files.
+        """
+        theirs = convolutions(path)
+        own = self._convolutions()
+        if len(theirs) != len(own):
+            raise ModelError(f"{path}: has {len(theirs)} convolutions, YOLOX {len(own)}")
+        state = dict(self.state_dict())
+        for name, (weight, bias) in zip(own, theirs, strict=True):
+            if weight.shape != state[f"{name}.weight"].shape:
+                shapes = tuple(weight.shape), tuple(state[f"{name}.weight"].shape)
+                raise ModelError(f"{path}: a convolution is {shapes[0]}, '{name}' {shapes[1]}")
+            state[f"{name}.weight"] = weight
+            norm = name.removesuffix("conv") + "bn"
+            if f"{norm}.bias" not in state:
+                state[f"{name}.bias"] = bias
+                continue
+            like = state[f"{norm}.bias"]
+            state[f"{norm}.bias"] = bias
+            state[f"{norm}.weight"] = torch.ones_like(like)
+            state[f"{norm}.running_mean"] = torch.zeros_like(like)
+            state[f"{norm}.running_var"] = torch.full_like(like, 1 - EPS)
+        return state
+
+    def _convolutions(self) -> list[str]:
+        """Their names, in the order of the computation."""
+        order: list[str] = []
+        convolutions = {n: m for n, m in self.named_modules() if isinstance(m, nn.Conv2d)}
+        hooks = [
+            module.register_forward_hook(lambda *_, name=name: order.append(name))
+            for name, module in convolutions.items()
+        ]
+        training = self.training
+        with torch.no_grad():
+            self.eval()(torch.zeros(1, 3, 32, 32, device=self.mean.device))
+        self.train(training)
+        for hook in hooks:
+            hook.remove()
+        return order
+
+
+def convolutions(path: Path) -> list[tuple[Tensor, Tensor]]:
+    """The weights and biases of the convolutions of an ONNX file, in its order; also of files that
+    store half precision. Raises ModelError.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+    from onnx import numpy_helper
+
+    try:
+        graph = onnx.load(path).graph
+    except (OSError, DecodeError) as error:
+        raise ModelError(f"{path}: not an ONNX file ({error})") from error
+    known = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Cast" and node.input[0] in known:
+            known[node.output[0]] = known[node.input[0]]
+    rows = [node.input[1:] for node in graph.node if node.op_type == "Conv"]
+    if not all(len(row) == 2 and set(row) <= known.keys() for row in rows):
+        raise ModelError(f"{path}: a convolution has no weight or bias of its own")
+    return [
+        tuple(torch.from_numpy(numpy_helper.to_array(known[name]).copy()).float() for name in row)
+        for row in rows
+    ]  # type: ignore[return-value]
 
 
 def boxes(said: Tensor, size: tuple[int, int]) -> Tensor:

@@ -35,6 +35,7 @@ from .transfer import demand_joints, transferred
 
 KEEP = 2
 INDEX = "index.json"
+BOX_AND_THING = 5  # numbers of a cell of YOLOX before its categories
 
 
 class Index(msgspec.Struct):
@@ -154,12 +155,13 @@ def of_onnx(path: Path, net: nn.Module, model: Model | None) -> Found:
             f"{path}: {type(net).__name__} starts from safetensors of `everybody train`, "
             "not from this ONNX file"
         )
-    if numbers is None and model.read is not None:
+    names = net.state_dict().keys()
+    whole = numbers is not None and names <= numbers.keys()  # else normalisation is folded away
+    if numbers is not None and model.restore is not None and not whole:
+        return model.restore(net, numbers), {}
+    if model.read is not None and not whole:
         return model.read(net, path), {}
     assert numbers is not None
-    names = net.state_dict().keys()
-    if model.restore is not None and not names <= numbers.keys():
-        return model.restore(net, numbers), {}
     return {name: numbers[name] for name in names}, {}
 
 
@@ -247,7 +249,26 @@ def spoken(path: Path, model: Model | None) -> tuple[str, ...]:
     row = rows[0] if rows else manifest.told(metadata(path), path)
     if row is None:
         return ()
-    return row.joints if kind != "pictures" else tuple(row.categories) or PEOPLE
+    return row.joints if kind != "pictures" else _answered(path, row)
+
+
+def _answered(path: Path, row: manifest.Row) -> tuple[str, ...]:
+    """The categories that a detector's file answers for, by their places; "" for those that its row
+    does not name.
+    """
+    import onnx
+
+    if not row.categories:
+        return PEOPLE
+    shapes = [
+        [axis.dim_value for axis in output.type.tensor_type.shape.dim]
+        for output in onnx.load(path, load_external_data=False).graph.output
+    ]
+    count = shapes[0][2] - BOX_AND_THING if row.layout == "yolox" else shapes[-1][1]
+    names = [""] * max(count, *(place + 1 for place in row.categories.values()))
+    for name, place in row.categories.items():
+        names[place] = name
+    return tuple(names)
 
 
 def metadata(path: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ and one-stage networks (`models/many_heads.py`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from .. import geometry
 from ..codecs import make_people_codec
 from ..errors import DataError
 from ..inputs import IMAGENET
+from ..methods.keypoint_rcnn import RegionMaps
 from ..models.losses import Loss
 from ..models.picture_truth import Truth
 from ..people import People
@@ -53,7 +55,8 @@ class PeopleTask(PictureTask):
         if not model.told_of:
             return None
         shown = {"size": (SEEN, SEEN)} | IMAGENET | {"fill": squares.FILL}
-        return {"task": "people", "codec": dict(model.codec), "input": shown} | dict(model.told_of)
+        codec = {"codec": dict(model.codec)} if model.codec else {}
+        return {"task": "people", "input": shown} | codec | dict(model.told_of)
 
     def loss(self, net: Any, rows: Tensor, rng: Generator) -> Loss:
         images, matrices = self.shown(rows, rng)
@@ -69,19 +72,65 @@ class PeopleTask(PictureTask):
             images = torch.from_numpy(self.held.images[rows]).to(device)
             matrices = plain(images.shape[1], 0, size, len(images), device)
             truth = truths([column[rows] for column in people], matrices, size)
-            said = net(normalised(augment.warp(images, matrices, size)))
-            for name, part in said.items():
-                answers = [a.float().cpu().numpy() for a in net.answers(name, part)]
-                head = net.heads[name]
-                found = make_people_codec(head.CODEC).decode(answers, size)
-                judged = [
-                    likened(People(k, b, s.clip(0, 1), head.SKELETON).to(COCO17), own)
-                    for (k, b, s), own in zip(found, truth, strict=True)
-                ]
+            for name, found in self.found(net, augment.warp(images, matrices, size)).items():
+                judged = [likened(*both) for both in zip(found, truth, strict=True)]
                 pictures.setdefault(name, []).extend(judged)
         scores = {name: precision_of(some, ENOUGH) for name, some in pictures.items()}
         mean = {"ap50": float(np.mean(list(scores.values())))}
         return mean | (scores if len(scores) > 1 else {})
+
+    def found(self, net: Any, images: Tensor) -> dict[str, list[People]]:
+        """Pictures [N, 3, h, w] in [0, 255] -> by each head, who is found in each."""
+        size = images.shape[3], images.shape[2]
+        people: dict[str, list[People]] = {}
+        for name, part in net(normalised(images)).items():
+            head = net.heads[name]
+            rows = make_people_codec(head.CODEC).decode(arrays(net.answers(name, part)), size)
+            people[name] = [
+                People(k, b, s.clip(0, 1), head.SKELETON).to(COCO17) for k, b, s in rows
+            ]
+        return people
+
+
+class PeopleByRegionsTask(PeopleTask):
+    """The same by proposals and regions (`models/keypoint_rcnn.py`): what such a network learns
+    from depends on what it proposes, so its loss sees the pictures.
+    """
+
+    kind = "people by regions"
+
+    @classmethod
+    def input_size(cls, recipe: Recipe) -> tuple[int, int]:
+        return SEEN, SEEN
+
+    def loss(self, net: Any, rows: Tensor, rng: Generator) -> Loss:
+        images, matrices = self.shown(rows, rng)
+        truth = [cornered(own) for own in truths(self.labels(rows), matrices, self.recipe.size)]
+
+        def learn(net: Any, pictures: Tensor) -> Loss:
+            return self.model.loss(net, pictures, truth, rng)
+
+        return net(normalised(images), learn=learn)
+
+    def found(self, net: Any, images: Tensor) -> dict[str, list[People]]:
+        answers = arrays(net.answer(net(normalised(images))))
+        rows = RegionMaps().decode(answers, (images.shape[3], images.shape[2]))
+        people = [People(k, b, s.clip(0, 1), COCO17) for k, b, s in rows]
+        nobody = [People.empty(COCO17)] * (len(images) - len(people))
+        return {"people": [*people, *nobody]}
+
+
+def arrays(answers: Sequence[Tensor]) -> list[Any]:
+    return [a.float().cpu().numpy() for a in answers]
+
+
+def cornered(truth: Truth) -> Truth:
+    """Counted from the picture's corner, as region networks do."""
+    half = truth.boxes.new_tensor(0.5)
+    assert truth.keypoints is not None
+    assert truth.unsure is not None
+    points = truth.keypoints + half * truth.keypoints.new_tensor([1, 1, 0])
+    return truth._replace(boxes=truth.boxes + half, keypoints=points, unsure=truth.unsure + half)
 
 
 def truths(columns: list[Tensor], matrices: Tensor, size: tuple[int, int]) -> list[Truth]:

@@ -15,7 +15,7 @@ from .cascade import CascadeTask
 from .conditioned import ConditionedTask
 from .detect import DetectorTask
 from .equivariant import EquivariantTask
-from .people import PeopleTask
+from .people import PeopleByRegionsTask, PeopleTask
 from .pose import PoseTask
 from .recipe import Recipe
 from .rmpe import RmpeTask, SstnTask
@@ -32,6 +32,7 @@ AnyTask = (
     | TurnTask
     | DetectorTask
     | PeopleTask
+    | PeopleByRegionsTask
     | EquivariantTask
     | SstnTask
     | RmpeTask
@@ -45,6 +46,7 @@ TASKS: dict[str, type[AnyTask]] = {
     "turns": TurnTask,
     "pictures": DetectorTask,
     "people": PeopleTask,
+    "people by regions": PeopleByRegionsTask,
     "regions": SstnTask,
     "cascade": CascadeTask,
     "sequences": SequenceTask,
