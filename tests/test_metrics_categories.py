@@ -325,3 +325,20 @@ def test_a_detector_of_species_is_judged_by_the_truths_numbers() -> None:
     again = in_categories(found, truth)
     assert told(truth, again, "AP")["dog"].value == told(truth, again, "AP")["cow"].value == 1
     assert len(People.concatenate(people)) == len(again.picture)
+
+
+def test_boxes_are_judged_where_nobody_has_labelled_joints(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """BoxAP alone asks for no joints: of the labels none, of the results any."""
+    labels, found = files
+    asked = ("--metrics", "BoxAP", "--json")
+    whole = json.loads(run(found, "--data", labels, *asked))
+    content = json.loads(labels.read_text())
+    for one in content["annotations"]:
+        del one["keypoints"]
+    bare = tmp_path / "bare.json"
+    bare.write_text(json.dumps(content))
+    said = json.loads(run(found, "--data", bare, *asked, "--skeleton", "animal-20"))
+    assert said["categories"]["dog"]["BoxAP"] == pytest.approx(1)
+    assert said["categories"] == whole["categories"]

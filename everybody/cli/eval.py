@@ -141,14 +141,19 @@ def evaluate(
     from ..data.read import read
     from ..metrics import spatial
     from ..metrics.compare import judge_all, precision_of_files
-    from ..metrics.judge import defaults
+    from ..metrics.judge import defaults, of_boxes_alone
     from ..metrics.tables import to_json, verdicts
 
     names, judged = listed(metrics), None
     if data.is_file() and spatial.holds_poses(data):
         judged = spatial.judge_files(results, data, names)
     else:
-        truth = read(data, skeleton=_skeleton(data_skeleton), category=category)
+        truth = read(
+            data,
+            skeleton=_skeleton(data_skeleton),
+            category=category,
+            joints=not of_boxes_alone(names),
+        )
         names = names or defaults(truth)
         if names == ["AP"] and not (model or skeleton or save_plots or report):
             judged = precision_of_files(results, truth)

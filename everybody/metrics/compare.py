@@ -13,7 +13,7 @@ from . import oks
 from .categories import figures_of_categories, people_of
 from .direct import direct
 from .figure import Figure
-from .judge import judge, precision_figures
+from .judge import judge, of_boxes_alone, precision_figures
 from .regions import outside
 from .tables import About
 
@@ -40,8 +40,10 @@ def judge_all(
     """Judge each of the results. Names, `by` and `mapped` as in `judge` and `data.join.common`."""
     judged = []
     for one in found:
-        results, labelled = common(one, truth, mapped=mapped)
-        results = outside(results, labelled)
+        results, labelled = one, truth
+        if not of_boxes_alone(names):
+            results, labelled = common(one, truth, mapped=mapped)
+            results = outside(results, labelled)
         about = About.of(labelled, results.name, results.boxes_from, results.notes)
         about = replace(about, categories=people_of(labelled))
         if about.categories and not oks.by_category(labelled, results):

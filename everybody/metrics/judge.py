@@ -63,6 +63,11 @@ def parse(names: Sequence[str]) -> list[tuple[str, float]]:
     return out
 
 
+def of_boxes_alone(names: Sequence[str]) -> bool:
+    """Whether these measures look at boxes only, so that joints need not be labelled or alike."""
+    return {name for name, _ in parse(names)} == {"BoxAP"}
+
+
 def judge(
     truth: Dataset, results: Dataset, names: Sequence[str] = (), *, by: By = "oks"
 ) -> list[Figure]:
