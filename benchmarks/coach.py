@@ -39,8 +39,10 @@ def coco(capture: Capture, part: slice) -> np.ndarray:
     return np.einsum("kj,tjc->tkc", coco_of_cmu(), whole)
 
 
-def rays(joints: np.ndarray, view: int) -> np.ndarray:
-    """[T, 17, 3] -> [T, 17, 2] as one of the cameras sees them: x right, y down, at length 1."""
+def camera(joints: np.ndarray, view: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where one of the cameras stands around [T, 17, 3], and its axes [3, 3]: right, down, ahead as
+    columns.
+    """
     middle = joints.mean((0, 1)) * (1, 0, 1) + (0, 0.9, 0)
     around = 2 * np.pi * view / VIEWS
     away = AWAY[view % len(AWAY)]
@@ -49,7 +51,13 @@ def rays(joints: np.ndarray, view: int) -> np.ndarray:
     ahead = (middle - place) / np.linalg.norm(middle - place)
     right = np.cross(ahead, (0.0, 1.0, 0.0))
     right /= np.linalg.norm(right)
-    seen = (joints - place) @ np.stack([right, np.cross(ahead, right), ahead], 1)
+    return place, np.stack([right, np.cross(ahead, right), ahead], 1)
+
+
+def rays(joints: np.ndarray, view: int) -> np.ndarray:
+    """[T, 17, 3] -> [T, 17, 2] as one of the cameras sees them: x right, y down, at length 1."""
+    place, axes = camera(joints, view)
+    seen = (joints - place) @ axes
     return seen[..., :2] / seen[..., 2:]
 
 

@@ -342,7 +342,7 @@ def objects(methods: dict[str, dict[str, Any]]) -> dict[str, Callable[[], Row]]:
             some = paths[:EMPTY]
             frames = (Frame(decode(path.read_bytes(), str(path))) for path in some)
             people = [frame.people for frame in who.frames(frames)]
-            false = np.concatenate([one.keypoints for one in people])
+            false = np.concatenate([one.to(COCO17).keypoints for one in people])
             kept = distances(shown_joints(false), middles) <= limit
             out[place] = [len(some), round(len(false) / len(some), 3),
                           round(float(kept.sum()) / len(some), 3)]  # fmt: skip

@@ -296,6 +296,13 @@ class Poses3D:
         ids = None if self.ids is None else self.ids[index]
         return replace(self, joints=self.joints[index], ids=ids)
 
+    def to(self, skeleton: Skeleton) -> Poses3D:
+        """The same people in another keypoint format: joints copied or derived by name, missing
+        ones all zeros.
+        """
+        joints = mapping(self.skeleton, skeleton)(self.joints)
+        return replace(self, joints=joints, skeleton=skeleton)
+
     def __repr__(self) -> str:
         return f"Poses3D({len(self)} × {self.skeleton.name}, {self.frame})"
 

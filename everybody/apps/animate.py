@@ -28,7 +28,7 @@ from ..messages import Say, warn
 from ..people import Poses3D
 from ..results.bvh import animation_bvh
 from ..results.spatial import LINES3D, read, spatial_file
-from ..skeletons import H36M17
+from ..skeletons import H36M17, H36M29
 from .contacts import contacts, kept, slide
 from .retarget import resampled, retarget
 from .rig import Rig
@@ -104,8 +104,9 @@ def on_floor(motion: Motion) -> Motion:
         return motion
     names = motion.skeleton.joints
     finder = FloorFinder()
-    if motion.skeleton is H36M17:
-        for joints, time in zip(motion.joints, motion.times, strict=True):
+    if names[: len(H36M17)] == H36M17.joints:
+        lifted = motion.joints[:, : len(H36M17)]
+        for joints, time in zip(lifted, motion.times, strict=True):
             ids = np.array([motion.id])
             poses = Poses3D(np.nan_to_num(joints)[None].astype(np.float32), H36M17, ids, "camera")
             finder.add(poses, float(time))
@@ -166,7 +167,8 @@ def read_tracks_npz(path: Path) -> list[Motion]:
     shapes = ((count, len(joints), 3), (count, len(joints)), (count,), (count,))
     if (places.shape, scores.shape, times.shape, ids.shape) != shapes:
         raise DataError(f"{path}: its arrays do not belong together: {places.shape}, {times.shape}")
-    skeleton = H36M17 if joints == list(H36M17.joints) else tree_skeleton(path.stem, joints)
+    known = (one for one in (H36M17, H36M29) if list(one.joints) == joints)
+    skeleton = next(known, None) or tree_skeleton(path.stem, joints)
     whole = np.concatenate([places, scores[..., None]], 2).astype(np.float64)
     out = []
     for one in np.unique(ids):

@@ -255,7 +255,8 @@ def reaching(body: Array, goals: Array, stands: NDArray[np.bool_]) -> Array:
 def grounded(poses: Poses3D, floor: Floor) -> Poses3D:
     """People in camera coordinates -> people in the world."""
     joints = poses.joints.copy()
-    joints[..., :3] = floor.to_world(joints[..., :3])
+    known = joints[..., :3].any(-1, keepdims=True)  # what lies in the camera itself is missing
+    joints[..., :3] = np.where(known, floor.to_world(joints[..., :3]), 0)
     return replace(poses, joints=joints, frame="world")
 
 
@@ -296,10 +297,10 @@ def _slide(run: list[tuple[float, Array]]) -> list[float]:
 
 
 def stretching(joints: Array) -> Array:
-    """Joints [T, 17, 3 or more] -> [16]: how much the length of each bone varies over time, its
-    standard deviation by its mean.
+    """Joints [T, 17 or more, 3 or more] -> [16]: how much the length of each bone of H36M17 varies
+    over time, its standard deviation by its mean.
     """
     from .anatomy import bones
 
-    lengths = bones(joints[..., :3].astype(np.float64))[:, 1:]
+    lengths = bones(joints[:, : len(H36M17), :3].astype(np.float64))[:, 1:]
     return lengths.std(0) / np.maximum(lengths.mean(0), 1e-9)

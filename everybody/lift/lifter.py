@@ -2,6 +2,8 @@
 
     people with ids ─▶ clips of 27 frames ─▶ network ─▶ steady bones ─▶ root ─▶ Poses3D
 
+People whose feet are seen get these, faces and necks beside the 17 joints (`further`).
+
 A frame waits for the `ahead` frames after it (13 by default, .43 s; 0 for live), which make it more
 accurate; without them the network gets clips whose future is not known. Each person's clip is
 lifted together with its mirror image, and the two answers are averaged, so that mirrored people
@@ -25,13 +27,14 @@ from ..media.clock import Films
 from ..options import Engine
 from ..people import Frame, People, Poses3D
 from ..runtime import Session, describe
-from ..skeletons import COCO17, H36M17, Skeleton, mapping
+from ..skeletons import COCO17, H36M17, H36M29, HALPE26, Skeleton, mapping
 from ..weights.locate import opened
 from . import root, window
 from .anatomy import HEIGHT
 from .cameras import focal
 from .exif import picture_fov
 from .floor import Upright
+from .further import tells_feet, with_further
 from .knees import as_in_gait
 from .track import KEPT, RATE, Track, scores
 
@@ -39,6 +42,7 @@ FOV = 60.0  # degrees across the longer side where nothing is known: a phone's m
 AHEAD = 13  # frames
 TOGETHER = 16  # frames that are lifted in one call, where somebody may wait
 GONE = 10.0  # seconds out of sight after which nothing of a person is remembered
+BODY, OTHERS = slice(len(COCO17)), slice(len(COCO17), None)  # of HALPE26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +132,10 @@ class Lifting:
 
 
 def flat(skeleton: Skeleton) -> str:
-    """What to say of the joints that stay in the picture's plane, since lifters are not told them:
-    feet, faces, hands. "" where there are none.
+    """What to say of the joints that stay in the picture's plane, as points of faces and hands do.
+    "" where there are none.
     """
-    known = {*COCO17.joints, *mapping(H36M17, skeleton).copied, *mapping(H36M17, skeleton).derived}
+    known = {*COCO17.joints, *mapping(H36M29, skeleton).copied, *mapping(H36M29, skeleton).derived}
     names = [joint for joint in skeleton.joints if joint not in known]
     if not names:
         return ""
@@ -168,7 +172,7 @@ class Network:
 
 
 class Waiting(NamedTuple):
-    """A frame that waits, and its people's rays and scores [N, 17, 3]."""
+    """A frame that waits, and its people's rays and scores [N, 26, 3]."""
 
     frame: Any
     points: Array
@@ -183,9 +187,12 @@ class Reel:
     waiting: deque[Waiting] = field(default_factory=deque)
     tracks: dict[int, Track] = field(default_factory=dict)
     upright: Upright = field(default_factory=Upright)
+    feet: bool = False  # whether people have some, so that 29 joints come out
 
     def add(self, frame: S) -> Iterator[tuple[S, Poses3D]]:
         """A new frame -> those that need not wait any more."""
+        if len(frame.people.skeleton):  # without joints nobody is there, or it is refused
+            self.feet = tells_feet(frame.people.skeleton)
         points = self._rays(frame)
         for number, one in zip(_ids(frame.people), points, strict=False):
             self.tracks.setdefault(number, Track()).add(frame.time, one)
@@ -201,10 +208,10 @@ class Reel:
             yield from self._lifted(min(len(self.waiting), TOGETHER))
 
     def _rays(self, frame: Seen) -> Array:
-        """[N, 17, 3]: rays and scores of COCO's joints."""
+        """[N, 26, 3]: rays and scores of HALPE26's joints, of which COCO's come first."""
         people, size = frame.people, frame.size
         if not len(people):
-            return np.zeros((0, len(COCO17), 3), np.float32)
+            return np.zeros((0, len(HALPE26), 3), np.float32)
         if not len(people.skeleton):
             raise OptionError("people without joints cannot be lifted: choose a pose model")
         if min(size) <= 0:
@@ -212,7 +219,7 @@ class Reel:
                 f"frame {frame.index} of '{frame.source}': its size is not known, so its camera is "
                 "not: give results that say width and height"
             )
-        points = mapping(people.skeleton, COCO17)(people.keypoints)
+        points = mapping(people.skeleton, HALPE26)(people.keypoints)
         length = focal(size, self.lift.fov or picture_fov(frame.source, frame.index) or FOV)
         rays = window.rays(points[..., :2], size, length)
         return np.concatenate([rays, points[..., 2:]], 2).astype(np.float32)
@@ -221,19 +228,28 @@ class Reel:
         """The first so many waiting frames, lifted in one call."""
         now = [self.waiting.popleft() for _ in range(count)]
         clips = np.concatenate([self._clips(*one) for one in now])
-        clips = window.smoothed(clips) if self.lift.steady else clips
-        poses, points = self.net(clips), clips[:, self.net.reach]
-        start = 0
+        body = self._smoothed(clips[:, :, BODY])
+        poses, points = self.net(body), body[:, self.net.reach]
+        found, start = [], 0
         for frame, _ in now:
             part = slice(start, start + len(frame.people))
             start = part.stop
-            yield frame, self._placed(frame, poses[part], points[part])
+            found.append(self._placed(frame, poses[part], points[part]))
+        if self.feet:
+            others = self._smoothed(clips[:, :, OTHERS])[:, self.net.reach]
+            every = np.concatenate([points, others], 1)
+            found = with_further(found, every, self.lift.height or HEIGHT)
+        yield from zip((frame for frame, _ in now), found, strict=True)
         self._forget(now[-1].frame.time)
 
+    def _smoothed(self, clips: NDArray[np.float32]) -> NDArray[np.float32]:
+        clips = np.ascontiguousarray(clips)
+        return window.smoothed(clips) if self.lift.steady else clips
+
     def _clips(self, frame: Seen, points: Array) -> NDArray[np.float32]:
-        """[N, F, 17, 3] around a frame; of people without ids, the frame alone."""
+        """[N, F, 26, 3] around a frame; of people without ids, the frame alone."""
         reach, ahead = self.net.reach, min(self.lift.ahead, self.net.reach)
-        clips = np.zeros((len(points), 2 * reach + 1, len(COCO17), 3), np.float32)
+        clips = np.zeros((len(points), 2 * reach + 1, len(HALPE26), 3), np.float32)
         for clip, number in zip(clips, _ids(frame.people), strict=False):
             clip[: reach + ahead + 1] = self.tracks[number].clip(frame.time, reach, ahead)
         clips[:, reach] = points

@@ -26,9 +26,10 @@ HANGS_ON = {
     "toe": ("ball",),
     "spine": ("pelvis",),
     "chest": ("spine", "pelvis"),
-    **dict.fromkeys(("neck", "thorax"), ("chest", "spine", "pelvis")),
+    "thorax": ("chest", "spine", "pelvis"),
+    "neck": ("thorax", "chest", "spine", "pelvis"),
     "upper_neck": ("thorax", "neck"),
-    "shoulder": ("neck", "thorax"),
+    "shoulder": ("thorax", "neck"),
     "elbow": ("shoulder",),
     "wrist": ("elbow",),
     **dict.fromkeys(("hand", "index", "pinky", "thumb"), ("wrist",)),
@@ -100,7 +101,7 @@ def _tree(skeleton: Skeleton) -> dict[str, str]:
         found = next((choice for choice in choices if choice in skeleton.joints), None)
         if found is not None:
             on[name] = found
-    trunk = next(name for name in ("neck", "thorax") if name in on)
+    trunk = next(name for name in ("thorax", "neck") if name in on)
     low = next(name for name in ("spine", "chest", trunk) if name in on)
     on = {"pelvis": "", TRUNK: "pelvis", **on, low: TRUNK}
     for side in (_LEFT, _RIGHT):
@@ -134,7 +135,7 @@ def fit_body(motion: Motion) -> Body:
     motion = with_middles(motion)
     places = dict(zip(motion.skeleton.joints, np.swapaxes(motion.places, 0, 1), strict=True))
     on = _tree(motion.skeleton)
-    trunk = next(name for name in ("neck", "thorax") if name in on)
+    trunk = next(name for name in ("thorax", "neck") if name in on)
     places[TRUNK] = places["pelvis"]
     for side in (_LEFT, _RIGHT):
         places[f"{side}collar"] = places[trunk]

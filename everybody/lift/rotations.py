@@ -47,6 +47,19 @@ def log_slope(vectors: Array) -> Array:
     return np.eye(3) - matrix / 2 + share * (matrix @ matrix)
 
 
+def exp_slope(vectors: Array) -> Array:
+    """[..., 3] -> [..., 3, 3]: how `exp(v)` turns on with a small change of v: the left Jacobian
+    (Barfoot 2017, equation 7.77), the inverse of `log_slope`.
+    """
+    angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
+    small = angle < 1e-4
+    safe = np.where(small, 1.0, angle)
+    first = np.where(small, 1 / 2, (1 - np.cos(safe)) / safe**2)
+    second = np.where(small, 1 / 6, (safe - np.sin(safe)) / safe**3)
+    matrix = cross_matrix(vectors)
+    return np.eye(3) + first * matrix + second * (matrix @ matrix)
+
+
 def nearest(matrices: Array) -> Array:
     """[..., 3, 3] -> [..., 3, 3]: the rotation R for which the trace of Rᵀ M is largest (Kabsch
     1976; Umeyama 1991).

@@ -34,7 +34,7 @@ class Track:
         self.feet = Planted()
 
     def add(self, time: float, points: Array) -> None:
-        """Rays and scores [17, 3] of a frame later than all before."""
+        """Rays and scores [K, 3] of a frame later than all before."""
         if self.times and time <= self.times[-1]:
             time = self.times[-1] + 1 / RATE
         self.times.append(time)
@@ -48,7 +48,7 @@ class Track:
             self.points.popleft()
 
     def clip(self, at: float, before: int, after: int) -> Array:
-        """Rays and scores [before + 1 + after, 17, 3] at steps of 1 / RATE around a time: between
+        """Rays and scores [before + 1 + after, K, 3] at steps of 1 / RATE around a time: between
         frames by a line, zeros where there is no frame near.
         """
         wanted = at + np.arange(-before, after + 1) / RATE
@@ -78,7 +78,7 @@ class Track:
 
 
 def sampled(times: Array, points: Array, wanted: Array) -> Array:
-    """Joints [T, 17, 3] at times [T] -> [F, 17, 3] at others."""
+    """Joints [T, K, 3] at times [T] -> [F, K, 3] at others."""
     after = np.searchsorted(times, wanted - 1e-4)  # a millisecond of jitter is no gap
     after = np.minimum(after, len(times) - 1)
     before = np.maximum(after - 1, 0)

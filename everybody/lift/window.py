@@ -94,7 +94,7 @@ def seen(points: Array, *, middle: int) -> Seen:
 
 
 def smoothed(clips: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rays and scores [B, F, 17, 3] -> the same, each joint averaged with those of the two frames
+    """Rays and scores [B, F, K, 3] -> the same, each joint averaged with those of the two frames
     before and after it, by binomial weights and scores. Where one of these is not known, with one,
     or none: both sides weigh the same, so nothing lags, and the newest frame of a live film is as
     it was seen.

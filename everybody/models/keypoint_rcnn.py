@@ -82,10 +82,10 @@ class KeypointRCNN(nn.Module):
     joints 0: no keypoint head; masks: with the mask head (the published Mask R-CNN: joints 0,
     masks, classes 91). score: the least of a detection; nms: IoU; most: detections of one picture.
 
-    Of the published kind: depths, width and norm of the ResNet. finder: RTMDet's backbone and neck
-    in place of it, which a trained detector can lend. scale: how large pictures are against the
-    paper's, for the sides of anchors and the choice of levels. drawn: of each picture, how many
-    anchors and how many proposals are learnt from at a time.
+    depths, width, norm: of the ResNet. finder: RTMDet's backbone and neck in place of it, which a
+    trained detector can lend. scale: how large pictures are against the paper's, for the sides of
+    anchors and the choice of levels. drawn: of each picture, how many anchors and how many
+    proposals are learnt from at a time.
     """
 
     def __init__(

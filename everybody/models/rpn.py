@@ -48,7 +48,7 @@ class RPN(nn.Module):
         self,
         width: int,
         *,
-        sizes: Sequence[int] = SIZES,
+        sizes: Sequence[float] = SIZES,
         shapes: Sequence[float] = SHAPES,
         before: int = 1000,
         after: int = 1000,

@@ -124,6 +124,8 @@ class YoloxDetector(YoloxNet):
     """
 
     MIDDLE = 0.5
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, categories: int = 1, **numbers: Any) -> None:
         super().__init__(classes=categories, **numbers)

@@ -19,6 +19,7 @@ from .people import (
     COCO17,
     CROWDPOSE14,
     H36M17,
+    H36M29,
     HALPE26,
     LSP14,
     MPII16,
@@ -29,9 +30,9 @@ from .whole import FACE70, FACE_MESH468, HALPE136, HAND21, OPENPOSE135, WHOLEBOD
 
 __all__ = [
     "ANIMAL20", "AP10K17", "BLAZEPOSE33", "BODY23", "BOX", "CMU24", "COCO17", "CROWDPOSE14",
-    "FACE70", "FACE_MESH468", "H36M17", "HALPE26", "HALPE136", "HAND21", "LSP14", "MIDPOINTS",
-    "MPII16", "OPENPOSE18", "OPENPOSE25", "OPENPOSE135", "PLACED", "SIGMAS", "SKELETONS",
-    "WHOLEBODY133", "Mapping", "Skeleton", "mapping", "skeleton", "union",
+    "FACE70", "FACE_MESH468", "H36M17", "H36M29", "HALPE26", "HALPE136", "HAND21", "LSP14",
+    "MIDPOINTS", "MPII16", "OPENPOSE18", "OPENPOSE25", "OPENPOSE135", "PLACED", "SIGMAS",
+    "SKELETONS", "WHOLEBODY133", "Mapping", "Skeleton", "mapping", "skeleton", "union",
 ]  # fmt: skip
 
 SKELETONS: dict[str, Skeleton] = {
@@ -49,6 +50,7 @@ SKELETONS: dict[str, Skeleton] = {
         OPENPOSE25,
         BLAZEPOSE33,
         H36M17,
+        H36M29,
         CMU24,
         ANIMAL20,
         AP10K17,

@@ -79,23 +79,25 @@ class Mapping:
         return self._named(0)
 
     def __call__(self, keypoints: NDArray[np.floating]) -> NDArray[np.floating]:
-        """[..., K, 3] of the source -> [..., K', 3] of the target; a midpoint scores as its worse
-        parent, a joint that the source lacks is all zeros. A joint that is moved keeps its score,
-        and its place where one of the joints that say whereto scores 0.
+        """[..., K, 3] of the source -> [..., K', 3] of the target, or in space 4 numbers instead of
+        3, of which the last is the score; a midpoint scores as its worse parent, a joint that the
+        source lacks is all zeros. A joint that is moved keeps its score, and its place where one of
+        the joints that say whereto scores 0.
         """
-        out = np.zeros((*keypoints.shape[:-2], len(self.parents), 3), keypoints.dtype)
+        numbers = keypoints.shape[-1]
+        out = np.zeros((*keypoints.shape[:-2], len(self.parents), numbers), keypoints.dtype)
         for joint, parents in enumerate(self.parents):
             if parents:
                 chosen = keypoints[..., list(parents), :]
-                out[..., joint, :2] = chosen[..., :2].mean(-2)
-                out[..., joint, 2] = chosen[..., 2].min(-1)
+                out[..., joint, :-1] = chosen[..., :-1].mean(-2)
+                out[..., joint, -1] = chosen[..., -1].min(-1)
         for joint, parents, weights in self.placed:
             chosen = keypoints[..., list(parents), :]
-            known = np.asarray((chosen[..., 2] > 0).all(-1))
+            known = np.asarray((chosen[..., -1] > 0).all(-1))
             moved = np.einsum(
-                "...pc,p->...c", chosen[..., :2], np.asarray(weights, keypoints.dtype)
+                "...pc,p->...c", chosen[..., :-1], np.asarray(weights, keypoints.dtype)
             )
-            out[..., joint, :2] = np.where(known[..., None], moved, out[..., joint, :2])
+            out[..., joint, :-1] = np.where(known[..., None], moved, out[..., joint, :-1])
         return out
 
 

@@ -98,6 +98,10 @@ BLAZEPOSE33 = built(
     " right_wrist-right_index left_index-left_pinky right_index-right_pinky"
     " left_heel-left_foot_index right_heel-right_foot_index",
 )
+_H36M_TRUNK = (
+    " pelvis-left_hip pelvis-right_hip pelvis-spine spine-thorax thorax-upper_neck"
+    " upper_neck-head_top thorax-left_shoulder thorax-right_shoulder"
+)
 H36M17 = replace(
     built(
         "h36m-17",
@@ -120,10 +124,19 @@ H36M17 = replace(
             "right_elbow",
             "right_wrist",
         ),
-        LIMBS + " pelvis-left_hip pelvis-right_hip pelvis-spine spine-thorax thorax-upper_neck"
-        " upper_neck-head_top thorax-left_shoulder thorax-right_shoulder",
+        LIMBS + _H36M_TRUNK,
     ),
     parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
+)
+# Human3.6M's joints and the others of Halpe-26, whose head is the top of the head, and whose neck
+# lies below the upper neck, which is between the ears: what is lifted of people who have feet.
+H36M29 = replace(
+    built(
+        "h36m-29",
+        (*H36M17.joints, *COCO[:5], "neck", *HALPE[-6:]),
+        LIMBS + _H36M_TRUNK + " upper_neck-nose",
+    ),
+    parents=(*H36M17.parents, *[9] * 5, 8, *[6, 3] * 3),
 )
 
 _CMU_LEG = ("hip", "knee", "ankle", "ball", "toe")
