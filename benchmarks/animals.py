@@ -5,15 +5,17 @@
     python -m benchmarks.animals --data ../shared/data/animals/train --every 6   # to choose by
 
 PCK@0.2 counts a joint as right within a fifth of the longer side of the animal's box. AP is COCO's,
-with OKS of the sigmas of `animal-20` and the labels' areas, of all species at once; beside it the
-mean over species. Boxes that score at least .02 are judged, each species for itself. Intervals are
-95 %, by a bootstrap over pictures.
+with OKS of the sigmas of `animal-20` and the labels' areas. Boxes that score at least .02 are
+judged. All figures are those of `everybody eval` (`metrics/compare.py`): of each species, their
+mean, and all as one. Intervals are 95 %, by a bootstrap over pictures. The boxes of the detector
+alone are judged, too; those of "found" are ranked by the animals' joints as well.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,27 +27,14 @@ from everybody.data.frames import gathered
 from everybody.data.join import joined
 from everybody.data.read import read
 from everybody.methods.detector import open_detector
-from everybody.metrics import bootstrap, boxes, oks
-from everybody.metrics.judge import judge
+from everybody.metrics.compare import judge_all
 from everybody.metrics.predict import predict
+from everybody.metrics.tables import Verdict, verdicts
 from everybody.options import Engine, FindOptions
 from everybody.skeletons import ANIMAL20
 from everybody.weights import manifest
 
 SCORE = 0.02  # least score of a box that is judged
-Measure = Callable[[np.ndarray], float]  # how often each picture counts [P] -> a figure
-
-
-def said(measure: Measure, pictures: int, draws: int) -> str:
-    """'.512 [.470, .551]'"""
-    weights = bootstrap.draws(pictures, draws, np.random.default_rng(0))
-    low, high = bootstrap.interval(np.array([measure(line) for line in weights]))
-    return f"{measure(np.ones(pictures)):.3f} [{low:.3f}, {high:.3f}]"
-
-
-def as_one(data: Dataset) -> Dataset:
-    """All species as one category."""
-    return replace(data, category=np.ones_like(data.category), categories={1: "animal"})
 
 
 def boxes_found(truth: Dataset, detector: str) -> Dataset:
@@ -59,59 +48,31 @@ def boxes_found(truth: Dataset, detector: str) -> Dataset:
     return joined(gathered(found, truth.pictures, ANIMAL20, name=detector), truth)
 
 
-def print_boxes(truth: Dataset, found: Dataset, draws: int) -> None:
-    print(head("species", "animals", "box AP"))
-    each: list[Measure] = []
-    for number, name in truth.categories.items():
-        wanted = truth.category == number
-        matches = boxes.matches(truth.select(wanted), found.select(found.category == number))
-        each.append(lambda weights, matches=matches: matches(weights)["AP"])
-        print(row(name, int(wanted.sum()), said(each[-1], len(truth), draws)))
-
-    def mean(weights: np.ndarray) -> float:
-        return float(np.nanmean([measure(weights) for measure in each]))
-
-    print(row("mean", "", said(mean, len(truth), draws)))
-    pooled = boxes.matches(as_one(truth), as_one(found))
-    value = said(lambda weights: pooled(weights)["AP"], len(truth), draws)
-    print(row("an animal, of any species", int((~truth.ignored).sum()), value))
-
-
-def joint_measures(truth: Dataset, found: Dataset) -> tuple[Measure, Measure, Measure]:
-    """PCK, AP and AP50 of what was found, of all species at once."""
-    one, all_found = as_one(truth), as_one(found)
-    (pck,) = judge(one, all_found, ["PCKb@0.2"])[:1]
-    precision = oks.Matches(oks.evaluation(one, all_found), one)
-    return (
-        pck.again,
-        lambda weights: precision(weights)["AP"],
-        lambda weights: precision(weights)["AP50"],
-    )
-
-
 def on_true_boxes(truth: Dataset, pose: str) -> Dataset:
     """The joints of the animals whose boxes are known."""
     return predict(truth, boxes="gt", pose=pose, orientation="upright", threads=1, workers=1)
 
 
-def print_joints(truth: Dataset, found: Dataset, what: str, draws: int) -> None:
-    """PCK and AP of what was found."""
-    pck, precision, coarse = joint_measures(truth, found)
-    pictures = len(truth)
-    cells = [said(pck, pictures, draws), said(precision, pictures, draws)]
-    print(row(what, *cells, f"{coarse(np.ones(pictures)):.3f}"))
+def judged(truth: Dataset, found: Dataset, measures: Sequence[str], draws: int = 0) -> Verdict:
+    """As `everybody eval --bootstrap` judges."""
+    (one,) = judge_all([found], truth, measures)
+    return verdicts([(one.about, one.figures)], repeats=draws)[0]
 
 
-def print_parts(truth: Dataset, found: Dataset) -> None:
-    """PCK by joint and by species, on true boxes."""
-    (pck,) = judge(as_one(truth), as_one(found), ["PCKb@0.2"])[:1]
-    print("\nBy joint: " + ", ".join(f"{name} {value:.2f}" for name, value in pck.parts.items()))
-    said = []
-    for number, name in truth.categories.items():
-        some = truth.select(truth.category == number)
-        (part,) = judge(as_one(some), as_one(found), ["PCKb@0.2"])[:1]
-        said.append(f"{name} {part.value:.2f}")
-    print("By species: " + ", ".join(said))
+def by_species(verdict: Verdict) -> None:
+    """A table: species, how many there are, each measure with its interval."""
+    measures = verdict.measures_by_category
+    print(head("species", "animals", *measures))
+    for name, figures in verdict.by_category.items():
+        cells = [said(verdict, figures[measure].name) for measure in measures]
+        print(row(name, verdict.about.categories.get(name, ""), *cells))
+
+
+def said(verdict: Verdict, name: str) -> str:
+    """'.512 [.470, .551]'"""
+    value = next(figure.value for figure in verdict.figures if figure.name == name)
+    low, high = verdict.intervals.get(name, (math.nan, math.nan))
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def arguments() -> argparse.Namespace:
@@ -130,16 +91,21 @@ def main() -> None:
     given = arguments()
     truth = read(given.data)
     truth = truth.subset(range(0, len(truth), given.every))
-    print(f"{given.data.name}: {counted(truth).replace('people', 'animals')}\n")
-    print_boxes(truth, boxes_found(truth, given.detector), given.draws)
+    print(f"{given.data.name}: {counted(truth).replace('people', 'animals')}")
+    print(f"\nBoxes of {given.detector} alone:\n")
+    by_species(judged(truth, boxes_found(truth, given.detector), ["BoxAP"], given.draws))
 
-    print("\n" + head("boxes", "PCK@0.2", "AP", "AP50"))
     on_truth = on_true_boxes(truth, given.pose)
-    print_joints(truth, on_truth, "true", given.draws)
     options = {"pose": given.pose, "orientation": "upright", "threads": 1, "workers": 1}
-    detected = predict(truth, detector=given.detector, det_score=SCORE, **options)
-    print_joints(truth, joined(detected, truth), "found", given.draws)
-    print_parts(truth, on_truth)
+    found = predict(truth, detector=given.detector, det_score=SCORE, **options)
+    joints = ["PCKb@0.2", "AP"]
+    for boxes, results in (("true", on_truth), ("found", found)):
+        measures = joints if boxes == "true" else [*joints, "BoxAP"]
+        verdict = judged(truth, results, measures, given.draws)
+        print(f"\nJoints of {given.pose} on {boxes} boxes:\n")
+        by_species(verdict)
+        pck = next(figure for figure in verdict.figures if figure.parts)
+        print("\nBy joint: " + ", ".join(f"{name} {v:.2f}" for name, v in pck.parts.items()))
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ from everybody.estimator import Estimator
 from everybody.methods.orientation import AnyTurn
 from everybody.methods.topdown import Distinct, TopDown
 from everybody.metrics import boxes
+from everybody.metrics.categories import ONE
 from everybody.metrics.judge import judge
 from everybody.metrics.predict import predict
 from everybody.metrics.regions import outside
@@ -207,9 +208,8 @@ def _feet(
 def _animals_found() -> str:
     truth = read(DATA / "animals/val")
     found = animals.on_true_boxes(truth, "everybody-animals")
-    once = np.ones(len(truth))
-    pck, precision, _ = animals.joint_measures(truth, found)
-    return f"{pck(once):.3f} / {precision(once):.3f}"
+    rows = animals.judged(truth, found, ["PCKb@0.2", "AP"]).by_category[ONE]
+    return " / ".join(f"{figure.value:.3f}" for figure in rows.values())
 
 
 def _animals(name: str, options: dict[str, Any]) -> str:

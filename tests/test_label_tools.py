@@ -234,6 +234,13 @@ def test_a_category_without_key_points_is_named(picture):
         packed(picture, document)
 
 
+def test_a_category_of_nobody_and_without_key_points_is_named(picture):
+    document = coco()
+    document["categories"].append({"id": 2, "name": "egg"})
+    with pytest.raises(DataError, match="no annotation is of the category egg, which names no"):
+        packed(picture, document, category="egg")
+
+
 def test_species_of_different_joints_are_not_one_data_set(picture):
     document = coco()
     document["categories"].append({"id": 2, "name": "fish", "keypoints": ["fin", "tail"]})
@@ -380,3 +387,84 @@ def test_labels_of_nothing_and_files_cut_off_are_errors(picture):
     (picture / "labels" / "labels.json").write_text("[]")
     with pytest.raises(DataError, match=r"if .*labels\.json holds the labels, name that file"):
         read(picture / "labels")
+
+
+# --- boxes alone
+
+
+def boxes_alone(tool):
+    """Two boxes of 100 x 100, a bird's and a fish's, in the words of a tool."""
+    if tool == "coco":
+        document = several(2, category_id=2, bbox=[100, 0, 100, 100])
+        document["categories"].append({"id": 2, "name": "fish", "keypoints": ["fin", "tail"]})
+        document["annotations"][0]["bbox"] = [0, 0, 100, 100]
+        for one in document["annotations"]:
+            del one["keypoints"]
+        return document
+    if tool == "studio":
+        first, second = studio({}), studio({}, (100, 0, 100, 100))
+        other = second["annotations"][0]["result"][0]
+        other |= {"id": "other", "value": other["value"] | {"rectanglelabels": ["fish"]}}
+        first["annotations"][0]["result"].append(other)
+        return [first]
+    boxes = "".join(
+        f'<box label="{name}" xtl="{x}" ytl="0" xbr="{x + 100}" ybr="100"/>'
+        for name, x in (("bird", 0), ("fish", 100))
+    )
+    image = f'<image id="0" name="a.png" width="200" height="100">{boxes}</image>'
+    return f"<annotations>{image}</annotations>"
+
+
+@pytest.mark.parametrize("tool", ["coco", "studio", "cvat"])
+def test_boxes_alone_are_packed_for_detectors_and_only_for_them(picture, tool):
+    """Every box is to be found; none of the joints is labelled; without a scale, pixels stay."""
+    labels = boxes_alone(tool)
+    with pytest.raises(DataError, match=r"oxes alone are for `everybody pack|skeletons"):
+        said_of(picture, labels, "labels")
+    count, told = said_of(picture, labels, "labels", pictures=True, size=256)
+    assert count == 1
+    assert "no key points: boxes alone" in told
+    pack = shards.load([picture / "shards"])
+    assert [pack.categories[kind] for kind in pack.kinds] == ["bird", "fish"]
+    assert np.allclose(pack.boxes, [[-0.5, -0.5, 99.5, 99.5], [99.5, -0.5, 199.5, 99.5]])
+    assert not pack.ignored.any()
+    assert not pack.keypoints[..., 2].any()
+
+
+def test_boxes_alone_lie_in_shards_beside_those_of_a_skeleton(picture):
+    """With the same --skeleton both are learnt together; categories are chosen by name."""
+    path = picture / "labels"
+    for number, document in enumerate((coco(), boxes_alone("coco"))):
+        path.write_text(json.dumps(document))
+        options = packing.Packing(pictures=True, skeleton=BIRD, category="bird")
+        packing.pack_all([path], picture / f"shards{number}", options, say=print)
+    pack = shards.load([picture / "shards0", picture / "shards1"])
+    assert (pack.categories, pack.skeleton) == (("bird",), BIRD)
+    assert (pack.keypoints[..., 2] > 0).sum(1).tolist() == [3, 0]
+
+
+def test_a_box_alone_beside_skeletons_is_a_body_for_detectors(picture):
+    text = cvat().replace(
+        "</image>", '<box label="bird" xtl="100" ytl="0" xbr="160" ybr="90"/></image>'
+    )
+    path = picture / "annotations.xml"
+    path.write_text(text)
+    assert len(read(path).picture) == 1
+    data = packing.prepared(path, packing.Packing(pictures=True), None, print)
+    assert data.boxes.tolist() == [[-0.5, -0.5, 99.5, 99.5], [99.5, -0.5, 159.5, 89.5]]
+    assert not data.ignored.any()
+
+
+def test_where_nothing_can_be_packed_other_notes_are_not_repeated(picture):
+    """The area that stands in, and joints that the skeleton lacks, have left nobody out."""
+    document = coco(("tail", "left_wing", "right_wing"), far=0.0)
+    document["annotations"][0]["bbox"] = [0, 0, 20, 20]
+    (picture / "annotations.json").write_text(json.dumps(document))
+    options = packing.Packing(skeleton=BIRD)
+    said = []
+    with pytest.raises(DataError) as refused:
+        packing.pack_all([picture], picture / "shards", options, say=said.append)
+    notes = "\n".join(said)
+    assert "tail as beak" in notes
+    assert "stands in" in notes
+    assert str(refused.value).endswith("1 annotations: 1 with a box below 48 pixels")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,15 +16,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from everybody import geometry, runtime  # noqa: E402
-from everybody.cli import main  # noqa: E402
+from everybody.cli import app, main  # noqa: E402
 from everybody.codecs import Heatmap, PicodetBoxes  # noqa: E402
 from everybody.data.dataset import Dataset, Picture  # noqa: E402
 from everybody.data.read import read  # noqa: E402
-from everybody.errors import DataError, ModelError, OptionError, OutputError  # noqa: E402
+from everybody.errors import (  # noqa: E402
+    DataError,
+    EverybodyError,
+    ModelError,
+    OptionError,
+    OutputError,
+)
 from everybody.models import (  # noqa: E402
     MODELS,
     deployed,
@@ -1334,3 +1342,21 @@ def test_int8_is_smaller_and_says_nearly_the_same(tmp_path, task):
     for a, b in zip(wanted, found, strict=True):
         assert np.abs(a - b).max() < 0.2 * np.ptp(a) + 1e-3
         assert not np.array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--int8", "small.onnx"], "--int8 needs pictures to calibrate on"),
+        (["--int8", "small.onnx", "--data", "nowhere"], r"nowhere: no shards"),
+        (["--data", "nowhere"], "--data is for --int8, which is not given"),
+    ],
+)
+def test_export_refuses_what_int8_lacks_before_it_writes_anything(tmp_path, flags, said):
+    net = network(STILL, 17)
+    weights, out = tmp_path / "w.safetensors", tmp_path / "whole.onnx"
+    checkpoint.save_weights(weights, net.state_dict(), {"recipe": STILL.to_json()})
+    outcome = CliRunner().invoke(app, ["export", str(weights), str(out), *flags])
+    assert isinstance(outcome.exception, EverybodyError)
+    assert re.search(said, str(outcome.exception))
+    assert not out.exists()

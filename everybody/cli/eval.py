@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ from .options import listed
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..metrics.compare import Judged
+    from ..metrics.figure import Figure
     from ..metrics.tables import Verdict
 
 MODEL, OUTPUT = "Run and judge at once", "What comes out"
@@ -32,9 +34,7 @@ def _option(*names: str, help: str, panel: str | None = None) -> Any:
 
 Results = Annotated[
     list[Path],
-    typer.Argument(
-        help="Results: frames.jsonl or its folder, COCO's list of results, MPII's .mat."
-    ),
+    typer.Argument(help="Results of a run in any format, COCO's list of results, MPII's .mat."),
 ]
 Data = Annotated[
     Path, _option(help="The truth: COCO JSON, MPII, LSP, YOLO-pose …, told by content.")
@@ -46,8 +46,8 @@ Category = Annotated[
 Metrics = Annotated[
     list[str],
     _option(
-        help="AP, OKS, PCKh@0.5, PCK@0.2, PCKb@0.2, PDJ@0.2, PCP@0.5, PCPl@0.5, AUC@0.5, NME; "
-        "of tracks HOTA, DetA, AssA, MOTA, MOTP, IDF1, SwitchesPerMinute, PoseTrackAP; "
+        help="AP, BoxAP, OKS, PCKh@0.5, PCK@0.2, PCKb@0.2, PDJ@0.2, PCP@0.5, PCPl@0.5, AUC@0.5, "
+        "NME; of tracks HOTA, DetA, AssA, MOTA, MOTP, IDF1, SwitchesPerMinute, PoseTrackAP; "
         "of poses in space MPJPE, PA-MPJPE, N-MPJPE, PCK3D@150, AUC3D, MPJVE."
     ),
 ]
@@ -62,7 +62,11 @@ Bootstrap = Annotated[
 Seed = Annotated[int, _option(help="Of the draws.")]
 
 Model = Annotated[
-    list[str], _option(help="Name from `everybody models` or an ONNX file.", panel=MODEL)
+    list[str],
+    _option(
+        help="accurate, fast, animals, a name from `everybody models`, or an ONNX file.",
+        panel=MODEL,
+    ),
 ]
 Detector = Annotated[str | None, _option(help="As --model.", panel=MODEL)]
 Boxes = Annotated[
@@ -137,14 +141,19 @@ def evaluate(
     from ..data.read import read
     from ..metrics import spatial
     from ..metrics.compare import judge_all, precision_of_files
-    from ..metrics.judge import defaults
+    from ..metrics.judge import defaults, of_boxes_alone
     from ..metrics.tables import to_json, verdicts
 
     names, judged = listed(metrics), None
     if data.is_file() and spatial.holds_poses(data):
         judged = spatial.judge_files(results, data, names)
     else:
-        truth = read(data, skeleton=_skeleton(data_skeleton), category=category)
+        truth = read(
+            data,
+            skeleton=_skeleton(data_skeleton),
+            category=category,
+            joints=not of_boxes_alone(names),
+        )
         names = names or defaults(truth)
         if names == ["AP"] and not (model or skeleton or save_plots or report):
             judged = precision_of_files(results, truth)
@@ -233,7 +242,8 @@ def _save(
 
             found, truth = pairs[0]
             boxes = found.boxes_from or "not said"
-            write_report(report, truth, found, conditions=[f"boxes: {boxes}"])
+            conditions = [f"boxes: {boxes}"]
+            write_report(report, truth, found, conditions=conditions, verdict=verdicts[0])
     except OSError as error:
         raise refused(error.filename or "the report", error) from None
 
@@ -243,7 +253,8 @@ def _show(verdicts: list[Verdict]) -> None:
     from ..metrics.tables import notes
 
     console, first = Console(highlight=False), verdicts[0].about
-    people = f"{first.people} people × {first.skeleton.name}"
+    called = "bodies" if first.categories else "people"
+    people = f"{first.people} {called} × {first.skeleton.name}"
     console.print(f"[bold]{escape(first.data)}[/bold]: {first.pictures} pictures, {people}")
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("")
@@ -252,20 +263,19 @@ def _show(verdicts: list[Verdict]) -> None:
         table.add_column(f"{name}\n[dim]boxes: {escape(boxes)}[/dim]", justify="right")
         if verdict.differences:
             table.add_column("difference\n[dim]to the first, p[/dim]", justify="right")
-    for i, figure in enumerate(verdicts[0].figures):
+    for i, figure in enumerate(verdicts[0].overall):
         cells = []
         for verdict in verdicts:
-            value, ends = verdict.figures[i].value, verdict.intervals.get(figure.name)
-            cells.append(
-                _number(value)
-                + (f"  [dim]{_number(ends[0])} – {_number(ends[1])}[/dim]" if ends else "")
-            )
+            cells.append(_cell(verdict, verdict.overall[i]))
             if change := verdict.differences.get(figure.name):
                 strong = "bold" if change.p < 0.05 else "dim"
                 cells.append(f"[{strong}]{change.value:+.4f}  p {change.p:.3f}[/{strong}]")
         table.add_row(figure.name, *cells)
     console.print(table)
-    for figure in verdicts[0].figures:
+    for verdict in verdicts:
+        if verdict.about.categories:
+            console.print("", _by_category(verdict, several=len(verdicts) > 1))
+    for figure in verdicts[0].overall:
         if figure.says:
             console.print(f"[dim]{figure.name}: {figure.says}[/dim]", soft_wrap=True)
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -273,5 +283,33 @@ def _show(verdicts: list[Verdict]) -> None:
         messages.print(f"note: {note}", markup=False)
 
 
+def _by_category(verdict: Verdict, *, several: bool) -> Table:
+    """A row per category, a column per measure. several: others are judged, too."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column(escape(verdict.about.results) if several else "")
+    for name in ("to find", *verdict.measures_by_category):
+        table.add_column(escape(name), justify="right")
+    for name, row in verdict.by_category.items():
+        figures = [row.get(measure) for measure in verdict.measures_by_category]
+        cells = [_cell(verdict, figure, _short, "–") if figure else "–" for figure in figures]
+        table.add_row(escape(name), str(verdict.about.categories.get(name, "")), *cells)
+    return table
+
+
 def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.4f}"
+
+
+def _short(value: float) -> str:
+    """'.512': three columns of these, with intervals, fit 80 places."""
+    return "–" if math.isnan(value) else f"{value:.3f}".removeprefix("0")
+
+
+def _cell(
+    verdict: Verdict, figure: Figure, text: Callable[[float], str] = _number, dash: str = " – "
+) -> str:
+    """A figure, with its interval where there is one."""
+    low, high = verdict.intervals.get(figure.name, (math.nan, math.nan))
+    if math.isnan(low):
+        return text(figure.value)
+    return f"{text(figure.value)}  [dim]{text(low)}{dash}{text(high)}[/dim]"

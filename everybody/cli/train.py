@@ -309,12 +309,16 @@ def export(
     from ..train import compress
     from ..train import export as exporting
 
+    if data and int8 is None:
+        raise OptionError("--data is for --int8, which is not given")
+    if int8 is not None and not data:
+        raise OptionError("--int8 needs pictures to calibrate on: --data FOLDER of shards")
+    pictures = compress.calibration(weights, data) if data else None  # fails before all the work
+
     difference = exporting.export(weights, out, mix=mix, model=model)
     _say(f"{out}: differs from torch by {difference:.1e} of the greatest output")
     if half:
         compress.halve(out, out)
-    if int8 is not None:
-        if not data:
-            raise OptionError("int8 needs pictures to calibrate on: --data FOLDER of shards")
-        compress.quantise(out, int8, compress.calibration(weights, data))
+    if int8 is not None and pictures is not None:
+        compress.quantise(out, int8, pictures)
         _say(f"{int8}: int8, {int8.stat().st_size / out.stat().st_size:.0%} of the size")

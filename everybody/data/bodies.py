@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from ..skeletons import Skeleton
+from ..skeletons import COCO17, Skeleton
 from ..skeletons.names import plain_names
 from .dataset import MARGIN, Dataset, Picture, extents, image_folder
 from .joints import recognise
@@ -47,17 +47,23 @@ def assembled(
     format: str,
     names: Sequence[str] = (),
     category: str | None = None,
+    joints: bool = True,
 ) -> Dataset:
     """The bodies of the pictures as a data set. skeleton: whose joints; None: those that are
-    labelled, in the order of `names`, or of their coming. category: only these, by name.
+    labelled, in the order of `names`, or of their coming. category: only these, by name. joints:
+    whether there must be any; else boxes alone will do.
 
     Raises DataError for a joint that the skeleton does not have, and where nothing is labelled.
     """
     bodies = _of_category(path, bodies, category)
     given = dict.fromkeys([*plain_names(names), *(name for one in bodies for name in one.joints)])
-    if not given:
-        raise DataError(f"{path}: no body has a joint: label key points, not only boxes")
-    chosen = skeleton or recognise(tuple(given), len(given), path)
+    bare = bool(bodies) and not joints and not any(body.joints for body in bodies)
+    if not given and not bare:
+        raise DataError(
+            f"{path}: no body has a joint: label key points, not only boxes (boxes alone are for "
+            "`everybody pack --pictures`)"
+        )
+    chosen = skeleton or (COCO17 if bare else recognise(tuple(given), len(given), path))
     place = {name: index for index, name in enumerate(chosen.joints)}
 
     keypoints = np.zeros((len(bodies), len(chosen), 3))
@@ -82,6 +88,8 @@ def assembled(
         name=path.name,
         format=format,
         folder=image_folder(path, tuple(pictures)),
+        ignored=np.zeros(len(bodies), bool) if bare else None,  # type: ignore[arg-type]
+        notes=("no key points: boxes alone",) if bare else (),
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..skeletons import WHOLEBODY133, Skeleton
+from ..skeletons import COCO17, WHOLEBODY133, Skeleton
 from ..skeletons.names import plain_names
 from ..typed import Id, decode, read_bytes
 from .categories import Category, Choice, choose
@@ -82,11 +82,13 @@ def read_coco(
     *,
     skeleton: Skeleton | None = None,
     category: str | None = None,
+    joints: bool = True,
 ) -> Dataset:
     """Annotations in COCO's form: `data`, or what is in the file `path`.
 
     skeleton: overrides the joint names in the file. category: names or ids of the categories to
-    read, with commas between; by default those of people (`categories.choose`).
+    read, with commas between; by default those of people (`categories.choose`). joints: whether
+    there must be any; else boxes alone will do, and nobody is ignored for having no joint.
     """
     document = decode(read_bytes(path) if data is None else data, Document, path)
     images = Records.of(path, "images", document.images)
@@ -96,12 +98,17 @@ def read_coco(
     pictures = _pictures(images, numbers)
     picture = _places(everybody, images)
 
-    choice = choose(document.categories or [], category, path)
+    known = document.categories or []
+    if not joints and not any(everybody.values("keypoints")):
+        known = [Category(one.id, one.name) for one in known]  # whose joints does not matter
+    choice = choose(known, category, path)
     numbers_of = choice.numbers() or {1: 1}
-    counted, categories, notes = _counted(everybody, choice)
+    counted, categories, notes = _counted(everybody, choice, joints=joints)
     category_numbers = [numbers_of[key] for key in categories]
     people = everybody.keep(counted.tolist())
-    keypoints, skeleton, blank, note = keypoints_of(people, skeleton, choice)
+    bare = not joints and not any(people.values("keypoints")) and any(people.values("bbox"))
+    said = _boxes_alone(people, skeleton) if bare else keypoints_of(people, skeleton, choice)
+    keypoints, skeleton, blank, note = said
     boxes = boxes_of(people, keypoints, keypoints[..., 2] > 0)
     areas, estimated = _areas(people, boxes)
     crowd = np.array([bool(value) for value in people.values("iscrowd")], bool)
@@ -124,7 +131,7 @@ def read_coco(
         category=np.array(category_numbers, np.int64),
         heads=_heads(people),
         crowd=crowd,
-        ignored=crowd | (_stated(people, keypoints, skeleton) == 0),
+        ignored=crowd if bare else crowd | (_stated(people, keypoints, skeleton) == 0),
         categories={numbers_of[key]: one.called for key, one in choice.chosen.items()},
         name=path.name,
         format="COCO annotations",
@@ -134,7 +141,7 @@ def read_coco(
 
 
 def _counted(
-    people: Records, choice: Choice
+    people: Records, choice: Choice, *, joints: bool
 ) -> tuple[NDArray[np.bool_], list[int | str], list[str]]:
     """Which annotations are of the chosen categories [N], the category of each of those, and notes
     on what is left out: not on objects that have no joints, unless nobody is left. An annotation
@@ -153,7 +160,7 @@ def _counted(
         if key not in choice.chosen:
             known = choice.left_out.get(key)
             called = f"category {key}" if known is None else known.called
-            counts = left if record.keypoints or known is None else blank
+            counts = left if record.keypoints or known is None or not joints else blank
             counts[called] = counts.get(called, 0) + 1
     names = ", ".join(f"{count} of {called}" for called, count in left.items())
     notes = [f"left out: {names}; --category NAME chooses"] if left else []
@@ -253,13 +260,18 @@ def keypoints_of(
         skeleton = skeleton or WHOLEBODY133
     given = next((row for row in rows if row), None)
     names = choice.joints if choice else ()
+    if choice and choice.chosen and not (people.records or names or skeleton):
+        called = ", ".join(one.called for one in choice.chosen.values())
+        raise DataError(
+            f"{people.path}: no annotation is of the category {called}, which names no 'keypoints'"
+        )
     if people.records and given is None:
         chosen = choice.chosen.values() if choice else ()
         bare = ", ".join(one.called for one in chosen if not one.joints)
         raise DataError(
             f"{people.path}: no record of '{people.list}' has 'keypoints'"
             + (f", and the category {bare} names none" if bare else "")
-            + ": is this the keypoint file?"
+            + ": is this the keypoint file? (Boxes alone are for `everybody pack --pictures`.)"
         )
     places, note = None, ""
     if skeleton is None:
@@ -278,6 +290,13 @@ def keypoints_of(
     flat = people.numbers([row or nothing for row in rows], 3 * count, what)
     keypoints = flat.reshape(len(rows), count, 3)
     return keypoints if places is None else keypoints[:, places], skeleton, blank, note
+
+
+def _boxes_alone(people: Records, skeleton: Skeleton | None) -> tuple[Array, Skeleton, int, str]:
+    """As `keypoints_of`, of records without key points: none of the joints is labelled."""
+    skeleton = skeleton or COCO17
+    nothing = np.zeros((len(people), len(skeleton), 3))
+    return nothing, skeleton, 0, "no key points: boxes alone"
 
 
 def _places_of(

@@ -20,9 +20,15 @@ Element = ElementTree.Element
 
 
 def read_cvat(
-    path: Path, *, skeleton: Skeleton | None = None, category: str | None = None
+    path: Path,
+    *,
+    skeleton: Skeleton | None = None,
+    category: str | None = None,
+    joints: bool = True,
 ) -> Dataset:
-    """The pictures of an export and the bodies on them. Raises DataError."""
+    """The pictures of an export and the bodies on them. joints: whether there must be any; else a
+    box that no skeleton's group has is a body, too. Raises DataError.
+    """
     try:
         root = ElementTree.fromstring(read_bytes(path))
     except ElementTree.ParseError as error:
@@ -42,6 +48,7 @@ def read_cvat(
         size = round(_number(image, "width", where)), round(_number(image, "height", where))
         pictures.append(Picture(name, place + 1, *size))
         bodies += _bodies(image, place, where)
+        bodies += [] if joints else _boxes_alone(image, place, where)
     return assembled(
         path,
         pictures,
@@ -50,6 +57,7 @@ def read_cvat(
         format="CVAT",
         names=_joints_in_order(root),
         category=category,
+        joints=joints,
     )
 
 
@@ -81,6 +89,16 @@ def _bodies(image: Element, picture: int, where: str) -> list[Body]:
             body.add(point.get("label") or "", x, y, 1 if point.get("occluded") == "1" else 2)
         found.append(body)
     return found
+
+
+def _boxes_alone(image: Element, picture: int, where: str) -> list[Body]:
+    """The boxes of one picture that are in no skeleton's group."""
+    groups = {element.get("group_id", "0") for element in image.findall("skeleton")} - {"0"}
+    return [
+        Body(picture, where, box.get("label") or "object", box=_box(box, where))
+        for box in image.findall("box")
+        if box.get("group_id", "0") not in groups
+    ]
 
 
 def _point(element: Element, where: str) -> tuple[float, float]:

@@ -1,25 +1,27 @@
-"""Our own results, frames.jsonl, as a data set."""
+"""Results of a run, frames.jsonl or another of its formats, as a data set."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..people import People
-from ..results.journal import read_journal
+from ..results.formats import read_results
 from ..skeletons import Skeleton
 from .dataset import Dataset, Picture
 
 
 def read_frames(path: Path, *, skeleton: Skeleton | None = None) -> Dataset:
-    """frames.jsonl, or the folder with it and run.json. A frame of a video is the picture
-    'name#index'.
+    """frames.jsonl, or the folder with it and run.json; or another format that `convert` reads. A
+    frame of a video is the picture 'name#index'.
     """
-    journal = read_journal(path, skeleton)
+    notes: list[str] = []
+    journal = read_results(path, skeleton, say=notes.append)
     records = list(journal)
     frames = Counter(record.source for record in records)
     names = [
@@ -34,13 +36,14 @@ def read_frames(path: Path, *, skeleton: Skeleton | None = None) -> Dataset:
     ]
     folder = path if path.is_dir() else path.parent
     name = f"{folder.name}/{path.name}" if path.is_file() and folder.name else path.name
-    return gathered(
+    found = gathered(
         [record.people for record in records],
         pictures,
         journal.skeleton,
         name=name,
         boxes_from=_boxes_from(journal.run.get("options")),
     )
+    return replace(found, notes=tuple(notes))
 
 
 def _boxes_from(options: Any) -> str:

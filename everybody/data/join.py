@@ -42,7 +42,7 @@ def joined(results: Dataset, truth: Dataset) -> Dataset:
         if not isnan(picture.time):  # labels of films mostly do not say when
             pictures[place] = replace(pictures[place], time=picture.time)
     moved = replace(results, pictures=tuple(pictures), picture=places[results.picture])
-    return _in_categories(moved, truth)
+    return in_categories(moved, truth)
 
 
 def _place(
@@ -62,7 +62,7 @@ def _place(
     return found
 
 
-def _in_categories(results: Dataset, truth: Dataset) -> Dataset:
+def in_categories(results: Dataset, truth: Dataset) -> Dataset:
     """Results of the categories that the truth has. What has one category is not left out for
     calling it otherwise.
     """

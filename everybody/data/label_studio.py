@@ -63,10 +63,14 @@ class Labelled(msgspec.Struct):
 
 
 def read_label_studio(
-    path: Path, *, skeleton: Skeleton | None = None, category: str | None = None
+    path: Path,
+    *,
+    skeleton: Skeleton | None = None,
+    category: str | None = None,
+    joints: bool = True,
 ) -> Dataset:
     """The pictures of an export and the bodies on them; of several annotations of a picture, the
-    last counts. Raises DataError.
+    last counts. joints: as in `bodies.assembled`. Raises DataError.
     """
     tasks = decode(read_bytes(path), list[Labelled], path)
     pictures: list[Picture] = []
@@ -81,7 +85,15 @@ def read_label_studio(
             raise DataError(f"{where}: does not say original_width and original_height")
         pictures.append(Picture(_name(task, path, where), place + 1, *size))
         bodies += _bodies(regions, size, place, where)
-    return assembled(path, pictures, bodies, skeleton, format="Label Studio", category=category)
+    return assembled(
+        path,
+        pictures,
+        bodies,
+        skeleton,
+        format="Label Studio",
+        category=category,
+        joints=joints,
+    )
 
 
 def _name(task: Labelled, path: Path, where: str) -> str:

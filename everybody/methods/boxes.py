@@ -47,7 +47,13 @@ class GivenBoxes(BoxFinder):
         self._boxes: dict[Any, list[tuple[list[float], float]]] = defaultdict(list)
         self._used: set[Any] = set()
         self._asked = False
-        entries = read_json(path)
+        try:
+            entries = read_json(path)
+        except DataError as error:
+            raise DataError(
+                f"{error}; of results of a run in another format, `everybody convert {path} "
+                "boxes.json` makes a list of detections"
+            ) from error
         if not isinstance(entries, list):
             raise DataError(
                 f"{path}: boxes must be a list of COCO detections, found {type(entries).__name__}"

@@ -170,8 +170,28 @@ def open_together(names: Sequence[str], options: Options) -> Together:
         )
     if len(set(names)) < len(names):
         raise OptionError(f"--model {','.join(names)}: names a model twice")
-    methods = {name: open_topdown(replace(options, model=name)) for name in names}
+    asked = _asked(names, options.pose.skeleton)
+    methods = {
+        name: open_topdown(
+            replace(options, model=name, pose=replace(options.pose, skeleton=asked[name]))
+        )
+        for name in names
+    }
     return Together(methods, options.find.batch or (1 if options.engine.on_cpu else 8))
+
+
+def _asked(names: Sequence[str], skeleton: str | None) -> dict[str, str | None]:
+    """Which of the variants are asked for a skeleton: those that know it, or, if none does, all (so
+    that one says what it knows).
+    """
+    rows = manifest.load()[0]
+    poses = {name: rows.get(manifest.variant(name).pose) for name in names}
+    knowing = {
+        name
+        for name, row in poses.items()
+        if row is not None and skeleton in (row.skeleton_name, *row.also)
+    }
+    return {name: skeleton if name in (knowing or names) else None for name in names}
 
 
 def open_finder(find: FindOptions, net: TurnNet | None, engine: Engine) -> Method:
@@ -224,6 +244,8 @@ def open_sppe(pose: PoseOptions | None = None, engine: Engine | None = None) -> 
     besides = row is not None and pose.skeleton in row.also
     joints = either(None if besides else pose.skeleton, row.skeleton if row else "", session.path)
     padding = pose.padding or (row.padding if row else PADDING)
+    if row is not None and not pose.codec:
+        _demand_found(joints, row)
     kind = next(kind for kind in (Transformed, ToldSppe, Sppe) if kind.fits(session))
     return kind(
         session=session,
@@ -233,6 +255,17 @@ def open_sppe(pose: PoseOptions | None = None, engine: Engine | None = None) -> 
         look=open_sstn(pose.sstn, engine) if pose.sstn else Boxed(padding),
         batch=pose.batch,
         flip_test=pose.flip_test,
+    )
+
+
+def _demand_found(joints: Skeleton, row: manifest.Row) -> None:
+    """Raises OptionError where a described file cannot find so many joints as are asked for."""
+    if not row.skeleton or len(joints) == len(row.joints):
+        return
+    more = "".join(f", with --skeleton {name} those too" for name in row.also)
+    raise OptionError(
+        f"--skeleton {joints.name}: {row.name} finds the joints of {row.skeleton_name}{more}; "
+        "leave --skeleton out, or choose a model of these joints (`everybody models`)"
     )
 
 

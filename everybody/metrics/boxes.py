@@ -1,6 +1,6 @@
 """Average precision of boxes, as the COCO detection challenge counts it (Lin et al. 2014): like
 `oks`, with the intersection over union of boxes in the place of OKS, at most a hundred boxes per
-picture.
+picture. Categories are judged one by one where `oks` does so.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..data.dataset import Dataset
 from ..data.records import collector_at_rest
 from ..geometry import xywh
-from .oks import Matches, image_numbers, labels
+from .oks import Matches, by_category, categories, image_numbers, labels
 
 if TYPE_CHECKING:
     import hotcoco
@@ -31,14 +31,18 @@ def evaluation(truth: Dataset, results: Dataset) -> hotcoco.COCOeval:
     import hotcoco
 
     numbers = image_numbers(truth)
+    apart = by_category(truth, results)
     columns = zip(
-        results.picture.tolist(), xywh(results.boxes).tolist(), results.scores.tolist(), strict=True
+        results.picture.tolist(),
+        categories(results, truth, apart).tolist(),
+        xywh(results.boxes).tolist(),
+        results.scores.tolist(),
+        strict=True,
     )
-    known = labels(truth, apart=False)
-    category = known.get_cat_ids()[0]
+    known = labels(truth, apart=apart)
     found = [
         {"image_id": numbers[picture], "category_id": category, "bbox": box, "score": score}
-        for picture, box, score in columns
+        for picture, category, box, score in columns
     ]
     evaluator = hotcoco.COCOeval(known, known.load_res(found), "bbox")
     evaluator.evaluate()

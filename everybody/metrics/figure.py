@@ -14,6 +14,7 @@ class Figure:
     draw.
 
     parts: the same per joint, limb or size. says: what it divides by and averages over, in words.
+    category: of whom alone it speaks; its name then ends with that.
     """
 
     name: str
@@ -22,6 +23,12 @@ class Figure:
     parts: dict[str, float] = field(default_factory=dict)
     says: str = ""
     curve: tuple[Array, Array] | None = None
+    category: str = ""
+
+    @property
+    def measure(self) -> str:
+        """Its name without the category."""
+        return self.name.removesuffix(f" {self.category}")
 
     def __call__(self, weights: Array) -> float:
         return self.again(weights)

@@ -2,12 +2,13 @@
 again (bootstrap).
 
 Names are written as the field writes them: AP, OKS, PCKh@0.5, PCK@0.2, PCKb@0.2 (box), PDJ@0.2,
-PCP@0.5 (strict), PCPl@0.5 (loose), AUC@0.5, NME. What is after the @ can be any number. Of tracked
-people: HOTA, DetA, AssA, MOTA, MOTP, IDF1, SwitchesPerMinute and PoseTrackAP.
+PCP@0.5 (strict), PCPl@0.5 (loose), AUC@0.5, NME; BoxAP. What is after the @ can be any number. Of
+tracked people: HOTA, DetA, AssA, MOTA, MOTP, IDF1, SwitchesPerMinute and PoseTrackAP.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from ..data.dataset import Dataset
 from ..errors import OptionError
 from ..geometry import Array
-from . import oks, tracks
+from . import boxes, oks, tracks
 from .figure import Figure
 from .matching import By
 from .single import DEFAULT_ALPHA, Pairs, single
@@ -35,14 +36,16 @@ def defaults(truth: Dataset) -> list[str]:
         return ["PCKh@0.5", "AUC@0.5"]
     if truth.format == "MPII":
         return ["PCKh@0.5", "PCK@0.2"]
-    return ["AP"]
+    return ["AP", "PCKb@0.2", "BoxAP"] if len(oks.present(truth)) > 1 else ["AP"]
 
 
 def parse(names: Sequence[str]) -> list[tuple[str, float]]:
     """['pckh@0.5', 'AP'] -> [('PCKh', 0.5), ('AP', 0)], upper and lower case alike. Raises
     OptionError.
     """
-    known = {name.lower(): name for name in ("AP", "OKS", "NME", *DEFAULT_ALPHA, *tracks.NAMES)}
+    known = {
+        name.lower(): name for name in ("AP", "BoxAP", "OKS", "NME", *DEFAULT_ALPHA, *tracks.NAMES)
+    }
     out = []
     for text in names:
         kind, _, number = text.strip().partition("@")
@@ -58,6 +61,11 @@ def parse(names: Sequence[str]) -> list[tuple[str, float]]:
             )
         out.append((name, alpha))
     return out
+
+
+def of_boxes_alone(names: Sequence[str]) -> bool:
+    """Whether these measures look at boxes only, so that joints need not be labelled or alike."""
+    return {name for name, _ in parse(names)} == {"BoxAP"}
 
 
 def judge(
@@ -76,8 +84,8 @@ def judge(
             films = films or tracks.tracked(truth, results)
             figures.append(_tracking(name, films[name]))
             continue
-        if name == "AP":
-            figures += average_precision(truth, results)
+        if name in _PRECISION:
+            figures += _PRECISION[name](truth, results)
             continue
         pairs = pairs or Pairs.of(truth, results, by)
         figures += single(name, alpha, pairs)
@@ -106,6 +114,25 @@ def average_precision(truth: Dataset, results: Dataset) -> list[Figure]:
     return figures
 
 
+def box_precision(truth: Dataset, results: Dataset) -> list[Figure]:
+    """AP of boxes, and at an intersection over union of .50; undefined where they were given."""
+    names = {"BoxAP": "AP", "BoxAP50": "AP50"}
+    if results.boxes_from == "gt":
+        says = "the boxes were given: there is nothing to judge"
+        return [Figure("BoxAP", math.nan, lambda weights: math.nan, says=says)]
+    matched, every = boxes.matches(truth, results), np.ones(len(truth))
+    says = "area under precision-recall of the boxes, mean of IoU .50, .55 … .95"
+    return [
+        Figure(
+            name,
+            matched(every)[short],
+            lambda weights, short=short: matched(weights)[short],
+            says=says if name == "BoxAP" else "",
+        )
+        for name, short in names.items()
+    ]
+
+
 def precision_figures(
     evaluator: hotcoco.COCOeval, truth: Dataset, pictures: NDArray[np.int64] | None = None
 ) -> list[Figure]:
@@ -128,3 +155,6 @@ def precision_figures(
     return [
         Figure(name, value, again(name), {}, says.get(name, "")) for name, value in values.items()
     ]
+
+
+_PRECISION = {"AP": average_precision, "BoxAP": box_precision}

@@ -51,7 +51,7 @@ def evaluation(
     apart = by_category(truth, results)
     rows = zip(
         results.scores.tolist(),
-        _categories(results, truth, apart).tolist(),
+        categories(results, truth, apart).tolist(),
         _columns(results, truth),
         strict=True,
     )
@@ -71,13 +71,19 @@ def by_category(truth: Dataset, results: Dataset) -> bool:
     return len(truth.categories) > 1 and UNKNOWN not in results.category
 
 
+def present(truth: Dataset) -> dict[int, str]:
+    """The categories of those to find, by their numbers."""
+    there = set(truth.category[~truth.crowd].tolist())
+    return {number: name for number, name in truth.categories.items() if number in there}
+
+
 @collector_at_rest()
 def labels(truth: Dataset, *, apart: bool = True) -> hotcoco.COCO:
     """The truth as hotcoco takes it. apart: people keep their categories; else all have one."""
     import hotcoco
 
     names = truth.categories if apart and truth.categories else {_one_category(truth): "person"}
-    categories = [
+    kinds = [
         {"id": number, "name": name, "keypoints": list(truth.skeleton.joints), "skeleton": []}
         for number, name in names.items()
     ]
@@ -89,7 +95,7 @@ def labels(truth: Dataset, *, apart: bool = True) -> hotcoco.COCO:
     counts = np.where(truth.ignored, 0, np.maximum(truth.labelled.sum(1), 1))
     rows = zip(
         ids.tolist(),
-        _categories(truth, truth, apart).tolist(),
+        categories(truth, truth, apart).tolist(),
         truth.areas.tolist(),
         truth.crowd.astype(int).tolist(),
         counts.tolist(),
@@ -107,7 +113,7 @@ def labels(truth: Dataset, *, apart: bool = True) -> hotcoco.COCO:
         }
         for number, category, area, crowd, count, columns in rows
     ]
-    return hotcoco.COCO({"images": images, "annotations": people, "categories": categories})
+    return hotcoco.COCO({"images": images, "annotations": people, "categories": kinds})
 
 
 def image_numbers(truth: Dataset) -> list[int]:
@@ -120,7 +126,7 @@ def _one_category(truth: Dataset) -> int:
     return next(iter(truth.categories), 1)
 
 
-def _categories(people: Dataset, truth: Dataset, apart: bool) -> NDArray[np.int64]:
+def categories(people: Dataset, truth: Dataset, apart: bool) -> NDArray[np.int64]:
     """Everybody's category [N] as the evaluator calls it."""
     if apart and len(truth.categories) > 1:
         return people.category
@@ -238,17 +244,19 @@ class Matches:
         records = sorted(
             (r for r in evaluator.eval_imgs if r is not None), key=lambda record: record["image_id"]
         )
-        categories = list(dict.fromkeys(record["category_id"] for record in records)) or [1]
+        numbers = list(dict.fromkeys(record["category_id"] for record in records)) or [1]
         self._pooled: dict[str, _Ranked] = {}
         self._apart: dict[tuple[str, int], _Ranked] = {}
         for size, limits in SIZES.items():
             some = [record for record in records if tuple(record["aRng"]) == limits]
             self._pooled[size] = _Ranked.of(some, place)
-            for category in categories:
+            for category in numbers:
                 part = [record for record in some if record["category_id"] == category]
                 self._apart[size, category] = _Ranked.of(part, place)
-        self._shape = len(categories), len(SIZES)
-        self._last: tuple[Any, dict[str, float]] = (None, {})
+        self._numbers = numbers
+        self._last: Any = None  # weights, whose curves and figures by category are kept
+        self._curves: dict[str, Array] = {}
+        self._figures: dict[int | None, dict[str, float]] = {}
 
     def curve(self, threshold: int = 0, size: str = "") -> tuple[Array, Array, Array]:
         """Recall, precision and score at every found person, at one threshold."""
@@ -256,11 +264,23 @@ class Matches:
         hits, misses = right[threshold].cumsum(), wrong[threshold].cumsum()
         return hits / max(positives.sum(), 1), hits / np.maximum(hits + misses, 1), scores
 
-    def __call__(self, weights: Array) -> dict[str, float]:
-        """The ten figures where picture p counts weights[p] times."""
-        if self._last[0] is weights:
-            return self._last[1]
-        categories, sizes = self._shape
+    def __call__(self, weights: Array, category: int | None = None) -> dict[str, float]:
+        """The ten figures where picture p counts weights[p] times: of one category, or as means
+        over all.
+        """
+        if self._last is not weights:
+            self._last, self._curves, self._figures = weights, self._drawn(weights), {}
+        if category not in self._figures:
+            some = [i for i, number in enumerate(self._numbers) if category in (None, number)]
+            curves = {name: values[..., some, :, :] for name, values in self._curves.items()}
+            self._figures[category] = summary(curves)
+        return self._figures[category]
+
+    def _drawn(self, weights: Array) -> dict[str, Array]:
+        """Precision [T, R, C, sizes, 1] and recall [T, C, sizes, 1] for these weights; -1 where
+        they are undefined.
+        """
+        categories, sizes = len(self._numbers), len(SIZES)
         precision = np.full((len(THRESHOLDS), len(RECALLS), categories, sizes, 1), -1.0)
         recall = np.full((len(THRESHOLDS), categories, sizes, 1), -1.0)
         own = weights[self._pictures]
@@ -275,8 +295,7 @@ class Matches:
                 precision[:, :, category, size, 0] = _interpolated(
                     hits / total, hits / (hits + misses + np.spacing(1))
                 )
-        self._last = weights, summary({"precision": precision, "recall": recall})
-        return self._last[1]
+        return {"precision": precision, "recall": recall}
 
 
 def _interpolated(recall: Array, precision: Array) -> Array:

@@ -20,7 +20,7 @@ def save_plots(
     """
     folder.mkdir(parents=True, exist_ok=True)
     pages: dict[str, str] = {}
-    names = [figure.name for figure in found[0].figures]
+    names = [figure.name for figure in found[0].overall]
     many = len(found) > 1
     if "AP" in names:
         series = []

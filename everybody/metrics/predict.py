@@ -13,10 +13,12 @@ import numpy as np
 
 from ..data.dataset import Dataset, with_margin
 from ..data.frames import gathered
+from ..data.join import in_categories
 from ..data.rotate import turned
-from ..errors import DataError
+from ..errors import DataError, OptionError
 from ..people import Frame, People
 from ..schedule import mapped
+from ..weights import manifest
 
 if TYPE_CHECKING:
     from ..estimator import Estimator
@@ -38,20 +40,21 @@ def predict(
     pose_nms: str | None = None,
     **options: Any,
 ) -> Dataset:
-    """boxes: "detected", "gt" for the labelled ones (then no detector and no removal of
-    duplicates), or a COCO file of detections. Data without boxes have labelled ones by their
-    joints, with a margin as others have. quarters as in `answers`. The other options are those of
-    `Estimator`; pose_nms by default its own.
+    """pose: a variant ("animals", or several with commas between), a method, or a pose model.
+    boxes: "detected", "gt" for the labelled ones (then no detector and no removal of duplicates),
+    or a COCO file of detections. Data without boxes have labelled ones by their joints, with a
+    margin as others have. quarters as in `answers`. The other options are those of `Estimator`;
+    pose_nms by default its own.
     """
     from ..estimator import Estimator
-    from ..methods import is_method
 
     on_truth = boxes == "gt"
+    if on_truth and "," in (pose or ""):
+        raise OptionError(f"--boxes gt: labelled boxes are for one model, not for all of {pose}")
     if on_truth or pose_nms:
         options["pose_nms"] = "none" if on_truth else pose_nms
     estimator = Estimator(
-        method=pose if is_method(pose) else None,
-        pose=None if is_method(pose) else pose,
+        **{_keyword(pose): pose},  # type: ignore[reportArgumentType]
         detector=detector,
         flip_test=flip_test,
         orientation=orientation,
@@ -65,6 +68,15 @@ def predict(
     name += f" + {pose_nms} pose NMS" if pose_nms and not on_truth else ""
     name += f", turned by {90 * quarters}°" * bool(quarters)
     return answers(truth, estimator, name=name, boxes=boxes, quarters=quarters)
+
+
+def _keyword(pose: str | None) -> str:
+    """Which keyword of `Estimator` takes a model of this name."""
+    from ..methods import is_method
+
+    if set((pose or "").split(",")) & set(manifest.variants()):
+        return "model"
+    return "method" if is_method(pose) else "pose"
 
 
 def answers(
@@ -85,7 +97,7 @@ def answers(
         with closing(estimator.frames(decoded(shown, quarters))) as frames:
             people = [frame.people for frame in frames]
     found = gathered(people, shown.pictures, estimator.skeleton, name=name, boxes_from=boxes)
-    return replace(turned(found, -quarters), pictures=truth.pictures)
+    return in_categories(replace(turned(found, -quarters), pictures=truth.pictures), truth)
 
 
 def decoded(shown: Dataset, quarters: int = 0) -> Iterator[Frame]:
@@ -108,5 +120,9 @@ def decoded(shown: Dataset, quarters: int = 0) -> Iterator[Frame]:
 def _with_boxes(shown: Dataset, quarters: int) -> Iterator[Frame]:
     wanted = shown.select(~shown.ignored)
     boxes = with_margin(wanted.boxes, wanted.keypoints)
+    names, place = wanted.kinds()
     for frame, rows in zip(decoded(shown, quarters), wanted.rows(), strict=True):
-        yield replace(frame, people=People.from_boxes(boxes[rows]))
+        people = People.from_boxes(boxes[rows])
+        if len(names) > 1:
+            people = replace(people, categories=np.array(names)[place[rows]])
+        yield replace(frame, people=people)

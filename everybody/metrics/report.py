@@ -15,6 +15,8 @@ from ..errors import InputError
 from ..people import Image, People
 from . import charts, oks
 from .diagnose import KINDS, Diagnosis, diagnose
+from .figure import Figure
+from .tables import Verdict
 
 SURE = 0.3  # people and joints of this score and more are drawn
 LONGEST = 720  # pixels of the longer side of a picture in the report
@@ -31,18 +33,31 @@ SAYS = {
 
 
 def write_report(
-    path: Path, truth: Dataset, results: Dataset, *, worst: int = 12, conditions: Sequence[str] = ()
+    path: Path,
+    truth: Dataset,
+    results: Dataset,
+    *,
+    worst: int = 12,
+    conditions: Sequence[str] = (),
+    verdict: Verdict | None = None,
 ) -> Diagnosis:
-    """Diagnose and write a page. conditions: how the results came about, as far as known. Returns
-    the diagnosis.
+    """Diagnose and write a page. conditions: how the results came about, as far as known. verdict:
+    of the same results; where it has figures by category, the page shows them. Returns the
+    diagnosis.
     """
     found = diagnose(truth, results)
-    path.write_text(_page(truth, results, found, worst, conditions), encoding="utf-8")
+    page = _page(truth, results, found, worst, conditions, _categories(verdict))
+    path.write_text(page, encoding="utf-8")
     return found
 
 
 def _page(
-    truth: Dataset, results: Dataset, found: Diagnosis, worst: int, conditions: Sequence[str]
+    truth: Dataset,
+    results: Dataset,
+    found: Diagnosis,
+    worst: int,
+    conditions: Sequence[str],
+    categories: str,
 ) -> str:
     style = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
     return f"""<!doctype html>
@@ -51,6 +66,7 @@ def _page(
 <title>{escape(results.name)}: diagnosis</title><style>{style}</style></head><body><main>
 {_head(truth, results, found, conditions)}
 <div class="grid">
+{categories}
 {_charts(truth, results, found)}
 {_wide(truth, results, found, worst)}
 </div></main></body></html>
@@ -134,6 +150,29 @@ def _section(title: str, says: str, body: str, *, wide: bool = False) -> str:
 
 def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def _categories(verdict: Verdict | None) -> str:
+    """The section of figures by category, "" where there is one category only."""
+    if verdict is None or not verdict.about.categories:
+        return ""
+    measures = verdict.measures_by_category
+    lines = [["", "to find", *measures]]
+    for name, row in verdict.by_category.items():
+        cells = [_with_interval(verdict, row.get(measure)) for measure in measures]
+        lines.append([name, str(verdict.about.categories.get(name, "")), *cells])
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines
+    )
+    return _section("By category", "", f"<table>{rows}</table>", wide=True)
+
+
+def _with_interval(verdict: Verdict, figure: Figure | None) -> str:
+    if figure is None:
+        return "–"
+    low, high = verdict.intervals.get(figure.name, (math.nan, math.nan))
+    ends = "" if math.isnan(low) else f" [{_number(low)}, {_number(high)}]"
+    return _number(figure.value) + ends
 
 
 def _gains(found: Diagnosis) -> str:

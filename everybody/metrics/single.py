@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,16 @@ class Pairs:
         found[rows >= 0] = results.keypoints[rows[rows >= 0]]
         counted = truth.labelled & ~truth.ignored[:, None]
         return cls(truth, found, counted, pck.distances(found, truth.keypoints))
+
+    def select(self, rows: NDArray[np.bool_]) -> Pairs:
+        """Some of the true people, with those found for them."""
+        return replace(
+            self,
+            truth=self.truth.select(rows),
+            found=self.found[rows],
+            counted=self.counted[rows],
+            distance=self.distance[rows],
+        )
 
     def reference(self, name: str) -> tuple[Array, str]:
         """[N] in pixels, and how it is called."""

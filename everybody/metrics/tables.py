@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,9 @@ class About:
     people: int  # to find
     skeleton: Skeleton
     notes: tuple[str, ...] = ()
+    categories: Mapping[str, int] = field(
+        default_factory=dict
+    )  # people to find in each, if several
 
     @classmethod
     def of(cls, truth: Dataset, results: str, boxes: str = "", notes: Sequence[str] = ()) -> About:
@@ -51,6 +54,24 @@ class Verdict:
     figures: list[Figure]
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     differences: dict[str, Difference] = field(default_factory=dict)
+
+    @property
+    def overall(self) -> list[Figure]:
+        """The figures that speak of everybody."""
+        return [figure for figure in self.figures if not figure.category]
+
+    @property
+    def by_category(self) -> dict[str, dict[str, Figure]]:
+        """Category -> measure -> its figure; {} where data are of one category."""
+        table: dict[str, dict[str, Figure]] = {name: {} for name in self.about.categories}
+        for figure in self.figures:
+            if figure.category:
+                table.setdefault(figure.category, {})[figure.measure] = figure
+        return table
+
+    @property
+    def measures_by_category(self) -> list[str]:
+        return list(dict.fromkeys(one.measure for one in self.figures if one.category))
 
 
 def verdicts(
@@ -86,21 +107,12 @@ def to_json(found: Sequence[Verdict]) -> dict[str, Any]:
     """One object: figures by name, at the top where one result was judged, else in 'results'."""
 
     def one(verdict: Verdict) -> dict[str, Any]:
-        out: dict[str, Any] = {figure.name: number(figure.value) for figure in verdict.figures}
-        parts = {f.name: f.parts for f in verdict.figures if f.parts}
-        out |= {"parts": parts} if parts else {}
-        if verdict.intervals:
-            out["intervals"] = {
-                name: [number(low), number(high)] for name, (low, high) in verdict.intervals.items()
-            }
-        if verdict.differences:
-            out["differences"] = {
-                name: {
-                    "value": number(d.value),
-                    "interval": [number(d.low), number(d.high)],
-                    "p": number(d.p),
-                }
-                for name, d in verdict.differences.items()
+        out = _object(verdict, {figure.name: figure for figure in verdict.overall})
+        counts = verdict.about.categories
+        if rows := verdict.by_category:
+            out["categories"] = {
+                name: ({"people": counts[name]} if name in counts else {}) | _object(verdict, row)
+                for name, row in rows.items()
             }
         return {**out, "name": verdict.about.results, "boxes": verdict.about.boxes or None}
 
@@ -117,13 +129,35 @@ def to_json(found: Sequence[Verdict]) -> dict[str, Any]:
     }
 
 
+def _object(verdict: Verdict, figures: Mapping[str, Figure]) -> dict[str, Any]:
+    """Some of the figures of a verdict, called so; their parts, intervals and differences."""
+    out: dict[str, Any] = {name: number(figure.value) for name, figure in figures.items()}
+    parts = {name: figure.parts for name, figure in figures.items() if figure.parts}
+    intervals = {
+        name: [number(end) for end in verdict.intervals[figure.name]]
+        for name, figure in figures.items()
+        if figure.name in verdict.intervals
+    }
+    differences = {
+        name: {
+            "value": number(d.value),
+            "interval": [number(d.low), number(d.high)],
+            "p": number(d.p),
+        }
+        for name, figure in figures.items()
+        if (d := verdict.differences.get(figure.name))
+    }
+    more = {"parts": parts, "intervals": intervals, "differences": differences}
+    return out | {name: table for name, table in more.items() if table}
+
+
 def notes(found: Sequence[Verdict]) -> list[str]:
     """What was odd but accepted, each once."""
     return list(dict.fromkeys(note for verdict in found for note in verdict.about.notes))
 
 
 def to_csv(found: Sequence[Verdict]) -> str:
-    """Tidy: results, boxes, measure, part, value, low, high."""
+    """Tidy: results, boxes, measure, part (joint, limb or category), value, low, high."""
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     table.writerow(["results", "boxes", "measure", "part", "value", "low", "high"])
@@ -134,8 +168,8 @@ def to_csv(found: Sequence[Verdict]) -> str:
             table.writerow(
                 [
                     *who,
-                    figure.name,
-                    "",
+                    figure.measure,
+                    figure.category,
                     *("" if math.isnan(v) else v for v in (figure.value, *ends)),
                 ]
             )
@@ -146,22 +180,45 @@ def to_csv(found: Sequence[Verdict]) -> str:
 
 
 def to_latex(found: Sequence[Verdict]) -> str:
-    """A booktabs table: a row per result, a column per measure, in percent; the best is bold."""
-    names = [figure.name for figure in found[0].figures]
+    """A booktabs table: a row per result, a column per measure, in percent; the best is bold. Of
+    several categories, another one by category for each result.
+    """
+    names = [figure.name for figure in found[0].overall]
     lines = [r"\begin{tabular}{ll" + "r" * len(names) + "}", r"\toprule"]
     lines += [" & ".join(["Method", "Boxes", *map(_latex, names)]) + r" \\", r"\midrule"]
-    rows = [{figure.name: figure.value for figure in verdict.figures} for verdict in found]
+    rows = [{figure.name: figure.value for figure in verdict.overall} for verdict in found]
     for verdict, row in zip(found, rows, strict=True):
         cells = [_latex(verdict.about.results), _latex(verdict.about.boxes or "--")]
         for name in names:
             value = row.get(name, math.nan)
             known = [other[name] for other in rows if not math.isnan(other.get(name, math.nan))]
             best = (min if name.startswith(SMALLER) else max)(known, default=math.nan)
-            scale = 1 if name.startswith(COUNTS) else 100
-            text = "--" if math.isnan(value) else f"{scale * value:.1f}"
+            text = _scaled(name, value)
             cells.append(rf"\textbf{{{text}}}" if len(found) > 1 and value == best else text)
         lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    for verdict in found:
+        lines += _latex_by_category(verdict) if verdict.about.categories else []
+    return "\n".join(lines) + "\n"
+
+
+def _latex_by_category(verdict: Verdict) -> list[str]:
+    measures = verdict.measures_by_category
+    head = " & ".join([_latex(verdict.about.results), "People", *map(_latex, measures)])
+    lines = ["", r"\begin{tabular}{lr" + "r" * len(measures) + "}", r"\toprule"]
+    lines += [head + r" \\", r"\midrule"]
+    for name, row in verdict.by_category.items():
+        values = [row[one].value if one in row else math.nan for one in measures]
+        cells = [_scaled(*pair) for pair in zip(measures, values, strict=True)]
+        count = str(verdict.about.categories.get(name, ""))
+        lines.append(" & ".join([_latex(name), count, *cells]) + r" \\")
+    return [*lines, r"\bottomrule", r"\end{tabular}"]
+
+
+def _scaled(name: str, value: float) -> str:
+    """In percent, if it is a share."""
+    scale = 1 if name.startswith(COUNTS) else 100
+    return "--" if math.isnan(value) else f"{scale * value:.1f}"
 
 
 def _latex(text: str) -> str:

@@ -48,7 +48,8 @@ def calibration(
     weights: Path, folders: Sequence[Path], count: int = 256
 ) -> Iterator[NDArray[np.float32]]:
     """Batches of 8 pictures from shards, unchanged, as the network of these weights gets them.
-    Raises OptionError for networks with an SSTN: a grid of 8 bits would move every pixel.
+    Raises at once: DataError for what are no shards, OptionError for networks with an SSTN (a grid
+    of 8 bits would move every pixel).
     """
     recipe, _ = export.load(weights)
     kind: Any = task_of(recipe)
@@ -56,7 +57,10 @@ def calibration(
         raise OptionError(
             f"{weights}: an SSTN says where to look, which 8 bits cannot: leave --int8 out"
         )
-    task = kind(replace(recipe, **UNCHANGED), shards.load(folders))
+    return _batches(kind(replace(recipe, **UNCHANGED), shards.load(folders)), count)
+
+
+def _batches(task: Any, count: int) -> Iterator[NDArray[np.float32]]:
     rng = torch.Generator().manual_seed(0)
     for start in range(0, min(count, len(task)), 8):
         rows = torch.arange(start, min(start + 8, len(task)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,9 @@ from ..messages import Say
 from ..skeletons import COCO17, Skeleton
 from . import distill, shards, squares
 from .slips import check_places, odd
+
+# Notes of people and pictures that are not there any more; others are of joints and areas.
+_GONE = re.compile(r"left out: \d|\d+ pictures (left|held) out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +69,20 @@ def left_out(labels: Dataset, pictures: bool = False) -> str:
         counts.append("the pictures cannot be read")
 
     held = f"{len(labels)} pictures, {len(labels.picture)} annotations"
-    return "; ".join([f"{held}: {', '.join(counts)}" if counts else held, *labels.notes])
+    gone = [note for note in labels.notes if _GONE.match(note)]
+    return "; ".join([f"{held}: {', '.join(counts)}" if counts else held, *gone])
 
 
 def _read(path: Path, options: Packing, say: Say) -> Dataset:
     """A data set in the joints that are asked for; what is odd about it is said. Raises DataError
     for pictures that are not there, and for a label that no picture can have.
     """
-    labels = read(path, skeleton=options.skeleton, category=options.category)
+    labels = read(
+        path,
+        skeleton=options.skeleton,
+        category=options.category,
+        joints=not options.pictures,
+    )
     if options.skeleton is not None:
         labels = labels.to(options.skeleton)
     for note in (*labels.notes, *odd(labels)):

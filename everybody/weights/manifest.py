@@ -251,17 +251,22 @@ def _paths() -> tuple[Path, ...]:
     return HERE / "manifest.toml", *(path for path in extra if path.is_file())
 
 
+def variants() -> dict[str, Variant]:
+    """All variants by name; later folders override earlier ones."""
+    return _load(_paths())[2]
+
+
 def variant(name: str) -> Variant:
     """The variant of that name (`everybody run --model NAME`). Raises OptionError that lists the
     known ones.
     """
-    variants = _load(_paths())[2]
-    if name not in variants:
+    known = variants()
+    if name not in known:
         raise OptionError(
-            f"unknown variant '{name}': known are {', '.join(variants)}; "
+            f"unknown variant '{name}': known are {', '.join(known)}; "
             "single models: --detector, --pose"
         )
-    return variants[name]
+    return known[name]
 
 
 def load() -> tuple[dict[str, Row], dict[str, str]]:
