@@ -138,22 +138,16 @@ def evaluate(
     }
     _check(results, model, how, turn)
     how |= {"boxes": boxes or "detected", "det_score": det_score}
-    from ..data.read import read
     from ..metrics import spatial
     from ..metrics.compare import judge_all, precision_of_files
-    from ..metrics.judge import defaults, of_boxes_alone
+    from ..metrics.judge import defaults
     from ..metrics.tables import to_json, verdicts
 
     names, judged = listed(metrics), None
     if data.is_file() and spatial.holds_poses(data):
         judged = spatial.judge_files(results, data, names)
     else:
-        truth = read(
-            data,
-            skeleton=_skeleton(data_skeleton),
-            category=category,
-            joints=not of_boxes_alone(names),
-        )
+        truth = _labels(data, data_skeleton, category, names)
         names = names or defaults(truth)
         if names == ["AP"] and not (model or skeleton or save_plots or report):
             judged = precision_of_files(results, truth)
@@ -187,6 +181,15 @@ def _check(results: list[Path], models: list[str], how: dict[str, Any], turn: in
         )
     if turn not in (0, 90, 180, 270):
         raise OptionError(f"--turn {turn}: pictures are turned by 90, 180 or 270 degrees")
+
+
+def _labels(data: Path, skeleton: str | None, category: str | None, measures: list[str]) -> Dataset:
+    """The truth; where boxes alone are judged, joints need not be labelled."""
+    from ..data.read import read
+    from ..metrics.judge import of_boxes_alone
+
+    joints = not of_boxes_alone(measures)
+    return read(data, skeleton=_skeleton(skeleton), category=category, joints=joints)
 
 
 def _skeleton(name: str | None) -> Any:

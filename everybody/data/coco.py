@@ -100,7 +100,7 @@ def read_coco(
 
     known = document.categories or []
     if not joints and not any(everybody.values("keypoints")):
-        known = [Category(one.id, one.name) for one in known]  # whose joints does not matter
+        known = [Category(one.id, one.name) for one in known]  # their joints do not matter
     choice = choose(known, category, path)
     numbers_of = choice.numbers() or {1: 1}
     counted, categories, notes = _counted(everybody, choice, joints=joints)
@@ -112,12 +112,7 @@ def read_coco(
     boxes = boxes_of(people, keypoints, keypoints[..., 2] > 0)
     areas, estimated = _areas(people, boxes)
     crowd = np.array([bool(value) for value in people.values("iscrowd")], bool)
-    if note:
-        notes.append(note)
-    if blank:
-        notes.append(f"{blank} people have no keypoints: they are neither to find nor false")
-    if estimated:
-        notes.append(f"{estimated} people have no area: {AREA_OF_BOX} × their box stands in")
+    notes += _remarks(note, blank, estimated)
 
     return Dataset(
         skeleton=skeleton,
@@ -168,6 +163,18 @@ def _counted(
         some = ", ".join([*blank][:5]) + (", ..." if len(blank) > 5 else "")
         notes.append(f"left out: {sum(blank.values())} without key points ({some})")
     return counted, [key for key, kept in zip(given, counted, strict=True) if kept], notes
+
+
+def _remarks(joints: str, blank: int, estimated: int) -> list[str]:
+    """What is said of the people: how their joints were found, how many have none, and how many
+    have no area.
+    """
+    said = [joints] if joints else []
+    if blank:
+        said.append(f"{blank} people have no keypoints: they are neither to find nor false")
+    if estimated:
+        said.append(f"{estimated} people have no area: {AREA_OF_BOX} × their box stands in")
+    return said
 
 
 def _pictures(images: Records, numbers: NDArray[np.int64] | None) -> tuple[Picture, ...]:
