@@ -150,12 +150,18 @@ class YoloxDetector(YoloxNet):
         theirs = convolutions(path)
         own = self._convolutions()
         if len(theirs) != len(own):
-            raise ModelError(f"{path}: has {len(theirs)} convolutions, YOLOX {len(own)}")
+            raise ModelError(
+                f"{path}: has {len(theirs)} convolutions, YOLOX {len(own)}: give a YOLOX file of "
+                "this size, or choose the model that the file is of (--set model=NAME)"
+            )
         state = dict(self.state_dict())
         for name, (weight, bias) in zip(own, theirs, strict=True):
             if weight.shape != state[f"{name}.weight"].shape:
                 shapes = tuple(weight.shape), tuple(state[f"{name}.weight"].shape)
-                raise ModelError(f"{path}: a convolution is {shapes[0]}, '{name}' {shapes[1]}")
+                raise ModelError(
+                    f"{path}: a convolution is {shapes[0]}, '{name}' {shapes[1]}: "
+                    "give a YOLOX file of this size"
+                )
             state[f"{name}.weight"] = weight
             norm = name.removesuffix("conv") + "bn"
             if f"{norm}.bias" not in state:

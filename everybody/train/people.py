@@ -121,6 +121,7 @@ class PeopleByRegionsTask(PeopleTask):
 
 
 def arrays(answers: Sequence[Tensor]) -> list[Any]:
+    """A network's answers, as codecs take them."""
     return [a.float().cpu().numpy() for a in answers]
 
 
