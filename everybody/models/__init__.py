@@ -148,6 +148,11 @@ def first_heatmaps(net: Any, said: Any) -> Targets:
     return (said[0],)
 
 
+def first_differs(said: Targets, wanted: Tensor, known: Tensor, codec: Any) -> Loss:
+    """The difference of what such a network says by the first head from wanted heatmaps."""
+    return as_heatmaps(said[0], wanted, known, codec)
+
+
 def distances(net: Any, said: Tensor, poses: Tensor) -> Loss:
     """Poses in space."""
     return videopose.position_error(said, poses, torch.ones_like(poses[..., 0]))
@@ -201,7 +206,7 @@ MODELS: dict[str, Model] = {
              loss=softmax_over_cells, deploy=deployed.deployed, restore=deployed.restored,
              read=tinypose.TinyPoseNet.from_onnx),
     **family(tinypose.TinyPoseMore, tinypose.MORE, kind="more", codec=CORNER,
-             loss=tinypose.more_error,
+             loss=tinypose.more_error, difference=first_differs,
              outputs=("heatmaps", "all"), also=first_heatmaps,
              deploy=deployed.deployed, restore=deployed.restored_more,
              read=tinypose.TinyPoseMore.from_onnx),

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from ..atomic import replacing
 from ..messages import Say
+from ..models.losses import Loss
 from ..skeletons import BODY23, COCO17, HALPE26
 from . import checkpoint, shards
 from .about import About
@@ -26,6 +27,7 @@ from .loop import schedule
 from .parameters import average
 from .pose import PoseTask
 from .recipe import Recipe
+from .shards import Pack
 from .task import encoded
 
 NEAR = 0.06
@@ -33,9 +35,15 @@ PART = 512  # crops of a file
 
 
 class MoreTask(PoseTask):
-    """Further joints, by a second head; `learn` is quicker than the loop that all tasks share."""
+    """Further joints, by a second head. Where nothing else learns, `learn` is quicker than the loop
+    that all tasks share.
+    """
 
     kind = "more"
+
+    def __init__(self, recipe: Recipe, pack: Pack) -> None:
+        super().__init__(recipe, pack)
+        self.evened = evenly(self.keypoints[self.learnt, :, 2])
 
     @classmethod
     def told(cls, recipe: Recipe, about: About) -> dict[str, Any] | None:
@@ -48,6 +56,25 @@ class MoreTask(PoseTask):
             return data and data | {"output": every}
         also = {HALPE26.name: {"output": every, "skeleton": BODY23.name}}
         return data | {"skeleton": COCO17.name, "output": first, "also": also}
+
+    def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
+        """The error of the second head. If the recipe imitates, more of the network may learn: that
+        share of how far the first head is from what it said at the start counts, too.
+        """
+        images, keypoints, _, _ = self.augmented(rows, rng)
+        targets, weights = encoded(self.codec, keypoints)
+        images, share = normalised(images), self.recipe.imitate
+        said = net(images)
+        total, weight = self.model.loss(
+            self.net, said, targets, weights * self.evened.to(weights), self.codec
+        )
+        if not share or self.model.difference is None:
+            return total, weight
+        with torch.no_grad():
+            wanted, _ = self.teacher(images)
+        every = wanted.new_ones(len(wanted), 1, *wanted.shape[2:])
+        error, count = self.model.difference(said, wanted, every, self.codec)
+        return total + share * error, weight + share * count
 
     def evaluate(self, net: Any) -> dict[str, float]:
         """The share of held-back people's further joints that are found within `NEAR` of the box's
@@ -152,14 +179,14 @@ def learn(recipe: Recipe, out: Path, *, crops: int, say: Say) -> Path:
     mean = task.network(recipe, len(task.skeleton)).eval()
     mean.load_state_dict(net.state_dict())
     optimiser = torch.optim.AdamW(net.more.parameters(), recipe.rate, weight_decay=recipe.decay)
-    evened = evenly(shown.keypoints[..., 2])
     total, drawn = 0.0, batches(len(shown), recipe.batch, rng)
     for step in range(1, recipe.steps + 1):
         rows = next(drawn)
         targets, weights = encoded(task.codec, shown.keypoints[rows])
         said = net.second(shown.features(rows))
-        weights = weights * evened
-        loss, weight = task.model.loss(net, (None, said), targets, weights, task.codec)
+        loss, weight = task.model.loss(
+            net, (None, said), targets, weights * task.evened, task.codec
+        )
         for group in optimiser.param_groups:
             group["lr"] = schedule(recipe, step - 1)
         optimiser.zero_grad()
