@@ -264,13 +264,8 @@ def test_all_three_looks_put_the_neck_above_the_hips():
 # --- learning
 
 
-def test_only_the_second_head_learns(tmp_path, monkeypatch):
-    train = pytest.importorskip("everybody.train.second_head")
-    import torch
-
-    from everybody.models import MODELS as NETWORKS
-    from everybody.train import checkpoint, export
-    from everybody.train.recipes import recipe
+def packed(tmp_path) -> str:
+    """Shards of eight grey people whose joints are anywhere."""
     from everybody.train.squares import pack_crops
 
     data = Dataset(
@@ -286,8 +281,75 @@ def test_only_the_second_head_learns(tmp_path, monkeypatch):
             tmp_path / picture.name
         )
     assert pack_crops(data, tmp_path / "shards", size=64, say=lambda text: None) == 8
+    return str(tmp_path / "shards")
+
+
+def test_where_the_trunk_learns_the_first_head_imitates_itself(tmp_path):
+    """What it said at the start costs nothing; what differs from it does, and nothing else."""
+    pytest.importorskip("everybody.train.second_head")
+    import torch
+
+    from everybody.train import checkpoint
+    from everybody.train.recipes import recipe
+    from everybody.train.shards import load
+    from everybody.train.tasks import task
+
+    tasks, shards = {}, packed(tmp_path)
+    for share in (0.0, 2.0):
+        settings = [f"imitate={share}", "freeze=stem", "held_back=0.3"]
+        chosen = replace(recipe("halpe-128", settings), data=(shards,))
+        tasks[share] = task(chosen, load(chosen.data))
+        checkpoint.start(chosen.start, tasks[share].net, tasks[share].model)
+    alone, imitating = tasks[0.0], tasks[2.0]
+    rows = torch.arange(2)
+
+    def losses(net):
+        with torch.no_grad():
+            return [
+                each.loss(net, rows, torch.Generator().manual_seed(1))
+                for each in (alone, imitating)
+            ]
+
+    (plain, counted), (total, weight) = losses(imitating.net)
+    assert torch.allclose(total, plain, rtol=1e-4)
+    assert torch.allclose(weight, counted + 2.0 * 2 * 17)
+    with torch.no_grad():
+        imitating.net.head.heatmaps.bias += 0.1
+    (changed, _), (total, _) = losses(imitating.net)
+    assert torch.allclose(changed, plain)
+    energy = np.pi * alone.codec.sigma**2
+    off = 2.0 * 0.01 * 2 * 17 * 32 * 24 / energy
+    assert torch.allclose(total - plain, torch.tensor(off), rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_network_of_two_heads_starts_from_both_heads_of_a_file(name):
+    torch = pytest.importorskip("torch")
+    from everybody.models import MODELS as NETWORKS
+    from everybody.train import checkpoint
+
+    model = NETWORKS["tinypose-more"]
+    net = model.build(23, None)
+    checkpoint.start(name, net, model, speaks_of=BODY23.joints)
+    file = session(name, "all")
+    width, height = fetch.row(name).input.size
+    image = np.random.default_rng(0).normal(size=(2, 3, height, width)).astype(np.float32)
+    with torch.no_grad():
+        said = torch.cat(net.eval()(torch.from_numpy(image)), 1).numpy()
+    assert np.allclose(said, file(image)[0], atol=1e-3)
+
+
+def test_only_the_second_head_learns(tmp_path, monkeypatch):
+    train = pytest.importorskip("everybody.train.second_head")
+    import torch
+
+    from everybody.models import MODELS as NETWORKS
+    from everybody.train import checkpoint, export
+    from everybody.train.recipes import recipe
+
+    shards = packed(tmp_path)
     settings = ["steps=3", "batch=4", "warmup=1", "log_every=1", "held_back=0.3"]
-    chosen = replace(recipe("halpe-128", settings), data=(str(tmp_path / "shards"),))
+    chosen = replace(recipe("halpe-128", settings), data=(shards,))
     monkeypatch.setattr(train, "PART", 4)
     said: list[str] = []
     weights = train.learn(chosen, tmp_path / "run", crops=6, say=said.append)

@@ -249,7 +249,11 @@ def spoken(path: Path, model: Model | None) -> tuple[str, ...]:
     row = rows[0] if rows else manifest.told(metadata(path), path)
     if row is None:
         return ()
-    return row.joints if kind != "pictures" else _answered(path, row)
+    if kind == "pictures":
+        return _answered(path, row)
+    # Of a file of two heads, a network of two heads takes both.
+    answers = [row, *(row.asked(name) for name in row.also)] if kind == "more" else [row]
+    return max((answer.joints for answer in answers), key=len)
 
 
 def _answered(path: Path, row: manifest.Row) -> tuple[str, ...]:
