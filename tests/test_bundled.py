@@ -35,7 +35,10 @@ def test_they_are_whole_and_small():
     assert tasks == {"detector", "pose", "turn", "sstn", "lift"} == {*default, "sstn"}
     for row in bundled:
         assert fetch.resolve(row).stat().st_size == row.bytes  # resolve proves the checksum
-    assert sum(row.bytes for row in bundled) <= 24e6
+    total = sum(row.bytes for row in bundled)
+    assert total <= 24e6
+    readme = Path(__file__).parents[1] / "README.md"
+    assert f"({total / 1e6:.1f} MB)" in readme.read_text("utf-8")
 
 
 @pytest.mark.parametrize("model", [None, "accurate", "fast"])
