@@ -339,6 +339,52 @@ def test_a_network_of_two_heads_starts_from_both_heads_of_a_file(name):
     assert np.allclose(said, file(image)[0], atol=1e-3)
 
 
+def test_what_is_frozen_is_asked_once_and_says_what_the_network_would():
+    """Going on from what was kept is the network itself, wherever it is cut."""
+    train = pytest.importorskip("everybody.train.second_head")
+    import torch
+
+    from everybody.models import MODELS as NETWORKS
+
+    torch.manual_seed(0)
+    net = NETWORKS["tinypose-more"].build(23, None).eval()
+    images = torch.randn(2, 3, 128, 96)
+    with torch.no_grad():
+        first, second = net(images)
+        assert torch.allclose(train.HEAD.goes_on(net, train.HEAD.says(net, images))[1], second)
+        *features, wanted = train.STAGE.says(net, images)
+        assert torch.equal(wanted, first)
+        for said, true in zip(train.STAGE.goes_on(net, features), (first, second), strict=True):
+            assert torch.allclose(said, true)
+
+
+def test_the_last_stage_learns_where_the_recipe_imitates(tmp_path):
+    train = pytest.importorskip("everybody.train.second_head")
+    import torch
+
+    from everybody.models import MODELS as NETWORKS
+    from everybody.train import checkpoint
+    from everybody.train.recipes import recipe
+
+    settings = ["steps=2", "batch=4", "warmup=1", "log_every=1", "held_back=0.3", "imitate=2"]
+    chosen = replace(recipe("halpe-128", settings), data=(packed(tmp_path),))
+    weights = train.learn(chosen, tmp_path / "run", crops=6, say=lambda text: None)
+    model = NETWORKS["tinypose-more"]
+    net = model.build(23, None)
+    checkpoint.start("everybody-fast", net, model, speaks_of=BODY23.joints)
+    before, (after, _) = net.state_dict(), checkpoint.read_weights(weights)
+    changed = {
+        name.partition(".")[0] if not name.startswith("stages") else name[: len("stages.4")]
+        for name, value in after.items()
+        if not torch.equal(value, before[name])
+    }
+    assert changed == {"more", "head", "stages.3", "stages.4"}
+    again = replace(chosen, steps=1, rate=1e-9)
+    on = train.learn(again, tmp_path / "run", crops=6, say=lambda text: None, goes_on=weights)
+    for name, value in checkpoint.read_weights(on)[0].items():
+        assert torch.allclose(value, after[name], atol=1e-6)
+
+
 def test_only_the_second_head_learns(tmp_path, monkeypatch):
     train = pytest.importorskip("everybody.train.second_head")
     import torch

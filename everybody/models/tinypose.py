@@ -171,11 +171,23 @@ class TinyPoseNet(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """What the stem says -> what the branches say, the finest first."""
-        features = [self.first[0](x), self.first[1](x)]
-        features = self.stages[0](features)
-        for widen, stage in zip(self.stages[1::2], self.stages[2::2], strict=True):
-            features = stage([*features, widen(features[-1])])
+        return self.last(self.before(x))
+
+    def before(self, x: Tensor) -> list[Tensor]:
+        """What the stem says -> what the branches before the last stage say."""
+        features = self.stages[0]([self.first[0](x), self.first[1](x)])
+        for place in range(1, len(self.stages) - 2, 2):
+            features = self._widened(place, features)
         return features
+
+    def last(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """What `before` says -> what the branches say after the last stage."""
+        return self._widened(len(self.stages) - 2, features)
+
+    def _widened(self, place: int, features: Sequence[Tensor]) -> list[Tensor]:
+        """A step down to a further branch, and the stage of all."""
+        widen, stage = self.stages[place], self.stages[place + 1]
+        return stage([*features, widen(features[-1])])
 
     def from_onnx(self, path: Path) -> dict[str, Tensor]:
         """The numbers of a public PP-TinyPose ONNX file -> a state for this network. Raises
@@ -232,7 +244,11 @@ class TinyPoseMore(TinyPoseNet):
 
     def below(self, image: Tensor) -> list[Tensor]:
         """What both heads build on: the coarse steps of the first, and the fine branches."""
-        features = self.features(self.stem(image))[::-1]
+        return self.joined(self.features(self.stem(image)))
+
+    def joined(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """What the branches say -> what both heads build on."""
+        features = features[::-1]
         return [climbed(features[:SHARED], self.head.steps[:SHARED]), *features[SHARED:]]
 
     def heads(self, below: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
