@@ -14,11 +14,21 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from everybody.data.join import common
 from everybody.data.read import read, read_results
 from everybody.errors import DataError
 from everybody.people import Frame, People
 from everybody.results.journal import Journal
-from everybody.skeletons import COCO17, CROWDPOSE14, HALPE26, LSP14, MPII16, WHOLEBODY133
+from everybody.skeletons import (
+    AP10K17,
+    COCO17,
+    CROWDPOSE14,
+    H36M17,
+    HALPE26,
+    LSP14,
+    MPII16,
+    WHOLEBODY133,
+)
 
 Document = dict[str, Any]
 
@@ -290,7 +300,8 @@ def test_results_of_other_pictures_and_doubled_pictures(tmp_path: Path) -> None:
     [
         (
             {"keypoints": [0.0] * 42},
-            r"results\[1\] has 42 numbers as keypoints \(17 joints of coco-17\), expected 51",
+            r"results\[1\] has 42 numbers as keypoints \(17 joints of coco-17\), expected 51: say "
+            r"whose joints they are with --skeleton NAME or --skeleton FILE\.toml",
         ),
         ({"keypoints": [float("inf")] * 51}, r"results\[1\].*not a finite"),
         ({"score": float("nan")}, r"results\[1\] has a score that is not a finite"),
@@ -303,6 +314,25 @@ def test_broken_results(tmp_path: Path, change: Document, said: str) -> None:
     result = {"image_id": 3, "category_id": 1, "keypoints": [0.0] * 51, "score": 1.0}
     with pytest.raises(DataError, match=said):
         read_results(write(tmp_path, [result, result | change], "results"), truth)
+
+
+def test_results_that_name_their_joints_have_those(tmp_path: Path) -> None:
+    """As our own do where the number of joints would be taken for another skeleton."""
+    truth = read(write(tmp_path, document()))
+    result = {"image_id": 3, "category_id": 1, "keypoints": [1.0] * 51, "score": 1.0}
+    for name, found in {"ap-10k-17": AP10K17, "coco-17": COCO17, "centaur": COCO17}.items():
+        path = write(tmp_path, [result | {"skeleton": name}], "results")
+        assert read_results(path, truth).skeleton is found
+        assert read_results(path, truth, skeleton=H36M17).skeleton is H36M17
+
+
+def test_labels_of_another_number_of_joints_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"--skeleton FILE\.toml .*--data-skeleton"):
+        read(write(tmp_path, document(17, ())), skeleton=HALPE26)
+    own = document(3, ("left_paw", "right_paw", "tail"))
+    results = read(write(tmp_path, own))
+    with pytest.raises(DataError, match=r"share no joint.*--skeleton NAME .*--data-skeleton"):
+        common(results, read(write(tmp_path, document())), mapped=True)
 
 
 def test_scores_outside_the_unit_interval_are_accepted_and_said(tmp_path: Path) -> None:

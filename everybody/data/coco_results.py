@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeletons import Skeleton
+from ..results.records import by_name
+from ..skeletons import COCO17, Skeleton
 from ..typed import decode, read_bytes
 from .coco import Person, boxes_of, keypoints_of
 from .dataset import UNKNOWN, Dataset, Picture
@@ -22,14 +23,22 @@ class Result(Person, kw_only=True, gc=False):
 
     score: float
     category: str | None = None
+    skeleton: str | None = None
 
 
-def read_coco_results(path: Path, data: bytes | None = None, *, skeleton: Skeleton) -> Dataset:
-    """Results in COCO's form: `data`, or what is in the file `path`. The joints are in the order of
-    `skeleton`, which the file does not say.
+def read_coco_results(
+    path: Path,
+    data: bytes | None = None,
+    *,
+    skeleton: Skeleton | None = None,
+    usual: Skeleton = COCO17,
+) -> Dataset:
+    """Results in COCO's form: `data`, or what is in the file `path`. Their joints are those of
+    `skeleton`; None: of the one that the file names, as ours do, else of the `usual` one.
     """
     found = decode(read_bytes(path) if data is None else data, list[Result], path)
     people = Records.of(path, "results", found)
+    skeleton = skeleton or by_name(found[0].skeleton if found else None) or usual
     pictures, picture = _named_pictures(people)
     keypoints, skeleton, blank, _ = keypoints_of(people, skeleton, None)
     if blank:

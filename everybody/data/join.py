@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import SAY_JOINTS_OF_DATA, DataError
 from ..skeletons import mapping
 from .dataset import UNKNOWN, Dataset, Picture, slashes
 
@@ -114,7 +114,10 @@ def common(results: Dataset, truth: Dataset, *, mapped: bool = False) -> tuple[D
     shared = [truth.skeleton.joints.index(name) for name in table.copied]
     names = f"{results.name} has {results.skeleton.name}, {truth.name} has {truth.skeleton.name}"
     if not shared:
-        raise DataError(f"{names}: they share no joint")
+        raise DataError(
+            f"{names}: they share no joint: if a file of other joints was read as such, "
+            f"{SAY_JOINTS_OF_DATA}"
+        )
     left_out = ", ".join(name for name in truth.skeleton.joints if name not in table.copied)
     joints = f"the {len(shared)} joints that both have"
     joints += f" (without {left_out})" if left_out else ""

@@ -62,12 +62,12 @@ def read(
 def read_results(path: str | Path, truth: Dataset, *, skeleton: Skeleton | None = None) -> Dataset:
     """What a method found on the pictures of `truth`: results of a run in any of its formats, a
     list in COCO's form, MPII's predictions, or anything that `read` reads. COCO's list has the
-    joints of `skeleton`, if not given those of the truth.
+    joints of `skeleton`; if not given, those that it names, else those of the truth.
     """
     path = _file(Path(path), "name what `everybody run` wrote, or a list of results in COCO's form")
     kind = _kind(path)
     if kind == "results":
-        return joined(read_coco_results(path, skeleton=skeleton or truth.skeleton), truth)
+        return joined(read_coco_results(path, skeleton=skeleton, usual=truth.skeleton), truth)
     return joined(_READERS[kind](path, skeleton, None, True)[-1], truth)
 
 

@@ -103,8 +103,12 @@ def _parsed(line: bytes, at: str) -> Record3D:
     if said.skeleton not in SKELETONS:
         raise DataError(f"{at}: {unknown('skeleton', said.skeleton, SKELETONS)}")
     skeleton = SKELETONS[said.skeleton]
-    if any(len(person.joints) != len(skeleton) for person in said.people):
-        raise DataError(f"{at}: a person has not the {len(skeleton)} joints of {skeleton.name}")
+    for person in said.people:
+        if len(person.joints) != len(skeleton):
+            raise DataError(
+                f"{at}: a person of {len(person.joints)} joints, {skeleton.name} has "
+                f"{len(skeleton)}: make the file again with `everybody lift` or `triangulate`"
+            )
     joints = np.array([person.joints for person in said.people], np.float64)
     if not (np.abs(joints) <= FARTHEST).all():
         raise DataError(f"{at}: a joint is NaN, infinite or beyond {FARTHEST:g} metres")
