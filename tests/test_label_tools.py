@@ -431,6 +431,20 @@ def test_boxes_alone_are_packed_for_detectors_and_only_for_them(picture, tool):
     assert not pack.keypoints[..., 2].any()
 
 
+def test_boxes_of_yolo_are_packed_for_detectors_and_only_for_them(picture):
+    (picture / "labels").mkdir()
+    (picture / "labels" / "a.txt").write_text("1 0.75 0.5 0.5 1\n0 0.25 0.5 0.5 1\n")
+    (picture / "data.yaml").write_text("names: [bird, fish]\n")
+    with pytest.raises(DataError, match=r"oxes alone are for `everybody pack --pictures"):
+        packing.pack_all([picture], picture / "shards", packing.Packing(), say=print)
+    options = packing.Packing(pictures=True, size=256)
+    assert packing.pack_all([picture], picture / "shards", options, say=print) == 1
+    pack = shards.load([picture / "shards"])
+    assert [pack.categories[kind] for kind in pack.kinds] == ["fish", "bird"]
+    assert np.allclose(pack.boxes, [[99.5, -0.5, 199.5, 99.5], [-0.5, -0.5, 99.5, 99.5]])
+    assert not pack.ignored.any()
+
+
 def test_boxes_alone_lie_in_shards_beside_those_of_a_skeleton(picture):
     """With the same --skeleton both are learnt together; categories are chosen by name."""
     path = picture / "labels"
