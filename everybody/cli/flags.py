@@ -202,9 +202,10 @@ class Finding:
 class Posing:
     """How joints are estimated."""
 
-    pose: Annotated[str | None, to_pose(help="Name from `everybody models`, or an ONNX file.")] = (
-        None
-    )
+    pose: Annotated[
+        str | None,
+        to_pose(help="Name from `everybody models`, or an ONNX file; none: boxes."),
+    ] = None
     skeleton: Annotated[
         str | None,
         to_pose(help="Joints that come out: halpe-26 (feet, head), openpose-25, ap-10k-17 ..."),

@@ -110,6 +110,13 @@ def common(results: Dataset, truth: Dataset, *, mapped: bool = False) -> tuple[D
     """
     if results.skeleton.joints == truth.skeleton.joints:
         return results, truth
+    if not len(results.skeleton):
+        if len(results.picture):
+            raise DataError(
+                f"{results.name}: boxes alone, without joints: judge them by --metrics BoxAP"
+            )
+        nobody = np.zeros((0, len(truth.skeleton), 3))
+        return replace(results, skeleton=truth.skeleton, keypoints=nobody), truth
     table = mapping(results.skeleton, truth.skeleton)
     shared = [truth.skeleton.joints.index(name) for name in table.copied]
     names = f"{results.name} has {results.skeleton.name}, {truth.name} has {truth.skeleton.name}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..codecs import make_codec
 from ..errors import OptionError
 from ..inputs import IMAGENET, NORMALISATIONS, Input
 from ..method import Method, Poser, Remark, Remarking, Stage, enough
-from ..options import Engine, FindOptions, Options, PoseOptions
+from ..options import NO_POSE, Engine, FindOptions, Options, PoseOptions
 from ..people import Frame, People
 from ..runtime import Session
 from ..skeleton_file import chosen
@@ -97,7 +97,8 @@ class TopDown:
 
 def open_topdown(options: Options) -> Method:
     """The bundled method: detector, SPPE, search for turns, pose NMS; of several models, each as
-    it is alone. Raises ModelError, OptionError.
+    it is alone; without a pose model (`NO_POSE`), the detector alone. Raises ModelError,
+    OptionError.
     """
     names = options.model.split(",") if options.model else []
     if len(names) > 1:
@@ -110,7 +111,9 @@ def open_topdown(options: Options) -> Method:
         pose = replace(pose, model=pose.model or pair.pose)
         if not pair.turns:  # the net that tells turns has seen people only
             pose = replace(pose, orientation="upright")
-    engine = options.engine
+    options, engine = replace(options, find=find, pose=pose), options.engine
+    if pose.model == NO_POSE:
+        return open_boxes_alone(options)
     suppress = nms.pose_nms(pose.nms).run
     batch = pose.batch or (2 if engine.on_cpu else 32)
 
@@ -118,9 +121,7 @@ def open_topdown(options: Options) -> Method:
     with ThreadPoolExecutor(2) as loading:
         posing = loading.submit(open_sppe, replace(pose, batch=batch), engine)
         net = usual_turn_net(engine) if pose.orientation == "any" else None
-        finder = open_finder(find, net, engine)
-        if find.second:
-            finder = SecondChance(finder, opened_second(options))
+        finder = open_finders(options, net)
         first = posing.result()
     sppe: Poser = first
     if pose.orientation == "any":
@@ -136,6 +137,22 @@ def open_topdown(options: Options) -> Method:
     if pose.skeleton and (wanted := chosen(pose.skeleton)) != sppe.skeleton:
         poser = ToldPoser(poser, wanted)
     return TopDown(finder, with_parts(poser, pose, engine), batch)
+
+
+def open_boxes_alone(options: Options) -> Method:
+    """What the options say of finding, and no joints. Raises OptionError for options of joints."""
+    pose, usual = options.pose, PoseOptions()
+    kept = ("model", "orientation", "nms", "batch")
+    given = [
+        one.name for one in fields(pose) if getattr(pose, one.name) != getattr(usual, one.name)
+    ]
+    if of_joints := [name for name in given if name not in kept]:
+        raise OptionError(
+            f"--pose {NO_POSE} finds boxes alone: leave --{of_joints[0].replace('_', '-')} out, or "
+            "choose a pose model"
+        )
+    net = usual_turn_net(options.engine) if pose.orientation == "any" else None
+    return open_finders(options, net)
 
 
 def open_together(names: Sequence[str], options: Options) -> Together:
@@ -171,9 +188,19 @@ def _asked(names: Sequence[str], pose: PoseOptions, engine: Engine) -> dict[str,
     skeleton = pose.skeleton
     if not skeleton:
         return dict.fromkeys(names)
-    rows = {name: described(manifest.variant(name).pose, "pose", engine)[1] for name in names}
+    files = {name: manifest.variant(name).pose for name in names}
+    posing = [name for name in names if files[name] != NO_POSE]
+    rows = {name: described(files[name], "pose", engine)[1] for name in posing}
     knowing = {name for name, row in rows.items() if row and row.answering(skeleton)}
-    return {name: skeleton if name in (knowing or names) else None for name in names}
+    return {name: skeleton if name in (knowing or posing) else None for name in names}
+
+
+def open_finders(options: Options, net: TurnNet | None) -> Method:
+    """The finder of the options (`open_finder`), and the second one behind it."""
+    finder = open_finder(options.find, net, options.engine)
+    if not options.find.second:
+        return finder
+    return SecondChance(finder, opened_second(options))
 
 
 def open_finder(find: FindOptions, net: TurnNet | None, engine: Engine) -> Method:
