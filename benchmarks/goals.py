@@ -10,7 +10,8 @@ shares; feet and head as in `benchmarks/feet.py`; of `--model animals`, PCK and 
 `benchmarks/animals.py`, in the first column; false people at the default threshold, on pictures
 without anybody that nothing was trained on. Milliseconds are medians, all systems by turns on the
 same pictures, on two threads: of one person's pose, whose turn is known as finding hands it on, and
-of finding people in a picture. Intervals of the APs: `benchmarks/accuracy.py`.
+of finding people in a picture. The size is of all files that come with the package, in the first
+column. Intervals of the APs: `benchmarks/accuracy.py`.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ from everybody.metrics.judge import judge
 from everybody.metrics.predict import predict
 from everybody.metrics.regions import outside
 from everybody.people import Frame, Image, People
+from everybody.weights import manifest
 
 SYSTEMS: dict[str, dict[str, Any]] = {
     "accurate": {"model": "accurate"},
@@ -186,6 +188,7 @@ def goals(measures: Measures) -> Iterator[Goal]:
         return " / ".join(f"{value:.1f}" for value in times[name])
 
     yield Goal("ms per person / per picture", "12 / 14, fast 4 / 6", "8 / 9, fast 2 / 4", both)
+    yield Goal("bundled files", "24 MB", "", _bundled)
 
 
 def _heads(name: str, options: dict[str, Any]) -> str:
@@ -215,6 +218,17 @@ def _animals_found() -> str:
 def _animals(name: str, options: dict[str, Any]) -> str:
     """Of `--model animals`, in the first column."""
     return _animals_found() if name == next(iter(SYSTEMS)) else "–"
+
+
+def bundled() -> str:
+    """How large all models are that come with the package."""
+    files = [row.bytes for row in manifest.load()[0].values() if row.bundled]
+    return f"{sum(files) / 1e6:.1f} MB, {len(files)} files"
+
+
+def _bundled(name: str, options: dict[str, Any]) -> str:
+    """Of all models together, in the first column."""
+    return bundled() if name == next(iter(SYSTEMS)) else "–"
 
 
 def _of_options(work: Callable[[dict[str, Any]], Any]) -> Callable[[str, dict[str, Any]], Any]:

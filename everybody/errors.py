@@ -14,6 +14,11 @@ from .messages import clean
 
 T = TypeVar("T")
 
+# What to do about joints that a file does not tell, or that are not those expected.
+SAY_JOINTS = "say whose joints they are with --skeleton NAME or --skeleton FILE.toml"
+SAY_JOINTS_OF_RESULTS = f"{SAY_JOINTS} (a command that has none: `everybody convert` them first)"
+SAY_JOINTS_OF_DATA = f"{SAY_JOINTS} (of the data of `everybody eval`: --data-skeleton)"
+
 
 class EverybodyError(Exception):
     """Base of all errors that everybody raises on purpose.

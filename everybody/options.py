@@ -20,6 +20,7 @@ from .runtime import Session
 
 Orientation = Literal["upright", "any"]
 ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
+NO_POSE = "none"  # in place of a pose model: boxes alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,18 +65,19 @@ class FindOptions:
 class PoseOptions:
     """How the joints of people are estimated.
 
-    model: a name of the manifest or the path of an ONNX file; None: the default. skeleton, codec
-    ("heatmap,alignment=udp"), input_size (width, height), normalise (imagenet, unit or none),
-    channels (rgb or bgr) and padding (growth of the box) describe a file that neither the manifest
-    nor its own metadata describe, and otherwise replace what these say. A model that answers for
-    further skeletons is asked by skeleton: everybody's own for "halpe-26". sstn: the name or path
-    of an SSTN that finds the region of each person first. refine: later stages of a cascade, which
-    look at each joint again (`methods/cascade.py`). condition: a network that looks again at people
-    who overlap, told which of them is meant (`methods/conditioned.py`). associate shares the joints
-    of people who overlap out among them (`methods/associated.py`). hand, face: models of these
-    parts; people then are openpose-135. flip_test averages with the mirrored crop.
-    orientation "any" also finds people who lie or hang. nms removes duplicate poses, as in
-    `nms.pose_nms`. batch: crops in one call; 0: by device.
+    model: a name of the manifest or the path of an ONNX file; None: the default; `NO_POSE`: boxes
+    alone. skeleton, codec ("heatmap,alignment=udp"), input_size (width, height), normalise
+    (imagenet, unit or none), channels (rgb or bgr) and padding (growth of the box) describe a file
+    that neither the manifest nor its own metadata describe, and otherwise replace what these say;
+    but a described file that is asked for another skeleton finds what it finds, and people are told
+    in that one (`methods/told.py`). sstn: the name or path of an SSTN that finds the region of each
+    person first. refine: later stages of a cascade, which look at each joint again
+    (`methods/cascade.py`). condition: a network that looks again at people who overlap, told which
+    of them is meant (`methods/conditioned.py`). associate shares the joints of people who overlap
+    out among them (`methods/associated.py`). hand, face: models of these parts; people then are
+    openpose-135. flip_test averages with the mirrored crop. orientation "any" also finds people who
+    lie or hang. nms removes duplicate poses, as in `nms.pose_nms`. batch: crops in one call; 0: by
+    device.
     """
 
     model: str | Path | None = None

@@ -16,7 +16,7 @@ from everybody.estimator import Estimator
 from everybody.methods.deepcut import DeepCutMaps
 from everybody.methods.deepcut_pairs import Pair, Statistics, Terms
 from everybody.people import Frame
-from everybody.skeletons import COCO17, OPENPOSE18, OPENPOSE25, Skeleton
+from everybody.skeletons import COCO17, LSP14, OPENPOSE18, OPENPOSE25, Skeleton
 from synthetic import nets, planted
 
 SIZE = 480, 400  # of the networks' input, width × height
@@ -213,8 +213,18 @@ def test_another_skeleton_than_the_file_has_is_an_error(tmp_path):
     path = PLANTINGS[0].file(tmp_path / "m.onnx", PLANTINGS[0].crossing())
     with pytest.raises(ModelError, match="give the --skeleton"):
         estimator(PLANTINGS[0], path, skeleton="openpose-25")
-    with pytest.raises(OptionError, match="known are openpose-18, openpose-25"):
-        estimator(PLANTINGS[0], path, skeleton="coco-17")
+    with pytest.raises(OptionError, match="this method finds the joints of openpose-18"):
+        estimator(PLANTINGS[0], path, skeleton="halpe-26")
+
+
+@pytest.mark.parametrize("planting", PLANTINGS[:2], ids=lambda one: one.skeleton.name)
+def test_people_may_be_told_in_joints_that_follow_from_those_found(planting, tmp_path):
+    """OpenPose's maps tell by their number whose joints they are."""
+    path = planting.file(tmp_path / "m.onnx", planting.crossing())
+    (found,) = estimator(planting, path)([blank()])
+    (asked,) = estimator(planting, path, skeleton="lsp-14")([blank()])
+    assert len(found.people) == 2
+    assert np.array_equal(asked.people.keypoints, found.people.to(LSP14).keypoints)
 
 
 def test_deepcut_without_what_it_learned_is_an_error(tmp_path):

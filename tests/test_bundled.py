@@ -41,6 +41,15 @@ def test_they_are_whole_and_small():
     assert f"({total / 1e6:.1f} MB)" in readme.read_text("utf-8")
 
 
+def test_the_docs_say_how_large_they_are():
+    sizes = [row.bytes for row in manifest.load()[0].values() if row.bundled]
+    size = f"{sum(sizes) / 1e6:.1f} MB"
+    root = PICTURE.parents[1]
+    assert f"The models come with the package ({size})" in (root / "README.md").read_text()
+    goals = (root / "docs/goals.md").read_text()
+    assert f"| bundled files | 24 MB | | {size}, {len(sizes)} files |" in goals
+
+
 @pytest.mark.parametrize("model", [None, "accurate", "fast"])
 def test_everybody_in_the_example_is_found(picture, model):
     (frame,) = Estimator(model=model, threads=1)([Frame(picture)])

@@ -14,11 +14,21 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from everybody.data.join import common
 from everybody.data.read import read, read_results
 from everybody.errors import DataError
 from everybody.people import Frame, People
 from everybody.results.journal import Journal
-from everybody.skeletons import COCO17, CROWDPOSE14, HALPE26, LSP14, MPII16, WHOLEBODY133
+from everybody.skeletons import (
+    AP10K17,
+    COCO17,
+    CROWDPOSE14,
+    H36M17,
+    HALPE26,
+    LSP14,
+    MPII16,
+    WHOLEBODY133,
+)
 
 Document = dict[str, Any]
 
@@ -255,6 +265,66 @@ def test_yolo_inverts_coco(tmp_path: Path) -> None:
             read(tmp_path)
 
 
+def yolo_boxes(folder: Path, lines: str = "1 0.2 0.35 0.2 0.5\n0 0.5 0.5 1 1") -> Path:
+    """Labels of a detector: two boxes in a picture, a picture of nothing."""
+    (folder / "labels").mkdir()
+    (folder / "images").mkdir()
+    for name, text in {"a": lines, "b": ""}.items():
+        Image.new("RGB", (200, 100)).save(folder / "images" / f"{name}.png")
+        (folder / "labels" / f"{name}.txt").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "named"),
+    [
+        ("data.yaml", "nc: 2\nnames: ['dog', 'sea lion']\n", ["dog", "sea lion"]),
+        ("data.yaml", "names:\n  0: dog # big\n  1: cat\nnc: 2\n", ["dog", "cat"]),
+        ("data.yml", "names:\n- dog\n- cat\ntrain: x\n", ["dog", "cat"]),
+        ("labels/classes.txt", "dog\ncat\n", ["dog", "cat"]),
+        ("obj.names", "dog\ncat\n", ["dog", "cat"]),
+        ("notes.txt", "", ["class 0", "class 1"]),
+    ],
+)
+def test_yolo_boxes_alone_have_the_classes_of_their_data_set(
+    tmp_path: Path, file: str, text: str, named: list[str]
+) -> None:
+    data_of = yolo_boxes(tmp_path)
+    (tmp_path / file).write_text(text)
+    data = read(data_of, joints=False)
+    assert (len(data), data.picture.tolist()) == (2, [0, 0])
+    np.testing.assert_allclose(data.boxes, [[19.5, 9.5, 59.5, 59.5], [-0.5, -0.5, 199.5, 99.5]])
+    assert [data.categories[number] for number in data.category] == named[::-1]
+    assert not data.ignored.any()
+    assert not data.labelled.any()
+    assert data.path(1).is_file()
+    one = read(data_of, joints=False, category=named[0])
+    assert one.boxes.tolist() == data.boxes[1:].tolist()
+
+
+@pytest.mark.parametrize(
+    ("lines", "joints", "said"),
+    [
+        ("0 0.5 0.5 1 1", True, r"line 1 has 5 numbers.*39 or 56 .*everybody pack --pictures"),
+        ("0 0.5 0.5 1 1\n0 0.5 0.5 1", False, "line 2 has 4 numbers, expected 5: a class"),
+        ("0 0.5 0.5 1 1\n0" + " 0.5" * 55, False, "line 1 has 5 numbers.*folders of boxes alone"),
+        ("0.5 0.5 0.5 1 1", False, r"class 0\.5, expected a whole number"),
+        ("-1 0.5 0.5 1 1", False, "class -1, expected a whole number"),
+    ],
+)
+def test_yolo_lines_that_do_not_fit_say_what_is_expected(
+    tmp_path: Path, lines: str, joints: bool, said: str
+) -> None:
+    with pytest.raises(DataError, match=said):
+        read(yolo_boxes(tmp_path, lines), joints=joints)
+
+
+def test_yolo_labels_of_nothing_are_pictures_of_nobody(tmp_path: Path) -> None:
+    for joints in (True, False):
+        (tmp_path / str(joints)).mkdir()
+        assert len(read(yolo_boxes(tmp_path / str(joints), ""), joints=joints)) == 2
+
+
 def test_own_results_are_matched_by_file_name(tmp_path: Path) -> None:
     truth = read(write(tmp_path, document()))
     person = People(
@@ -290,7 +360,8 @@ def test_results_of_other_pictures_and_doubled_pictures(tmp_path: Path) -> None:
     [
         (
             {"keypoints": [0.0] * 42},
-            r"results\[1\] has 42 numbers as keypoints \(17 joints of coco-17\), expected 51",
+            r"results\[1\] has 42 numbers as keypoints \(17 joints of coco-17\), expected 51: say "
+            r"whose joints they are with --skeleton NAME or --skeleton FILE\.toml",
         ),
         ({"keypoints": [float("inf")] * 51}, r"results\[1\].*not a finite"),
         ({"score": float("nan")}, r"results\[1\] has a score that is not a finite"),
@@ -303,6 +374,25 @@ def test_broken_results(tmp_path: Path, change: Document, said: str) -> None:
     result = {"image_id": 3, "category_id": 1, "keypoints": [0.0] * 51, "score": 1.0}
     with pytest.raises(DataError, match=said):
         read_results(write(tmp_path, [result, result | change], "results"), truth)
+
+
+def test_results_that_name_their_joints_have_those(tmp_path: Path) -> None:
+    """As our own do where the number of joints would be taken for another skeleton."""
+    truth = read(write(tmp_path, document()))
+    result = {"image_id": 3, "category_id": 1, "keypoints": [1.0] * 51, "score": 1.0}
+    for name, found in {"ap-10k-17": AP10K17, "coco-17": COCO17, "centaur": COCO17}.items():
+        path = write(tmp_path, [result | {"skeleton": name}], "results")
+        assert read_results(path, truth).skeleton is found
+        assert read_results(path, truth, skeleton=H36M17).skeleton is H36M17
+
+
+def test_labels_of_another_number_of_joints_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"--skeleton FILE\.toml .*--data-skeleton"):
+        read(write(tmp_path, document(17, ())), skeleton=HALPE26)
+    own = document(3, ("left_paw", "right_paw", "tail"))
+    results = read(write(tmp_path, own))
+    with pytest.raises(DataError, match=r"share no joint.*--skeleton NAME .*--data-skeleton"):
+        common(results, read(write(tmp_path, document())), mapped=True)
 
 
 def test_scores_outside_the_unit_interval_are_accepted_and_said(tmp_path: Path) -> None:

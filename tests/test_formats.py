@@ -281,10 +281,12 @@ def test_a_skeleton_of_ones_own(tmp_path):
     for name in ("jsonl", "parquet"):
         FORMATS[name].write(results, tmp_path / name, quiet)
         assert FORMATS[name].read(tmp_path / name, None, quiet).skeleton == CUSTOM
-    for name in ("csv", "coco"):
+    for name in ("csv", "csv-eu", "coco", "alphapose"):
         FORMATS[name].write(results, tmp_path / name, quiet)
-        with pytest.raises(DataError, match="--skeleton"):
+        with pytest.raises(DataError, match=r"--skeleton NAME or --skeleton FILE\.toml"):
             FORMATS[name].read(tmp_path / name, None, quiet)
+        with pytest.raises(DataError, match=r"--skeleton NAME or --skeleton FILE\.toml"):
+            list(FORMATS[name].read(tmp_path / name, COCO17, quiet))
         (record,) = FORMATS[name].read(tmp_path / name, CUSTOM, quiet)
         np.testing.assert_allclose(
             record.people.keypoints, next(iter(results)).people.keypoints, atol=0.0051

@@ -1,5 +1,6 @@
 """Label Studio's and CVAT's exports, and what `pack` refuses."""
 
+import itertools
 import json
 
 import cv2
@@ -431,6 +432,20 @@ def test_boxes_alone_are_packed_for_detectors_and_only_for_them(picture, tool):
     assert not pack.keypoints[..., 2].any()
 
 
+def test_boxes_of_yolo_are_packed_for_detectors_and_only_for_them(picture):
+    (picture / "labels").mkdir()
+    (picture / "labels" / "a.txt").write_text("1 0.75 0.5 0.5 1\n0 0.25 0.5 0.5 1\n")
+    (picture / "data.yaml").write_text("names: [bird, fish]\n")
+    with pytest.raises(DataError, match=r"oxes alone are for `everybody pack --pictures"):
+        packing.pack_all([picture], picture / "shards", packing.Packing(), say=print)
+    options = packing.Packing(pictures=True, size=256)
+    assert packing.pack_all([picture], picture / "shards", options, say=print) == 1
+    pack = shards.load([picture / "shards"])
+    assert [pack.categories[kind] for kind in pack.kinds] == ["fish", "bird"]
+    assert np.allclose(pack.boxes, [[99.5, -0.5, 199.5, 99.5], [-0.5, -0.5, 99.5, 99.5]])
+    assert not pack.ignored.any()
+
+
 def test_boxes_alone_lie_in_shards_beside_those_of_a_skeleton(picture):
     """With the same --skeleton both are learnt together; categories are chosen by name."""
     path = picture / "labels"
@@ -441,6 +456,32 @@ def test_boxes_alone_lie_in_shards_beside_those_of_a_skeleton(picture):
     pack = shards.load([picture / "shards0", picture / "shards1"])
     assert (pack.categories, pack.skeleton) == (("bird",), BIRD)
     assert (pack.keypoints[..., 2] > 0).sum(1).tolist() == [3, 0]
+
+
+def test_shards_without_joints_go_with_those_of_any_skeleton(picture, tmp_path):
+    """Boxes alone and pictures of nobody, in any order; of two skeletons nobody is labelled in
+    both.
+    """
+    folders = {name: tmp_path / f"shards of {name}" for name in ("birds", "boxes", "nobody")}
+    (picture / "labels").write_text(json.dumps(coco()))
+    options = packing.Packing(pictures=True, skeleton=BIRD, size=256)
+    packing.pack_all([picture / "labels"], folders["birds"], options, say=print)
+    (picture / "labels").write_text(json.dumps(boxes_alone("coco")))
+    options = packing.Packing(pictures=True, size=256)
+    packing.pack_all([picture / "labels"], folders["boxes"], options, say=print)
+    options = packing.Packing(pictures=True, nobody=True, size=256)
+    packing.pack_all([picture / "images"], folders["nobody"], options, say=print)
+    for order in itertools.permutations(folders):
+        pack = shards.load([folders[name] for name in order])
+        assert len(pack) == 3
+        assert pack.skeleton == BIRD
+        assert pack.keypoints.shape == (3, 3, 3)
+        assert sorted((pack.keypoints[..., 2] > 0).sum(1)) == [0, 0, 3]
+    (picture / "labels").write_text(json.dumps(coco(("beak", "left_fin", "right_fin"))))
+    options = packing.Packing(pictures=True, size=256)
+    packing.pack_all([picture / "labels"], tmp_path / "fins", options, say=print)
+    with pytest.raises(DataError, match=r"fins.*labels-3.*bird-3: pack both with the same --skel"):
+        shards.load([folders["birds"], tmp_path / "fins"])
 
 
 def test_a_box_alone_beside_skeletons_is_a_body_for_detectors(picture):

@@ -25,7 +25,7 @@ from everybody.methods import METHODS
 from everybody.options import Options
 from everybody.people import Frame, People
 from everybody.results.formats import FORMATS, read_results
-from everybody.skeletons import BOX, COCO17, SKELETONS
+from everybody.skeletons import BOX, COCO17, OPENPOSE18, SKELETONS
 from synthetic import nets
 
 from .test_bottomup import PLANTINGS
@@ -110,6 +110,21 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 def test_every_known_method_is_tried_here():
     assert set(FLAGS) == set(METHODS)
+
+
+@pytest.mark.parametrize("method", ["movenet", "blazepose"])
+def test_people_of_a_method_are_told_in_the_joints_asked_for(
+    tmp_path, monkeypatch, picture, method
+):
+    flags = ["--method", method, *FLAGS[method](tmp_path), "--quiet"]
+    for name, more in {"plain": [], "asked": ["--skeleton", "openpose-18", "--track"]}.items():
+        assert call(monkeypatch, "run", picture, *flags, *more, "-o", tmp_path / name) in (None, 0)
+    (found,), (asked,) = (read_results(tmp_path / name) for name in ("plain", "asked"))
+    assert len(found.people) == 1
+    assert asked.people.skeleton == OPENPOSE18
+    assert np.allclose(asked.people.keypoints, found.people.to(OPENPOSE18).keypoints, atol=0.01)
+    refused = ["--skeleton", "animal-20", "-o", tmp_path / "refused"]
+    assert call(monkeypatch, "run", picture, *flags, *refused) == 1
 
 
 @pytest.mark.parametrize("method", FLAGS)

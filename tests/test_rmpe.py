@@ -581,8 +581,8 @@ def test_what_a_file_says_of_itself_must_make_sense(exported, tmp_path):
     onnx.save(model, tmp_path / "odd.onnx")
     with pytest.raises(ModelError, match=r"odd\.onnx"):
         load_sppe(tmp_path / "odd.onnx")
-    with pytest.raises(OptionError, match=r"--skeleton lsp-14: rmpe finds the joints of coco-17"):
-        load_sppe(exported[0] / "rmpe.onnx", skeleton="lsp-14")
+    with pytest.raises(OptionError, match=r"--skeleton mpii-16: rmpe finds the joints of coco-17"):
+        load_sppe(exported[0] / "rmpe.onnx", skeleton="mpii-16")
 
 
 # --- an SSTN before any SPPE

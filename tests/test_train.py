@@ -756,6 +756,16 @@ def test_stopped_and_resumed_is_unbroken(tmp_path):
     assert Recipe.from_json((tmp_path / "whole/recipe.json").read_text()).steps == 6
 
 
+@pytest.mark.parametrize(("scores", "kept"), [((0.5, 0.5), 6), ((0.5, 0.4), 3), ((0.4, 0.5), 6)])
+def test_of_weights_that_score_the_same_the_later_are_best(tmp_path, monkeypatch, scores, kept):
+    """A few held-back pictures often do not tell; worse ones never replace better ones."""
+    said = iter(scores)
+    monkeypatch.setattr(pose.PoseTask, "evaluate", lambda self, net: {"oks": next(said)})
+    run(tmp_path)
+    _, about = checkpoint.read_weights(tmp_path / "best.safetensors")
+    assert int(about["step"]) == kept
+
+
 def test_a_stop_between_two_rows_of_the_log_does_not_show_in_it(tmp_path):
     whole = run(tmp_path / "whole", log_every=3)
     with pytest.raises(Stops):
@@ -1077,7 +1087,7 @@ def test_shards_are_small_and_all_of_one_kind(tmp_path):
     other = shards.Writer(tmp_path / "b", COCO17)
     other.add(np.zeros((32, 32, 3), np.uint8), "x", **NOBODY)
     other.flush()
-    with pytest.raises(DataError, match="one kind"):
+    with pytest.raises(DataError, match=r"32×32, those of .* 96×96: pack"):
         shards.load([tmp_path / "a", tmp_path / "b"])
     with pytest.raises(OutputError, match="holds shards already"):
         shards.Writer(tmp_path / "a", COCO17)

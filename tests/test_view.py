@@ -26,8 +26,9 @@ from everybody.errors import DataError, OptionError, OutputError
 from everybody.lift.motion import Motion
 from everybody.media.read import read as read_media
 from everybody.people import People, Poses3D
+from everybody.results.formats import FORMATS
 from everybody.results.motions import write as write_motions
-from everybody.results.records import Record
+from everybody.results.records import Record, Results
 from everybody.results.spatial import Journal3D, Record3D, write_npz
 from everybody.skeletons import COCO17, H36M17
 
@@ -227,6 +228,16 @@ def test_bad_input_is_named(tmp_path):
     (tmp_path / "a.html").touch()
     with pytest.raises(OutputError, match="exists"):
         view(tmp_path, tmp_path / "a.html")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_people_in_pictures_alone_are_to_be_lifted_first(tmp_path, name):
+    """In every format; nothing is written."""
+    path, page = tmp_path / FORMATS[name].target, tmp_path / "v.html"
+    FORMATS[name].write(Results.of(flat(), COCO17), path, lambda text: None)
+    with pytest.raises(DataError, match=r"no people in space there: .*everybody lift"):
+        view(path, out=page)
+    assert not page.exists()
 
 
 def test_rerun_without_the_extra_says_what_to_install(monkeypatch, tmp_path):

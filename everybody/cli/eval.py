@@ -64,7 +64,7 @@ Seed = Annotated[int, _option(help="Of the draws.")]
 Model = Annotated[
     list[str],
     _option(
-        help="accurate, fast, animals, a name from `everybody models`, or an ONNX file.",
+        help="accurate, fast, animals, a name from `everybody models`, an ONNX file; none: boxes.",
         panel=MODEL,
     ),
 ]
@@ -164,7 +164,9 @@ def evaluate(
 def _check(results: list[Path], models: list[str], how: dict[str, Any], turn: int) -> None:
     """Raises OptionError for options that make no sense together."""
     if not results and not models:
-        raise OptionError("nothing to judge: give RESULTS, or --model NAME")
+        raise OptionError(
+            "nothing to judge: give RESULTS, or --model NAME (the detector alone: --model none)"
+        )
     if not models and (
         turn
         or how["orientation"] != "any"
@@ -236,6 +238,11 @@ def _save(
             latex.write_text(tables.to_latex(verdicts), encoding="utf-8")
         if (plots or report) and None in pairs[0]:
             raise OptionError("--save-plots and --report draw people in pictures: these have none")
+        if (plots or report) and any(a.skeleton.joints != b.skeleton.joints for a, b in pairs):
+            raise OptionError(
+                "--save-plots and --report look at joints: results and data have different ones, "
+                "which only measures of boxes allow; leave them out"
+            )
         if plots:
             from ..metrics.plots import save_plots
 

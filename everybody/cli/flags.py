@@ -202,11 +202,13 @@ class Finding:
 class Posing:
     """How joints are estimated."""
 
-    pose: Annotated[str | None, to_pose(help="Name from `everybody models`, or an ONNX file.")] = (
-        None
-    )
+    pose: Annotated[
+        str | None,
+        to_pose(help="Name from `everybody models`, or an ONNX file; none: boxes."),
+    ] = None
     skeleton: Annotated[
-        str | None, to_pose(help="halpe-26: feet and head, too. Of your ONNX file: coco-17, ...")
+        str | None,
+        to_pose(help="Joints that come out: halpe-26 (feet, head), openpose-25, ap-10k-17 ..."),
     ] = None
     codec: Annotated[
         str | None, to_pose(help="Of your ONNX file: heatmap,alignment=udp or simcc,split=2.")

@@ -19,6 +19,7 @@ from .options import listed, pair
 
 DATA = "Labelled pictures: COCO, MPII, LSP, YOLO, or results of `everybody run` as labels."
 OUT = "Folder of the run; a run that is there goes on."
+FEW = 10  # samples: fewer do not tell which weights are better
 
 
 def needs_torch(what: str = "training", *more: str) -> None:
@@ -280,6 +281,13 @@ def train(
 
     kind = task_of(chosen)  # unknown names are told before the shards are read
     task = kind(chosen, kind.load(folders))  # type: ignore[arg-type]  (each kind loads its own)
+    held = len(task.held)
+    few = (
+        f"; so few choose badly: --set held_back={min(2 * chosen.held_back, 0.5):g}"
+        if held < FEW
+        else ""
+    )
+    _say(f"{len(task)} to learn from, {held} held back to choose the best weights by{few}")
     progress = loop.train(
         chosen, task, out, fabric=loop.on(chosen, device), minutes=minutes, say=_say
     )

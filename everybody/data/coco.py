@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import SAY_JOINTS_OF_DATA, SAY_JOINTS_OF_RESULTS, DataError
 from ..skeletons import COCO17, WHOLEBODY133, Skeleton
 from ..skeletons.names import plain_names
 from ..typed import Id, decode, read_bytes
@@ -294,7 +294,8 @@ def keypoints_of(
     blank = sum(not row for row in rows)
     nothing = [0.0] * (3 * count)
     what = f"keypoints ({count} joints of {skeleton.name})"
-    flat = people.numbers([row or nothing for row in rows], 3 * count, what)
+    advice = SAY_JOINTS_OF_DATA if choice else SAY_JOINTS_OF_RESULTS
+    flat = people.numbers([row or nothing for row in rows], 3 * count, what, advice=advice)
     keypoints = flat.reshape(len(rows), count, 3)
     return keypoints if places is None else keypoints[:, places], skeleton, blank, note
 

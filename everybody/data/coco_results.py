@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..skeletons import Skeleton
+from ..results.records import by_name
+from ..skeletons import BOX, COCO17, Skeleton
 from ..typed import decode, read_bytes
 from .coco import Person, boxes_of, keypoints_of
 from .dataset import UNKNOWN, Dataset, Picture
@@ -21,17 +22,32 @@ class Result(Person, kw_only=True, gc=False):
     """An item of a list of results."""
 
     score: float
+    box: list[float] | None = None  # as AlphaPose calls bbox
     category: str | None = None
+    skeleton: str | None = None
 
 
-def read_coco_results(path: Path, data: bytes | None = None, *, skeleton: Skeleton) -> Dataset:
-    """Results in COCO's form: `data`, or what is in the file `path`. The joints are in the order of
-    `skeleton`, which the file does not say.
+def read_coco_results(
+    path: Path,
+    data: bytes | None = None,
+    *,
+    skeleton: Skeleton | None = None,
+    usual: Skeleton = COCO17,
+) -> Dataset:
+    """Results in COCO's form: `data`, or what is in the file `path`. Their joints are those of
+    `skeleton`; None: of the one that the file names, as ours do, else of the `usual` one. Boxes
+    alone, as of a detector, have no joints (`BOX`).
     """
     found = decode(read_bytes(path) if data is None else data, list[Result], path)
+    for one in found:
+        one.bbox = one.bbox or one.box
     people = Records.of(path, "results", found)
     pictures, picture = _named_pictures(people)
-    keypoints, skeleton, blank, _ = keypoints_of(people, skeleton, None)
+    if found and not any(people.values("keypoints")) and all(people.values("bbox")):
+        keypoints, skeleton, blank = np.zeros((len(found), 0, 3)), BOX, 0
+    else:
+        skeleton = skeleton or by_name(found[0].skeleton if found else None) or usual
+        keypoints, skeleton, blank, _ = keypoints_of(people, skeleton, None)
     if blank:
         row = next(row for row, one in enumerate(people.records) if not one.keypoints)
         raise people.fail(row, f"has no keypoints, expected {3 * len(skeleton)} numbers")

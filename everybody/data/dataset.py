@@ -88,7 +88,8 @@ class Dataset:
 
     def __post_init__(self) -> None:
         count, joints = len(self.picture), len(self.skeleton)
-        keypoints = np.asarray(self.keypoints, np.float64).reshape(-1, joints, 3)
+        rows = -1 if joints else count  # of boxes alone, without joints
+        keypoints = np.asarray(self.keypoints, np.float64).reshape(rows, joints, 3)
         seen = keypoints[..., 2] > 0
         boxes = extents(keypoints, seen) if self.boxes is None else self.boxes
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)

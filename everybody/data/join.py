@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import SAY_JOINTS_OF_DATA, DataError
 from ..skeletons import mapping
 from .dataset import UNKNOWN, Dataset, Picture, slashes
 
@@ -110,11 +110,21 @@ def common(results: Dataset, truth: Dataset, *, mapped: bool = False) -> tuple[D
     """
     if results.skeleton.joints == truth.skeleton.joints:
         return results, truth
+    if not len(results.skeleton):
+        if len(results.picture):
+            raise DataError(
+                f"{results.name}: boxes alone, without joints: judge them by --metrics BoxAP"
+            )
+        nobody = np.zeros((0, len(truth.skeleton), 3))
+        return replace(results, skeleton=truth.skeleton, keypoints=nobody), truth
     table = mapping(results.skeleton, truth.skeleton)
     shared = [truth.skeleton.joints.index(name) for name in table.copied]
     names = f"{results.name} has {results.skeleton.name}, {truth.name} has {truth.skeleton.name}"
     if not shared:
-        raise DataError(f"{names}: they share no joint")
+        raise DataError(
+            f"{names}: they share no joint: if a file of other joints was read as such, "
+            f"{SAY_JOINTS_OF_DATA}"
+        )
     left_out = ", ".join(name for name in truth.skeleton.joints if name not in table.copied)
     joints = f"the {len(shared)} joints that both have"
     joints += f" (without {left_out})" if left_out else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import DataError
+from ..errors import SAY_JOINTS_OF_DATA, DataError
 from ..skeleton_file import mirrored, usual_sigmas
 from ..skeletons import (
     ANIMAL20,
@@ -150,8 +150,8 @@ def recognise(
         else f"has {len(names) or 'no'} joint names for {count} joints in each record"
     )
     raise DataError(
-        f"{where}: {said}: correct 'keypoints' of its categories, or say whose joints they are "
-        f"with --skeleton: a file of your own, or one of {', '.join(SKELETONS)}"
+        f"{where}: {said}: correct 'keypoints' of its categories, or {SAY_JOINTS_OF_DATA}; "
+        f"known are {', '.join(SKELETONS)}"
     )
 
 

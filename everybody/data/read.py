@@ -24,7 +24,7 @@ from .yolo import labels_folder, read_yolo
 
 KNOWN = (
     "COCO JSON, Label Studio's JSON, CVAT's XML, MPII (JSON, CSV, .mat), LSP (.mat, .npz), "
-    "a folder of YOLO-pose labels, or results of `everybody run` (frames.jsonl, CSV, Parquet, "
+    "a folder of YOLO's labels, or results of `everybody run` (frames.jsonl, CSV, Parquet, "
     "OpenPose's or AlphaPose's folders)"
 )
 LABELS = (
@@ -46,8 +46,8 @@ def read(
 
     skeleton: for files that do not say whose joints they hold. category: names or ids of the
     categories to read from a COCO file, with commas between; by default those of people. joints:
-    whether there must be any; else boxes alone will do, as for detectors (COCO, Label Studio,
-    CVAT).
+    whether there must be any; else boxes alone will do, as for detectors (COCO, Label Studio, CVAT,
+    YOLO).
 
     Raises DataError for a file that is none of the known forms, or is broken.
     """
@@ -62,12 +62,12 @@ def read(
 def read_results(path: str | Path, truth: Dataset, *, skeleton: Skeleton | None = None) -> Dataset:
     """What a method found on the pictures of `truth`: results of a run in any of its formats, a
     list in COCO's form, MPII's predictions, or anything that `read` reads. COCO's list has the
-    joints of `skeleton`, if not given those of the truth.
+    joints of `skeleton`; if not given, those that it names, else those of the truth.
     """
     path = _file(Path(path), "name what `everybody run` wrote, or a list of results in COCO's form")
     kind = _kind(path)
     if kind == "results":
-        return joined(read_coco_results(path, skeleton=skeleton or truth.skeleton), truth)
+        return joined(read_coco_results(path, skeleton=skeleton, usual=truth.skeleton), truth)
     return joined(_READERS[kind](path, skeleton, None, True)[-1], truth)
 
 
@@ -189,6 +189,8 @@ _READERS: dict[str, _Reader] = {
     "npz": _without_categories(lambda path, skeleton: (read_lsp_npz(path, read_bytes(path)),)),
     "csv": _without_categories(lambda path, skeleton: (read_mpii_csv(path),)),
     "mpii": _without_categories(lambda path, skeleton: (read_mpii(path),)),
-    "yolo": _without_categories(lambda path, skeleton: (read_yolo(path, skeleton=skeleton),)),
+    "yolo": lambda path, skeleton, category, joints: (
+        read_yolo(path, skeleton=skeleton, category=category, joints=joints),
+    ),
     "frames": _without_categories(lambda path, skeleton: (read_frames(path, skeleton=skeleton),)),
 }

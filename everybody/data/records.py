@@ -121,12 +121,18 @@ class Records:
         return np.array(numbers, np.int64)
 
     def numbers(
-        self, rows: Sequence[Any], width: int | None, what: str, *, limit: float = FARTHEST
+        self,
+        rows: Sequence[Any],
+        width: int | None,
+        what: str,
+        *,
+        limit: float = FARTHEST,
+        advice: str = "",
     ) -> Array:
         """Rows of `width` numbers (None: single numbers) -> [N, width] (or [N]).
 
-        Raises DataError for the first row with more or fewer numbers, or with one that is not
-        finite or beyond ±`limit`.
+        Raises DataError for the first row with more or fewer numbers (which ends in the advice), or
+        with one that is not finite or beyond ±`limit`.
         """
         if width is None:
             array = np.array(rows, np.float64).reshape(len(rows))
@@ -134,7 +140,8 @@ class Records:
             lengths = list(map(len, rows))
             if set(lengths) - {width}:
                 row = next(row for row, length in enumerate(lengths) if length != width)
-                raise self.fail(row, f"has {lengths[row]} numbers as {what}, expected {width}")
+                end = f"{width}: {advice}" if advice else f"{width}"
+                raise self.fail(row, f"has {lengths[row]} numbers as {what}, expected {end}")
             array = np.array(rows, np.float64).reshape(len(rows), width)
 
         good = np.abs(array) <= limit

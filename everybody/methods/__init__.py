@@ -20,6 +20,7 @@ from .movenet import open_movenet
 from .openpose import open_openpose
 from .personlab import open_personlab
 from .rtmo import open_rtmo
+from .told import as_asked
 from .topdown import open_topdown
 
 DEFAULT = "topdown"
@@ -45,19 +46,26 @@ def open_method(options: Options) -> Method:
     """
     name = str(options.method or DEFAULT)
     if name in METHODS:
-        demand_used(name, options)
-        return METHODS[name](options)
+        return _opened(name, options)
     rows, _ = manifest.load()
     row = opened(name, "people", options.engine)[1] if name.endswith(".onnx") else rows.get(name)
     if row and row.method in METHODS:
-        demand_used(row.method, options)
         pose = replace(options.pose, model=options.pose.model or name)
-        return METHODS[row.method](replace(options, pose=pose))
+        return _opened(row.method, replace(options, pose=pose))
     whole = [name for name, row in rows.items() if row.method]
     raise OptionError(
         f"unknown method '{name}': known are {', '.join(METHODS)}, "
         f"and the models that are one: {', '.join(whole)}"
     )
+
+
+def _opened(name: str, options: Options) -> Method:
+    """The method, its people in the skeleton that is asked for; the top-down one sees to that for
+    each of its models.
+    """
+    demand_used(name, options)
+    method = METHODS[name](options)
+    return method if name == DEFAULT else as_asked(method, options.pose.skeleton)
 
 
 def demand_used(method: str, options: Options) -> None:

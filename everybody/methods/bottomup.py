@@ -23,10 +23,10 @@ from ..nms import Suppress
 from ..options import Options
 from ..people import Image, People
 from ..runtime import Session
-from ..skeleton_file import either
 from ..skeletons import COCO17, Skeleton
 from ..weights.locate import opened
 from ..weights.manifest import Row
+from .told import joints_of
 from .topdown import fed
 
 
@@ -135,8 +135,6 @@ def open_file(options: Options, method: str, codec: PictureCodec, usual: Input) 
     otherwise); `usual` is fed where no row says otherwise. Raises ModelError, OptionError.
     """
     session, row = given_model(options, method)
-    named = either(
-        options.pose.skeleton, (row.skeleton if row else "") or COCO17.name, session.path
-    )
+    named = joints_of(options.pose, row, session.path, usual=COCO17.name)
     spec = sized(row.input if row else usual, session, options)
     return bottom_up(session, codec_of(row, codec), named, spec, options)

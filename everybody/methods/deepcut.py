@@ -23,7 +23,6 @@ from ..geometry import box_around
 from ..inputs import Input
 from ..options import Options
 from ..runtime import Port
-from ..skeleton_file import either
 from ..skeletons import COCO17, Skeleton
 from .bottomup import BottomUp, bottom_up, given_model, sized
 from .deepcut_pairs import (
@@ -38,6 +37,7 @@ from .deepcut_pairs import (
 )
 from .partition import Answer, Problem, greedy, of_probabilities
 from .partition_exact import exact, incremental
+from .told import joints_of
 
 MEAN = (123.68, 116.779, 103.939)  # red, green, blue, as published
 INPUT = Input(size=(640, 640), mean=MEAN)
@@ -171,8 +171,7 @@ def open_deepcut(options: Options) -> BottomUp:
     ModelError, OptionError.
     """
     session, row = given_model(options, "deepcut")
-    told = (row.skeleton if row else "") or COCO17.name
-    named = either(options.pose.skeleton, told, session.path)
+    named = joints_of(options.pose, row, session.path, usual=COCO17.name)
     codec = DeepCutMaps(named, load_terms(session.path.with_suffix(".npz"), len(named)))
     spec = sized(row.input if row else INPUT, session, options)
     return bottom_up(session, codec, named, spec, options)

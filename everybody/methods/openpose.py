@@ -41,7 +41,8 @@ def open_openpose(options: Options) -> BottomUp:
     OptionError.
     """
     session, row = given_model(options, "openpose")
-    name = options.pose.skeleton or (row.skeleton_name if row else "")
+    asked = options.pose.skeleton
+    name = asked if asked in LAYOUTS else row.skeleton_name if row else ""
     named = skeleton(name) if name else _fitting(session)
     if named.name not in LAYOUTS:
         raise unknown("skeleton of OpenPose's maps", named.name, LAYOUTS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,13 @@ from ..codecs import make_codec
 from ..errors import OptionError
 from ..inputs import IMAGENET, NORMALISATIONS, Input
 from ..method import Method, Poser, Remark, Remarking, Stage, enough
-from ..options import Engine, FindOptions, Options, PoseOptions
+from ..options import NO_POSE, Engine, FindOptions, Options, PoseOptions
 from ..people import Frame, People
 from ..runtime import Session
-from ..skeleton_file import chosen, either
+from ..skeleton_file import chosen
 from ..skeletons import Skeleton
 from ..weights import fetch, manifest
-from ..weights.locate import fixed_size, opened
+from ..weights.locate import described, fixed_size, opened
 from .associated import Associated
 from .boxes import GivenBoxes, WholePicture
 from .cascade import Cascade
@@ -36,6 +36,7 @@ from .second_chance import SecondChance
 from .sppe import Boxed, Sppe
 from .sstn import Transformed, open_sstn
 from .together import Together
+from .told import ToldPoser, joints_of
 
 PADDING = 1.25  # growth of a box to its crop, where nothing says otherwise
 
@@ -70,23 +71,6 @@ class Distinct:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapped:
-    """A poser whose people are told in another skeleton, joint by joint by name."""
-
-    poser: Poser
-    skeleton: Skeleton
-
-    @property
-    def sessions(self) -> Mapping[str, Session]:
-        return self.poser.sessions
-
-    def __call__(self, frames: list[Frame]) -> list[Frame]:
-        return [
-            replace(frame, people=frame.people.to(self.skeleton)) for frame in self.poser(frames)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
 class TopDown:
     """A finder and a poser. batch: people that are gathered, from several frames, for one call."""
 
@@ -113,7 +97,8 @@ class TopDown:
 
 def open_topdown(options: Options) -> Method:
     """The bundled method: detector, SPPE, search for turns, pose NMS; of several models, each as
-    it is alone. Raises ModelError, OptionError.
+    it is alone; without a pose model (`NO_POSE`), the detector alone. Raises ModelError,
+    OptionError.
     """
     names = options.model.split(",") if options.model else []
     if len(names) > 1:
@@ -126,7 +111,9 @@ def open_topdown(options: Options) -> Method:
         pose = replace(pose, model=pose.model or pair.pose)
         if not pair.turns:  # the net that tells turns has seen people only
             pose = replace(pose, orientation="upright")
-    engine = options.engine
+    options, engine = replace(options, find=find, pose=pose), options.engine
+    if pose.model == NO_POSE:
+        return open_boxes_alone(options)
     suppress = nms.pose_nms(pose.nms).run
     batch = pose.batch or (2 if engine.on_cpu else 32)
 
@@ -134,9 +121,7 @@ def open_topdown(options: Options) -> Method:
     with ThreadPoolExecutor(2) as loading:
         posing = loading.submit(open_sppe, replace(pose, batch=batch), engine)
         net = usual_turn_net(engine) if pose.orientation == "any" else None
-        finder = open_finder(find, net, engine)
-        if find.second:
-            finder = SecondChance(finder, opened_second(options))
+        finder = open_finders(options, net)
         first = posing.result()
     sppe: Poser = first
     if pose.orientation == "any":
@@ -150,8 +135,24 @@ def open_topdown(options: Options) -> Method:
         stage = open_sppe(PoseOptions(model=pose.condition, batch=batch), engine)
         poser = conditioned(poser, stage, pose.condition)
     if pose.skeleton and (wanted := chosen(pose.skeleton)) != sppe.skeleton:
-        poser = Mapped(poser, wanted)
+        poser = ToldPoser(poser, wanted)
     return TopDown(finder, with_parts(poser, pose, engine), batch)
+
+
+def open_boxes_alone(options: Options) -> Method:
+    """What the options say of finding, and no joints. Raises OptionError for options of joints."""
+    pose, usual = options.pose, PoseOptions()
+    kept = ("model", "orientation", "nms", "batch")
+    given = [
+        one.name for one in fields(pose) if getattr(pose, one.name) != getattr(usual, one.name)
+    ]
+    if of_joints := [name for name in given if name not in kept]:
+        raise OptionError(
+            f"--pose {NO_POSE} finds boxes alone: leave --{of_joints[0].replace('_', '-')} out, or "
+            "choose a pose model"
+        )
+    net = usual_turn_net(options.engine) if pose.orientation == "any" else None
+    return open_finders(options, net)
 
 
 def open_together(names: Sequence[str], options: Options) -> Together:
@@ -170,7 +171,7 @@ def open_together(names: Sequence[str], options: Options) -> Together:
         )
     if len(set(names)) < len(names):
         raise OptionError(f"--model {','.join(names)}: names a model twice")
-    asked = _asked(names, options.pose.skeleton)
+    asked = _asked(names, options.pose, options.engine)
     methods = {
         name: open_topdown(
             replace(options, model=name, pose=replace(options.pose, skeleton=asked[name]))
@@ -180,18 +181,26 @@ def open_together(names: Sequence[str], options: Options) -> Together:
     return Together(methods, options.find.batch or (1 if options.engine.on_cpu else 8))
 
 
-def _asked(names: Sequence[str], skeleton: str | None) -> dict[str, str | None]:
+def _asked(names: Sequence[str], pose: PoseOptions, engine: Engine) -> dict[str, str | None]:
     """Which of the variants are asked for a skeleton: those that know it, or, if none does, all (so
     that one says what it knows).
     """
-    rows = manifest.load()[0]
-    poses = {name: rows.get(manifest.variant(name).pose) for name in names}
-    knowing = {
-        name
-        for name, row in poses.items()
-        if row is not None and skeleton in (row.skeleton_name, *row.also)
-    }
-    return {name: skeleton if name in (knowing or names) else None for name in names}
+    skeleton = pose.skeleton
+    if not skeleton:
+        return dict.fromkeys(names)
+    files = {name: manifest.variant(name).pose for name in names}
+    posing = [name for name in names if files[name] != NO_POSE]
+    rows = {name: described(files[name], "pose", engine)[1] for name in posing}
+    knowing = {name for name, row in rows.items() if row and row.answering(skeleton)}
+    return {name: skeleton if name in (knowing or posing) else None for name in names}
+
+
+def open_finders(options: Options, net: TurnNet | None) -> Method:
+    """The finder of the options (`open_finder`), and the second one behind it."""
+    finder = open_finder(options.find, net, options.engine)
+    if not options.find.second:
+        return finder
+    return SecondChance(finder, opened_second(options))
 
 
 def open_finder(find: FindOptions, net: TurnNet | None, engine: Engine) -> Method:
@@ -226,9 +235,10 @@ def open_sppe(pose: PoseOptions | None = None, engine: Engine | None = None) -> 
     """The single-person pose estimator that the options name (none: the manifest's default).
 
     Of a file that neither a row nor its own metadata describe, skeleton and codec must be given;
-    the input size is read from the file where it is fixed there. Given options replace the row's.
-    A model that answers for the asked skeleton besides its own may do so in joints of which that
-    skeleton follows (body-23 for halpe-26). Raises ModelError, OptionError.
+    the input size is read from the file where it is fixed there. Given options replace the row's;
+    but asked for another skeleton, a described file answers in joints of its own of which that
+    skeleton follows (body-23 for halpe-26, animal-20 for ap-10k-17). Raises ModelError,
+    OptionError.
     """
     pose, engine = pose or PoseOptions(), engine or Engine()
     session, row = opened(pose.model, "pose", engine, skeleton=pose.skeleton)
@@ -241,11 +251,8 @@ def open_sppe(pose: PoseOptions | None = None, engine: Engine | None = None) -> 
     spec = row.input if row else Input(size=size or fixed_size(session), **IMAGENET)
     spec = fed(replace(spec, size=size or spec.size), pose)
     codec = parse_codec(pose.codec) if pose.codec else row.codec if row else {}
-    besides = row is not None and pose.skeleton in row.also
-    joints = either(None if besides else pose.skeleton, row.skeleton if row else "", session.path)
+    joints = joints_of(pose, row, session.path)
     padding = pose.padding or (row.padding if row else PADDING)
-    if row is not None and not pose.codec:
-        _demand_found(joints, row)
     kind = next(kind for kind in (Transformed, ToldSppe, Sppe) if kind.fits(session))
     return kind(
         session=session,
@@ -255,17 +262,6 @@ def open_sppe(pose: PoseOptions | None = None, engine: Engine | None = None) -> 
         look=open_sstn(pose.sstn, engine) if pose.sstn else Boxed(padding),
         batch=pose.batch,
         flip_test=pose.flip_test,
-    )
-
-
-def _demand_found(joints: Skeleton, row: manifest.Row) -> None:
-    """Raises OptionError where a described file cannot find so many joints as are asked for."""
-    if not row.skeleton or len(joints) == len(row.joints):
-        return
-    more = "".join(f", with --skeleton {name} those too" for name in row.also)
-    raise OptionError(
-        f"--skeleton {joints.name}: {row.name} finds the joints of {row.skeleton_name}{more}; "
-        "leave --skeleton out, or choose a model of these joints (`everybody models`)"
     )
 
 

@@ -16,6 +16,7 @@ from ..data.frames import gathered
 from ..data.join import in_categories
 from ..data.rotate import turned
 from ..errors import DataError, OptionError
+from ..options import NO_POSE
 from ..people import Frame, People
 from ..schedule import mapped
 from ..weights import manifest
@@ -40,17 +41,19 @@ def predict(
     pose_nms: str | None = None,
     **options: Any,
 ) -> Dataset:
-    """pose: a variant ("animals", or several with commas between), a method, or a pose model.
-    boxes: "detected", "gt" for the labelled ones (then no detector and no removal of duplicates),
-    or a COCO file of detections. Data without boxes have labelled ones by their joints, with a
-    margin as others have. quarters as in `answers`. The other options are those of `Estimator`;
-    pose_nms by default its own.
+    """pose: a variant ("animals", or several with commas between), a method, a pose model, or
+    `NO_POSE` for the detector alone. boxes: "detected", "gt" for the labelled ones (then no
+    detector and no removal of duplicates), or a COCO file of detections. Data without boxes have
+    labelled ones by their joints, with a margin as others have. quarters as in `answers`. The other
+    options are those of `Estimator`; pose_nms by default its own.
     """
     from ..estimator import Estimator
 
     on_truth = boxes == "gt"
     if on_truth and "," in (pose or ""):
         raise OptionError(f"--boxes gt: labelled boxes are for one model, not for all of {pose}")
+    if on_truth and pose == NO_POSE:
+        raise OptionError(f"--boxes gt: with --model {NO_POSE} there is nothing left to judge")
     if on_truth or pose_nms:
         options["pose_nms"] = "none" if on_truth else pose_nms
     estimator = Estimator(
@@ -63,7 +66,8 @@ def predict(
         boxes=None if boxes in ("gt", "detected") else boxes,
         **options,  # type: ignore[reportCallIssue]  # those of `Keywords` that are not above
     )
-    name = Path(pose or "default model").stem + " + flip test" * flip_test
+    named = detector or "default detector" if pose == NO_POSE else pose or "default model"
+    name = Path(named).stem + " + flip test" * flip_test
     name += " + upright only" * (orientation == "upright")
     name += f" + {pose_nms} pose NMS" if pose_nms and not on_truth else ""
     name += f", turned by {90 * quarters}°" * bool(quarters)

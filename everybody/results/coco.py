@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ..errors import DataError
+from ..errors import SAY_JOINTS_OF_RESULTS, DataError
 from ..geometry import box_around, xywh, xyxy
 from ..media.clock import Clock
 from ..messages import Say
@@ -189,7 +189,7 @@ def _people(items: list[Item], skeleton: Skeleton, where: str) -> People:
         if len(item.keypoints) != 3 * len(skeleton):
             raise DataError(
                 f"{where}: {len(item.keypoints)} numbers as keypoints, people of {skeleton.name} "
-                f"have {3 * len(skeleton)}"
+                f"have {3 * len(skeleton)} (x, y and score of each joint): {SAY_JOINTS_OF_RESULTS}"
             )
     keypoints = bounded([item.keypoints for item in items], "keypoints", where)
     keypoints = keypoints.reshape(len(items), len(skeleton), 3)

@@ -258,8 +258,10 @@ def _keypoints(person: Person, body: Skeleton, where: str) -> Array:
         points = bounded(values or np.zeros(3 * count), key, where)
         least = count - 2 if key == "face_keypoints_2d" else count
         if len(points) % 3 or len(points) < 3 * least:
+            others = "; other joints are read from a list in COCO's form" if not rows else ""
             raise DataError(
                 f"{where}: {key} has {len(points)} numbers, expected x, y, score of {count} points"
+                f"{others}"
             )
         rows.append(np.zeros((count, 3)))
         rows[-1][: len(points) // 3] = points.reshape(-1, 3)[:count]

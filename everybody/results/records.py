@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import DataError
+from ..errors import SAY_JOINTS_OF_RESULTS, DataError
 from ..geometry import Array
 from ..people import PERSON, Frame, People
 from ..skeletons import BOX, SKELETONS, Skeleton
@@ -88,7 +88,12 @@ def as_people(
     columns = {
         name: bounded(values, name, where).astype(np.float32) for name, values in given.items()
     }
-    count = len(columns["scores"])
+    count, found = len(columns["scores"]), columns["keypoints"].shape
+    if len(found) == 3 and found[1] != len(skeleton):
+        raise DataError(
+            f"{where}: people of {found[1]} joints, {skeleton.name} has {len(skeleton)}: "
+            f"{SAY_JOINTS_OF_RESULTS}"
+        )
     if columns["keypoints"].size == count * len(skeleton) * 3:
         columns["keypoints"] = columns["keypoints"].reshape(count, len(skeleton), 3)
     numbers = None
@@ -184,20 +189,22 @@ def skeleton_entry(skeleton: Skeleton) -> dict[str, str]:
     return {} if skeleton is first else {"skeleton": skeleton.name}
 
 
+def by_name(name: str | None) -> Skeleton | None:
+    """The known skeleton that a file names, or the union of several; None if it is not known."""
+    return known_skeleton(name) if name and set(name.split("+")) <= set(SKELETONS) else None
+
+
 def by_count(joints: int, path: Path | str, name: str | None = None) -> Skeleton:
     """The skeleton of that name or, for files that do not tell theirs, the first known one of that
     many joints; a DataError if there is none.
     """
-    named = SKELETONS.get(name or "")
-    if name and "+" in name and set(name.split("+")) <= set(SKELETONS):
-        named = known_skeleton(name)
-    for skeleton in (named, BOX, *SKELETONS.values()):
+    for skeleton in (by_name(name), BOX, *SKELETONS.values()):
         if skeleton is not None and len(skeleton) == joints:  # an empty skeleton, `BOX`, is false
             return skeleton
-    known = sorted({len(skeleton) for skeleton in SKELETONS.values()})
+    counts = sorted({len(skeleton) for skeleton in SKELETONS.values()})
     raise DataError(
-        f"{path}: people of {joints} joints, which no known skeleton has ({known}); say which with "
-        "--skeleton"
+        f"{path}: people of {joints} joints, which no known skeleton has "
+        f"({', '.join(map(str, counts))}): {SAY_JOINTS_OF_RESULTS}"
     )
 
 

@@ -24,12 +24,13 @@ from ..errors import DataError, OutputError, unknown
 from ..messages import Say, warn
 from ..people import Frame, Poses3D
 from ..skeletons import H36M17, SKELETONS
-from ..typed import convert
+from ..typed import convert, without_mark
 from .lines import lines
 from .motions import ENDINGS, write_people
 from .records import FARTHEST, Record
 
 LINES3D = "frames3d.jsonl"
+HEAD = 1 << 16  # bytes that tell what a file holds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +84,7 @@ def read(path: Path | str, *, say: Say = warn) -> Iterator[Record3D]:
     names the line.
     """
     file = spatial_file(path)
-    if not file.is_file():
+    if not file.is_file() or not _spatial(file):
         raise DataError(f"{file}: no people in space there: make them with `everybody lift`")
     for at, line in lines(file, say):
         yield _parsed(line, at)
@@ -95,6 +96,14 @@ def spatial_file(path: Path | str) -> Path:
     return path / LINES3D if path.is_dir() else path
 
 
+def _spatial(file: Path) -> bool:
+    """Whether a file may hold people in space; else it is one of people in pictures, or no JSON."""
+    with file.open("rb") as opened:
+        head = without_mark(opened.read(HEAD)).lstrip()
+    flat = b'"keypoints"' in head.partition(b"\n")[0]
+    return not flat and (file.name == LINES3D or head[:1] in (b"", b"{"))
+
+
 def _parsed(line: bytes, at: str) -> Record3D:
     try:
         said = convert(json.loads(line), _Line, at)
@@ -103,8 +112,12 @@ def _parsed(line: bytes, at: str) -> Record3D:
     if said.skeleton not in SKELETONS:
         raise DataError(f"{at}: {unknown('skeleton', said.skeleton, SKELETONS)}")
     skeleton = SKELETONS[said.skeleton]
-    if any(len(person.joints) != len(skeleton) for person in said.people):
-        raise DataError(f"{at}: a person has not the {len(skeleton)} joints of {skeleton.name}")
+    for person in said.people:
+        if len(person.joints) != len(skeleton):
+            raise DataError(
+                f"{at}: a person of {len(person.joints)} joints, {skeleton.name} has "
+                f"{len(skeleton)}: make the file again with `everybody lift` or `triangulate`"
+            )
     joints = np.array([person.joints for person in said.people], np.float64)
     if not (np.abs(joints) <= FARTHEST).all():
         raise DataError(f"{at}: a joint is NaN, infinite or beyond {FARTHEST:g} metres")

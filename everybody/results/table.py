@@ -28,10 +28,10 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from ..atomic import replacing
-from ..errors import DataError
+from ..errors import SAY_JOINTS_OF_RESULTS, DataError
 from ..messages import Say
 from ..people import People
-from ..skeletons import BOX, SKELETONS, Skeleton
+from ..skeletons import BOX, Skeleton, of_joints
 from ..typed import decode
 from .dialect import Dialect
 from .records import Record, Results, as_people, checked, persons, skeleton_of
@@ -235,18 +235,20 @@ def read_parquet(
 
 
 def _skeleton(path: Path, batches: Iterator[pa.RecordBatch]) -> Skeleton:
-    """The known skeleton with exactly the joints of the first people; `BOX` if there are none."""
+    """The skeleton with exactly the joints of the first people (`of_joints`); `BOX` if there are
+    none.
+    """
     with _telling(path):
         for batch in batches:
-            joints = {joint for joint in batch["joint"].unique().to_pylist() if joint}
-            for skeleton in SKELETONS.values():
-                if joints == set(skeleton.joints):
-                    return skeleton
-            if joints:
-                raise DataError(
-                    f"{path}: its {len(joints)} joints are of no known skeleton; say which with "
-                    "--skeleton"
-                )
+            joints = [joint for joint in batch["joint"].unique().to_pylist() if joint]
+            if not joints:
+                continue
+            if skeleton := of_joints(joints):
+                return skeleton
+            raise DataError(
+                f"{path}: its {len(joints)} joints are of no known skeleton: "
+                f"{SAY_JOINTS_OF_RESULTS}"
+            )
     return BOX
 
 
@@ -337,7 +339,9 @@ def _telling(path: Path) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        raise DataError(f"{path}: the joint {error} is not one of the skeleton") from error
+        raise DataError(
+            f"{path}: the joint {error} is not one of the skeleton: {SAY_JOINTS_OF_RESULTS}"
+        ) from error
     except (pa.ArrowException, ValueError, OSError, TypeError, OverflowError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(

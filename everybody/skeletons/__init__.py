@@ -7,6 +7,9 @@ what is copied, derived or missing from one format to another follows from the n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain, permutations
+
 from ..errors import OptionError
 from .animals import ANIMAL20, AP10K17
 from .format import BOX, Skeleton, union
@@ -32,7 +35,7 @@ __all__ = [
     "ANIMAL20", "AP10K17", "BLAZEPOSE33", "BODY23", "BOX", "CMU24", "COCO17", "CROWDPOSE14",
     "FACE70", "FACE_MESH468", "H36M17", "H36M29", "HALPE26", "HALPE136", "HAND21", "LSP14",
     "MIDPOINTS", "MPII16", "OPENPOSE18", "OPENPOSE25", "OPENPOSE135", "PLACED", "SIGMAS",
-    "SKELETONS", "WHOLEBODY133", "Mapping", "Skeleton", "mapping", "skeleton", "union",
+    "SKELETONS", "WHOLEBODY133", "Mapping", "Skeleton", "mapping", "of_joints", "skeleton", "union",
 ]  # fmt: skip
 
 SKELETONS: dict[str, Skeleton] = {
@@ -73,3 +76,17 @@ def skeleton(name: str) -> Skeleton:
         return union(*(SKELETONS[part] for part in name.split("+")))
     except KeyError:
         raise OptionError(f"unknown skeleton '{name}': known are {', '.join(SKELETONS)}") from None
+
+
+def of_joints(joints: Sequence[str]) -> Skeleton | None:
+    """The known skeleton, or the union of two, with joints of exactly these names, best in their
+    order; None if there is none.
+    """
+    pairs = (union(*pair) for pair in permutations(SKELETONS.values(), 2))
+    alike = None
+    for skeleton in chain(SKELETONS.values(), pairs):
+        if skeleton.joints == tuple(joints):
+            return skeleton
+        if alike is None and set(skeleton.joints) == set(joints):
+            alike = skeleton
+    return alike

@@ -18,15 +18,18 @@ MIDPOINTS = {
     "thorax": ("left_shoulder", "right_shoulder"),
     "pelvis": ("left_hip", "right_hip"),
 }
+# The share of a skeleton's joints that a network may lack where it is asked for that skeleton: they
+# score 0. So people may do without small toes and animals without a neck, but whoever wants feet is
+# not answered by a network that finds none.
+MISSED = 0.1
 # Two names that different data sets give to what is, within their noise, the same point.
 SYNONYMS = {"neck": "upper_neck", "upper_neck": "neck", "head_top": "head", "head": "head_top"}
 # Joints of one name that two data sets put in two places, by source and target: the source's joints
 # on the same side ("own_") and on the other, by weights that add up to 1, so that the sum turns,
 # moves and grows with the body. LSP's hips lie further out and higher than COCO's: fitted on
 # lspet/train by `benchmarks/placement.py`.
-PLACED = {
-    ("coco-17", "lsp-14"): {"hip": {"own_hip": 1.08, "other_hip": -0.16, "own_shoulder": 0.08}}
-}
+_LSP_OF_COCO = {"hip": {"own_hip": 1.08, "other_hip": -0.16, "own_shoulder": 0.08}}
+PLACED = {(source, "lsp-14"): _LSP_OF_COCO for source in ("coco-17", "body-23", "halpe-26")}
 # What one format calls a joint and another one otherwise, by source and target. AP-10K counts three
 # joints down a leg by people's names, Animal-Pose by its own; seen on samples of both, they are the
 # same. AP-10K's neck is neither Animal-Pose's throat nor its withers.
@@ -77,6 +80,13 @@ class Mapping:
     @property
     def missing(self) -> tuple[str, ...]:
         return self._named(0)
+
+    @property
+    def nearly_whole(self) -> bool:
+        """Whether who finds the source's joints may be said to find the target's: at most `MISSED`
+        of them are missing.
+        """
+        return len(self.missing) <= MISSED * len(self.target)
 
     def __call__(self, keypoints: NDArray[np.floating]) -> NDArray[np.floating]:
         """[..., K, 3] of the source -> [..., K', 3] of the target, or in space 4 numbers instead of

@@ -211,7 +211,10 @@ class Run:
         self.since = time.monotonic()
 
     def evaluate(self) -> None:
-        """Score the averaged weights, keep them if they are the best, draw the curves."""
+        """Score the averaged weights, keep them if none were better, draw the curves. Of equals the
+        later are kept: where few are held back, scores are often the same, and these have learnt
+        more.
+        """
         progress, out = self.progress, self.out
         with torch.no_grad():
             scores = self.task.evaluate(self.first.ema)
@@ -219,7 +222,7 @@ class Run:
         progress.rows.append({"step": progress.step} | rounded)
         told = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
         self.say(f"step {progress.step}  {told}")
-        if (score := next(iter(scores.values()))) > progress.best:
+        if (score := next(iter(scores.values()))) >= progress.best:
             progress.best = score
             about = describe(self.recipe, self.task, progress.step)
             about |= {"scores": json.dumps(scores)}

@@ -177,8 +177,9 @@ class Writer:
 def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
     """All shards of the folders (or single shard files), decoded, in the order of their names.
 
-    Categories are those of all, told by their names. Raises DataError for a folder without shards,
-    for shards of different sizes or skeletons, and for a broken one.
+    Categories are those of all, told by their names; joints those of shards on which some are
+    labelled. Raises DataError for a folder without shards, for shards of different sizes or
+    skeletons, and for a broken one.
     """
     files: list[Path] = []
     for folder in map(Path, folders):
@@ -197,19 +198,19 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
         for file in files:
             part, decoded = _opened(file, pool)
             part.setdefault("kinds", np.zeros(len(part["picture"]), np.int64))
-            if images and (
-                decoded.shape[1:] != images[0].shape[1:]
-                or _said(part, "skeleton") != _said(parts[0], "skeleton")
-            ):
+            if images and decoded.shape[1:] != images[0].shape[1:]:
                 raise DataError(
-                    f"{file}: its pictures or joints are not those of {files[0]}: "
-                    "train on one kind at a time"
+                    f"{file}: its pictures are of {decoded.shape[2]}×{decoded.shape[1]}, those of "
+                    f"{files[0]} of {images[0].shape[2]}×{images[0].shape[1]}: pack crops or "
+                    "whole pictures, all of one --size"
                 )
             categories = _together(categories, part)
             part["picture"] = part["picture"] + start
             start += len(decoded)
             images.append(decoded)
             parts.append(part)
+
+    skeleton = _of_one_skeleton(parts, files)
 
     def column(name: str) -> Any:
         return np.concatenate([part[name] for part in parts])
@@ -226,13 +227,37 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
         keypoints=column("keypoints"),
         boxes=column("boxes"),
         ignored=column("ignored"),
-        skeleton=of_text(_said(parts[0], "skeleton")[0], str(files[0])),
+        skeleton=skeleton,
         kinds=column("kinds"),
         categories=categories or PEOPLE,
         turns=column("turns") if all("turns" in part for part in parts) else None,
         hidden=column("hidden") if all("hidden" in part for part in parts) else None,
         others=column("others") if all("others" in part for part in parts) else None,
     )
+
+
+def _of_one_skeleton(parts: Sequence[dict[str, Any]], files: Sequence[Path]) -> Skeleton:
+    """Whose joints the shards hold. Shards on which no joint is labelled, as of boxes alone and of
+    nobody, may say otherwise: from here on, they have the joints of the others. Raises DataError.
+    """
+    labelled = [number for number, part in enumerate(parts) if part["keypoints"][..., 2].any()]
+    first = labelled[0] if labelled else 0
+    skeleton = of_text(_said(parts[first], "skeleton")[0], str(files[first]))
+    for number, part in enumerate(parts):
+        said = _said(part, "skeleton")
+        if said == _said(parts[first], "skeleton"):
+            continue
+        if number in labelled:
+            name = of_text(said[0], str(files[number])).name
+            raise DataError(
+                f"{files[number]}: holds joints of {name}, {files[first]} those of "
+                f"{skeleton.name}: pack both with the same --skeleton"
+            )
+        shape = len(part["picture"]), len(skeleton)
+        nothing = {"keypoints": np.zeros((*shape, 3), np.float32)}
+        nothing |= {"others": nothing["keypoints"], "hidden": np.full(shape, -1, np.int8)}
+        part |= {name: values for name, values in nothing.items() if name in part}
+    return skeleton
 
 
 def _together(known: tuple[str, ...], part: dict[str, Any]) -> tuple[str, ...]:

@@ -33,18 +33,28 @@ def locate(model: str | Path, task: str) -> tuple[Path, Row | None]:
     return fetch.resolve(row), row
 
 
+def described(
+    model: str | Path | None, task: str, engine: Engine
+) -> tuple[Path, Row | None, Session | None]:
+    """A model by name or path (None: the manifest's default) -> its file, the row of the manifest
+    or of its own metadata (None where nothing describes it), and its session where it had to be
+    opened for that.
+    """
+    path, row = locate(model or manifest.load()[1][task], task)
+    if row is not None:
+        return path, row, None
+    session = engine(path)
+    return path, manifest.told(session.about, path), session
+
+
 def opened(
     model: str | Path | None, task: str, engine: Engine, *, skeleton: str | None = None
 ) -> tuple[Session, Row | None]:
-    """A model by name or path (None: the manifest's default) -> its session, and the row of the
-    manifest or of its own metadata; None where nothing describes it. skeleton: what it is asked
-    for; if it answers for that besides, the row is of that answer.
+    """A model by name or path (None: the manifest's default) -> its session, and the row that
+    describes it; None where nothing does. skeleton: what it is asked for; the row is of the answer
+    from which that follows, where it has one.
     """
-    path, row = locate(model or manifest.load()[1][task], task)
-    session = None
-    if row is None:
-        session = engine(path)
-        row = manifest.told(session.about, path)
+    path, row, session = described(model, task, engine)
     if row is not None:
         row = row.asked(skeleton)
     if row is not None and row.output:

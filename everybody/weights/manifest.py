@@ -21,6 +21,7 @@ from ..codecs import PICTURE_CODECS, make_codec, make_people_codec
 from ..errors import ModelError, OptionError, unknown
 from ..inputs import Input
 from ..runtime import ABOUT
+from ..skeletons import Skeleton, mapping
 from ..typed import convert, decode
 
 T = TypeVar("T")
@@ -68,11 +69,33 @@ class Row:
     region: float = 1.25  # SSTNs: padding of the person's box to the region that they find
 
     def asked(self, skeleton: str | None) -> Row:
-        """The row of what the file answers to who asks for a skeleton."""
-        also = self.also.get(skeleton or "")
-        if also is None:
-            return self
+        """The row of what the file answers to who asks for a skeleton: its own where it knows no
+        better.
+        """
+        return (self.answering(skeleton) if skeleton else None) or self
+
+    def answering(self, skeleton: str) -> Row | None:
+        """The row of the answer from which a skeleton follows: the one that `also` names so, else
+        the first that lacks least of it. None where too much of it would be missing.
+        """
+        if not self.skeleton:
+            return None
+        answers = {also: self._also(also) for also in self.also}
+        if skeleton in answers:
+            return answers[skeleton]
+        wanted = skeleton_file.chosen(skeleton)
+        tables = [(row, mapping(row.finds, wanted)) for row in (self, *answers.values())]
+        row, table = min(tables, key=lambda one: len(one[1].missing))
+        return row if table.nearly_whole else None
+
+    def _also(self, skeleton: str) -> Row:
+        also = self.also[skeleton]
         return replace(self, output=also.output, skeleton=also.skeleton)
+
+    @property
+    def finds(self) -> Skeleton:
+        """The joints of an SPPE. Raises OptionError for models of other things."""
+        return skeleton_file.of_data(self.skeleton, self.file)
 
     @property
     def skeleton_name(self) -> str:
@@ -83,7 +106,7 @@ class Row:
     @property
     def joints(self) -> tuple[str, ...]:
         """The joints of an SPPE; () for models of other things."""
-        return skeleton_file.of_data(self.skeleton, self.file).joints if self.skeleton else ()
+        return self.finds.joints if self.skeleton else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
