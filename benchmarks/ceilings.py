@@ -14,7 +14,8 @@ one, which is what an IoU head of the detector is asked for (IoU-Net, Jiang et a
 true boxes: each box that has a labelled person to itself (IoU above .5) is replaced by that
 person's before anybody is posed; scores stay.
 
-Boxes are detected, the 20 surest of a picture, pictures upright; intervals are 95 %, by a bootstrap over pictures, paired.
+Boxes are detected, the 20 surest of a picture, pictures upright; intervals are 95 %, by a bootstrap
+over pictures, paired.
 """
 
 from __future__ import annotations
@@ -106,7 +107,6 @@ def main() -> None:
     looks: dict[str, Turnable] = {
         "as it is": plain,
         "and its mirror image": mirror,
-        f"{len(BESIDE)} boxes": Often(plain),
         f"{len(BESIDE)} boxes, and their mirror images": Often(mirror),
     }
     found: dict[str, list[People]] = {name: [] for name in looks}

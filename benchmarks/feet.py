@@ -21,7 +21,7 @@ among the labelled ones of a picture, and coordinates; nothing was chosen or tra
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -200,11 +200,15 @@ class Trial:
         height = self.stature * self.metre[shot.camera, shot.number + late]
         return 100 * np.linalg.norm(found - true, axis=-1) / height
 
-    def errors(self, system: System, quarters: int) -> dict[str, float]:
-        """The median of each part."""
+    def errors(
+        self, system: System, quarters: int, cameras: Sequence[int] = range(4)
+    ) -> dict[str, float]:
+        """The median of each part, as some cameras see it."""
         names = [name for part in self.parts.values() for name in part]
         away = []
         for shot in self.shots:
+            if shot.camera not in cameras:
+                continue
             found = system.joints(shot.image, self.box(shot), quarters, names)
             away.append(self.off(found, shot, names, self.clocks[shot.camera]))
         each = np.median(np.array(away).reshape(len(away), len(self.parts), 2), axis=(0, 2))
@@ -220,6 +224,9 @@ def trial(given: Any, systems: dict[str, System]) -> None:
         for turn in given.turns:
             each = truth.errors(system, turn // 90).values()
             print(row(label, f"{turn}°", *(f"{value:.2f}" for value in each)), flush=True)
+        for camera in range(4) if given.cameras else ():
+            each = truth.errors(system, 0, [camera]).values()
+            print(row(label, f"camera {camera + 1}", *(f"{value:.2f}" for value in each)))
 
 
 class Clicked(NamedTuple):
@@ -274,6 +281,7 @@ def main() -> None:
     add = command.add_argument
     add("parts", nargs="*", default=[])
     add("--every", type=int, default=10, help="frames of the trial's videos")
+    add("--cameras", action="store_true", help="the trial by camera, too, upright")
     add("--turns", type=int, nargs="*", default=[0, 90, 180])
     add("--blazepose", action="store_true")
     add("--people", choices=["val", "held"], default="val")

@@ -2,16 +2,14 @@
 
     python scripts/train_second_head.py halpe-256 OUT SHARDS... [--crops 6000] [--set KEY=VALUE]
 
-With `--set imitate=SHARE` the last stage of the trunk learns, too, and the first head imitates
-itself. SHARDS: folders of `scripts/label_feet.py`. Then `everybody export OUT/weights.safetensors`
-and `--half`, as docs/training.md says.
+SHARDS: folders of `scripts/label_feet.py`. Then `everybody export OUT/weights.safetensors` and
+`--half`, as docs/training.md says.
 """
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,13 +27,11 @@ def main() -> None:
     add("--crops", type=int, default=6_000)
     add("--set", action="append", default=[])
     add("--threads", type=int, default=0)
-    add("--goes-on", type=Path, help="weights of such a run to begin with")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     chosen = replace(recipe(options.recipe, options.set), data=tuple(options.shards))
-    say = partial(print, flush=True)
-    path = learn(chosen, options.out, crops=options.crops, say=say, goes_on=options.goes_on)
+    path = learn(chosen, options.out, crops=options.crops, say=lambda text: print(text, flush=True))
     print(path)
 
 

@@ -284,51 +284,13 @@ def packed(tmp_path) -> str:
     return str(tmp_path / "shards")
 
 
-def test_where_the_trunk_learns_the_first_head_imitates_itself(tmp_path):
-    """What it said at the start costs nothing; what differs from it does, and nothing else."""
-    pytest.importorskip("everybody.train.second_head")
-    import torch
-
-    from everybody.train import checkpoint
-    from everybody.train.recipes import recipe
-    from everybody.train.shards import load
-    from everybody.train.tasks import task
-
-    tasks, shards = {}, packed(tmp_path)
-    for share in (0.0, 2.0):
-        settings = [f"imitate={share}", "freeze=stem", "held_back=0.3"]
-        chosen = replace(recipe("halpe-128", settings), data=(shards,))
-        tasks[share] = task(chosen, load(chosen.data))
-        checkpoint.start(chosen.start, tasks[share].net, tasks[share].model)
-    alone, imitating = tasks[0.0], tasks[2.0]
-    rows = torch.arange(2)
-
-    def losses(net):
-        with torch.no_grad():
-            return [
-                each.loss(net, rows, torch.Generator().manual_seed(1))
-                for each in (alone, imitating)
-            ]
-
-    (plain, counted), (total, weight) = losses(imitating.net)
-    assert torch.allclose(total, plain, rtol=1e-4)
-    assert torch.allclose(weight, counted + 2.0 * 2 * 17)
-    with torch.no_grad():
-        imitating.net.head.heatmaps.bias += 0.1
-    (changed, _), (total, _) = losses(imitating.net)
-    assert torch.allclose(changed, plain)
-    energy = np.pi * alone.codec.sigma**2
-    off = 2.0 * 0.01 * 2 * 17 * 32 * 24 / energy
-    assert torch.allclose(total - plain, torch.tensor(off), rtol=1e-2)
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_a_network_of_two_heads_starts_from_both_heads_of_a_file(name):
     torch = pytest.importorskip("torch")
     from everybody.models import MODELS as NETWORKS
     from everybody.train import checkpoint
 
-    model = NETWORKS["tinypose-more"]
+    model = NETWORKS["tinypose-deeper" if name == "everybody-accurate" else "tinypose-more"]
     net = model.build(23, None)
     checkpoint.start(name, net, model, speaks_of=BODY23.joints)
     file = session(name, "all")
@@ -339,50 +301,50 @@ def test_a_network_of_two_heads_starts_from_both_heads_of_a_file(name):
     assert np.allclose(said, file(image)[0], atol=1e-3)
 
 
-def test_what_is_frozen_is_asked_once_and_says_what_the_network_would():
-    """Going on from what was kept is the network itself, wherever it is cut."""
-    train = pytest.importorskip("everybody.train.second_head")
-    import torch
-
+@pytest.mark.parametrize("name", ["tinypose-more", "tinypose-deeper"])
+def test_two_heads_are_laid_out_for_engines_and_back(name):
+    """The same answers from other places of channels, and the same numbers from those; and what is
+    kept of a frozen trunk says what the whole network would.
+    """
+    torch = pytest.importorskip("torch")
     from everybody.models import MODELS as NETWORKS
+    from everybody.models import deployed
 
     torch.manual_seed(0)
-    net = NETWORKS["tinypose-more"].build(23, None).eval()
+    net = NETWORKS[name].build(23, None).eval()
     images = torch.randn(2, 3, 128, 96)
+    laid_out = deployed.deployed(net)
     with torch.no_grad():
         first, second = net(images)
-        assert torch.allclose(train.HEAD.goes_on(net, train.HEAD.says(net, images))[1], second)
-        *features, wanted = train.STAGE.says(net, images)
-        assert torch.equal(wanted, first)
-        for said, true in zip(train.STAGE.goes_on(net, features), (first, second), strict=True):
-            assert torch.allclose(said, true)
+        assert torch.equal(net.second(net.below(images)), second)
+        for said, true in zip(laid_out(images), (first, second), strict=True):
+            assert torch.allclose(said, true, atol=1e-5)
+    back = deployed.restored_more(net, laid_out.state_dict())
+    assert all(torch.equal(back[at], value) for at, value in net.state_dict().items())
 
 
-def test_the_last_stage_learns_where_the_recipe_imitates(tmp_path):
-    train = pytest.importorskip("everybody.train.second_head")
-    import torch
-
+def test_a_second_head_starts_as_the_first():
+    """Of whatever a file has beside the first: nothing, or a second head of another kind."""
+    torch = pytest.importorskip("torch")
     from everybody.models import MODELS as NETWORKS
-    from everybody.train import checkpoint
-    from everybody.train.recipes import recipe
+    from everybody.models import deployed
 
-    settings = ["steps=2", "batch=4", "warmup=1", "log_every=1", "held_back=0.3", "imitate=2"]
-    chosen = replace(recipe("halpe-128", settings), data=(packed(tmp_path),))
-    weights = train.learn(chosen, tmp_path / "run", crops=6, say=lambda text: None)
-    model = NETWORKS["tinypose-more"]
-    net = model.build(23, None)
-    checkpoint.start("everybody-fast", net, model, speaks_of=BODY23.joints)
-    before, (after, _) = net.state_dict(), checkpoint.read_weights(weights)
-    changed = {
-        name.partition(".")[0] if not name.startswith("stages") else name[: len("stages.4")]
-        for name, value in after.items()
-        if not torch.equal(value, before[name])
-    }
-    assert changed == {"more", "head", "stages.3", "stages.4"}
-    again = replace(chosen, steps=1, rate=1e-9)
-    on = train.learn(again, tmp_path / "run", crops=6, say=lambda text: None, goes_on=weights)
-    for name, value in checkpoint.read_weights(on)[0].items():
-        assert torch.allclose(value, after[name], atol=1e-6)
+    torch.manual_seed(0)
+    plain = NETWORKS["tinypose"].build(17, None).eval()
+    images = torch.randn(1, 3, 128, 96)
+    for name, other in (("tinypose-more", "tinypose-deeper"), ("tinypose-deeper", "tinypose-more")):
+        net, files = NETWORKS[name].build(23, None).eval(), [plain]
+        files.append(NETWORKS[other].build(23, None).eval())
+        files[1].load_state_dict(files[1].of_one(plain.state_dict()))
+        for file in files:
+            net.load_state_dict(deployed.restored_more(net, deployed.deployed(file).state_dict()))
+            net.more.heatmaps.load_state_dict(
+                {at: value[:6] for at, value in plain.head.heatmaps.state_dict().items()}
+            )
+            with torch.no_grad():
+                first, second = net(images)
+                assert torch.allclose(first, plain(images), atol=1e-5)
+                assert torch.allclose(second, first[:, :6], atol=1e-5)
 
 
 def test_only_the_second_head_learns(tmp_path, monkeypatch):

@@ -148,11 +148,6 @@ def first_heatmaps(net: Any, said: Any) -> Targets:
     return (said[0],)
 
 
-def first_differs(said: Targets, wanted: Tensor, known: Tensor, codec: Any) -> Loss:
-    """The difference of what such a network says by the first head from wanted heatmaps."""
-    return as_heatmaps(said[0], wanted, known, codec)
-
-
 def distances(net: Any, said: Tensor, poses: Tensor) -> Loss:
     """Poses in space."""
     return videopose.position_error(said, poses, torch.ones_like(poses[..., 0]))
@@ -206,10 +201,15 @@ MODELS: dict[str, Model] = {
              loss=softmax_over_cells, deploy=deployed.deployed, restore=deployed.restored,
              read=tinypose.TinyPoseNet.from_onnx),
     **family(tinypose.TinyPoseMore, tinypose.MORE, kind="more", codec=CORNER,
-             loss=tinypose.more_error, difference=first_differs,
+             loss=tinypose.more_error,
              outputs=("heatmaps", "all"), also=first_heatmaps,
              deploy=deployed.deployed, restore=deployed.restored_more,
              read=tinypose.TinyPoseMore.from_onnx),
+    **family(tinypose.TinyPoseDeeper, tinypose.DEEPER, kind="more", codec=CORNER,
+             loss=tinypose.more_error,
+             outputs=("heatmaps", "all"), also=first_heatmaps,
+             deploy=deployed.deployed, restore=deployed.restored_more,
+             read=tinypose.TinyPoseDeeper.from_onnx),
     **family(conditioned.ConditionedTinyPoseNet, conditioned.VARIANTS, kind="conditioned",
              **STAGES, deploy=deployed.deployed, restore=conditioned.restored,
              read=conditioned.of_public),

@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .tinypose import WIDTHS, Module, Stem, TinyPoseMore, TinyPoseNet, Unit
+from .tinypose import WIDTHS, DeepHead, Head, Module, Stem, TinyPoseMore, TinyPoseNet, Unit
 
+DEEP = "more.module."  # what a second head has that has a module for itself
 # The fraction of a number that only says which number it is; float32 holds four million of them.
 MARK = 0.25
 
@@ -30,7 +31,8 @@ MARK = 0.25
 def deployed(net: TinyPoseNet) -> TinyPoseNet:
     """A copy in eval mode, to be exported; it is not for training."""
     net = copy.deepcopy(net).eval()
-    orders = [torch.arange(width) for width in WIDTHS]  # which trained channel stands where
+    # Which trained channel stands where, and stood before the last module.
+    orders = before = [torch.arange(width) for width in WIDTHS]
     with torch.no_grad():
         net.stem = TwoWayStem(net.stem)  # type: ignore[assignment]
         for number, stage in enumerate(net.stages):
@@ -40,22 +42,32 @@ def deployed(net: TinyPoseNet) -> TinyPoseNet:
                 net.stages[number] = reordered(stage, orders[level], orders[level + 1])
                 continue
             for place, module in enumerate(stage):
-                stage[place] = here = InPlaceModule(module, orders[: len(module.branches)])  # type: ignore[arg-type]
-                orders[: len(here.orders)] = here.orders
-        coarse_first = [*reversed(orders), torch.arange(WIDTHS[0])]
-        heads = [net.head, *([net.more] if isinstance(net, TinyPoseMore) else [])]
-        for head in heads:
-            skipped = len(coarse_first) - 1 - len(head.steps)
-            for place, step in enumerate(head.steps):
-                read, write = coarse_first[skipped + place : skipped + place + 2]
-                head.steps[place] = reordered(step, read, write)
+                before = orders[: len(module.branches)]  # type: ignore[arg-type]
+                stage[place] = here = InPlaceModule(module, before)  # type: ignore[arg-type]
+                orders = [*here.orders, *orders[len(here.orders) :]]
+        read_in_order(net.head, orders)
+        if isinstance(net, TinyPoseMore):
+            if isinstance(net.more, DeepHead):
+                net.more.module = own = InPlaceModule(net.more.module, before)  # type: ignore[assignment]
+                orders = own.orders
+            read_in_order(net.more, orders)
     return net
+
+
+def read_in_order(head: Head, orders: Sequence[Tensor]) -> None:
+    """Have the steps of a head read branches whose channels are in `orders`."""
+    coarse_first = [*reversed(orders), torch.arange(WIDTHS[0])]
+    skipped = len(coarse_first) - 1 - len(head.steps)
+    for place, step in enumerate(head.steps):
+        read, write = coarse_first[skipped + place : skipped + place + 2]
+        head.steps[place] = reordered(step, read, write)
 
 
 def restored_more(net: TinyPoseMore, numbers: dict[str, Tensor]) -> dict[str, Tensor]:
     """As `restored`; of a deployed `TinyPoseNet`, the second head starts as the first."""
     theirs = numbers.get("more.heatmaps.weight")
-    if theirs is not None and theirs.shape == net.more.heatmaps.weight.shape:
+    alike = isinstance(net.more, DeepHead) == any(name.startswith(DEEP) for name in numbers)
+    if alike and theirs is not None and theirs.shape == net.more.heatmaps.weight.shape:
         return restored(net, numbers)
     return net.of_one(restored(TinyPoseNet(net.head.heatmaps.out_channels), numbers))
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -173,21 +173,19 @@ class TinyPoseNet(nn.Module):
         """What the stem says -> what the branches say, the finest first."""
         return self.last(self.before(x))
 
+    @property
+    def last(self) -> nn.Module:
+        """The last module of the last stage."""
+        return cast(nn.Sequential, self.stages[-1])[-1]
+
     def before(self, x: Tensor) -> list[Tensor]:
-        """What the stem says -> what the branches before the last stage say."""
+        """What the stem says -> what the branches say before the last module."""
         features = self.stages[0]([self.first[0](x), self.first[1](x)])
-        for place in range(1, len(self.stages) - 2, 2):
-            features = self._widened(place, features)
+        for widen, stage in zip(self.stages[1::2], self.stages[2::2], strict=True):
+            modules = cast(nn.Sequential, stage)
+            modules = modules[:-1] if stage is self.stages[-1] else modules
+            features = modules([*features, widen(features[-1])])
         return features
-
-    def last(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """What `before` says -> what the branches say after the last stage."""
-        return self._widened(len(self.stages) - 2, features)
-
-    def _widened(self, place: int, features: Sequence[Tensor]) -> list[Tensor]:
-        """A step down to a further branch, and the stage of all."""
-        widen, stage = self.stages[place], self.stages[place + 1]
-        return stage([*features, widen(features[-1])])
 
     def from_onnx(self, path: Path) -> dict[str, Tensor]:
         """The numbers of a public PP-TinyPose ONNX file -> a state for this network. Raises
@@ -244,11 +242,7 @@ class TinyPoseMore(TinyPoseNet):
 
     def below(self, image: Tensor) -> list[Tensor]:
         """What both heads build on: the coarse steps of the first, and the fine branches."""
-        return self.joined(self.features(self.stem(image)))
-
-    def joined(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """What the branches say -> what both heads build on."""
-        features = features[::-1]
+        features = self.features(self.stem(image))[::-1]
         return [climbed(features[:SHARED], self.head.steps[:SHARED]), *features[SHARED:]]
 
     def heads(self, below: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -279,6 +273,50 @@ class TinyPoseMore(TinyPoseNet):
         return self.of_one(TinyPoseNet(self.head.heatmaps.out_channels).from_onnx(path))
 
 
+class DeepHead(Head):
+    """A head that has the trunk's last module for itself: from what all modules before it say."""
+
+    def __init__(self, joints: int) -> None:
+        super().__init__(joints)
+        self.module = Module(len(WIDTHS))
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        return super().forward(self.module(features))
+
+
+class TinyPoseDeeper(TinyPoseMore):
+    """The same, but the second head has the last module for itself. A trunk that was never asked
+    for toes tells little of where feet point; the first joints stay what they are, and the second
+    look costs a module more.
+    """
+
+    def __init__(self, joints: int = 23, *, first: int = 17) -> None:
+        super().__init__(joints, first=first)
+        self.more = DeepHead(max(joints - first, 1))
+
+    def below(self, image: Tensor) -> list[Tensor]:
+        """What all modules but the last say."""
+        return self.before(self.stem(image))
+
+    def heads(self, below: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        return self.head(self.last(below)), self.second(below)
+
+    def second(self, below: Sequence[Tensor]) -> Tensor:
+        return self.more(below)
+
+    def of_one(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The numbers of a `TinyPoseNet` -> a state whose second head starts as the first and the
+        module before it.
+        """
+        own, last = self.state_dict(), f"stages.{len(self.stages) - 1}.{STAGES[-1][1] - 1}."
+        for name in own:
+            if name.startswith("more.module."):
+                own[name] = state[last + name.removeprefix("more.module.")]
+            elif name.startswith("more.steps."):
+                own[name] = state["head." + name.removeprefix("more.")]
+        return own | state
+
+
 def more_error(net: Any, said: Any, targets: Sequence[Tensor], weights: Tensor, codec: Any) -> Loss:
     """Heatmaps of the joints of the second head."""
     first = net.head.heatmaps.out_channels
@@ -287,6 +325,7 @@ def more_error(net: Any, said: Any, targets: Sequence[Tensor], weights: Tensor, 
 
 VARIANTS: dict[str, dict[str, Any]] = {"tinypose": {}}
 MORE: dict[str, dict[str, Any]] = {"tinypose-more": {}}
+DEEPER: dict[str, dict[str, Any]] = {"tinypose-deeper": {}}
 CELLS: dict[str, dict[str, Any]] = {"tinypose-cells": {}}
 
 

@@ -165,7 +165,16 @@ RECIPES: dict[str, Recipe] = {
     "animals": replace(CUSTOM, steps=800, held_back=0.05, evaluate_every=100),
     "tinypose-128": replace(TINY, size=(96, 128), padding=1.1, sigma=1.0),
     # A second head for Halpe-26's other joints, on the frozen trunks (`second_head.py`).
-    "halpe-256": replace(MORE, start="everybody-accurate", size=(192, 256), padding=1.15),
+    "halpe-256": replace(
+        MORE,
+        model="tinypose-deeper",
+        start="everybody-accurate",
+        size=(192, 256),
+        padding=1.15,
+        rate=1e-3,
+        steps=800,
+        ema=0.995,
+    ),
     "halpe-128": replace(MORE, start="everybody-fast", size=(96, 128), padding=1.1, sigma=1.0),
     # Told by rough poses which of the people in its box is meant (docs/training.md).
     "conditioned-128": replace(

@@ -1,26 +1,23 @@
 """A second head learns on the features of a trunk that stays as it is (linear evaluation of frozen
-features, deepened by two layers; the trunk's own joints keep their answers to the digit). Or the
-trunk's last stage learns, too, while the first head imitates what it said at the start (learning
-without forgetting, Li & Hoiem 2016).
+features, deepened by two layers; the trunk's own joints keep their answers to the digit).
 
-Nothing below changes, so each augmented crop passes it once. What it says is kept in files, in half
-precision, and seen again in every round: a fraction of the time of learning with all of the trunk
-in front.
+Nothing below the head changes, so each augmented crop passes the trunk once. Its features are kept
+in files, in half precision, and the head sees them again in every round: a twentieth of the time of
+learning with the trunk in front.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from ..atomic import replacing
 from ..messages import Say
-from ..models.losses import Loss
 from ..skeletons import BODY23, COCO17, HALPE26
 from . import checkpoint, shards
 from .about import About
@@ -29,7 +26,6 @@ from .loop import schedule
 from .parameters import average
 from .pose import PoseTask
 from .recipe import Recipe
-from .shards import Pack
 from .task import encoded
 
 NEAR = 0.06
@@ -37,15 +33,9 @@ PART = 512  # crops of a file
 
 
 class MoreTask(PoseTask):
-    """Further joints, by a second head. Where nothing else learns, `learn` is quicker than the loop
-    that all tasks share.
-    """
+    """Further joints, by a second head; `learn` is quicker than the loop that all tasks share."""
 
     kind = "more"
-
-    def __init__(self, recipe: Recipe, pack: Pack) -> None:
-        super().__init__(recipe, pack)
-        self.evened = evenly(self.keypoints[self.learnt, :, 2])
 
     @classmethod
     def told(cls, recipe: Recipe, about: About) -> dict[str, Any] | None:
@@ -58,33 +48,6 @@ class MoreTask(PoseTask):
             return data and data | {"output": every}
         also = {HALPE26.name: {"output": every, "skeleton": BODY23.name}}
         return data | {"skeleton": COCO17.name, "output": first, "also": also}
-
-    def loss(self, net: nn.Module, rows: Tensor, rng: Generator) -> Loss:
-        """The error of the second head. If the recipe imitates, more of the network may learn: that
-        share of how far the first head is from what it said at the start counts, too.
-        """
-        images, keypoints, _, _ = self.augmented(rows, rng)
-        images, wanted = normalised(images), None
-        if self.recipe.imitate:
-            with torch.no_grad():
-                wanted, _ = self.teacher(images)
-        return self.error(net(images), keypoints, wanted)
-
-    def error(
-        self, said: tuple[Tensor | None, Tensor], keypoints: Tensor, wanted: Tensor | None
-    ) -> Loss:
-        """What both heads say of crops, the joints [N, K, 3] on them, and what the first head is to
-        say, if it learns.
-        """
-        targets, weights = encoded(self.codec, keypoints)
-        weights = weights * self.evened.to(weights)
-        total, weight = self.model.loss(self.net, said, targets, weights, self.codec)
-        if wanted is None or self.model.difference is None:
-            return total, weight
-        every = wanted.new_ones(len(wanted), 1, *wanted.shape[2:])
-        error, count = self.model.difference(said, wanted, every, self.codec)
-        share = self.recipe.imitate
-        return total + share * error, weight + share * count
 
     def evaluate(self, net: Any) -> dict[str, float]:
         """The share of held-back people's further joints that are found within `NEAR` of the box's
@@ -105,37 +68,9 @@ class MoreTask(PoseTask):
         return {"near": float(np.mean(shares)), **dict(each)}
 
 
-class Frozen(NamedTuple):
-    """Where a network is cut: what does not learn is asked once, what learns goes on from there."""
-
-    says: Callable[[Any, Tensor], list[Tensor]]  # a network, crops -> what the frozen part says
-    goes_on: Callable[[Any, list[Tensor]], tuple[Tensor | None, Tensor]]  # -> both heads' maps
-    learns: tuple[str, ...]  # names of parameters begin with these
-
-
-def alone(net: Any, features: list[Tensor]) -> tuple[None, Tensor]:
-    """What the second head says; the first is not asked."""
-    return None, net.second(features)
-
-
-def early(net: Any, images: Tensor) -> list[Tensor]:
-    """What is said before the last stage, and at last what the first head says in the end."""
-    features = net.before(net.stem(images))
-    return [*features, net.heads(net.joined(net.last(features)))[0]]
-
-
-def late(net: Any, features: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """What both heads say of that."""
-    return net.heads(net.joined(net.last(features)))
-
-
-HEAD = Frozen(lambda net, images: net.below(images), alone, ("more.",))
-STAGE = Frozen(early, late, ("more.", "head.", "stages.3.", "stages.4."))
-
-
 class Seen:
-    """Crops as what is frozen sees them: what its parts say, and the joints [N, K, 3] on them. They
-    lie in files, and are read as they are asked for.
+    """Crops as the trunk sees them: what its parts say, and the joints [N, K, 3] on them. They lie
+    in files, and are read as they are asked for.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
@@ -155,14 +90,12 @@ class Seen:
         return [torch.stack([self._parts[p][0][k][n] for p, n in places]).float() for k in kinds]
 
 
-def seen(
-    task: MoreTask, frozen: Frozen, crops: int, folder: Path, say: Say, *, batch: int = 16
-) -> Seen:
+def seen(task: PoseTask, crops: int, seed: int, folder: Path, say: Say, *, batch: int = 16) -> Seen:
     """So many augmented crops, drawn in rounds through all people, as files of `PART` in a folder;
     files that are there are not made again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    seed, order = task.recipe.seed, list[int]()
+    order: list[int] = []
     rng = torch.Generator().manual_seed(seed)
     while len(order) < crops:
         order += torch.randperm(len(task), generator=rng).tolist()
@@ -173,7 +106,7 @@ def seen(
             continue
         rows = torch.tensor(order[start : min(start + PART, crops)])
         rng = torch.Generator().manual_seed(seed + 1 + number)
-        kept = [_shown(task, frozen, some, rng) for some in rows.split(batch)]
+        kept = [_shown(task, some, rng) for some in rows.split(batch)]
         columns = zip(*(parts for parts, _ in kept), strict=True)
         features = [torch.cat(column) for column in columns]
         with replacing(files[-1]) as part:
@@ -182,13 +115,11 @@ def seen(
     return Seen(files)
 
 
-def _shown(
-    task: MoreTask, frozen: Frozen, rows: Tensor, rng: Generator
-) -> tuple[list[Tensor], Tensor]:
-    """Rows -> what is frozen says of their augmented crops, and the joints on them."""
+def _shown(task: PoseTask, rows: Tensor, rng: Generator) -> tuple[list[Tensor], Tensor]:
+    """Rows -> what the trunk's parts say of their augmented crops, and the joints on them."""
     images, keypoints, _, _ = task.augmented(rows, rng)
     with torch.no_grad():
-        return [part.half() for part in frozen.says(task.net, normalised(images))], keypoints
+        return [part.half() for part in task.net.below(normalised(images))], keypoints
 
 
 def batches(count: int, size: int, rng: Generator) -> Iterator[Tensor]:
@@ -205,41 +136,36 @@ def evenly(weights: Tensor) -> Tensor:
     return torch.where(each > 0, each.mean() / each.clamp(min=1e-3), 0.0)
 
 
-def learn(recipe: Recipe, out: Path, *, crops: int, say: Say, goes_on: Path | None = None) -> Path:
-    """Teach the second head of a recipe's network, and where the recipe imitates, its last stage,
-    too; the weights, for `everybody export`. What is frozen has been asked once, in OUT/seen, so
-    that another rate costs minutes, and a run that was stopped goes on. goes_on: weights of such a
-    run to begin with.
+def learn(recipe: Recipe, out: Path, *, crops: int, say: Say) -> Path:
+    """Teach the second head of a recipe's network; the weights, for `everybody export`. What the
+    trunk has said is kept in OUT/seen, so that another rate costs minutes, and a run that was
+    stopped goes on.
     """
     task = MoreTask(recipe, shards.load(recipe.data))
-    frozen, net = STAGE if recipe.imitate else HEAD, task.net
+    net = task.net
     checkpoint.start(recipe.start, net, task.model, speaks_of=task.speaks_of, codec=task.codec)
     net.eval()
     rng = torch.Generator().manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
-    shown = seen(task, frozen, crops, out / "seen", say)
-    if goes_on is not None:
-        checkpoint.load_weights(goes_on, net)
+    shown = seen(task, crops, recipe.seed, out / "seen", say)
 
     mean = task.network(recipe, len(task.skeleton)).eval()
     mean.load_state_dict(net.state_dict())
-    for name, parameter in net.named_parameters():
-        parameter.requires_grad_(name.startswith(frozen.learns))
-    learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(learning, recipe.rate, weight_decay=recipe.decay)
+    optimiser = torch.optim.AdamW(net.more.parameters(), recipe.rate, weight_decay=recipe.decay)
+    evened = evenly(shown.keypoints[..., 2])
     total, drawn = 0.0, batches(len(shown), recipe.batch, rng)
     for step in range(1, recipe.steps + 1):
         rows = next(drawn)
-        features = shown.features(rows)
-        wanted = features.pop() if recipe.imitate else None
-        loss, weight = task.error(frozen.goes_on(net, features), shown.keypoints[rows], wanted)
+        targets, weights = encoded(task.codec, shown.keypoints[rows])
+        said = net.second(shown.features(rows))
+        weights = weights * evened
+        loss, weight = task.model.loss(net, (None, said), targets, weights, task.codec)
         for group in optimiser.param_groups:
             group["lr"] = schedule(recipe, step - 1)
         optimiser.zero_grad()
         (loss / weight.clamp(min=1e-6)).backward()
-        torch.nn.utils.clip_grad_norm_(learning, recipe.clip)
         optimiser.step()
-        average(mean, net, min(recipe.ema, step / (step + 10)))
+        average(mean.more, net.more, min(recipe.ema, step / (step + 10)))
         total += float(loss.detach() / weight.clamp(min=1e-6))
         if step % recipe.log_every == 0:
             say(f"step {step}: loss {total / recipe.log_every:.4f}")
