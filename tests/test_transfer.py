@@ -142,15 +142,18 @@ def test_shards_hold_skeletons_that_nobody_knows(tmp_path):
     assert both.categories == ("frog", "toad", "newt")
     assert [both.categories[kind] for kind in both.kinds] == ["toad", "newt", "toad"]
 
+    joints = {"keypoints": np.ones((1, 17, 3), np.float32)}
     third = shards.Writer(tmp_path / "third", COCO17)
-    third.add(
-        np.zeros((16, 16, 3), np.uint8),
-        "d",
-        **columns | {"keypoints": np.ones((1, 17, 3), np.float32)},
-    )
+    third.add(np.zeros((16, 16, 3), np.uint8), "d", **columns | joints | {"kinds": np.array([0])})
     third.flush()
-    with pytest.raises(DataError, match="pictures or joints are not those of"):
+    with pytest.raises(DataError, match=r"third.*: holds joints of coco-17, .* those of frog"):
         shards.load([tmp_path])
+
+    fourth = shards.Writer(tmp_path / "fourth", COCO17)
+    fourth.add(np.zeros((16, 16, 3), np.uint8), "e", **columns | joints)
+    fourth.flush()
+    with pytest.raises(DataError, match=r"fourth.*: somebody is of category 1, but it names 1"):
+        shards.load([tmp_path / "fourth"])
 
 
 def test_weights_of_earlier_versions_speak_of_people(tmp_path):

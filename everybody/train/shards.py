@@ -204,7 +204,7 @@ def load(folders: Iterable[Path | str], *, threads: int = 0) -> Pack:
                     f"{files[0]} of {images[0].shape[2]}×{images[0].shape[1]}: pack crops or "
                     "whole pictures, all of one --size"
                 )
-            categories = _together(categories, part)
+            categories = _together(categories, part, file)
             part["picture"] = part["picture"] + start
             start += len(decoded)
             images.append(decoded)
@@ -260,13 +260,18 @@ def _of_one_skeleton(parts: Sequence[dict[str, Any]], files: Sequence[Path]) -> 
     return skeleton
 
 
-def _together(known: tuple[str, ...], part: dict[str, Any]) -> tuple[str, ...]:
+def _together(known: tuple[str, ...], part: dict[str, Any], file: Path) -> tuple[str, ...]:
     """The known categories and a shard's, whose people then have their places among all. Pictures
-    of nobody are of no category.
+    of nobody are of no category. Raises DataError.
     """
     if not len(part["kinds"]):
         return known
     own = _said(part, "categories") or PEOPLE
+    if not 0 <= part["kinds"].min() <= part["kinds"].max() < len(own):
+        raise DataError(
+            f"{file}: somebody is of category {part['kinds'].max()}, but it names {len(own)} "
+            "(counted from 0): pack it anew"
+        )
     all_ = tuple(dict.fromkeys([*known, *own]))
     part["kinds"] = np.array([all_.index(name) for name in own], np.int64)[part["kinds"]]
     return all_
